@@ -1,0 +1,362 @@
+//! What the node is told to do: settings from flags, environment and file, merged into a [`Config`].
+//!
+//! Precedence is flag, then environment, then file, then default, setting by setting. This module
+//! reads a file and is handed the environment; it opens nothing else and starts nothing.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use clap::{Parser, ValueEnum};
+use libp2p::Multiaddr;
+use serde::Deserialize;
+use thiserror::Error;
+
+pub use self::listen::{Host, Listen, ListenParseError};
+
+mod listen;
+#[cfg(test)]
+mod tests;
+
+/// Default port of libp2p over TCP and over QUIC: the one the predecessor of Moim used.
+pub(crate) const DEFAULT_PORT: u16 = 8468;
+/// Default port of WebSocket (TCP) and of WebRTC-direct (UDP).
+pub(crate) const DEFAULT_BROWSER_PORT: u16 = 8469;
+/// Default port of HTTP.
+pub(crate) const DEFAULT_HTTP_PORT: u16 = 8470;
+/// Name of the configuration file looked for in the data directory when none is named.
+pub(crate) const CONFIG_FILE: &str = "moim-bootstrap.toml";
+
+const AFTER_HELP: &str = "\
+ADDRESSES
+  HOST:PORT  HOST is an IPv4 address, an IPv6 address in brackets, `localhost`, or `*` for every
+             address of the machine, IPv4 and IPv6. Port 0 takes any free port; the start-up
+             output and /bootstrap.json tell which.
+  off        Don't listen on this transport.
+
+HTTP
+  /bootstrap.json  the peer id and the addresses to dial, for pages and for `moim --bootstrap URL`
+  /health          200 while the node is listening, for supervisors
+  /metrics         Prometheus text format
+
+FILES in the data directory
+  identity.key         the key the peer id is made of; keep it secret, keep a copy
+  webrtc.pem           the certificate that the /webrtc-direct addresses name
+  moim-bootstrap.toml  settings, if you like: one key per flag, e.g.
+                         ws = \"0.0.0.0:8469\"
+                         external-address = [\"/dns4/moim.example.org/tcp/8469/ws\"]
+
+A flag wins over the environment, the environment over the file, the file over the default.
+RUST_LOG chooses what is logged (to stderr), e.g. RUST_LOG=moim_bootstrap=debug.
+
+EXIT CODES
+  0 stopped by SIGINT or SIGTERM    1 could not start or go on    2 bad flags or settings";
+
+/// The command line of `moim-bootstrap`.
+#[derive(Debug, Default, Parser)]
+#[command(
+    name = "moim-bootstrap",
+    version,
+    about = "The bootstrap node of a Moim network: entry point, DHT server and relay",
+    after_help = AFTER_HELP
+)]
+pub struct Args {
+    /// Directory for the identity, the certificate and the settings file [env: MOIM_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings file [env: MOIM_CONFIG] [default: moim-bootstrap.toml in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// libp2p over TCP, for native peers [env: MOIM_TCP] [default: *:8468]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub tcp: Option<Listen>,
+    /// libp2p over QUIC (UDP), for native peers [env: MOIM_QUIC] [default: *:8468]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub quic: Option<Listen>,
+    /// libp2p over WebSocket (TCP), for pages [env: MOIM_WS] [default: *:8469]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub ws: Option<Listen>,
+    /// libp2p over WebRTC (UDP), for pages [env: MOIM_WEBRTC_DIRECT] [default: *:8469]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub webrtc_direct: Option<Listen>,
+    /// HTTP: /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub http: Option<Listen>,
+    /// Further address to announce, e.g. /dns4/moim.example.org/tcp/443/tls/ws, where a proxy or a
+    /// port mapping leads here; may be repeated [env: MOIM_EXTERNAL_ADDRESS, comma-separated]
+    #[arg(long, value_name = "MULTIADDR")]
+    pub external_address: Vec<Multiaddr>,
+    /// Format of the log on stderr and of the start-up output on stdout [env: MOIM_LOG_FORMAT]
+    /// [default: text]
+    #[arg(long, value_name = "text|json")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// Lines for people.
+    #[default]
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        <Self as ValueEnum>::from_str(text, true).map_err(|_| "expected `text` or `json`".into())
+    }
+}
+
+/// Everything the node needs to know before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Directory of the node's state; created if missing.
+    pub data_dir: PathBuf,
+    /// libp2p over TCP.
+    pub tcp: Listen,
+    /// libp2p over QUIC.
+    pub quic: Listen,
+    /// libp2p over WebSocket.
+    pub ws: Listen,
+    /// libp2p over WebRTC-direct.
+    pub webrtc_direct: Listen,
+    /// HTTP.
+    pub http: Listen,
+    /// Addresses announced besides those listened on.
+    pub external_addresses: Vec<Multiaddr>,
+    /// Format of log and start-up output.
+    pub log_format: LogFormat,
+}
+
+/// Why there is no [`Config`].
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The settings file names another data directory than the one it was found in.
+    #[error(
+        "`data-dir` in {} has no effect there, because that file was found by way of the data \
+         directory; remove the line, or name the file with --config",
+        .0.display()
+    )]
+    DataDirInDataDir(PathBuf),
+    /// An environment variable holds something that isn't a value of this setting.
+    #[error("environment variable {name}: {reason}")]
+    Environment {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The settings file isn't valid.
+    #[error("settings file {}: {source}", .path.display())]
+    FileParse {
+        /// The file.
+        path: PathBuf,
+        /// What TOML says; it names line and key.
+        source: Box<toml::de::Error>,
+    },
+    /// The settings file can't be read.
+    #[error("settings file {}: {source}; check the path given by --config", .path.display())]
+    FileRead {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The platform names no place for data and none was given.
+    #[error("this system names no data directory (is HOME set?); give one with --data-dir DIR")]
+    NoDataDir,
+    /// Every transport is off.
+    #[error("all of --tcp, --quic, --ws and --webrtc-direct are off: nobody could reach the node")]
+    NothingToDo,
+}
+
+/// Settings from one source, each optional. The keys are the flags' names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Layer {
+    data_dir: Option<PathBuf>,
+    tcp: Option<Listen>,
+    quic: Option<Listen>,
+    ws: Option<Listen>,
+    webrtc_direct: Option<Listen>,
+    http: Option<Listen>,
+    external_address: Option<Vec<Multiaddr>>,
+    log_format: Option<LogFormat>,
+}
+
+impl Config {
+    /// Merges flags, environment and settings file.
+    ///
+    /// `env` looks an environment variable up; an empty value counts as unset.
+    ///
+    /// # Errors
+    ///
+    /// Says which source is wrong and how.
+    pub fn load(args: Args, env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let named_file = args
+            .config
+            .clone()
+            .or_else(|| env("MOIM_CONFIG").map(PathBuf::from));
+        let flags = Layer::from_args(args);
+        let environment = Layer::from_env(env)?;
+        let mut data_dir = flags
+            .data_dir
+            .clone()
+            .or_else(|| environment.data_dir.clone());
+
+        let file = if let Some(path) = named_file {
+            let file = Layer::from_file(&path)?.ok_or_else(|| ConfigError::FileRead {
+                path,
+                source: io::ErrorKind::NotFound.into(),
+            })?;
+            data_dir = data_dir.or_else(|| file.data_dir.clone());
+            file
+        } else {
+            let dir = data_dir
+                .clone()
+                .or_else(default_data_dir)
+                .ok_or(ConfigError::NoDataDir)?;
+            let path = dir.join(CONFIG_FILE);
+            let file = Layer::from_file(&path)?.unwrap_or_default();
+            if file.data_dir.is_some() {
+                return Err(ConfigError::DataDirInDataDir(path));
+            }
+            file
+        };
+
+        let data_dir = data_dir
+            .or_else(default_data_dir)
+            .ok_or(ConfigError::NoDataDir)?;
+        let merged = flags.or(environment).or(file);
+        let everywhere = |port| Listen::At {
+            host: Host::All,
+            port,
+        };
+        let config = Self {
+            data_dir,
+            tcp: merged.tcp.unwrap_or(everywhere(DEFAULT_PORT)),
+            quic: merged.quic.unwrap_or(everywhere(DEFAULT_PORT)),
+            ws: merged.ws.unwrap_or(everywhere(DEFAULT_BROWSER_PORT)),
+            webrtc_direct: merged
+                .webrtc_direct
+                .unwrap_or(everywhere(DEFAULT_BROWSER_PORT)),
+            http: merged.http.unwrap_or(everywhere(DEFAULT_HTTP_PORT)),
+            external_addresses: merged.external_address.unwrap_or_default(),
+            log_format: merged.log_format.unwrap_or_default(),
+        };
+        let transports = [config.tcp, config.quic, config.ws, config.webrtc_direct];
+        if transports.iter().all(|listen| *listen == Listen::Off) {
+            return Err(ConfigError::NothingToDo);
+        }
+        Ok(config)
+    }
+}
+
+impl Layer {
+    fn from_args(args: Args) -> Self {
+        Self {
+            data_dir: args.data_dir,
+            tcp: args.tcp,
+            quic: args.quic,
+            ws: args.ws,
+            webrtc_direct: args.webrtc_direct,
+            http: args.http,
+            external_address: Some(args.external_address).filter(|list| !list.is_empty()),
+            log_format: args.log_format,
+        }
+    }
+
+    fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            data_dir: env("MOIM_DATA_DIR").map(PathBuf::from),
+            tcp: from_env(&env, "MOIM_TCP")?,
+            quic: from_env(&env, "MOIM_QUIC")?,
+            ws: from_env(&env, "MOIM_WS")?,
+            webrtc_direct: from_env(&env, "MOIM_WEBRTC_DIRECT")?,
+            http: from_env(&env, "MOIM_HTTP")?,
+            external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
+            log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
+        })
+    }
+
+    /// `None` if there is no such file.
+    fn from_file(path: &Path) -> Result<Option<Self>, ConfigError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(ConfigError::FileRead {
+                    path: path.into(),
+                    source,
+                });
+            }
+        };
+        toml::from_str(&text)
+            .map(Some)
+            .map_err(|source| ConfigError::FileParse {
+                path: path.into(),
+                source: Box::new(source),
+            })
+    }
+
+    /// Fills what is missing from `other`.
+    fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            tcp: self.tcp.or(other.tcp),
+            quic: self.quic.or(other.quic),
+            ws: self.ws.or(other.ws),
+            webrtc_direct: self.webrtc_direct.or(other.webrtc_direct),
+            http: self.http.or(other.http),
+            external_address: self.external_address.or(other.external_address),
+            log_format: self.log_format.or(other.log_format),
+        }
+    }
+}
+
+fn from_env<T: FromStr<Err: ToString>>(
+    env: impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Option<T>, ConfigError> {
+    env(name)
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|error: T::Err| ConfigError::Environment {
+            name,
+            reason: error.to_string(),
+        })
+}
+
+fn addresses_from_env(
+    env: impl Fn(&str) -> Option<String>,
+    name: &'static str,
+) -> Result<Option<Vec<Multiaddr>>, ConfigError> {
+    let Some(text) = env(name) else {
+        return Ok(None);
+    };
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            part.parse().map_err(|error| ConfigError::Environment {
+                name,
+                reason: format!("`{part}` is not a multiaddr: {error}"),
+            })
+        })
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+/// The platform's place for data that stays, e.g. `~/.local/share/moim/bootstrap`. A folder of its
+/// own, so that a terminal peer of the same user keeps an identity of its own.
+fn default_data_dir() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "moim").map(|dirs| dirs.data_dir().join("bootstrap"))
+}

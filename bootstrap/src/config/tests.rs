@@ -1,0 +1,247 @@
+use std::collections::HashMap;
+
+use super::*;
+
+/// Loads with these flags, environment and (in the data directory) file.
+fn load(flags: &[&str], env: &[(&str, &str)], file: Option<&str>) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().unwrap();
+    if let Some(text) = file {
+        fs::write(dir.path().join(CONFIG_FILE), text).unwrap();
+    }
+    let data_dir = format!("--data-dir={}", dir.path().display());
+    let flags = ["moim-bootstrap", &data_dir]
+        .into_iter()
+        .chain(flags.iter().copied());
+    load_bare(Args::try_parse_from(flags).unwrap(), env)
+}
+
+fn load_bare(args: Args, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let env: HashMap<_, _> = env.iter().copied().collect();
+    Config::load(args, |name| env.get(name).map(|&value| value.to_owned()))
+}
+
+fn listen(text: &str) -> Listen {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_defaults_are_the_documented_ports_on_all_addresses() {
+    let config = load(&[], &[], None).unwrap();
+    assert_eq!(config.tcp, listen("*:8468"));
+    assert_eq!(config.quic, listen("*:8468"));
+    assert_eq!(config.ws, listen("*:8469"));
+    assert_eq!(config.webrtc_direct, listen("*:8469"));
+    assert_eq!(config.http, listen("*:8470"));
+    assert_eq!(config.external_addresses, []);
+    assert_eq!(config.log_format, LogFormat::Text);
+}
+
+#[test]
+fn flag_wins_over_environment_over_file_over_default_for_each_setting() {
+    let file = "tcp = '1.1.1.1:1'\nquic = '1.1.1.1:1'\nws = '1.1.1.1:1'\nlog-format = 'json'\n\
+                external-address = ['/ip4/1.1.1.1/tcp/1']";
+    let env = [
+        ("MOIM_TCP", "2.2.2.2:2"),
+        ("MOIM_QUIC", "2.2.2.2:2"),
+        (
+            "MOIM_EXTERNAL_ADDRESS",
+            "/ip4/2.2.2.2/tcp/2, /ip4/2.2.2.2/tcp/3",
+        ),
+    ];
+    let flags = [
+        "--tcp",
+        "3.3.3.3:3",
+        "--external-address=/ip4/3.3.3.3/tcp/3",
+    ];
+
+    let config = load(&flags, &env, Some(file)).unwrap();
+    assert_eq!(config.tcp, listen("3.3.3.3:3"));
+    assert_eq!(config.quic, listen("2.2.2.2:2"));
+    assert_eq!(config.ws, listen("1.1.1.1:1"));
+    assert_eq!(config.webrtc_direct, listen("*:8469"));
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!(
+        config.external_addresses,
+        ["/ip4/3.3.3.3/tcp/3".parse().unwrap()]
+    );
+
+    let config = load(&[], &env, Some(file)).unwrap();
+    assert_eq!(config.external_addresses.len(), 2);
+    let config = load(&[], &[], Some(file)).unwrap();
+    assert_eq!(
+        config.external_addresses,
+        ["/ip4/1.1.1.1/tcp/1".parse().unwrap()]
+    );
+}
+
+#[test]
+fn every_setting_has_flag_variable_and_key() {
+    let flags = [
+        "--tcp=off",
+        "--quic=off",
+        "--ws=[::1]:1",
+        "--webrtc-direct=off",
+        "--http=off",
+        "--log-format=json",
+    ];
+    let by_flag = load(&flags, &[], None).unwrap();
+    let env = [
+        ("MOIM_TCP", "off"),
+        ("MOIM_QUIC", "off"),
+        ("MOIM_WS", "[::1]:1"),
+        ("MOIM_WEBRTC_DIRECT", "off"),
+        ("MOIM_HTTP", "off"),
+        ("MOIM_LOG_FORMAT", "json"),
+    ];
+    let by_env = load(&[], &env, None).unwrap();
+    let file = "tcp = 'off'\nquic = 'off'\nws = '[::1]:1'\nwebrtc-direct = 'off'\nhttp = 'off'\n\
+                log-format = 'json'";
+    let by_file = load(&[], &[], Some(file)).unwrap();
+    for config in [by_flag, by_env, by_file] {
+        assert_eq!(config.ws, listen("[::1]:1"));
+        let off = [config.tcp, config.quic, config.webrtc_direct, config.http];
+        assert_eq!(off, [Listen::Off; 4]);
+        assert_eq!(config.log_format, LogFormat::Json);
+    }
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = load(&[], &[("MOIM_TCP", ""), ("MOIM_CONFIG", "")], None).unwrap();
+    assert_eq!(config.tcp, listen("*:8468"));
+}
+
+#[test]
+fn the_data_directory_comes_from_flag_variable_or_named_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.toml");
+    fs::write(&file, "data-dir = '/from/file'").unwrap();
+    let args = || Args {
+        config: Some(file.clone()),
+        ..Args::default()
+    };
+
+    assert_eq!(
+        load_bare(args(), &[]).unwrap().data_dir,
+        Path::new("/from/file")
+    );
+    let env = [("MOIM_DATA_DIR", "/from/env")];
+    assert_eq!(
+        load_bare(args(), &env).unwrap().data_dir,
+        Path::new("/from/env")
+    );
+    let with_flag = Args {
+        data_dir: Some("/from/flag".into()),
+        ..args()
+    };
+    assert_eq!(
+        load_bare(with_flag, &env).unwrap().data_dir,
+        Path::new("/from/flag")
+    );
+
+    let by_env = [("MOIM_CONFIG", file.to_str().unwrap())];
+    let config = load_bare(Args::default(), &by_env).unwrap();
+    assert_eq!(config.data_dir, Path::new("/from/file"));
+}
+
+#[test]
+fn a_data_directory_in_the_data_directory_is_an_error() {
+    let error = load(&[], &[], Some("data-dir = '/elsewhere'")).unwrap_err();
+    assert!(matches!(error, ConfigError::DataDirInDataDir(_)), "{error}");
+}
+
+#[test]
+fn unknown_keys_and_wrong_values_in_the_file_are_errors_that_name_them() {
+    for (text, named) in [
+        ("tpc = '0.0.0.0:1'", "tpc"),
+        ("tcp = 8468", "tcp"),
+        ("ws = '0.0.0.0'", "ws"),
+        ("ws = 'example.org:1'", "example.org"),
+        ("external-address = ['http://x']", "external-address"),
+        ("log-format = 'xml'", "xml"),
+        ("this is no TOML", "line 1"),
+    ] {
+        let error = load(&[], &[], Some(text)).unwrap_err();
+        assert!(
+            matches!(error, ConfigError::FileParse { .. }),
+            "{text}: {error}"
+        );
+        assert!(error.to_string().contains(named), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_named_file_has_to_be_there() {
+    let args = Args {
+        config: Some("/does/not/exist.toml".into()),
+        ..Args::default()
+    };
+    let error = load_bare(args, &[]).unwrap_err();
+    assert!(matches!(error, ConfigError::FileRead { .. }), "{error}");
+}
+
+#[test]
+fn wrong_values_in_the_environment_are_errors_that_name_the_variable() {
+    for (name, value) in [
+        ("MOIM_TCP", "8468"),
+        ("MOIM_HTTP", "0.0.0.0:99999"),
+        ("MOIM_EXTERNAL_ADDRESS", "/ip4/1.2.3.4/tcp/1,nonsense"),
+        ("MOIM_LOG_FORMAT", "xml"),
+    ] {
+        let error = load(&[], &[(name, value)], None).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_node_without_any_transport_is_an_error() {
+    let flags = ["--tcp=off", "--quic=off", "--ws=off", "--webrtc-direct=off"];
+    assert!(matches!(
+        load(&flags, &[], None),
+        Err(ConfigError::NothingToDo)
+    ));
+}
+
+#[test]
+fn listen_addresses_are_read_and_written() {
+    for text in [
+        "0.0.0.0:8468",
+        "127.0.0.1:0",
+        "[::]:8468",
+        "[::1]:65535",
+        "*:1",
+        "off",
+    ] {
+        assert_eq!(listen(text).to_string(), text);
+    }
+    assert_eq!(listen(" OFF "), Listen::Off);
+    assert_eq!(listen("localhost:1"), listen("127.0.0.1:1"));
+}
+
+#[test]
+fn what_is_no_listen_address_is_refused_with_a_reason() {
+    let shape = |text: &str| ListenParseError::Shape(text.to_owned());
+    let host = |text: &str| ListenParseError::Host(text.to_owned());
+    let port = |text: &str| ListenParseError::Port(text.to_owned());
+    for (text, error) in [
+        ("", shape("")),
+        ("8468", shape("8468")),
+        ("::1:8468", shape("::1:8468")),
+        ("example.org:1", host("example.org")),
+        ("[1.2.3.4]:1", host("[1.2.3.4]")),
+        ("256.0.0.1:1", host("256.0.0.1")),
+        (":1", host("")),
+        ("0.0.0.0:", port("")),
+        ("0.0.0.0:65536", port("65536")),
+        ("0.0.0.0:-1", port("-1")),
+        ("0.0.0.0:http", port("http")),
+    ] {
+        assert_eq!(text.parse::<Listen>(), Err(error));
+    }
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    use clap::CommandFactory as _;
+    Args::command().debug_assert();
+}

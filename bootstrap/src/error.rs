@@ -1,0 +1,87 @@
+//! Why the node doesn't start or doesn't go on.
+
+use std::{io, net::SocketAddr};
+
+use libp2p::{Multiaddr, PeerId};
+use thiserror::Error;
+
+pub use crate::{data_dir::DataDirError, identity::IdentityError};
+
+/// Why the node can't start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// An address to announce names another peer.
+    #[error(
+        "--external-address {address} names another peer than this node, which is {peer_id}; \
+         leave the /p2p part away or correct it"
+    )]
+    ExternalAddress {
+        /// The address.
+        address: Multiaddr,
+        /// This node.
+        peer_id: PeerId,
+    },
+    /// Key or certificate can't be loaded or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The encrypted transports can't be set up.
+    #[error("can't set up encryption")]
+    Noise(#[from] libp2p::noise::Error),
+    /// A socket can't be handed to the runtime.
+    #[error("can't hand a socket to the asynchronous runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Why an address can't be listened on.
+#[derive(Debug, Error)]
+#[error("can't listen on {socket} ({flag}): {}", explain(flag, source))]
+#[non_exhaustive]
+pub struct ListenError {
+    /// The flag that chose the address, with its dashes.
+    pub flag: &'static str,
+    /// The address.
+    pub socket: SocketAddr,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+fn explain(flag: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program uses this port, perhaps another bootstrap node; stop it, or choose \
+             another port with {flag} HOST:PORT, or {flag} off"
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "this machine has no such address; choose one with {flag} HOST:PORT (`*` for all)"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "not permitted; ports below 1024 need a privilege, so choose a higher one with {flag} \
+             HOST:PORT"
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// Why a running node stopped, other than being told to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The HTTP server is gone.
+    #[error("the HTTP server stopped unexpectedly")]
+    Http(#[source] tokio::task::JoinError),
+    /// It couldn't start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is nothing left to listen on.
+    #[error(
+        "none of the listeners is left; is the network down? see the log for each one's reason"
+    )]
+    Unreachable,
+}

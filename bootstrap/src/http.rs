@@ -1,0 +1,194 @@
+//! The HTTP side: `/bootstrap.json`, `/health` and `/metrics`.
+//!
+//! It only reads what the event loop publishes. Connections are bounded in number, in the time a
+//! request may take to arrive and in how long they may live, so that slow or silent clients can't
+//! use it up.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Extension, State},
+    http::{HeaderValue, Method, Request, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::future::join_all;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use serde::Serialize;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time,
+};
+
+use crate::{addresses, limits, metrics::Page, status::Status};
+
+/// What the handlers read.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) metrics: Page,
+}
+
+/// Both ends of the connection a request came on.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+/// `/bootstrap.json`: what a page or a peer needs to join.
+#[derive(Debug, Serialize)]
+struct Bootstrap {
+    peer_id: String,
+    addresses: Vec<String>,
+}
+
+/// `/health`.
+#[derive(Debug, Serialize)]
+struct Health {
+    status: &'static str,
+    peer_id: String,
+    listening: usize,
+    peers: usize,
+}
+
+/// Serves until aborted; without listeners it just waits for that.
+pub(crate) async fn serve(listeners: Vec<TcpListener>, source: Source) -> Infallible {
+    let router = router(source);
+    let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let accepting = listeners
+        .into_iter()
+        .map(|l| accept(l, router.clone(), Arc::clone(&slots)));
+    join_all(accepting).await;
+    std::future::pending().await
+}
+
+async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) -> Infallible {
+    // Dropped with this task, and then its connections are too.
+    let mut connections = JoinSet::new();
+    loop {
+        // A permit first: when all are taken, further clients wait in the socket's backlog. Every
+        // connection ends by itself within its lifetime, so they get their turn.
+        let permit = Arc::clone(&slots).acquire_owned().await;
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                let router = router.clone();
+                connections.spawn(async move {
+                    let _permit = permit;
+                    let serving = serve_connection(stream, remote, router);
+                    // Running out of time is no event worth telling.
+                    let _ = time::timeout(limits::HTTP_CONNECTION_LIFETIME_MAX, serving).await;
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors or a connection gone before it was taken. Wait a little
+                // instead of spinning.
+                tracing::warn!(%error, "can't accept an HTTP connection");
+                time::sleep(limits::HTTP_ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve_connection(stream: TcpStream, remote: SocketAddr, router: Router) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    let router = router.layer(Extension(Ends { local, remote }));
+    let service = TowerToHyperService::new(router);
+    let result = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HTTP_HEADER_TIMEOUT)
+        .max_buf_size(limits::HTTP_HEADER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = result {
+        tracing::debug!(%remote, %error, "HTTP connection failed");
+    }
+}
+
+fn router(source: Source) -> Router {
+    Router::new()
+        .route("/bootstrap.json", get(bootstrap))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .layer(middleware::from_fn(headers))
+        .with_state(source)
+}
+
+async fn bootstrap(
+    State(source): State<Source>,
+    Extension(ends): Extension<Ends>,
+) -> impl IntoResponse {
+    let status = source.status.borrow();
+    let local = ends.local.ip().to_canonical();
+    let addresses = addresses::for_asker(
+        &status.external,
+        &status.listening,
+        Some(local),
+        ends.remote.ip().to_canonical().is_loopback() || ends.remote.ip() == ends.local.ip(),
+        status.peer_id,
+    );
+    Json(Bootstrap {
+        peer_id: status.peer_id.to_string(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+    })
+}
+
+async fn health(State(source): State<Source>) -> impl IntoResponse {
+    let status = source.status.borrow();
+    let (code, word) = match (status.ready, status.listening.is_empty()) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable"),
+        (true, false) => (StatusCode::OK, "ok"),
+    };
+    let health = Health {
+        status: word,
+        peer_id: status.peer_id.to_string(),
+        listening: status.listening.len(),
+        peers: status.peers,
+    };
+    (code, Json(health))
+}
+
+async fn metrics(State(source): State<Source>) -> Response {
+    const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match source.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "can't write the metrics");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Pages of any origin may read this (it is public), nobody may cache it (it changes), and a
+/// browser that asks first gets its answer.
+async fn headers(request: Request<axum::body::Body>, next: Next) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    let set = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in set {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,57 @@
+//! The bootstrap node of a Moim network, as a library that its binary and its tests run.
+//!
+//! A bootstrap node is what a newcomer meets first: a server of the DHT, a relay for those that
+//! can't be dialled, and the place where a page gets addresses from (`/bootstrap.json`). It knows
+//! no rooms and reads no messages.
+//!
+//! [`Config`] says what to do, [`Node`] does it, [`Status`] tells how it stands:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), moim_bootstrap::RunError> {
+//! # let config: moim_bootstrap::Config = unimplemented!();
+//! let node = moim_bootstrap::Node::start(&config)?;
+//! println!("{:?}", node.status().borrow());
+//! node.run(async { tokio::signal::ctrl_c().await.unwrap() }).await
+//! # }
+//! ```
+//!
+//! **Invariant:** only [`Node`]'s event loop touches the swarm.
+
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+
+pub use crate::{
+    config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
+    error::{DataDirError, IdentityError, ListenError, RunError, StartError},
+    node::Node,
+    output::init_log,
+    status::Status,
+};
+
+mod addresses;
+mod behaviour;
+mod config;
+mod data_dir;
+mod error;
+mod http;
+mod identity;
+mod limits;
+mod metrics;
+mod node;
+mod output;
+mod sockets;
+mod status;
+mod swarm;
+
+/// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.
+///
+/// # Errors
+///
+/// If it can't start or can't go on.
+pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+    let node = Node::start(config)?;
+    let announcing = output::announce_ready(node.status(), config.log_format);
+    let (result, ()) = futures::join!(node.run(shutdown), announcing);
+    result
+}

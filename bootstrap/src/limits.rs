@@ -1,0 +1,94 @@
+//! Every number that bounds what the node does for others, with its reason.
+//!
+//! Many peers share one address: a school behind one NAT, all tabs of one browser. Nothing here
+//! counts per IP address, and nothing per peer is so tight that an honest peer of a lively room
+//! meets it.
+
+use std::time::Duration;
+
+/// Connections being set up by others at one time. Each costs a socket and a few KiB for at most
+/// [`HANDSHAKE_TIMEOUT`]; a classroom opening the page at once has to fit.
+pub(crate) const PENDING_INBOUND_MAX: u32 = 256;
+/// Connections being set up by us at one time: DHT upkeep and AutoNAT dial-backs, nothing urgent.
+pub(crate) const PENDING_OUTBOUND_MAX: u32 = 64;
+/// Connections from others. At 52 KiB each (measured for idle WebSocket clients) this is 200 MiB.
+pub(crate) const INBOUND_MAX: u32 = 4_000;
+/// All connections. Some are left for ours, so that a crowd can't cut the node off from the rest of
+/// the DHT.
+pub(crate) const CONNECTIONS_MAX: u32 = INBOUND_MAX + 200;
+/// Connections of one peer: each transport once, twice over while a broken one hasn't timed out.
+pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
+
+/// Time from a socket to an authenticated, multiplexed connection. Covers five round trips of a
+/// slow mobile link and a browser's WebRTC set-up.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A connection that nobody uses is closed after this. Peers that want to stay hold a relay
+/// reservation, which keeps theirs open.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Streams on one TCP or WebSocket connection: [`CIRCUITS_PER_PEER_MAX`] and as many again for DHT
+/// requests. With yamux' 256 KiB receive window a peer could make us buffer 128 MiB, but only for
+/// protocols that leave data unread, and none here does.
+pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
+/// Streams that are still agreeing on a protocol. Default 128; a page that joins opens some dozen.
+pub(crate) const NEGOTIATING_STREAMS_MAX: usize = 128;
+/// Largest WebSocket message. Peers send at most 64 KiB at a time (a Noise message); the
+/// transport's own limit of 256 MiB would be buffered before any handshake.
+pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes in flight to us on one QUIC stream, and on one QUIC connection. Relayed content at
+/// 100 ms round trip still runs at 20 MB/s.
+pub(crate) const QUIC_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// See [`QUIC_STREAM_WINDOW_BYTES`].
+pub(crate) const QUIC_CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+
+/// Relay reservations in all: one for each peer that can't be dialled, i.e. nearly every page.
+pub(crate) const RESERVATIONS_MAX: usize = INBOUND_MAX as usize;
+/// Relay reservations of one peer: one per connection.
+pub(crate) const RESERVATIONS_PER_PEER_MAX: usize = CONNECTIONS_PER_PEER_MAX as usize;
+/// A reservation has to be renewed within this time. libp2p's default; a vanished peer's ends with
+/// its connection.
+pub(crate) const RESERVATION_DURATION: Duration = Duration::from_secs(60 * 60);
+/// Relayed connections in all. Each costs some 20 KiB of buffers.
+pub(crate) const CIRCUITS_MAX: usize = 8_192;
+/// Relayed connections from and to one peer: a page in a room of 200 talks directly to those of its
+/// gossip mesh (at most 12) and synchronises with a few dozen more.
+pub(crate) const CIRCUITS_PER_PEER_MAX: usize = 256;
+/// A relayed connection ends after this time; peers open a new one if they still need it.
+pub(crate) const CIRCUIT_DURATION: Duration = Duration::from_secs(60 * 60);
+/// A relayed connection ends after this many bytes in one direction: a day of talk, but no film.
+pub(crate) const CIRCUIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How often a connection is pinged, and how long the answer may take. Two failures in a row end
+/// the connection: a peer whose machine went to sleep is gone for others after about a minute.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// See [`PING_INTERVAL`].
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Addresses announced to peers (identify, relay reservations). Those messages are limited to 4 KiB
+/// and libp2p remembers 20; a machine with a dozen container networks has many more.
+pub(crate) const ANNOUNCED_ADDRESSES_MAX: usize = 16;
+
+/// How often what has expired is removed from the store. Expired entries are never handed out;
+/// this only frees their memory.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// How often numbers for HTTP are renewed.
+pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// Addresses of one listener arrive one by one. The node calls itself ready when each listener has
+/// one and no new one came for this long ...
+pub(crate) const READY_SETTLE: Duration = Duration::from_millis(50);
+/// ... or after this long at the latest, e.g. on a machine whose network isn't up yet.
+pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time for connections to close before the process ends. The whole stop takes at most 5 s.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// HTTP connections at one time. Pages fetch one small file.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;
+/// Time for an HTTP request's head to arrive.
+pub(crate) const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest life of an HTTP connection, however busy; clients open a new one.
+pub(crate) const HTTP_CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(60);
+/// Longest head of an HTTP request, with room for a browser's cookies of other local programs.
+pub(crate) const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Pause when no HTTP connection can be accepted.
+pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);

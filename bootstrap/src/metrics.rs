@@ -1,0 +1,162 @@
+//! Numbers for `/metrics`: libp2p's own, and the node's.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use libp2p::metrics::Metrics as Libp2pMetrics;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text},
+    metrics::{
+        counter::Counter,
+        gauge::{ConstGauge, Gauge},
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+
+/// What is counted. The event loop writes; [`Page`] reads.
+pub(crate) struct Metrics {
+    /// Counts events of the swarm and its protocols.
+    pub(crate) libp2p: Libp2pMetrics,
+    pub(crate) node: NodeMetrics,
+}
+
+/// The node's own numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeMetrics {
+    pub(crate) connections: Gauge,
+    pub(crate) dht_provider_keys: Gauge,
+    pub(crate) dht_providers: Gauge,
+    pub(crate) dht_record_bytes: Gauge,
+    pub(crate) dht_records: Gauge,
+    pub(crate) dht_refused: Gauge,
+    pub(crate) peers: Gauge,
+    pub(crate) relay_circuits: Gauge,
+    pub(crate) relay_circuits_accepted: Counter,
+    pub(crate) relay_circuits_denied: Counter,
+    pub(crate) relay_reservations: Gauge,
+    pub(crate) relay_reservations_denied: Counter,
+}
+
+/// The text of `/metrics`.
+#[derive(Clone, Debug)]
+pub(crate) struct Page(Arc<Registry>);
+
+impl Page {
+    /// The current numbers in OpenMetrics text format 1.0, which Prometheus reads.
+    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.0)?;
+        Ok(text)
+    }
+}
+
+/// Registers everything that is counted.
+pub(crate) fn new(started: Instant) -> (Metrics, Page) {
+    let mut registry = Registry::default();
+    let libp2p = Libp2pMetrics::new(&mut registry);
+    let node = NodeMetrics::default();
+    let moim = registry.sub_registry_with_prefix("moim_bootstrap");
+
+    let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    moim.register("build", "The running version", version);
+    moim.register_collector(Box::new(Uptime(started)));
+
+    let m = &node;
+    moim.register(
+        "connections",
+        "Connections right now",
+        m.connections.clone(),
+    );
+    moim.register("peers", "Peers connected right now", m.peers.clone());
+    moim.register(
+        "dht_records",
+        "Records kept for others",
+        m.dht_records.clone(),
+    );
+    moim.register_with_unit(
+        "dht_record",
+        "Size of the records kept for others",
+        Unit::Bytes,
+        m.dht_record_bytes.clone(),
+    );
+    moim.register(
+        "dht_provider_keys",
+        "Keys with providers",
+        m.dht_provider_keys.clone(),
+    );
+    moim.register(
+        "dht_providers",
+        "Providers of all keys",
+        m.dht_providers.clone(),
+    );
+    moim.register(
+        "dht_refused",
+        "Records and providers refused so far",
+        m.dht_refused.clone(),
+    );
+    moim.register(
+        "relay_reservations",
+        "Peers with a relay reservation right now",
+        m.relay_reservations.clone(),
+    );
+    moim.register(
+        "relay_reservations_denied",
+        "Relay reservations denied so far",
+        m.relay_reservations_denied.clone(),
+    );
+    moim.register(
+        "relay_circuits",
+        "Relayed connections right now",
+        m.relay_circuits.clone(),
+    );
+    moim.register(
+        "relay_circuits_accepted",
+        "Relayed connections opened so far",
+        m.relay_circuits_accepted.clone(),
+    );
+    moim.register(
+        "relay_circuits_denied",
+        "Relayed connections denied so far",
+        m.relay_circuits_denied.clone(),
+    );
+    (Metrics { libp2p, node }, Page(Arc::new(registry)))
+}
+
+/// Seconds since the start, computed when asked for.
+#[derive(Debug)]
+struct Uptime(Instant);
+
+impl Collector for Uptime {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let uptime = ConstGauge::new(self.0.elapsed().as_secs_f64());
+        let metric = encoder.encode_descriptor(
+            "uptime",
+            "Time since the node started",
+            Some(&Unit::Seconds),
+            uptime.metric_type(),
+        )?;
+        uptime.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_shows_what_was_counted() {
+        let (metrics, page) = new(Instant::now());
+        metrics.node.relay_circuits.set(7);
+        metrics.node.relay_circuits_denied.inc();
+        let text = page.render().unwrap();
+        assert!(text.contains("moim_bootstrap_relay_circuits 7\n"), "{text}");
+        assert!(
+            text.contains("moim_bootstrap_relay_circuits_denied_total 1\n"),
+            "{text}"
+        );
+        assert!(text.contains("moim_bootstrap_uptime_seconds "), "{text}");
+        assert!(text.contains("libp2p_swarm"), "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+}

@@ -1,0 +1,278 @@
+//! The running node: the only owner of the swarm, and its event loop.
+//!
+//! Handlers are plain functions; the loop awaits nothing but its `select!`. What others may know is
+//! published as a [`Status`].
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    future::Future,
+    net::IpAddr,
+    pin::pin,
+    time::Instant,
+};
+
+use futures::StreamExt as _;
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, swarm::ConnectionId};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinHandle,
+    time::{self, MissedTickBehavior},
+};
+
+use crate::{
+    addresses,
+    behaviour::Behaviour,
+    config::{Config, Listen},
+    data_dir::DataDir,
+    error::{ListenError, RunError, StartError},
+    http, identity, limits,
+    metrics::{self, Metrics},
+    sockets,
+    status::Status,
+    swarm,
+};
+
+mod events;
+mod stop;
+
+/// A node that listens. [`Node::run`] makes it work.
+#[allow(missing_debug_implementations, reason = "the swarm has no Debug")]
+pub struct Node {
+    swarm: Swarm<Behaviour>,
+    http: JoinHandle<Infallible>,
+    status: watch::Sender<Status>,
+    metrics: Metrics,
+    listeners: HashMap<ListenerId, Listener>,
+    /// When the node calls itself ready; `None` once it is.
+    ready_at: Option<time::Instant>,
+    /// The address each connection comes from.
+    remotes: HashMap<ConnectionId, Option<IpAddr>>,
+    /// Peers with a relay reservation, for the metrics.
+    reservations: HashSet<PeerId>,
+    /// Held as long as the node runs.
+    _data: DataDir,
+}
+
+/// One libp2p listener.
+#[derive(Debug)]
+struct Listener {
+    flag: &'static str,
+    addresses: Vec<Multiaddr>,
+}
+
+impl Node {
+    /// Loads the identity and opens all sockets. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the data directory, the identity or a socket can't be used; nothing is left open then.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let started = Instant::now();
+        // WebRTC's worker tasks panic without a process-wide choice. Somebody else having made it
+        // before is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+
+        let data = DataDir::open(&config.data_dir)?;
+        let keypair = identity::keypair(&data)?;
+        let certificate = match config.webrtc_direct {
+            Listen::At { .. } => Some(identity::certificate(&data)?),
+            Listen::Off => None,
+        };
+        let peer_id = keypair.public().to_peer_id();
+        for address in &config.external_addresses {
+            if address.clone().with_p2p(peer_id).is_err() {
+                return Err(StartError::ExternalAddress {
+                    address: address.clone(),
+                    peer_id,
+                });
+            }
+        }
+
+        let mut swarm = swarm::build(&keypair, certificate)?;
+        let listeners = listen(&mut swarm, config)?;
+        let http_listeners = sockets::bind_http(config)?;
+        let http_sockets = http_listeners
+            .iter()
+            .filter_map(|l| l.local_addr().ok())
+            .collect();
+        let http_listeners: Vec<_> = http_listeners
+            .into_iter()
+            .map(TcpListener::from_std)
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Runtime)?;
+
+        let (status, _) = watch::channel(Status {
+            ready: false,
+            peer_id,
+            external: config.external_addresses.clone(),
+            listening: Vec::new(),
+            http: http_sockets,
+            peers: 0,
+        });
+        let (metrics, page) = metrics::new(started);
+        let source = http::Source {
+            status: status.subscribe(),
+            metrics: page,
+        };
+        let http = tokio::spawn(http::serve(http_listeners, source));
+
+        let mut node = Self {
+            swarm,
+            http,
+            status,
+            metrics,
+            listeners,
+            ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
+            remotes: HashMap::new(),
+            reservations: HashSet::new(),
+            _data: data,
+        };
+        node.announce();
+        Ok(node)
+    }
+
+    /// What the node tells about itself, now and later. Ends when the node does.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Works until `shutdown` is ready, then closes all connections and returns within 5 s.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing left to listen on or the HTTP server is gone.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let result = self.work(shutdown).await;
+        self.stop().await;
+        result
+    }
+
+    async fn work(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let mut shutdown = pin!(shutdown);
+        let mut status_tick = ticker(limits::STATUS_INTERVAL);
+        let mut sweep_tick = ticker(limits::SWEEP_INTERVAL);
+        loop {
+            let ready_at = self.ready_at;
+            // In this order, so that a flood of network events delays neither the stop nor the
+            // housekeeping, both of which are rare and short.
+            tokio::select! {
+                biased;
+                () = &mut shutdown => return Ok(()),
+                Err(error) = &mut self.http => return Err(RunError::Http(error)),
+                _ = status_tick.tick() => self.publish_numbers(),
+                _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
+                () = sleep_until(ready_at) => self.ready(),
+                event = self.swarm.select_next_some() => self.on_event(event),
+            }
+            if self.listeners.is_empty() {
+                return Err(RunError::Unreachable);
+            }
+        }
+    }
+
+    /// Publishes the addresses listened on and tells peers the best of them.
+    fn announce(&mut self) {
+        let listening: Vec<_> = self
+            .listeners
+            .values()
+            .flat_map(|l| &l.addresses)
+            .cloned()
+            .collect();
+        let wanted = addresses::announced(&self.status.borrow().external, &listening);
+        let current: Vec<_> = self.swarm.external_addresses().cloned().collect();
+        for address in current.iter().filter(|address| !wanted.contains(address)) {
+            self.swarm.remove_external_address(address);
+        }
+        // Each new one goes to the front of the list that peers get, so the best one comes last.
+        for address in wanted
+            .into_iter()
+            .rev()
+            .filter(|address| !current.contains(address))
+        {
+            self.swarm.add_external_address(address);
+        }
+        self.status
+            .send_modify(|status| status.listening = listening);
+    }
+
+    /// Moves the moment of readiness: soon after the last listener got its first address.
+    fn settle(&mut self) {
+        let all_listen = self.listeners.values().all(|l| !l.addresses.is_empty());
+        if all_listen && self.ready_at.is_some() {
+            self.ready_at = Some(time::Instant::now() + limits::READY_SETTLE);
+        }
+    }
+
+    fn ready(&mut self) {
+        self.ready_at = None;
+        for listener in self.listeners.values().filter(|l| l.addresses.is_empty()) {
+            tracing::warn!(flag = listener.flag, "no address yet; is the network up?");
+        }
+        self.status.send_modify(|status| status.ready = true);
+    }
+
+    fn publish_numbers(&mut self) {
+        let network = self.swarm.network_info();
+        let store = self.swarm.behaviour_mut().kad.store_mut().stats();
+        let node = &self.metrics.node;
+        set(&node.peers, network.num_peers());
+        set(
+            &node.connections,
+            network.connection_counters().num_established() as usize,
+        );
+        set(&node.dht_records, store.records);
+        set(&node.dht_record_bytes, store.record_bytes);
+        set(&node.dht_provider_keys, store.provider_keys);
+        set(&node.dht_providers, store.providers);
+        set(&node.relay_reservations, self.reservations.len());
+        let peers = network.num_peers();
+        self.status
+            .send_if_modified(|status| std::mem::replace(&mut status.peers, peers) != peers);
+    }
+}
+
+/// Opens every libp2p socket of the configuration.
+fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    config: &Config,
+) -> Result<HashMap<ListenerId, Listener>, ListenError> {
+    let mut listeners = HashMap::new();
+    for socket in sockets::libp2p(config) {
+        if let Err(error) = socket.probe() {
+            socket.refuse(error)?;
+            continue;
+        }
+        match swarm.listen_on(socket.multiaddr()) {
+            Ok(id) => {
+                listeners.insert(
+                    id,
+                    Listener {
+                        flag: socket.flag,
+                        addresses: Vec::new(),
+                    },
+                );
+            }
+            Err(error) => socket.refuse(std::io::Error::other(error))?,
+        }
+    }
+    Ok(listeners)
+}
+
+fn ticker(interval: time::Duration) -> time::Interval {
+    let mut ticker = time::interval(interval);
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}
+
+async fn sleep_until(instant: Option<time::Instant>) {
+    match instant {
+        Some(instant) => time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn set(gauge: &prometheus_client::metrics::gauge::Gauge, value: usize) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}

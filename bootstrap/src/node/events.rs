@@ -1,0 +1,195 @@
+//! What the node does when something happens on the network.
+
+use libp2p::{
+    PeerId, identify,
+    metrics::Recorder as _,
+    ping, relay,
+    swarm::{ConnectionId, SwarmEvent},
+};
+
+use super::Node;
+use crate::{addresses, behaviour::BehaviourEvent};
+
+impl Node {
+    pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        self.metrics.libp2p.record(&event);
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } => {
+                tracing::info!(%address, "listening");
+                if let Some(listener) = self.listeners.get_mut(&listener_id) {
+                    listener.addresses.push(address);
+                }
+                self.announce();
+                self.settle();
+            }
+            SwarmEvent::ExpiredListenAddr {
+                listener_id,
+                address,
+            } => {
+                tracing::info!(%address, "no longer listening");
+                if let Some(listener) = self.listeners.get_mut(&listener_id) {
+                    listener.addresses.retain(|other| *other != address);
+                }
+                self.announce();
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "a listener has a problem and goes on");
+            }
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                reason,
+                ..
+            } => {
+                if let Some(listener) = self.listeners.remove(&listener_id) {
+                    tracing::error!(flag = listener.flag, ?reason, "a listener is gone");
+                }
+                self.announce();
+            }
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
+                let remote = endpoint.get_remote_address();
+                tracing::debug!(%peer_id, %remote, "connected");
+                self.remotes.insert(connection_id, addresses::ip(remote));
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                cause,
+                ..
+            } => {
+                tracing::debug!(%peer_id, ?cause, "disconnected");
+                self.remotes.remove(&connection_id);
+                if num_established == 0 {
+                    self.reservations.remove(&peer_id);
+                }
+            }
+            SwarmEvent::IncomingConnectionError {
+                send_back_addr,
+                error,
+                ..
+            } => {
+                tracing::debug!(remote = %send_back_addr, %error, "a connection came to nothing");
+            }
+            other => tracing::trace!(?other, "event"),
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Autonat(event) => tracing::debug!(?event, "AutoNAT"),
+            BehaviourEvent::ConnectionLimits(event) => match event {},
+            BehaviourEvent::Identify(event) => {
+                self.metrics.libp2p.record(&event);
+                if let identify::Event::Received {
+                    peer_id,
+                    connection_id,
+                    info,
+                } = event
+                {
+                    self.on_identified(peer_id, connection_id, &info);
+                }
+            }
+            BehaviourEvent::Kad(event) => {
+                self.metrics.libp2p.record(&event);
+                moim_dht::trim_addresses(&mut self.swarm.behaviour_mut().kad, &event);
+                tracing::trace!(?event, "DHT");
+            }
+            BehaviourEvent::Ping(event) => {
+                self.metrics.libp2p.record(&event);
+                self.on_ping(event);
+            }
+            BehaviourEvent::Relay(event) => {
+                self.metrics.libp2p.record(&event);
+                self.on_relay_event(event);
+            }
+        }
+    }
+
+    /// Takes a DHT server into the routing table, with the addresses at which others can reach it.
+    fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, info: &identify::Info) {
+        tracing::debug!(%peer, agent = %info.agent_version, "identified");
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let is_server = info
+            .protocols
+            .iter()
+            .any(|name| kad.protocol_names().contains(name));
+        if !is_server {
+            return;
+        }
+        let seen_at = self.remotes.get(&connection).copied().flatten();
+        for address in moim_dht::table_addresses(&info.listen_addrs, seen_at) {
+            kad.add_address(&peer, address);
+        }
+    }
+
+    /// Ends a connection whose other end doesn't answer. The ping protocol itself forgives the
+    /// first failure.
+    fn on_ping(&mut self, event: ping::Event) {
+        match event.result {
+            Ok(_) | Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                tracing::debug!(peer = %event.peer, %error, "closing a dead connection");
+                self.swarm.close_connection(event.connection);
+            }
+        }
+    }
+
+    fn on_relay_event(&mut self, event: relay::Event) {
+        let node = &self.metrics.node;
+        match event {
+            relay::Event::ReservationReqAccepted {
+                src_peer_id,
+                renewed,
+            } => {
+                tracing::debug!(peer = %src_peer_id, renewed, "relay reservation");
+                self.reservations.insert(src_peer_id);
+            }
+            relay::Event::ReservationReqDenied {
+                src_peer_id,
+                status,
+            } => {
+                tracing::warn!(peer = %src_peer_id, ?status, "relay reservation denied");
+                node.relay_reservations_denied.inc();
+            }
+            relay::Event::ReservationTimedOut { src_peer_id } => {
+                self.reservations.remove(&src_peer_id);
+            }
+            relay::Event::CircuitReqAccepted {
+                src_peer_id,
+                dst_peer_id,
+            } => {
+                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "relaying");
+                node.relay_circuits.inc();
+                node.relay_circuits_accepted.inc();
+            }
+            relay::Event::CircuitReqDenied {
+                src_peer_id,
+                dst_peer_id,
+                status,
+            } => {
+                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "not relaying");
+                node.relay_circuits_denied.inc();
+            }
+            relay::Event::CircuitClosed {
+                src_peer_id,
+                dst_peer_id,
+                error,
+            } => {
+                tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "relayed");
+                node.relay_circuits.dec();
+            }
+            // `ReservationClosed` comes for every connection that closes, with or without a
+            // reservation; the loss of the last connection says it better.
+            other => tracing::trace!(?other, "relay"),
+        }
+    }
+}

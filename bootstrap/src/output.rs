@@ -1,0 +1,111 @@
+//! What the process says: the log on stderr, and on stdout where it can be reached.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use libp2p::Multiaddr;
+use serde::Serialize;
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::{addresses, config::LogFormat, status::Status};
+
+/// What is logged unless RUST_LOG says otherwise. kad reports every record it refuses as `info` and
+/// a lonely first node as `warn`; the first is up to anybody on the network, the second is normal.
+const DEFAULT_LOG: &str = "warn,moim_bootstrap=info,moim_dht=info,libp2p_kad=error";
+
+/// The line of `--log-format json`.
+#[derive(Debug, Serialize)]
+struct Ready {
+    r#type: &'static str,
+    peer_id: String,
+    addresses: Vec<String>,
+    http: Vec<String>,
+}
+
+/// Starts logging. Does nothing if the process logs already.
+pub fn init_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    // An error means that somebody else, e.g. a test, has started it.
+    let _ = match format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.try_init(),
+    };
+}
+
+/// Waits until the node is ready and says so on stdout, once. Returns when that is done or the node
+/// is gone.
+pub(crate) async fn announce_ready(mut status: watch::Receiver<Status>, format: LogFormat) {
+    let Ok(status) = status
+        .wait_for(|status| status.ready)
+        .await
+        .map(|status| status.clone())
+    else {
+        return;
+    };
+    tracing::info!(peer_id = %status.peer_id, http = ?status.http, "ready");
+    let text = match format {
+        LogFormat::Json => ready_line(&status),
+        LogFormat::Text => ready_block(&status),
+    };
+    let mut stdout = io::stdout().lock();
+    // Nobody has to read it.
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+fn ready_line(status: &Status) -> String {
+    let ready = Ready {
+        r#type: "ready",
+        peer_id: status.peer_id.to_string(),
+        addresses: all(status).iter().map(ToString::to_string).collect(),
+        http: http(status),
+    };
+    // Strings only: can't fail.
+    serde_json::to_string(&ready)
+        .map(|line| line + "\n")
+        .unwrap_or_default()
+}
+
+fn ready_block(status: &Status) -> String {
+    let mut text = format!("Moim bootstrap node {}\n", status.peer_id);
+    for url in http(status) {
+        text += &format!("  {url}/bootstrap.json\n");
+    }
+    for address in all(status) {
+        text += &format!("  {address}\n");
+    }
+    text
+}
+
+fn all(status: &Status) -> Vec<Multiaddr> {
+    addresses::for_asker(
+        &status.external,
+        &status.listening,
+        None,
+        true,
+        status.peer_id,
+    )
+}
+
+/// The URLs under which this machine reaches the HTTP server.
+fn http(status: &Status) -> Vec<String> {
+    let urls = status.http.iter().map(|socket| {
+        let mut socket = *socket;
+        if socket.ip().is_unspecified() {
+            socket.set_ip(match socket {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{socket}")
+    });
+    urls.collect()
+}

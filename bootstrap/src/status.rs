@@ -1,0 +1,24 @@
+//! What the node tells about itself, published by the event loop and read by everybody else.
+
+use std::net::SocketAddr;
+
+use libp2p::{Multiaddr, PeerId};
+
+/// A snapshot of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether every listener has an address.
+    pub ready: bool,
+    /// The node's peer id.
+    pub peer_id: PeerId,
+    /// Addresses the configuration adds, as given.
+    pub external: Vec<Multiaddr>,
+    /// Addresses listened on, without `/p2p`, in no particular order. Changes as interfaces come
+    /// and go.
+    pub listening: Vec<Multiaddr>,
+    /// Sockets of the HTTP server.
+    pub http: Vec<SocketAddr>,
+    /// Peers connected right now.
+    pub peers: usize,
+}

@@ -1,0 +1,117 @@
+//! The transports of the node, composed by hand, and the swarm on top of them.
+
+use libp2p::{
+    PeerId, Swarm, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, timeout::TransportTimeout},
+        upgrade::Version,
+    },
+    dns,
+    identity::Keypair,
+    noise, quic, swarm, tcp, websocket, yamux,
+};
+use libp2p_webrtc::tokio::{self as webrtc, Certificate};
+
+use crate::{behaviour::Behaviour, error::StartError, limits};
+
+type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// The swarm with its transports, listening nowhere yet.
+///
+/// # Errors
+///
+/// If encryption can't be set up.
+pub(crate) fn build(
+    keypair: &Keypair,
+    certificate: Option<Certificate>,
+) -> Result<Swarm<Behaviour>, StartError> {
+    let config = swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(limits::IDLE_TIMEOUT)
+        .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS_MAX)
+        // The request travels with the protocol's name: one round trip instead of two.
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
+    Ok(Swarm::new(
+        transport(keypair, certificate)?,
+        Behaviour::new(keypair),
+        keypair.public().to_peer_id(),
+        config,
+    ))
+}
+
+fn transport(
+    keypair: &Keypair,
+    certificate: Option<Certificate>,
+) -> Result<PeerTransport, StartError> {
+    let noise = noise::Config::new(keypair)?;
+    let mut yamux = yamux::Config::default();
+    yamux.set_max_num_streams(limits::STREAMS_PER_CONNECTION_MAX);
+
+    // The plain transport instead of the builder's: only it lets us bound a message.
+    let mut websocket = websocket::Config::new(with_dns(new_tcp));
+    websocket.set_max_data_size(limits::WEBSOCKET_MESSAGE_BYTES_MAX);
+    let websocket = websocket
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise.clone())
+        .multiplex(yamux.clone())
+        .boxed();
+    let tcp = with_dns(new_tcp)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux)
+        .boxed();
+    let quic = with_dns(|| new_quic(keypair));
+
+    // WebSocket before TCP, which is less particular about the addresses it takes.
+    let mut transport = either(either(websocket, tcp), quic);
+    if let Some(certificate) = certificate {
+        let webrtc = webrtc::Transport::new(keypair.clone(), certificate)
+            .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+            .boxed();
+        transport = either(transport, webrtc);
+    }
+    // The upgrades above have no time-out of their own; WebRTC's takes longer.
+    Ok(TransportTimeout::new(transport, limits::HANDSHAKE_TIMEOUT).boxed())
+}
+
+fn new_tcp() -> tcp::tokio::Transport {
+    // Answers are small and awaited: don't hold them back to fill packets.
+    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+}
+
+fn new_quic(keypair: &Keypair) -> PeerTransport {
+    let mut config = quic::Config::new(keypair);
+    config.max_stream_data = limits::QUIC_STREAM_WINDOW_BYTES;
+    config.max_connection_data = limits::QUIC_CONNECTION_WINDOW_BYTES;
+    quic::tokio::Transport::new(config)
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+        .boxed()
+}
+
+/// `transport`, with names in addresses looked up, where the system says how.
+fn with_dns<T>(transport: impl Fn() -> T) -> Boxed<T::Output>
+where
+    T: libp2p::Transport + Send + Unpin + 'static,
+    T::Error: Send + Sync,
+    T::Dial: Send,
+    T::ListenerUpgrade: Send,
+{
+    match dns::tokio::Transport::system(transport()) {
+        Ok(transport) => transport.boxed(),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "no usable DNS configuration on this system: peers with a name in their address \
+                 can't be dialled from here"
+            );
+            transport().boxed()
+        }
+    }
+}
+
+fn either(first: PeerTransport, second: PeerTransport) -> PeerTransport {
+    first
+        .or_transport(second)
+        .map(|output, _| output.into_inner())
+        .boxed()
+}

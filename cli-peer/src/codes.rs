@@ -1,0 +1,94 @@
+//! The machine-readable word for each error of the peer, for `--json`. Words are never changed or
+//! reused, programs depend on them.
+
+use moim_peer::{GetError, JoinError, LookupError, PutError, SayError, SendError, StartError};
+
+/// An error that programs can tell from others by a word.
+pub(crate) trait Code {
+    /// The word.
+    fn code(&self) -> &'static str;
+}
+
+/// For variants that the peer library has got since.
+const OTHER: &str = "failed";
+
+impl Code for GetError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid",
+            Self::NotConnected => "not_connected",
+            Self::Stopped => "stopped",
+            _ => OTHER,
+        }
+    }
+}
+
+impl Code for JoinError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Topic(_) => "invalid",
+            _ => OTHER,
+        }
+    }
+}
+
+impl Code for LookupError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotConnected => "not_connected",
+            Self::Stopped => "stopped",
+            Self::Topic(_) => "invalid",
+            _ => OTHER,
+        }
+    }
+}
+
+impl Code for PutError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid",
+            Self::NotConnected => "not_connected",
+            Self::Refused { .. } => "refused",
+            Self::Stopped => "stopped",
+            _ => OTHER,
+        }
+    }
+}
+
+impl Code for SayError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Empty => "empty",
+            Self::Left => "left",
+            Self::Stopped => "stopped",
+            Self::TooLong { .. } => "too_long",
+            _ => OTHER,
+        }
+    }
+}
+
+impl Code for SendError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Empty => "empty",
+            Self::NoReceipt { .. } => "no_receipt",
+            Self::Refused { .. } => "refused",
+            Self::Stopped => "stopped",
+            Self::ToSelf => "to_self",
+            Self::TooLong { .. } => "too_long",
+            _ => OTHER,
+        }
+    }
+}
+
+impl Code for StartError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Listen { .. } => "listen",
+            _ => OTHER,
+        }
+    }
+}

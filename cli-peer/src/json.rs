@@ -1,0 +1,220 @@
+//! The session as programs see it: events and commands as JSON, one object a line.
+
+use std::sync::Arc;
+
+use moim_peer::{Member, Peer, PeerEvent, PeerId, Room, SendError, Snapshot, Status};
+use tokio::sync::watch;
+
+use self::{
+    commands::{Command, Request, parse},
+    events::{Answer, ConnectionRow, Event, MemberRow, addresses},
+};
+use crate::{
+    codes::Code,
+    exit::explain,
+    lines::{LINE_BYTES_MAX, Line},
+    session::{Front, JOBS_MAX, Job, Reaction, Session},
+};
+
+mod commands;
+pub(crate) mod events;
+#[cfg(test)]
+mod tests;
+
+/// The JSON side of a session.
+#[derive(Debug)]
+pub(crate) struct Json {
+    peer: Peer,
+    room: Arc<Room>,
+    members: watch::Receiver<Vec<Member>>,
+    state: watch::Receiver<Snapshot>,
+    told: Told,
+    line: u64,
+}
+
+/// What of the peer's state was told last.
+#[derive(Debug, Default)]
+struct Told {
+    addresses: Vec<String>,
+    status: Option<Status>,
+}
+
+impl Told {
+    /// The events that tell what is new.
+    fn changes(&mut self, snapshot: &Snapshot) -> String {
+        let mut text = String::new();
+        let addresses = addresses(snapshot);
+        if self.addresses != addresses {
+            text.push_str(&Event::Addresses { addresses: addresses.clone() }.to_line());
+            self.addresses = addresses;
+        }
+        if self.status.as_ref() != Some(&snapshot.status) {
+            text.push_str(&Event::status(&snapshot.status).to_line());
+            self.status = Some(snapshot.status.clone());
+        }
+        text
+    }
+}
+
+impl Json {
+    pub(crate) fn new(session: &Session) -> Self {
+        Self {
+            peer: session.peer.clone(),
+            room: Arc::clone(&session.room),
+            members: session.room.members(),
+            state: session.peer.snapshot(),
+            told: Told::default(),
+            line: 0,
+        }
+    }
+
+    fn react(&self, request: Request, busy: bool) -> Reaction {
+        let Request { command, reference } = request;
+        let answer = Answering { command: command.word(), line: self.line, reference };
+        match command {
+            Command::Leave => return Reaction::Leave,
+            Command::Connections => {
+                let connections = self.state.borrow().connections.iter().map(ConnectionRow::from).collect();
+                return Reaction::Print(answer.with(Event::Connections { connections }));
+            }
+            Command::Members => {
+                let members = self.members.borrow().iter().map(MemberRow::from).collect();
+                return Reaction::Print(answer.with(Event::Members { members }));
+            }
+            _ if busy => {
+                let message = format!("{JOBS_MAX} commands are under way; wait for answers before giving more");
+                return Reaction::Print(answer.refused("busy", message));
+            }
+            _ => {}
+        }
+        Reaction::Start(String::new(), self.job(command, answer))
+    }
+
+    /// The commands that ask the peer.
+    fn job(&self, command: Command, answer: Answering) -> Job {
+        let peer = self.peer.clone();
+        match command {
+            Command::Get { key } => Box::pin(async move {
+                match peer.get(key.clone()).await {
+                    Ok(value) => answer.with(Event::value(key, value)),
+                    Err(error) => answer.failed(&error),
+                }
+            }),
+            Command::Put { key, value, lifetime } => Box::pin(async move {
+                match peer.put(key, value, lifetime).await {
+                    Ok(stored) => answer.with(Event::Stored { key: stored.key, copies: stored.copies }),
+                    Err(error) => answer.failed(&error),
+                }
+            }),
+            Command::Say { text } => {
+                let room = Arc::clone(&self.room);
+                Box::pin(async move {
+                    match room.say(text).await {
+                        Ok(message) => answer.with(Event::Said { id: message.id.to_string(), text: message.text }),
+                        Err(error) => answer.failed(&error),
+                    }
+                })
+            }
+            Command::Send { to, text } => Box::pin(send(peer, to, text, answer)),
+            // Answered in `react`.
+            Command::Connections | Command::Leave | Command::Members => Box::pin(async { String::new() }),
+        }
+    }
+}
+
+async fn send(peer: Peer, to: PeerId, text: String, answer: Answering) -> String {
+    let id = Peer::new_message_id();
+    match peer.send_with_id(id, to, text).await {
+        Ok(receipt) => answer.with(Event::delivered(&receipt)),
+        // It was on its way, so its fate is a receipt's business.
+        Err(error @ (SendError::NoReceipt { .. } | SendError::Refused { .. })) => {
+            answer.with(Event::undelivered(id, to, explain(&error)))
+        }
+        Err(error) => answer.failed(&error),
+    }
+}
+
+impl Front for Json {
+    fn started(&mut self, snapshot: &Snapshot) -> String {
+        let addresses = addresses(snapshot);
+        let ready = Event::Ready { peer_id: self.peer.id().to_string(), addresses: addresses.clone() }.to_line();
+        self.told.addresses = addresses;
+        ready + &self.told.changes(snapshot)
+    }
+
+    fn line(&mut self, line: Line, busy: bool) -> Reaction {
+        self.line = self.line.saturating_add(1);
+        let refused = |code, message| {
+            let line = Some(self.line);
+            Reaction::Print(Event::Error { error: code, message, cmd: None, line }.to_line())
+        };
+        match line {
+            Line::NotUtf8 => refused("invalid_json", "the line is not UTF-8".to_owned()),
+            Line::Text(text) if text.trim().is_empty() => Reaction::Print(String::new()),
+            Line::Text(text) => match parse(&text) {
+                Ok(request) => self.react(request, busy),
+                Err(wrong) => Reaction::Print(wrong.to_line(self.line)),
+            },
+            Line::TooLong { bytes } => refused(
+                "line_too_long",
+                format!("a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away"),
+            ),
+        }
+    }
+
+    fn event(&mut self, event: PeerEvent) -> String {
+        event_line(event)
+    }
+
+    fn snapshot(&mut self, snapshot: &Snapshot) -> String {
+        self.told.changes(snapshot)
+    }
+
+    fn leaving(&mut self) -> String {
+        String::new()
+    }
+
+    fn left(&mut self) -> String {
+        Event::Left.to_line()
+    }
+}
+
+fn event_line(event: PeerEvent) -> String {
+    let event = match event {
+        PeerEvent::DirectMessage(message) => Event::direct_message(message),
+        PeerEvent::Lagged(missed) => Event::Lagged { missed },
+        PeerEvent::MemberJoined { member, .. } => Event::MemberJoined(MemberRow::from(&member)),
+        PeerEvent::MemberLeft { peer, reason, .. } => Event::MemberLeft { peer: peer.to_string(), reason: reason.word() },
+        PeerEvent::MemberUpdated { member, .. } => Event::MemberUpdated(MemberRow::from(&member)),
+        PeerEvent::RoomMessage(message) => Event::room_message(message),
+        // Told from the snapshot, which cannot lag.
+        PeerEvent::StatusChanged(_) => return String::new(),
+        // Newer than this program: what it means is in the snapshot too.
+        _ => return String::new(),
+    };
+    event.to_line()
+}
+
+/// What the answers to one command have in common.
+#[derive(Debug)]
+struct Answering {
+    command: &'static str,
+    line: u64,
+    reference: Option<serde_json::Value>,
+}
+
+impl Answering {
+    fn with(self, event: Event) -> String {
+        Answer { event, reference: self.reference }.to_line()
+    }
+
+    fn refused(self, code: &'static str, message: String) -> String {
+        let (cmd, line) = (Some(self.command.to_owned()), Some(self.line));
+        self.with(Event::Error { error: code, message, cmd, line })
+    }
+
+    fn failed(self, error: &(impl Code + std::error::Error + 'static)) -> String {
+        let (code, message) = (error.code(), explain(error));
+        self.refused(code, message)
+    }
+}

@@ -1,0 +1,201 @@
+//! Events and answers on standard output. The shapes are an interface: fields are added, never
+//! renamed or removed.
+
+use moim_peer::{Connection, DirectMessage, Member, MessageId, Path, PeerId, Receipt, RoomMessage, Snapshot, Status, Value};
+use serde::Serialize;
+
+use crate::text;
+
+/// One line of output.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// The addresses at which others reach the peer are others now.
+    Addresses { addresses: Vec<String> },
+    /// Answer: the open connections.
+    Connections { connections: Vec<ConnectionRow> },
+    /// A direct message arrived.
+    DirectMessage { id: String, from: String, text: String, path: &'static str, sent: u64 },
+    /// Answer or, without `cmd`, news: something went wrong.
+    Error {
+        error: &'static str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cmd: Option<String>,
+        /// Number of the input line, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<u64>,
+    },
+    /// The reader was too slow: this many events are missing here.
+    Lagged { missed: u64 },
+    /// The room was left; the last line.
+    Left,
+    /// A member is in the room.
+    MemberJoined(MemberRow),
+    /// A member is gone.
+    MemberLeft { peer: String, reason: &'static str },
+    /// A member is reached in another way, or has another name.
+    MemberUpdated(MemberRow),
+    /// Answer: the members.
+    Members { members: Vec<MemberRow> },
+    /// The room was joined on this side; the first line.
+    Ready { peer_id: String, addresses: Vec<String> },
+    /// Answer: what became of a direct message.
+    Receipt {
+        id: String,
+        to: String,
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Somebody else said something in the room.
+    RoomMessage { id: String, from: String, name: String, text: String, sent: u64 },
+    /// Answer: said in the room.
+    Said { id: String, text: String },
+    /// Whether the peer takes part in the network.
+    Status {
+        state: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Answer: a value is kept by this many others.
+    Stored { key: String, copies: usize },
+    /// Answer: the value under a key. Without a publisher there is none.
+    Value { key: String, value: serde_json::Value, publisher: Option<String> },
+}
+
+/// A member of a room.
+#[derive(Debug, Serialize)]
+pub(crate) struct MemberRow {
+    peer: String,
+    name: String,
+    path: &'static str,
+}
+
+/// An open connection.
+#[derive(Debug, Serialize)]
+pub(crate) struct ConnectionRow {
+    peer: String,
+    address: String,
+    path: &'static str,
+    /// Of a direct connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<String>,
+    /// The relay of a relayed connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    relay: Option<String>,
+    round_trip_ms: Option<f64>,
+    agent: Option<String>,
+    bootstrap_node: bool,
+}
+
+impl Event {
+    pub(crate) fn delivered(receipt: &Receipt) -> Self {
+        Self::Receipt {
+            id: receipt.id.to_string(),
+            to: receipt.to.to_string(),
+            state: "delivered",
+            path: Some(receipt.path.word()),
+            reason: None,
+        }
+    }
+
+    pub(crate) fn undelivered(id: MessageId, to: PeerId, reason: String) -> Self {
+        Self::Receipt { id: id.to_string(), to: to.to_string(), state: "failed", path: None, reason: Some(reason) }
+    }
+
+    pub(crate) fn direct_message(message: DirectMessage) -> Self {
+        Self::DirectMessage {
+            id: message.id.to_string(),
+            from: message.from.to_string(),
+            text: message.text,
+            path: message.path.word(),
+            sent: message.sent,
+        }
+    }
+
+    pub(crate) fn room_message(message: RoomMessage) -> Self {
+        Self::RoomMessage {
+            id: message.id.to_string(),
+            from: message.from.to_string(),
+            name: message.name,
+            text: message.text,
+            sent: message.sent,
+        }
+    }
+
+    pub(crate) fn status(status: &Status) -> Self {
+        Self::Status { state: status.word(), reason: status.reason().map(str::to_owned) }
+    }
+
+    pub(crate) fn value(key: String, value: Option<Value>) -> Self {
+        match value {
+            Some(value) => Self::Value { key, value: value.value, publisher: Some(value.publisher.to_string()) },
+            None => Self::Value { key, value: serde_json::Value::Null, publisher: None },
+        }
+    }
+
+    /// The event as a line with its end.
+    pub(crate) fn to_line(&self) -> String {
+        line(self)
+    }
+}
+
+/// An event that answers a command.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer {
+    #[serde(flatten)]
+    pub(crate) event: Event,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub(crate) reference: Option<serde_json::Value>,
+}
+
+impl Answer {
+    /// The answer as a line with its end.
+    pub(crate) fn to_line(&self) -> String {
+        line(self)
+    }
+}
+
+fn line(event: &impl Serialize) -> String {
+    match serde_json::to_string(event) {
+        Ok(json) => text::json(&json) + "\n",
+        // Only types whose keys are no strings cannot be written, and there are none.
+        Err(_) => "{\"type\":\"error\",\"error\":\"failed\",\"message\":\"an event cannot be written\"}\n".to_owned(),
+    }
+}
+
+impl From<&Member> for MemberRow {
+    fn from(member: &Member) -> Self {
+        Self { peer: member.peer.to_string(), name: member.name.clone(), path: member.reach.word() }
+    }
+}
+
+impl From<&Connection> for ConnectionRow {
+    fn from(connection: &Connection) -> Self {
+        let (transport, relay) = match connection.path {
+            Path::Direct(transport) => (Some(transport.to_string()), None),
+            Path::Relayed { by } => (None, Some(by.to_string())),
+        };
+        Self {
+            peer: connection.peer.to_string(),
+            address: connection.address.to_string(),
+            path: connection.path.word(),
+            transport,
+            relay,
+            round_trip_ms: connection.round_trip.map(|time| (time.as_secs_f64() * 1e5).round() / 100.0),
+            agent: connection.agent.clone(),
+            bootstrap_node: connection.bootstrap_node,
+        }
+    }
+}
+
+/// The peer's addresses in the form in which others can be given them, `/p2p/<id>` and all.
+pub(crate) fn addresses(snapshot: &Snapshot) -> Vec<String> {
+    let whole = |address: &moim_peer::Multiaddr| match address.clone().with_p2p(snapshot.peer) {
+        Ok(address) | Err(address) => address.to_string(),
+    };
+    snapshot.addresses.iter().map(whole).collect()
+}

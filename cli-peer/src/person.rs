@@ -1,0 +1,259 @@
+//! The session as people see it: a prompt, and what happens above it.
+
+use std::sync::{Arc, mpsc as blocking};
+
+use moim_peer::{Member, Peer, PeerEvent, Room, Snapshot};
+use tokio::sync::watch;
+
+use self::{
+    commands::{Command, HELP},
+    style::Style,
+    view::View,
+};
+use crate::{
+    exit::{Exit, Failure, explain},
+    lines::{self, LINE_BYTES_MAX, Line},
+    logging::Log,
+    output::Output,
+    session::{Front, Job, Reaction, Session},
+    signals::Signals,
+    text,
+};
+
+mod commands;
+mod editor;
+mod resolve;
+mod style;
+#[cfg(test)]
+mod tests;
+mod view;
+
+/// With more members than this, comings and goings are no longer shown one by one: in a large room
+/// they would leave no place for what is said.
+const CROWD: usize = 30;
+
+/// How long a value is kept. A person who needs another time takes `moim put`.
+const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Runs a session at a prompt or, where input or output is no terminal, line by line.
+pub(crate) async fn run(session: Session, signals: Signals, log: &Log) -> Result<Exit, Failure> {
+    let style = Style::of_stdout();
+    let mut person = Person::new(&session, style);
+    if !editor::possible() {
+        let failed = |error| Failure::new(Exit::Failed, "terminal", format!("cannot use standard input and output: {error}"));
+        let input = lines::from_stdin().map_err(failed)?;
+        let output = Output::to_stdout().map_err(failed)?;
+        return session.run(person, input, output, signals).await;
+    }
+    let prompt = format!("{}> ", text::line(session.room.topic().as_str()));
+    let styled = style.strong(&prompt);
+    let prompt = editor::open(prompt, styled)
+        .map_err(|error| Failure::new(Exit::Failed, "terminal", format!("cannot use the terminal: {error:#}")))?;
+    log.to_screen(prompt.output.weak());
+    person.next = Some(prompt.next);
+    let exit = session.run(person, prompt.input, prompt.output, signals).await;
+    drop(prompt.terminal);
+    exit
+}
+
+/// The human side of a session.
+#[derive(Debug)]
+struct Person {
+    view: View,
+    me: String,
+    topic: String,
+    peer: Peer,
+    room: Arc<Room>,
+    members: watch::Receiver<Vec<Member>>,
+    state: watch::Receiver<Snapshot>,
+    told: Option<&'static str>,
+    crowded: bool,
+    next: Option<blocking::SyncSender<()>>,
+}
+
+impl Person {
+    fn new(session: &Session, style: Style) -> Self {
+        let view = View { style, clock };
+        Self {
+            view,
+            me: view.who(&session.peer.id(), session.profile.name()),
+            topic: text::line(session.room.topic().as_str()),
+            peer: session.peer.clone(),
+            room: Arc::clone(&session.room),
+            members: session.room.members(),
+            state: session.peer.snapshot(),
+            told: None,
+            crowded: false,
+            next: None,
+        }
+    }
+
+    fn react(&self, line: Line, busy: bool) -> Reaction {
+        let view = self.view;
+        let text = match line {
+            Line::NotUtf8 => return Reaction::Print(view.problem("that line is not UTF-8 text")),
+            Line::Text(text) => text,
+            Line::TooLong { bytes } => {
+                let text = format!("a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away");
+                return Reaction::Print(view.problem(&text));
+            }
+        };
+        let members = || self.members.borrow().clone();
+        match commands::parse(&text) {
+            Err(hint) => Reaction::Print(view.problem(&hint)),
+            Ok(Command::Nothing) => Reaction::Print(String::new()),
+            Ok(Command::Leave) => Reaction::Leave,
+            Ok(Command::Help) => Reaction::Print(format!("{HELP}\n")),
+            Ok(Command::Members) => Reaction::Print(view.members(&self.me, &members())),
+            Ok(Command::Connections) => Reaction::Print(view.network(&self.state.borrow(), &members())),
+            Ok(_) if busy => Reaction::Print(view.problem("too much is under way; wait for some of it to be done")),
+            Ok(Command::Get { key }) => Reaction::Start(String::new(), self.get(key)),
+            Ok(Command::Put { key, value }) => Reaction::Start(String::new(), self.put(key, value)),
+            Ok(Command::Say { text }) => Reaction::Start(String::new(), self.say(text)),
+            Ok(Command::To { reference, text }) => self.send(&reference, text, &members()),
+        }
+    }
+
+    fn get(&self, key: String) -> Job {
+        let (view, peer) = (self.view, self.peer.clone());
+        Box::pin(async move {
+            match peer.get(key.clone()).await {
+                Ok(value) => view.value(&key, value.as_ref()),
+                Err(error) => view.problem(&explain(&error)),
+            }
+        })
+    }
+
+    fn put(&self, key: String, value: serde_json::Value) -> Job {
+        let (view, peer) = (self.view, self.peer.clone());
+        Box::pin(async move {
+            match peer.put(key, value, LIFETIME).await {
+                Ok(stored) => view.stored(&stored),
+                Err(error) => view.problem(&explain(&error)),
+            }
+        })
+    }
+
+    fn say(&self, text: String) -> Job {
+        let (view, room, members) = (self.view, Arc::clone(&self.room), self.members.clone());
+        Box::pin(async move {
+            match room.say(text).await {
+                Ok(_) if members.borrow().is_empty() => view.problem("nobody else is here yet, so nobody heard that"),
+                // What was said still stands where it was typed.
+                Ok(_) => String::new(),
+                Err(error) => view.problem(&explain(&error)),
+            }
+        })
+    }
+
+    fn send(&self, reference: &str, text: String, members: &[Member]) -> Reaction {
+        let view = self.view;
+        let to = match resolve::resolve(reference, members) {
+            Ok(to) => to,
+            Err(error) => return Reaction::Print(view.problem(&error.to_string())),
+        };
+        let peer = self.peer.clone();
+        let whom = view.whom(&to, members);
+        let sending = view.sending(&whom);
+        let job: Job = Box::pin(async move {
+            match peer.send(to, text.clone()).await {
+                Ok(receipt) => view.delivered(&whom, &text, &receipt),
+                Err(error) => view.undelivered(&whom, &text, &error),
+            }
+        });
+        Reaction::Start(sending, job)
+    }
+
+    /// Whether comings and goings are too many to be shown, and a word when that changes.
+    fn crowd(&mut self) -> String {
+        let count = self.members.borrow().len();
+        // Half of it to come back, so that a room at the limit does not go to and fro.
+        let crowded = if self.crowded { count > CROWD / 2 } else { count > CROWD };
+        if crowded == self.crowded {
+            return String::new();
+        }
+        self.crowded = crowded;
+        let text = if crowded {
+            format!("More than {CROWD} are here: who comes and goes is no longer shown. /members lists them.")
+        } else {
+            format!("{count} others are here: who comes and goes is shown again.")
+        };
+        self.view.style.dim(&text) + "\n"
+    }
+
+    fn member_line(&mut self, line: impl FnOnce(View) -> String) -> String {
+        let mut text = self.crowd();
+        if !self.crowded {
+            text.push_str(&line(self.view));
+        }
+        text
+    }
+}
+
+impl Front for Person {
+    fn started(&mut self, snapshot: &Snapshot) -> String {
+        let style = self.view.style;
+        let mut text = format!("You are {} in {}. ", self.me, style.strong(&self.topic));
+        text.push_str(&style.dim("/help lists the commands, Ctrl-D leaves."));
+        text.push('\n');
+        text + &self.snapshot(snapshot)
+    }
+
+    fn line(&mut self, line: Line, busy: bool) -> Reaction {
+        let reaction = self.react(line, busy);
+        match reaction {
+            // The prompt must not come back.
+            Reaction::Leave => self.next = None,
+            Reaction::Print(_) | Reaction::Start(..) => {
+                if let Some(next) = &self.next {
+                    // Of lines there is one at a time, and so of these.
+                    let _ = next.try_send(());
+                }
+            }
+        }
+        reaction
+    }
+
+    fn event(&mut self, event: PeerEvent) -> String {
+        let view = self.view;
+        match event {
+            PeerEvent::DirectMessage(message) => view.direct_message(&message, &self.members.borrow()),
+            PeerEvent::Lagged(missed) => {
+                view.problem(&format!("{missed} events were too many to show; /members and /connections are right"))
+            }
+            PeerEvent::MemberJoined { member, .. } => self.member_line(|view| view.joined(&member)),
+            PeerEvent::MemberLeft { peer, name, reason, .. } => self.member_line(|view| view.gone(&peer, &name, reason)),
+            PeerEvent::MemberUpdated { member, before, .. } => self.member_line(|view| view.updated(&member, before)),
+            PeerEvent::RoomMessage(message) => view.room_message(&message),
+            // Told from the snapshot, which cannot lag.
+            PeerEvent::StatusChanged(_) => String::new(),
+            // Newer than this program.
+            _ => String::new(),
+        }
+    }
+
+    fn snapshot(&mut self, snapshot: &Snapshot) -> String {
+        // Only when the state is another one: the reason may differ with every attempt.
+        let word = snapshot.status.word();
+        if self.told == Some(word) {
+            return String::new();
+        }
+        self.told = Some(word);
+        self.view.status(&snapshot.status, snapshot.dht.peers)
+    }
+
+    fn leaving(&mut self) -> String {
+        // Also after Ctrl-C and Ctrl-D, whose lines were never answered.
+        self.next = None;
+        format!("Leaving {} …\n", self.topic)
+    }
+
+    fn left(&mut self) -> String {
+        String::new()
+    }
+}
+
+/// The time of day on this machine's clock.
+fn clock() -> String {
+    jiff::Zoned::now().strftime("%H:%M").to_string()
+}

@@ -1,0 +1,222 @@
+//! What a person sees: each thing that happens as a line.
+//!
+//! **Invariant:** every text that others wrote goes through [`text`] before it is shown.
+
+use moim_peer::{
+    BootstrapState, Connection, DirectMessage, LeaveReason, Member, Path, PeerId, Reach, Receipt, RoomMessage, SendError,
+    Snapshot, Status, Stored, Value,
+};
+
+use super::style::Style;
+use crate::{exit::explain, short::short, text};
+
+/// Characters of a message that its delivery line repeats, so that one knows which it was.
+const EXCERPT_CHARACTERS: usize = 40;
+
+/// Turns things into lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    pub(super) style: Style,
+    /// Tells the time of day as it is shown.
+    pub(super) clock: fn() -> String,
+}
+
+impl View {
+    /// A peer as it is always shown: name and short id.
+    pub(super) fn who(self, peer: &PeerId, name: &str) -> String {
+        format!("{} {}", self.style.name(peer, &text::line(name)), self.style.dim(&short(peer)))
+    }
+
+    /// A peer that is shown by its id where it is no member.
+    pub(super) fn whom(self, peer: &PeerId, members: &[Member]) -> String {
+        match members.iter().find(|member| member.peer == *peer) {
+            Some(member) => self.who(peer, &member.name),
+            None => self.style.name(peer, &short(peer)),
+        }
+    }
+
+    fn timed(self, text: &str) -> String {
+        format!("{} {text}\n", self.style.dim(&(self.clock)()))
+    }
+
+    pub(super) fn room_message(self, message: &RoomMessage) -> String {
+        self.timed(&format!("{}: {}", self.who(&message.from, &message.name), text::block(&message.text)))
+    }
+
+    pub(super) fn direct_message(self, message: &DirectMessage, members: &[Member]) -> String {
+        let mark = self.style.strong(&format!("[direct message, {}]", path(message.path)));
+        self.timed(&format!("{mark} {}: {}", self.whom(&message.from, members), text::block(&message.text)))
+    }
+
+    pub(super) fn sending(self, to: &str) -> String {
+        self.timed(&self.style.dim(&format!("sending to {to} …")))
+    }
+
+    pub(super) fn delivered(self, to: &str, message: &str, receipt: &Receipt) -> String {
+        let mark = self.style.good("✓ delivered");
+        self.timed(&format!("{mark} to {to} ({}): {}", path(receipt.path), self.style.dim(&excerpt(message))))
+    }
+
+    pub(super) fn undelivered(self, to: &str, message: &str, error: &SendError) -> String {
+        let mark = self.style.bad("✗ not delivered");
+        let advice = match error {
+            SendError::NoReceipt { .. } => "; it may have arrived all the same. Try again when /members shows the peer as reached",
+            _ => "",
+        };
+        let reason = text::line(&explain(error));
+        self.timed(&format!("{mark} to {to}: {}\n      {reason}{advice}", excerpt(message)))
+    }
+
+    pub(super) fn joined(self, member: &Member) -> String {
+        let how = match member.reach {
+            Reach::Connected(way) => format!("is here, {}", path(way)),
+            Reach::Connecting => "is here, connecting".to_owned(),
+            Reach::Unconnected => "is here".to_owned(),
+        };
+        self.timed(&format!("{} {} {how}", self.style.good("→"), self.who(&member.peer, &member.name)))
+    }
+
+    /// A member is reached in another way; empty where that is nothing to a person.
+    pub(super) fn updated(self, member: &Member, before: Reach) -> String {
+        let how = match (before, member.reach) {
+            (before, now) if before == now => "has this name now".to_owned(),
+            (_, Reach::Connected(Path::Direct(transport))) => format!("is reached directly now ({transport})"),
+            (_, Reach::Connected(Path::Relayed { by })) => format!("is reached through the relay {} now", short(&by)),
+            (Reach::Connected(_), _) => "is here, but the connection is gone".to_owned(),
+            _ => return String::new(),
+        };
+        self.timed(&format!("{} {} {how}", self.style.dim("·"), self.who(&member.peer, &member.name)))
+    }
+
+    pub(super) fn gone(self, peer: &PeerId, name: &str, reason: LeaveReason) -> String {
+        let how = match reason {
+            LeaveReason::Expired => "is gone: not heard of for too long",
+            LeaveReason::Left => "left",
+        };
+        self.timed(&format!("{} {} {how}", self.style.bad("←"), self.who(peer, name)))
+    }
+
+    pub(super) fn status(self, status: &Status, peers: usize) -> String {
+        let because = status.reason().map(|reason| format!(": {}", text::line(reason))).unwrap_or_default();
+        match status {
+            Status::Connected => self.timed(&self.style.good(&format!("connected: in the DHT with {} there", count(peers, "peer")))),
+            Status::Connecting => self.timed(&self.style.dim("connecting …")),
+            Status::Failed { .. } => self.timed(&format!(
+                "{}{because}\n      Trying again by itself. Is a bootstrap node running there? --bootstrap names another one.",
+                self.style.bad("cannot get into the DHT")
+            )),
+            Status::Offline => self.timed(&self.style.bad("offline: this device has no network")),
+            Status::Reconnecting { .. } => self.timed(&format!(
+                "{}{because}\n      Trying again by itself. Members that are connected still hear you.",
+                self.style.bad("lost the DHT")
+            )),
+        }
+    }
+
+    pub(super) fn stored(self, stored: &Stored) -> String {
+        self.timed(&format!("{} {} is kept by {}", self.style.good("✓"), text::line(&stored.key), count(stored.copies, "peer")))
+    }
+
+    pub(super) fn value(self, key: &str, value: Option<&Value>) -> String {
+        let key = text::line(key);
+        match value {
+            Some(value) => {
+                let by = self.style.dim(&format!("(from {})", short(&value.publisher)));
+                self.timed(&format!("{key} = {} {by}", text::json(&value.value.to_string())))
+            }
+            None => self.timed(&format!("there is no value under {key}")),
+        }
+    }
+
+    /// Something did not work.
+    pub(super) fn problem(self, text: &str) -> String {
+        self.timed(&format!("{} {}", self.style.bad("✗"), text::line(text)))
+    }
+
+    pub(super) fn members(self, me: &str, members: &[Member]) -> String {
+        let mut lines = format!("You are {me}. ");
+        lines.push_str(&match members.len() {
+            0 => "Nobody else is here yet.\n".to_owned(),
+            others => format!("{} here:\n", if others == 1 { "One other is".to_owned() } else { format!("{others} others are") }),
+        });
+        for member in members {
+            let how = match member.reach {
+                Reach::Connected(way) => path(way),
+                Reach::Connecting => "connecting".to_owned(),
+                Reach::Unconnected => "not connected, reached through others".to_owned(),
+            };
+            lines.push_str(&format!("  {}  {}\n", self.who(&member.peer, &member.name), self.style.dim(&how)));
+        }
+        lines
+    }
+
+    pub(super) fn network(self, snapshot: &Snapshot, members: &[Member]) -> String {
+        let mut lines = format!("{}: {}", self.style.strong("network"), snapshot.status.word());
+        if let Some(reason) = snapshot.status.reason() {
+            lines.push_str(&format!(", {}", text::line(reason)));
+        }
+        let serving = if snapshot.dht.server { ", and serves it" } else { "" };
+        lines.push_str(&format!("; knows {} of the DHT{serving}\n", count(snapshot.dht.peers, "peer")));
+        lines.push_str(&format!("{}: {}\n", self.style.strong("your peer id"), snapshot.peer));
+        for node in &snapshot.bootstrap {
+            let state = match &node.state {
+                BootstrapState::Connected { peer } => format!("connected to {}", short(peer)),
+                BootstrapState::Connecting => "connecting".to_owned(),
+                BootstrapState::Failed { reason } => format!("failed, will be tried again: {}", text::line(reason)),
+            };
+            lines.push_str(&format!("{}: {}: {state}\n", self.style.strong("bootstrap node"), text::line(&node.source)));
+        }
+        for address in &snapshot.addresses {
+            lines.push_str(&format!("{}: {address}\n", self.style.strong("your address")));
+        }
+        if snapshot.connections.is_empty() {
+            lines.push_str("no connections\n");
+        }
+        for connection in &snapshot.connections {
+            lines.push_str(&self.connection(connection, members));
+        }
+        lines
+    }
+
+    fn connection(self, connection: &Connection, members: &[Member]) -> String {
+        let mut about = vec![path(connection.path)];
+        if let Some(time) = connection.round_trip {
+            about.push(format!("{:.1} ms", time.as_secs_f64() * 1000.0));
+        }
+        if connection.bootstrap_node {
+            about.push("bootstrap node".to_owned());
+        }
+        if let Some(agent) = &connection.agent {
+            about.push(text::line(agent));
+        }
+        format!(
+            "{}: {} {} {}\n",
+            self.style.strong("connection"),
+            self.whom(&connection.peer, members),
+            about.join(", "),
+            self.style.dim(&text::line(&connection.address.to_string()))
+        )
+    }
+}
+
+/// A path in words.
+fn path(path: Path) -> String {
+    match path {
+        Path::Direct(transport) => format!("direct ({transport})"),
+        Path::Relayed { by } => format!("relayed by {}", short(&by)),
+    }
+}
+
+/// `1 peer`, `2 peers`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The start of a message, in one line.
+fn excerpt(message: &str) -> String {
+    let mut start: String = message.chars().take(EXCERPT_CHARACTERS).collect();
+    if start.len() < message.len() {
+        start.push('…');
+    }
+    text::line(&start)
+}

@@ -1,0 +1,14 @@
+//! Short forms of peer ids for people.
+
+use moim_peer::PeerId;
+
+/// Characters of the short form. Six of base58 tell 38 thousand million peers apart: enough for
+/// the members of a room, and a short form is only ever resolved among those.
+const SHORT_CHARACTERS: usize = 6;
+
+/// The end of a peer's id (all ids begin alike), as `…Xy12Zw`.
+pub(crate) fn short(peer: &PeerId) -> String {
+    let id = peer.to_base58();
+    // Base58 is ASCII.
+    format!("…{}", &id[id.len().saturating_sub(SHORT_CHARACTERS)..])
+}

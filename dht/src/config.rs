@@ -1,0 +1,53 @@
+//! Settings of kad, each with its reason.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use libp2p::{StreamProtocol, kad};
+use moim_protocol::{limits, names};
+
+/// How long one peer may take to answer one request. A peer that hangs holds a query up for this
+/// long, and with it a put or a get. An honest answer comes within a round trip and a little work.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a whole query may take. Dialling peers that are gone is what takes long; what has been
+/// reached by then is the result.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests that a query has under way at one time. libp2p's default of 3 waits for every group of
+/// three that contains a hung peer; with 10, two in ten hung ones still leave eight that answer.
+const PARALLELISM: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+
+/// How often the routing table is looked after. Rooms live for minutes, so a node that joined has
+/// to be known within one; the lookup is cheap.
+const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Largest kad message, in bytes: libp2p's default, hence what every implementation accepts.
+const PACKET_BYTES_MAX: usize = 16 * 1024;
+
+/// Settings for every peer of Moim's DHT, servers and clients.
+///
+/// Neither records nor provider entries are published or replicated by kad itself: who published
+/// something does it again in time (presence every 45 s), and a server that pushed on what it holds
+/// would keep the vanished alive.
+#[must_use]
+pub fn config() -> kad::Config {
+    let mut config = kad::Config::new(StreamProtocol::new(names::KAD_PROTOCOL));
+    config
+        // The store validates, see the documentation of this crate.
+        .set_record_filtering(kad::StoreInserts::Unfiltered)
+        .set_max_packet_size(PACKET_BYTES_MAX)
+        .set_substreams_timeout(REQUEST_TIMEOUT)
+        .set_query_timeout(QUERY_TIMEOUT)
+        .set_parallelism(PARALLELISM)
+        // An upper bound; the store lets nothing live longer than it was signed for.
+        .set_record_ttl(Some(limits::RECORD_TTL_MAX))
+        .set_provider_record_ttl(Some(limits::PROVIDER_TTL))
+        .set_replication_interval(None)
+        .set_publication_interval(None)
+        .set_provider_publication_interval(None)
+        // Copies on further peers would outlive a newer version of the record.
+        .set_caching(kad::Caching::Disabled)
+        .set_kbucket_inserts(kad::BucketInserts::OnConnected)
+        .set_periodic_bootstrap_interval(Some(BOOTSTRAP_INTERVAL));
+    config
+}

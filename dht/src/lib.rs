@@ -1,0 +1,24 @@
+//! The server side of Moim's DHT, the same on a bootstrap node and on a native peer.
+//!
+//! It is libp2p's kad-dht ([`libp2p::kad`]) with settings of its own ([`config`]), a store that
+//! keeps nothing it hasn't validated ([`Store`]), and a routing table that others can use
+//! ([`table_addresses`], [`trim_addresses`]).
+//!
+//! # Why the store validates
+//!
+//! kad can hand records to the application for checking (`StoreInserts::FilterBoth`), but it then
+//! acknowledges a PUT before the application has looked at it, so that a refused record counts as
+//! stored for whoever put it. With `StoreInserts::Unfiltered` and a store that refuses, kad resets
+//! the stream instead, and an acknowledgement means what it says.
+
+#![forbid(unsafe_code)]
+
+pub use crate::{
+    addresses::{TABLE_ADDRESSES_BYTES_MAX, table_addresses, trim_addresses},
+    config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
+    store::{Store, StoreStats},
+};
+
+mod addresses;
+mod config;
+mod store;

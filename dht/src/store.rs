@@ -1,0 +1,371 @@
+//! What a DHT server keeps: signed records, checked before they are kept, and who provides what.
+//!
+//! **Invariant:** whatever [`Store::put`] accepts was admitted by [`moim_protocol::admission`] under
+//! its key, and is handed out only until the end of the life it was signed for, measured on this
+//! machine's clock from its arrival. Memory is bounded whatever arrives.
+
+use std::{borrow::Cow, collections::HashMap, time::Duration};
+
+use libp2p::{
+    PeerId,
+    kad::{
+        ProviderRecord, Record, RecordKey,
+        store::{Error, RecordStore, Result},
+    },
+};
+use moim_protocol::{
+    UnixMillis,
+    admission::{self, Admitted},
+    limits,
+    presence::{self, SignedPresence, State},
+    providers::{ProviderConfig, ProviderTable},
+    topic::TopicHash,
+};
+use web_time::{Instant, SystemTime};
+
+use self::records::{Entry, Limits, Records};
+
+mod records;
+#[cfg(test)]
+mod tests;
+
+/// Providers handed to kad at one time. kad puts the first 20 into its answer, after leaving out
+/// the one who asks.
+const SAMPLE_MAX: usize = 21;
+
+/// Bytes of providers in an answer of 16 KiB. The closer peers take 6 KiB of it, see
+/// [`TABLE_ADDRESSES_BYTES_MAX`](crate::TABLE_ADDRESSES_BYTES_MAX).
+const SAMPLE_BYTES_MAX: usize = 8 * 1024;
+
+/// Keys that the local peer itself provides: a topic for each room it is in.
+const PROVIDED_MAX: usize = 1024;
+
+/// How a sha2-256 multihash starts: its code and its length.
+const SHA2_256_PREFIX: [u8; 2] = [0x12, 0x20];
+
+/// How often what has expired is removed in passing, while others are stored.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The records and providers of a DHT server, in memory.
+///
+/// A presence that says `here` also makes its peer a provider of the topic, with the addresses it
+/// signed: ADD_PROVIDER has no answer, so only in this way can an acknowledged announcement be
+/// found at once. One that says `left` removes the provider, and for as long as the older presence
+/// could be replayed, neither that nor an ADD_PROVIDER brings it back.
+#[derive(Debug)]
+pub struct Store {
+    local: PeerId,
+    records: Records,
+    providers: ProviderTable,
+    /// What the local peer provides.
+    provided: HashMap<RecordKey, ProviderRecord>,
+    refused: u64,
+    swept: Instant,
+}
+
+/// How much a [`Store`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Records held.
+    pub records: usize,
+    /// Bytes of the records held, with their keys and the cost of keeping them.
+    pub record_bytes: usize,
+    /// Keys with providers, without those of the local peer.
+    pub provider_keys: usize,
+    /// Providers of all keys, without the local peer.
+    pub providers: usize,
+    /// Records and providers refused since the start.
+    pub refused_total: u64,
+}
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    now: Instant,
+    wall: UnixMillis,
+}
+
+impl Time {
+    fn read() -> Self {
+        // A wall clock before 1970 is as good as one at 1970: nothing is admitted.
+        let wall = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let wall = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            now: Instant::now(),
+            wall: UnixMillis(wall),
+        }
+    }
+
+    fn after(self, duration: Duration) -> Instant {
+        // Lives are bounded by admission, so this always fits.
+        self.now.checked_add(duration).unwrap_or(self.now)
+    }
+}
+
+impl Store {
+    /// An empty store of the peer `local`. `seed` is for drawing samples and should differ from
+    /// server to server.
+    #[must_use]
+    pub fn new(local: PeerId, seed: u64) -> Self {
+        Self::with_limits(local, seed, Limits::default())
+    }
+
+    fn with_limits(local: PeerId, seed: u64, limits: Limits) -> Self {
+        Self {
+            local,
+            records: Records::new(limits),
+            providers: ProviderTable::new(ProviderConfig::default(), seed),
+            provided: HashMap::new(),
+            refused: 0,
+            swept: Instant::now(),
+        }
+    }
+
+    /// How much the store holds now.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        StoreStats {
+            records: self.records.len(),
+            record_bytes: self.records.cost(),
+            provider_keys: self.providers.key_count(),
+            providers: self.providers.len(),
+            refused_total: self.refused,
+        }
+    }
+
+    /// Frees the memory of what has expired. Expired things aren't handed out in any case, and
+    /// storing new ones sweeps in passing; this is for a store that rests.
+    pub fn sweep(&mut self) {
+        self.sweep_at(Instant::now());
+    }
+
+    fn sweep_at(&mut self, now: Instant) {
+        self.swept = now;
+        self.records.sweep(now);
+        self.providers.sweep(now);
+    }
+
+    fn sweep_in_passing(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.swept) >= SWEEP_INTERVAL {
+            self.sweep_at(now);
+        }
+    }
+
+    fn put_at(&mut self, record: Record, time: Time) -> Result<()> {
+        self.sweep_in_passing(time.now);
+        let result = self.try_put(record, time);
+        if let Err(error) = &result {
+            self.refused = self.refused.saturating_add(1);
+            tracing::debug!(%error, "record refused");
+        }
+        result
+    }
+
+    fn try_put(&mut self, record: Record, time: Time) -> Result<()> {
+        let key = record.key;
+        // The same again, e.g. from a peer that heard no answer: true already, and not prolonged.
+        if self
+            .records
+            .live(&key, time.now)
+            .is_some_and(|e| e.record.value == record.value)
+        {
+            return Ok(());
+        }
+        let admitted = match admission::admit(key.as_ref(), &record.value, time.wall) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                tracing::debug!(%error, "record not admitted");
+                // kad has no word for it. What counts is that it isn't acknowledged.
+                return Err(Error::ValueTooLarge);
+            }
+        };
+        self.check_newer(&key, &admitted, time)?;
+
+        let life = admitted.lifetime(time.wall);
+        if life.is_zero() {
+            return Err(Error::ValueTooLarge);
+        }
+        let entry = Entry {
+            record: Record {
+                key,
+                value: record.value,
+                // Who signed it. What the message said can be anybody.
+                publisher: Some(admitted.publisher()),
+                expires: Some(time.after(life)),
+            },
+            publisher: admitted.publisher(),
+            sequence: admitted.sequence(),
+            is_left: has_left(&admitted),
+            expires: time.after(life),
+            remembered_until: time.after(admitted.replayable(time.wall).max(life)),
+        };
+        self.records.insert(entry)?;
+        if let Admitted::Presence(presence) = &admitted {
+            self.apply_presence(presence, time.after(life), time.now);
+        }
+        Ok(())
+    }
+
+    /// Refuses what is older than what is here or was here.
+    fn check_newer(&mut self, key: &RecordKey, new: &Admitted, time: Time) -> Result<()> {
+        let is_newer = match self.records.live(key, time.now) {
+            None => self.records.last_sequence(key, time.now) < Some(new.sequence()),
+            Some(held) => {
+                match admission::admit(key.as_ref(), &held.record.value, time.wall) {
+                    Ok(old) => admission::supersedes(new, &old),
+                    // Held for longer than it may be taken, because the wall clock was set.
+                    Err(_) => held.sequence < new.sequence(),
+                }
+            }
+        };
+        if is_newer {
+            Ok(())
+        } else {
+            Err(Error::ValueTooLarge)
+        }
+    }
+
+    fn apply_presence(&mut self, signed: &SignedPresence, expires: Instant, now: Instant) {
+        let presence = signed.presence();
+        let key = presence.topic.provider_key();
+        if presence.state == State::Here && !presence.addresses.is_empty() {
+            let added = self
+                .providers
+                .add(&key, presence.peer, &presence.addresses, expires, now);
+            if let Err(error) = added {
+                tracing::debug!(%error, "member not listed as provider");
+            }
+        } else {
+            // Nobody could dial a provider without addresses, and old ones are worse than none.
+            self.providers.remove(&key, &presence.peer);
+        }
+    }
+
+    fn add_provider_at(&mut self, record: &ProviderRecord, time: Time) -> Result<()> {
+        self.sweep_in_passing(time.now);
+        let result = self.try_add_provider(record, time);
+        if result.is_err() {
+            self.refused = self.refused.saturating_add(1);
+        }
+        result
+    }
+
+    fn try_add_provider(&mut self, record: &ProviderRecord, time: Time) -> Result<()> {
+        let key = record.key.as_ref();
+        if !is_multihash(key) || record.addresses.is_empty() {
+            return Err(Error::ValueTooLarge);
+        }
+        if self.has_left(key, &record.provider, time.now) {
+            // Sent before it left, or by its kad's own clockwork. Coming back takes a presence.
+            return Err(Error::ValueTooLarge);
+        }
+        let longest = time.after(limits::PROVIDER_TTL);
+        let expires = record
+            .expires
+            .map_or(longest, |expires| expires.min(longest));
+        self.providers
+            .add(key, record.provider, &record.addresses, expires, time.now)
+            .map_err(|error| {
+                tracing::debug!(%error, "provider refused");
+                Error::MaxProvidedKeys
+            })
+    }
+
+    /// Whether the last that `peer` said in the topic of this provider key is that it left.
+    fn has_left(&self, provider_key: &[u8], peer: &PeerId, now: Instant) -> bool {
+        let Some(hash) = provider_key.strip_prefix(&SHA2_256_PREFIX) else {
+            return false;
+        };
+        let Ok(hash) = <[u8; 32]>::try_from(hash) else {
+            return false;
+        };
+        let key = presence::presence_record_key(TopicHash::from_bytes(hash), peer);
+        self.records.has_left(&RecordKey::from(key), now)
+    }
+
+    fn providers_at(&self, key: &RecordKey, now: Instant) -> Vec<ProviderRecord> {
+        // kad gives the local peer's own entry all its addresses; those it signed are better.
+        let own = self
+            .provided
+            .get(key)
+            .filter(|own| !self.providers.contains(key.as_ref(), &own.provider));
+        let others = self
+            .providers
+            .sample(key.as_ref(), SAMPLE_MAX, SAMPLE_BYTES_MAX, now);
+        let others = others.into_iter().map(|provider| ProviderRecord {
+            key: key.clone(),
+            provider: provider.peer,
+            expires: Some(provider.expires),
+            addresses: provider.addresses,
+        });
+        own.cloned().into_iter().chain(others).collect()
+    }
+}
+
+type Iter<'a, T> = Box<dyn Iterator<Item = Cow<'a, T>> + 'a>;
+
+impl RecordStore for Store {
+    type ProvidedIter<'a> = Iter<'a, ProviderRecord>;
+    type RecordsIter<'a> = Iter<'a, Record>;
+
+    fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
+        self.records
+            .live(key, Instant::now())
+            .map(|entry| Cow::Borrowed(&entry.record))
+    }
+
+    fn put(&mut self, record: Record) -> Result<()> {
+        self.put_at(record, Time::read())
+    }
+
+    fn remove(&mut self, key: &RecordKey) {
+        self.records.remove(key);
+    }
+
+    fn records(&self) -> Self::RecordsIter<'_> {
+        Box::new(
+            self.records
+                .entries()
+                .map(|entry| Cow::Borrowed(&entry.record)),
+        )
+    }
+
+    fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
+        if record.provider != self.local {
+            return self.add_provider_at(&record, Time::read());
+        }
+        if self.provided.len() >= PROVIDED_MAX && !self.provided.contains_key(&record.key) {
+            return Err(Error::MaxProvidedKeys);
+        }
+        self.provided.insert(record.key.clone(), record);
+        Ok(())
+    }
+
+    fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
+        self.providers_at(key, Instant::now())
+    }
+
+    fn provided(&self) -> Self::ProvidedIter<'_> {
+        Box::new(self.provided.values().map(Cow::Borrowed))
+    }
+
+    fn remove_provider(&mut self, key: &RecordKey, provider: &PeerId) {
+        if *provider == self.local {
+            self.provided.remove(key);
+        }
+        self.providers.remove(key.as_ref(), provider);
+    }
+}
+
+fn has_left(admitted: &Admitted) -> bool {
+    matches!(admitted, Admitted::Presence(p) if p.presence().state == State::Left)
+}
+
+/// Whether `key` is a multihash: code and length as varints (one byte each covers those in use),
+/// then as many bytes as the length says. Providers of anything else are noise.
+fn is_multihash(key: &[u8]) -> bool {
+    matches!(key, [_, length, digest @ ..] if !digest.is_empty() && usize::from(*length) == digest.len())
+}

@@ -1,0 +1,156 @@
+import { expect, type Locator, type Page } from '@playwright/test';
+import { now, PATIENCE } from './times.ts';
+
+/** A page with a peer in it, used as a person uses it. */
+export class Tab {
+  readonly page: Page;
+  /** Uncaught errors of the page, in order. */
+  readonly errors: string[] = [];
+  /** What the page wrote to the console, in order. */
+  readonly console: string[] = [];
+  #peerId = '';
+
+  constructor(page: Page) {
+    this.page = page;
+    page.on('pageerror', (error) => this.errors.push(`${error.name}: ${error.message}`));
+    page.on('console', (message) => this.console.push(`${message.type()}: ${message.text()}`));
+  }
+
+  /** The peer's id, once `connected` or `readPeerId` has read it. */
+  get peerId(): string {
+    return this.#peerId;
+  }
+
+  get status(): Locator {
+    return this.page.getByTestId('status');
+  }
+
+  get members(): Locator {
+    return this.page.getByTestId('member');
+  }
+
+  member(peer: string): Locator {
+    return this.page.locator(`[data-testid="member"][data-peer="${peer}"]`);
+  }
+
+  /** Messages in the room, all or those from one peer. */
+  roomMessages(from?: string): Locator {
+    const of = from === undefined ? '' : `[data-from="${from}"]`;
+    return this.page.locator(`[data-testid="room-message"]${of}`);
+  }
+
+  directMessages(from?: string): Locator {
+    const of = from === undefined ? '' : `[data-from="${from}"]`;
+    return this.page.locator(`[data-testid="direct-message"]${of}`);
+  }
+
+  async readPeerId(): Promise<string> {
+    const id = this.page.getByTestId('peer-id');
+    await expect(id).toHaveText(/^12D3KooW\w+$/, { timeout: PATIENCE });
+    this.#peerId = (await id.textContent())!.trim();
+    return this.#peerId;
+  }
+
+  /** Waits until the peer is in the DHT; answers when, in ms. */
+  async connected(within = PATIENCE): Promise<number> {
+    await expect(this.status).toHaveAttribute('data-state', 'connected', { timeout: within });
+    const at = now();
+    await this.readPeerId();
+    return at;
+  }
+
+  /** Joins a topic; answers when the button was pressed, in ms. */
+  async join(topic: string, name: string): Promise<number> {
+    await this.page.getByTestId('name-input').fill(name);
+    await this.page.getByTestId('topic-input').fill(topic);
+    const pressed = now();
+    await this.page.getByTestId('join').click();
+    await expect(this.page.getByTestId('room-input')).toBeVisible();
+    return pressed;
+  }
+
+  /** Waits until `peer` is a member; answers when it was seen, in ms. */
+  async sees(peer: string, within = PATIENCE): Promise<number> {
+    await expect(this.member(peer)).toBeVisible({ timeout: within });
+    return now();
+  }
+
+  /** Waits until `peer` is no member; answers when it was seen to be gone, in ms. */
+  async loses(peer: string, within = PATIENCE): Promise<number> {
+    await expect(this.member(peer)).toHaveCount(0, { timeout: within });
+    return now();
+  }
+
+  async say(text: string): Promise<void> {
+    await this.page.getByTestId('room-input').fill(text);
+    await this.page.getByTestId('room-send').click();
+  }
+
+  async hears(from: string, text: string): Promise<void> {
+    await expect(this.roomMessages(from).filter({ hasText: text }).first()).toBeAttached({
+      timeout: PATIENCE,
+    });
+  }
+
+  /** Opens the direct conversation with a member. */
+  async openDirect(peer: string): Promise<void> {
+    await this.member(peer).getByTestId('direct-open').click();
+    await expect(this.page.getByTestId('direct-input')).toBeVisible();
+  }
+
+  /** Sends in the open direct conversation. */
+  async sendDirect(text: string): Promise<Locator> {
+    await this.page.getByTestId('direct-input').fill(text);
+    await this.page.getByTestId('direct-send').click();
+    return this.directMessages(this.#peerId).filter({ hasText: text });
+  }
+
+  /** Brings the member list to the front, where it is not on the page already. */
+  async openMembers(): Promise<void> {
+    await this.#show('view-people');
+    await expect(this.page.getByTestId('members')).toBeVisible();
+  }
+
+  /** Brings the room to the front, where it is not on the page already. */
+  async openRoom(): Promise<void> {
+    await this.#show('view-room');
+    await expect(this.page.getByTestId('room-input')).toBeVisible();
+  }
+
+  /** Opens the connection panel with the settings. */
+  async openConnection(): Promise<void> {
+    await this.page.getByTestId('connection-open').click();
+    await expect(this.page.getByTestId('peer-id')).toBeVisible();
+  }
+
+  /** Gives other bootstrap nodes in the settings. */
+  async setBootstrap(source: string): Promise<void> {
+    await this.openConnection();
+    await this.page.getByTestId('bootstrap-input').fill(source);
+    await this.page.getByTestId('bootstrap-save').click();
+  }
+
+  /** Presses a view's button on a narrow page; a wide page shows every view and has none. */
+  async #show(view: string): Promise<void> {
+    const button = this.page.getByTestId(view);
+    if (await button.isVisible()) {
+      await button.click();
+    }
+  }
+
+  /** Leaves the room; answers when the button was pressed, in ms. */
+  async leaveRoom(): Promise<number> {
+    const pressed = now();
+    await this.page.getByTestId('leave').click();
+    return pressed;
+  }
+
+  /** Closes the tab as a person does: the page is told. Answers when, in ms. */
+  async close(): Promise<number> {
+    const closed = this.page.waitForEvent('close');
+    const asked = now();
+    await this.page.close({ runBeforeUnload: true });
+    await closed;
+    return asked;
+  }
+}

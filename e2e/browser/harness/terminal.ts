@@ -1,0 +1,131 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Program } from './process.ts';
+import { moimProgram } from './programs.ts';
+import { now, PATIENCE } from './times.ts';
+
+/** One event as the peer printed it. */
+export interface PeerEvent {
+  readonly at: number;
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** A `moim join --json`. */
+export class Terminal {
+  readonly name: string;
+  readonly #data: string;
+  readonly program: Program;
+  peerId = '';
+
+  private constructor(name: string, data: string, program: Program) {
+    this.name = name;
+    this.#data = data;
+    this.program = program;
+  }
+
+  static async join(
+    topic: string,
+    name: string,
+    bootstrap: string,
+    extra: readonly string[] = [],
+  ): Promise<Terminal> {
+    const data = await mkdtemp(join(tmpdir(), 'moim-e2e-'));
+    const args = ['join', topic, '--json', '--name', name, '--data-dir', data];
+    const program = new Program(name, moimProgram(), [...args, '--bootstrap', bootstrap, ...extra]);
+    const terminal = new Terminal(name, data, program);
+    const ready = await terminal.wait('ready', (event) => event.type === 'ready');
+    terminal.peerId = String(ready['peer_id']);
+    return terminal;
+  }
+
+  /** Where `wait` starts to look at what happens from now on. */
+  mark(): number {
+    return this.program.lines.length;
+  }
+
+  /** Waits for an event, from the start on unless `since` says otherwise. */
+  wait(
+    what: string,
+    is: (event: PeerEvent) => boolean,
+    options: { within?: number; since?: number } = {},
+  ): Promise<PeerEvent> {
+    return this.program.pick(
+      what,
+      ({ at, from, text }) => {
+        if (from !== 'stdout') {
+          return undefined;
+        }
+        const event = { ...JSON.parse(text), at } as PeerEvent;
+        return is(event) ? event : undefined;
+      },
+      options,
+    );
+  }
+
+  events(type: string): PeerEvent[] {
+    return this.program.lines
+      .filter((line) => line.from === 'stdout')
+      .map((line) => ({ ...JSON.parse(line.text), at: line.at }) as PeerEvent)
+      .filter((event) => event.type === type);
+  }
+
+  command(command: object): void {
+    this.program.write(`${JSON.stringify(command)}\n`);
+  }
+
+  say(text: string): void {
+    this.command({ cmd: 'say', text });
+  }
+
+  send(to: string, text: string): void {
+    this.command({ cmd: 'send', to, text });
+  }
+
+  /** Waits until `peer` is a member; answers when it was, in ms. */
+  async sees(peer: string, within = PATIENCE): Promise<number> {
+    const joined = await this.wait(
+      `${peer} joins`,
+      (event) => event.type === 'member_joined' && event['peer'] === peer,
+      { within },
+    );
+    return joined.at;
+  }
+
+  /** Waits until `peer` is gone; answers with the event. */
+  loses(peer: string, since: number, within = PATIENCE): Promise<PeerEvent> {
+    return this.wait(
+      `${peer} is gone`,
+      (event) => event.type === 'member_left' && event['peer'] === peer,
+      { since, within },
+    );
+  }
+
+  hears(from: string, text: string): Promise<PeerEvent> {
+    return this.wait(
+      `"${text}" in the room`,
+      (event) => event.type === 'room_message' && event['from'] === from && event['text'] === text,
+    );
+  }
+
+  /** The texts heard in the room from `from`. */
+  heardFrom(from: string): string[] {
+    return this.events('room_message')
+      .filter((event) => event['from'] === from)
+      .map((event) => String(event['text']));
+  }
+
+  /** Leaves; answers when it was told to, in ms. */
+  async leave(): Promise<number> {
+    const asked = now();
+    this.command({ cmd: 'leave' });
+    await this.program.ended();
+    return asked;
+  }
+
+  async end(): Promise<void> {
+    await this.program.kill();
+    await rm(this.#data, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,24 @@
+import { performance } from 'node:perf_hooks';
+
+/** How long to wait for something whose time is not what a test is about, in ms. */
+export const PATIENCE = 60_000;
+
+/** Time in which members must see each other, from the last one's joining. */
+export const SEEN_WITHIN = 5_000;
+
+/** Time in which a member that left or whose tab was closed must be gone. */
+export const LEFT_WITHIN = 2_000;
+
+/** Time in which everybody is back in the DHT after the bootstrap node's return. */
+export const BACK_WITHIN = 15_000;
+
+/** How long a member is kept that went without a word (PRESENCE_TTL in docs/protocol.md). */
+export const PRESENCE_TTL = 120_000;
+
+/** Milliseconds on a clock that only goes forward. */
+export const now = (): number => performance.now();
+
+let topics = 0;
+
+/** A topic that no other test uses. */
+export const newTopic = (about: string): string => `${about}-${process.pid}-${(topics += 1)}`;

@@ -1,0 +1,135 @@
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test } from '../harness/network.ts';
+import type { Tab } from '../harness/tab.ts';
+import { newTopic, PATIENCE } from '../harness/times.ts';
+
+const LOCALES = [
+  { locale: 'en-US', lang: 'en', join: 'Join' },
+  { locale: 'ko-KR', lang: 'ko', join: '참여' },
+  // A language that the page does not have.
+  { locale: 'fi-FI', lang: 'en', join: 'Join' },
+] as const;
+
+for (const { locale, lang, join } of LOCALES) {
+  test(`a browser in ${locale} gets the page in ${lang}`, async ({ network }) => {
+    const tab = await network.connect({ locale });
+    await expect(tab.page.locator('html')).toHaveAttribute('lang', lang);
+    await expect(tab.page.getByTestId('join')).toContainText(join);
+  });
+}
+
+const WIDTHS = [360, 1600] as const;
+const SCHEMES = ['light', 'dark'] as const;
+
+/** The main views, one after the other, each with a way to get there. */
+async function forEachView(
+  tab: Tab,
+  peer: string,
+  look: (view: string) => Promise<void>,
+): Promise<void> {
+  await look('room');
+  await tab.openMembers();
+  await look('members');
+  await tab.openDirect(peer);
+  await tab.sendDirect('A direct message that is long enough to need more than one line here.');
+  await expect(tab.directMessages(tab.peerId)).toHaveAttribute('data-state', 'delivered');
+  await look('direct');
+  await tab.openConnection();
+  await look('connection');
+}
+
+for (const colorScheme of SCHEMES) {
+  for (const width of WIDTHS) {
+    test(`every view in ${colorScheme} at ${width} px`, async ({ network }) => {
+      const topic = newTopic('views');
+      const locale = colorScheme === 'dark' ? 'ko-KR' : 'en-US';
+      const viewport = { width, height: width < 600 ? 740 : 900 };
+      const terminal = await network.terminal(topic, 'A terminal with a rather long name');
+      const tab = await network.connect({ colorScheme, locale, viewport });
+      const look = async (view: string): Promise<void> => {
+        await network.screenshot(tab, `${view}-${colorScheme}-${width}`);
+        const overflow = await tab.page.evaluate(
+          () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+        );
+        expect(overflow, `${view} scrolls sideways`).toBe(0);
+        const { violations } = await new AxeBuilder({ page: tab.page }).analyze();
+        const found = violations.map(
+          ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`,
+        );
+        expect(found, `axe on ${view}`).toEqual([]);
+      };
+      await look('join');
+      await tab.join(topic, 'Ada');
+      await terminal.sees(tab.peerId);
+      terminal.say('Hello! https://example.org/a/very/long/address/that/does/not/break/anywhere/'.repeat(3));
+      await tab.hears(terminal.peerId, 'Hello!');
+      await tab.say('안녕하세요, 반갑습니다.');
+      await forEachView(tab, terminal.peerId, look);
+    });
+  }
+}
+
+test('without JavaScript the page says what it needs', async ({ network }) => {
+  for (const colorScheme of SCHEMES) {
+    const tab = await network.open({ javaScriptEnabled: false, colorScheme });
+    await expect(tab.page.getByText(/JavaScript/).first()).toBeVisible();
+    await network.screenshot(tab, `no-javascript-${colorScheme}`);
+  }
+});
+
+test('a browser without WebAssembly is told what is missing', async ({ network }) => {
+  const context = await network.newContext();
+  await context.addInitScript(() => Reflect.deleteProperty(globalThis, 'WebAssembly'));
+  const tab = await network.open({ context });
+  await expect(tab.page.getByText(/WebAssembly/).first()).toBeVisible();
+  await network.screenshot(tab, 'no-webassembly');
+});
+
+test('while the program loads, the page shows how far it is', async ({ network }) => {
+  const context = await network.newContext();
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await context.route('**/*.wasm', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const tab = await network.open({ context });
+  await expect(tab.page.getByRole('progressbar')).toBeVisible();
+  await network.screenshot(tab, 'loading');
+  release();
+  await tab.connected();
+  await expect(tab.page.getByRole('progressbar')).toHaveCount(0);
+});
+
+test('a program that cannot be loaded is said, with a way to try again', async ({ network }) => {
+  const context = await network.newContext();
+  await context.route('**/*.wasm', (route) => route.abort());
+  const tab = await network.open({ context });
+  await expect(tab.page.getByRole('alert')).toBeVisible();
+  await network.screenshot(tab, 'load-failed');
+  tab.errors.length = 0;
+});
+
+test('a browser that goes offline and comes back is told so', async ({ network }) => {
+  const context = await network.newContext();
+  const tab = await network.connect({ context });
+  await context.setOffline(true);
+  await expect(tab.status).toHaveAttribute('data-state', 'offline', { timeout: PATIENCE });
+  await network.screenshot(tab, 'offline');
+  await context.setOffline(false);
+  await tab.connected();
+});
+
+test('names and topics that cannot be are refused in words', async ({ network }) => {
+  const tab = await network.connect();
+  const { page } = tab;
+  await page.getByTestId('name-input').fill('Ada');
+  await page.getByTestId('topic-input').fill('가'.repeat(60));
+  await page.getByTestId('join').click();
+  await expect(page.getByTestId('topic-input')).toHaveAttribute('aria-invalid', 'true');
+  await expect(page.getByTestId('room-input')).toHaveCount(0);
+  await network.screenshot(tab, 'join-refused');
+  await page.getByTestId('topic-input').fill(newTopic('good'));
+  await page.getByTestId('join').click();
+  await expect(page.getByTestId('room-input')).toBeVisible();
+});

@@ -1,0 +1,105 @@
+import { expect, test } from '../harness/network.ts';
+import { LEFT_WITHIN, newTopic, now, PATIENCE, PRESENCE_TTL } from '../harness/times.ts';
+
+test('whoever comes and leaves is seen to come and leave', async ({ network }) => {
+  const topic = newTopic('presence');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  const terminal = await network.terminal(topic, 'terminal', 'quic');
+  await tab.sees(terminal.peerId);
+  await terminal.sees(tab.peerId);
+
+  const left = await terminal.leave();
+  expect((await tab.loses(terminal.peerId)) - left).toBeLessThanOrEqual(LEFT_WITHIN);
+
+  const again = await network.terminal(topic, 'again');
+  await again.sees(tab.peerId);
+  const mark = again.mark();
+  const pressed = await tab.leaveRoom();
+  const event = await again.loses(tab.peerId, mark);
+  expect(event['reason']).toBe('left');
+  expect(event.at - pressed).toBeLessThanOrEqual(LEFT_WITHIN);
+  await expect(tab.page.getByTestId('join')).toBeVisible();
+});
+
+test('a closed tab is gone within 2 s', async ({ network }) => {
+  const topic = newTopic('closed');
+  const terminal = await network.terminal(topic, 'terminal');
+  const [closes, stays] = [await network.connect(), await network.connect()];
+  await closes.join(topic, 'closes');
+  await stays.join(topic, 'stays');
+  await Promise.all([terminal.sees(closes.peerId), stays.sees(closes.peerId)]);
+
+  const mark = terminal.mark();
+  const closed = await closes.close();
+  const event = await terminal.loses(closes.peerId, mark);
+  const seen = await stays.loses(closes.peerId);
+  console.log(`    gone after ${Math.round(event.at - closed)} and ${Math.round(seen - closed)} ms`);
+  expect(event['reason']).toBe('left');
+  expect(Math.max(event.at, seen) - closed).toBeLessThanOrEqual(LEFT_WITHIN);
+});
+
+test('a crashed tab is gone when its presence runs out', async ({ network }) => {
+  test.setTimeout(PRESENCE_TTL + 2 * PATIENCE);
+  const topic = newTopic('crash');
+  const terminal = await network.terminal(topic, 'terminal');
+  const [crashes, stays] = [await network.connect(), await network.connect()];
+  await crashes.join(topic, 'crashes');
+  await stays.join(topic, 'stays');
+  await Promise.all([terminal.sees(crashes.peerId), stays.sees(crashes.peerId)]);
+
+  const mark = terminal.mark();
+  const crashed = crashes.page.waitForEvent('crash');
+  const session = await crashes.page.context().newCDPSession(crashes.page);
+  void session.send('Page.crash').catch(() => {});
+  await crashed;
+  const at = now();
+  const event = await terminal.loses(crashes.peerId, mark, PRESENCE_TTL + PATIENCE);
+  const seen = await stays.loses(crashes.peerId);
+  console.log(`    gone after ${Math.round(event.at - at)} and ${Math.round(seen - at)} ms`);
+  expect(event['reason']).toBe('expired');
+  // Two seconds for the event and for the page to show it.
+  expect(Math.max(event.at, seen) - at).toBeLessThanOrEqual(PRESENCE_TTL + 2_000);
+});
+
+test('a reload keeps the identity, and the name', async ({ network }) => {
+  const topic = newTopic('reload');
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await terminal.sees(tab.peerId);
+  const before = tab.peerId;
+  await tab.page.reload();
+  await tab.connected();
+  expect(tab.peerId).toBe(before);
+  await expect(tab.page.getByTestId('name-input')).toHaveValue('Ada');
+  const mark = terminal.mark();
+  await tab.join(topic, 'Ada');
+  await tab.sees(terminal.peerId);
+  await tab.say('back again');
+  await terminal.wait('the message', (event) => event['text'] === 'back again', { since: mark });
+});
+
+test('two tabs of one browser are two peers', async ({ network }) => {
+  const topic = newTopic('two-tabs');
+  const context = await network.newContext();
+  const one = await network.connect({ context });
+  const two = await network.connect({ context });
+  expect(two.peerId).not.toBe(one.peerId);
+  await one.join(topic, 'one');
+  await two.join(topic, 'two');
+  await one.sees(two.peerId);
+  await two.sees(one.peerId);
+  await two.say('hello, neighbour');
+  await one.hears(two.peerId, 'hello, neighbour');
+
+  // Each stays who it is.
+  const [first, second] = [one.peerId, two.peerId];
+  await one.page.reload();
+  await one.connected();
+  expect(one.peerId).toBe(first);
+  await two.page.reload();
+  await two.connected();
+  expect(two.peerId, 'the second does not take the identity of the first').not.toBe(first);
+  console.log(`    the second tab ${two.peerId === second ? 'keeps' : 'changes'} its identity`);
+});

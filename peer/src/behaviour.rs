@@ -1,0 +1,121 @@
+//! The protocols a peer speaks, composed into one libp2p behaviour.
+
+use std::time::Duration;
+
+use libp2p::{
+    PeerId, connection_limits, gossipsub, identify, kad,
+    identity::Keypair,
+    ping, relay,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+};
+use moim_protocol::{limits, names};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    builder::{DhtMode, PeerBuilder},
+    error::StartError,
+    platform, rpc, swarm,
+};
+
+/// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
+/// strangers that look something up.
+const CONNECTIONS_MAX: u32 = 256;
+
+/// Handshakes under way at once, either way.
+const CONNECTIONS_PENDING_MAX: u32 = 64;
+
+/// One direct, one relayed, and each of them once more while both sides dial at once.
+const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+
+/// Round trips shown to people should be fresh, and a dead connection noticed within half a minute.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longer than any round trip over a relay on a bad line.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) relay: relay::client::Behaviour,
+    pub(crate) identify: identify::Behaviour,
+    pub(crate) ping: ping::Behaviour,
+    pub(crate) kad: kad::Behaviour<moim_dht::Store>,
+    pub(crate) gossip: Toggle<gossipsub::Behaviour>,
+    pub(crate) message: rpc::Behaviour,
+    pub(crate) presence: rpc::Behaviour,
+    pub(crate) platform: swarm::PlatformBehaviour,
+}
+
+impl Behaviour {
+    pub(crate) fn new(
+        keypair: &Keypair,
+        relay: relay::client::Behaviour,
+        settings: &PeerBuilder,
+    ) -> Result<Self, StartError> {
+        let me = keypair.public().to_peer_id();
+        let mut kad =
+            kad::Behaviour::with_config(me, moim_dht::Store::new(me, platform::seed()), moim_dht::config());
+        kad.set_mode(Some(match settings.dht {
+            DhtMode::Client => kad::Mode::Client,
+            DhtMode::Server => kad::Mode::Server,
+        }));
+        let gossip = if settings.gossip { Some(gossip(keypair)?) } else { None };
+        Ok(Self {
+            limits: connection_limits::Behaviour::new(
+                connection_limits::ConnectionLimits::default()
+                    .with_max_pending_incoming(Some(CONNECTIONS_PENDING_MAX))
+                    .with_max_pending_outgoing(Some(CONNECTIONS_PENDING_MAX))
+                    .with_max_established(Some(CONNECTIONS_MAX))
+                    .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
+            ),
+            relay,
+            identify: identify::Behaviour::new(
+                identify::Config::new(names::IDENTIFY_PROTOCOL.to_owned(), keypair.public())
+                    .with_agent_version(settings.agent.clone())
+                    .with_push_listen_addr_updates(true),
+            ),
+            ping: ping::Behaviour::new(
+                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+            ),
+            kad,
+            gossip: gossip.into(),
+            message: rpc::behaviour(names::MESSAGE_PROTOCOL),
+            presence: rpc::behaviour(names::PRESENCE_PROTOCOL),
+            platform: swarm::PlatformBehaviour::new(me),
+        })
+    }
+
+    /// Peers that are known to listen to a gossip topic and are connected.
+    pub(crate) fn gossip_listeners(&self, topic: &gossipsub::TopicHash) -> Vec<PeerId> {
+        let Some(gossip) = self.gossip.as_ref() else { return Vec::new() };
+        gossip
+            .all_peers()
+            .filter(|(_, topics)| topics.contains(&topic))
+            .map(|(peer, _)| *peer)
+            .collect()
+    }
+}
+
+fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, StartError> {
+    let set_up = |reason: String| StartError::SetUp { part: "gossipsub", reason };
+    let config = gossipsub::ConfigBuilder::default()
+        .max_transmit_size(limits::BODY_BYTES_MAX)
+        // In a small room everybody hears the author directly, whatever the mesh looks like.
+        .flood_publish(true)
+        // A member whose connection dropped for some seconds still hears what it missed.
+        .history_length(12)
+        .history_gossip(8)
+        .validation_mode(gossipsub::ValidationMode::Strict)
+        .validate_messages()
+        // The same signed presence, published by several members, is one message.
+        .message_id_fn(|message| {
+            let mut hash = Sha256::new();
+            hash.update(message.topic.as_str().as_bytes());
+            hash.update(&message.data);
+            gossipsub::MessageId::from(hash.finalize().to_vec())
+        })
+        .build()
+        .map_err(|error| set_up(error.to_string()))?;
+    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(keypair.clone()), config)
+        .map_err(|error| set_up(error.to_owned()))
+}

@@ -1,0 +1,169 @@
+//! Where a peer enters the DHT.
+
+use std::{fmt, str::FromStr};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// A bootstrap node, by address or by the page that lists its addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BootstrapSource {
+    /// A multiaddr. With `/p2p/<id>` at its end only that node is accepted there.
+    Address(Multiaddr),
+    /// The URL of a `bootstrap.json`, fetched anew whenever the node must be dialled.
+    Url(String),
+}
+
+impl fmt::Display for BootstrapSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Url(url) => url.fmt(f),
+        }
+    }
+}
+
+/// Why a text is no bootstrap source.
+#[derive(Debug, Error)]
+#[error(
+    "`{text}` is neither a multiaddr such as /ip4/192.0.2.1/tcp/8468/p2p/12D3… nor the URL of a bootstrap.json: {reason}"
+)]
+pub struct BootstrapSourceError {
+    text: String,
+    reason: String,
+}
+
+impl BootstrapSourceError {
+    /// What the address parser said.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl FromStr for BootstrapSource {
+    type Err = BootstrapSourceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(Self::Url(text.to_owned()));
+        }
+        let address: Multiaddr = text.parse().map_err(|error: libp2p::multiaddr::Error| BootstrapSourceError {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        })?;
+        if address.iter().next().is_none() {
+            return Err(BootstrapSourceError { text: text.to_owned(), reason: "it is empty".to_owned() });
+        }
+        Ok(Self::Address(address))
+    }
+}
+
+/// Addresses taken from one `bootstrap.json`; more than a node has interfaces is somebody's mistake.
+const DOCUMENT_ADDRESSES_MAX: usize = 64;
+
+/// Bytes of a `bootstrap.json` that are read.
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// The body of `/bootstrap.json`.
+#[derive(Debug, Deserialize)]
+struct Document {
+    peer_id: String,
+    addresses: Vec<String>,
+}
+
+/// Why a bootstrap node could not be used. The text names the step.
+#[derive(Debug, Error)]
+pub(crate) enum SourceError {
+    #[error("its bootstrap.json is not valid JSON of the expected shape: {0}")]
+    Json(#[source] serde_json::Error),
+    #[error("its bootstrap.json names no address that this peer can dial")]
+    NoAddress,
+    #[error("its bootstrap.json has a malformed peer id")]
+    PeerId,
+    #[error("its bootstrap.json cannot be fetched: {0}")]
+    Fetch(String),
+    #[error("its bootstrap.json is larger than {DOCUMENT_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// A bootstrap node's id, if known, and its addresses without the id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) addresses: Vec<Multiaddr>,
+}
+
+impl Target {
+    pub(crate) fn from_address(address: &Multiaddr) -> Self {
+        let (peer, address) = split_peer(address.clone());
+        Self { peer, addresses: vec![address] }
+    }
+
+    pub(crate) fn from_document(body: &[u8]) -> Result<Self, SourceError> {
+        let document: Document = serde_json::from_slice(body).map_err(SourceError::Json)?;
+        let peer: PeerId = document.peer_id.parse().map_err(|_| SourceError::PeerId)?;
+        // Addresses of kinds that this version does not know are somebody else's to dial.
+        let addresses: Vec<_> = document
+            .addresses
+            .iter()
+            .take(DOCUMENT_ADDRESSES_MAX)
+            .filter_map(|address| address.parse::<Multiaddr>().ok())
+            .map(split_peer)
+            .filter(|(id, _)| id.is_none_or(|id| id == peer))
+            .map(|(_, address)| address)
+            .collect();
+        if addresses.is_empty() {
+            return Err(SourceError::NoAddress);
+        }
+        Ok(Self { peer: Some(peer), addresses })
+    }
+}
+
+/// Takes the `/p2p/<id>` off the end of an address.
+pub(crate) fn split_peer(mut address: Multiaddr) -> (Option<PeerId>, Multiaddr) {
+    match address.pop() {
+        Some(Protocol::P2p(peer)) => (Some(peer), address),
+        Some(other) => (None, address.with(other)),
+        None => (None, address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+
+    #[test]
+    fn multiaddrs_and_urls_are_sources() {
+        assert!(matches!("/ip4/127.0.0.1/tcp/8468".parse(), Ok(BootstrapSource::Address(_))));
+        assert!(matches!("http://localhost:8470/bootstrap.json".parse(), Ok(BootstrapSource::Url(_))));
+        for wrong in ["", "/", "localhost:8468", "/ip4/300.0.0.1/tcp/1", "ftp://x"] {
+            let error = wrong.parse::<BootstrapSource>().expect_err(wrong);
+            assert!(error.to_string().contains("multiaddr"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_document_gives_the_id_and_the_addresses_that_parse() {
+        let body = format!(
+            r#"{{"peer_id":"{ID}","addresses":["/ip4/127.0.0.1/tcp/8469/ws/p2p/{ID}","/new-thing/1","/ip4/1.2.3.4/tcp/1"]}}"#
+        );
+        let target = Target::from_document(body.as_bytes()).expect("valid");
+        assert_eq!(target.peer.map(|peer| peer.to_string()).as_deref(), Some(ID));
+        assert_eq!(target.addresses.len(), 2);
+    }
+
+    #[test]
+    fn bad_documents_say_what_is_wrong() {
+        assert!(matches!(Target::from_document(b"<html>"), Err(SourceError::Json(_))));
+        assert!(matches!(
+            Target::from_document(br#"{"peer_id":"x","addresses":[]}"#),
+            Err(SourceError::PeerId)
+        ));
+        let body = format!(r#"{{"peer_id":"{ID}","addresses":["garbage"]}}"#);
+        assert!(matches!(Target::from_document(body.as_bytes()), Err(SourceError::NoAddress)));
+    }
+}

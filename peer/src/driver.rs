@@ -1,0 +1,381 @@
+//! The one task that owns the swarm.
+//!
+//! A command comes in from the handle, or an event from the swarm, or a deadline passes; the
+//! handler, a plain function, feeds the machines and applies what they decide. Nothing is awaited
+//! but the next of these three. Answers go out by the command's own channel, state by `watch`
+//! channels, and what happened by the bounded event queue.
+
+mod commands;
+mod connections;
+mod dht;
+mod dial;
+mod direct;
+mod entry;
+mod members;
+mod network;
+mod queries;
+mod reach;
+mod relays;
+mod room;
+mod talk;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::upgrade::Version,
+    identity::Keypair,
+    relay,
+    request_response::OutboundRequestId,
+};
+use moim_protocol::{
+    limits,
+    message::MessageId,
+    outbox::Outbox,
+    seen::SeenIds,
+    topic::TopicHash,
+};
+use tokio::sync::{mpsc, watch};
+use web_time::Instant;
+
+use self::{
+    connections::Connections,
+    direct::PendingSend,
+    entry::Entry,
+    members::Asked,
+    queries::Queries,
+    reach::Reaching,
+    relays::Relays,
+    room::{Leaving, Lookup, MessageKey, RoomState},
+};
+use crate::{
+    behaviour::Behaviour,
+    bootstrap::Target,
+    builder::{DhtMode, PeerBuilder},
+    command::{COMMAND_CAPACITY, Command, Reply},
+    error::StartError,
+    event::{EventSink, EventStream, PeerEvent},
+    handle::Peer,
+    history::History,
+    platform,
+    snapshot::{Connection, DhtState, Snapshot, Status},
+    swarm,
+};
+
+/// Unused connections are closed after this. Members' and servers' are kept for the room's and the
+/// DHT's sake longer than their protocols ask for.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// Fetched documents that wait for the driver: at most one per bootstrap source.
+const FETCHED_CAPACITY: usize = 16;
+
+/// How long stopping takes at most, besides leaving the rooms.
+const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
+
+/// What the driver's own background tasks report.
+#[derive(Debug)]
+struct Fetched {
+    source: usize,
+    result: Result<Target, String>,
+}
+
+/// Whether the peer is on its way out.
+#[derive(Debug)]
+enum Stopping {
+    No,
+    /// Waiting for members and DHT servers to be told.
+    Leaving(Vec<Reply<()>>),
+}
+
+pub(crate) struct Driver {
+    me: PeerId,
+    keypair: Keypair,
+    swarm: Swarm<Behaviour>,
+    dht_mode: DhtMode,
+    presence_lifetime: Duration,
+    gossip: bool,
+    seed: u64,
+
+    commands: mpsc::Receiver<Command>,
+    fetched: mpsc::Receiver<Fetched>,
+    fetched_sender: mpsc::Sender<Fetched>,
+    events: EventSink,
+    snapshot: watch::Sender<Snapshot>,
+
+    entry: Entry,
+    connections: Connections,
+    relays: Relays,
+    reaching: Reaching,
+    queries: Queries,
+
+    rooms: BTreeMap<TopicHash, RoomState>,
+    leavings: Vec<Leaving>,
+    lookups: Vec<Lookup>,
+    asked: HashMap<OutboundRequestId, Asked>,
+
+    outbox: Outbox,
+    sends: HashMap<MessageId, PendingSend>,
+    transmissions: HashMap<OutboundRequestId, MessageId>,
+    received: SeenIds<MessageKey>,
+    history: History,
+
+    status: Status,
+    stopping: Stopping,
+    /// Something that the snapshot shows has changed.
+    dirty: bool,
+}
+
+impl Driver {
+    /// Builds the swarm, starts listening, and runs the driver in the background.
+    #[expect(clippy::unused_async, reason = "starting may have to wait for a platform one day")]
+    pub(crate) async fn start(mut settings: PeerBuilder) -> Result<(Peer, EventStream), StartError> {
+        let keypair = settings.identity.take().unwrap_or_else(Keypair::generate_ed25519);
+        let me = keypair.public().to_peer_id();
+        let (relay_transport, relay_behaviour) = relay::client::new(me);
+        let transport = swarm::transport(&keypair, relay_transport)?;
+        let behaviour = Behaviour::new(&keypair, relay_behaviour, &settings)?;
+        let config = swarm::executor_config()
+            .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
+            .with_substream_upgrade_protocol_override(Version::V1Lazy);
+        let mut swarm = Swarm::new(transport, behaviour, me, config);
+        for address in &settings.listen {
+            swarm
+                .listen_on(address.clone())
+                .map_err(|source| StartError::Listen { address: address.to_string(), source })?;
+        }
+
+        let now = platform::now();
+        let seed = platform::seed();
+        let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
+        let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
+        let (events, stream) = EventSink::channel();
+        let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
+            peer: me,
+            status: Status::Connecting,
+            addresses: Vec::new(),
+            bootstrap: Vec::new(),
+            dht: DhtState::default(),
+            connections: Vec::new(),
+            rooms: Vec::new(),
+        });
+        let driver = Self {
+            me,
+            keypair,
+            swarm,
+            dht_mode: settings.dht,
+            presence_lifetime: settings.presence_lifetime,
+            gossip: settings.gossip,
+            seed,
+            commands,
+            fetched,
+            fetched_sender,
+            events,
+            snapshot,
+            entry: Entry::new(settings.bootstrap, seed, now),
+            connections: Connections::default(),
+            relays: Relays::new(seed),
+            reaching: Reaching::new(me, seed),
+            queries: Queries::default(),
+            rooms: BTreeMap::new(),
+            leavings: Vec::new(),
+            lookups: Vec::new(),
+            asked: HashMap::new(),
+            outbox: Outbox::new(),
+            sends: HashMap::new(),
+            transmissions: HashMap::new(),
+            received: SeenIds::new(limits::SEEN_MAX),
+            history: History::default(),
+            status: Status::Connecting,
+            stopping: Stopping::No,
+            dirty: true,
+        };
+        platform::spawn(driver.run());
+        Ok((Peer { id: me, commands: commands_sender, snapshot: snapshot_receiver }, stream))
+    }
+
+    async fn run(mut self) {
+        loop {
+            let now = platform::now();
+            let deadline = self.advance(now);
+            self.publish();
+            if let Stopping::Leaving(_) = self.stopping
+                && self.leavings.is_empty()
+            {
+                break;
+            }
+            // The order is the policy: what the user asks for goes first, then what was fetched for
+            // it, then the network, then time.
+            tokio::select! {
+                biased;
+                command = self.commands.recv(), if !self.is_stopping() => match command {
+                    Some(command) => self.on_command(command, platform::now()),
+                    None => self.begin_stop(None, platform::now()),
+                },
+                Some(fetched) = self.fetched.recv() => self.on_fetched(fetched, platform::now()),
+                event = self.swarm.select_next_some() => self.on_swarm_event(event, platform::now()),
+                () = platform::sleep_until(Some(deadline)) => {}
+            }
+        }
+        self.close().await;
+    }
+
+    /// Applies everything that is due, and says when something will be again.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.advance_entry(now);
+        self.advance_relays(now);
+        self.advance_queries(now);
+        self.advance_rooms(now);
+        self.advance_lookups(now);
+        self.advance_outbox(now);
+        let wanted = self.wanted();
+        let connections = &self.connections;
+        let dials = self.reaching.poll(&wanted, |peer| connections.best_path(peer), now);
+        for dial in dials {
+            self.dial_member(dial, now);
+        }
+        self.update_members(&wanted);
+        self.next_deadline(&wanted, now)
+    }
+
+    fn next_deadline(&self, wanted: &HashSet<PeerId>, now: Instant) -> Instant {
+        // Without anything to do there is still the status to look at.
+        let mut next = now + Duration::from_secs(5);
+        let mut consider = |deadline: Option<Instant>| {
+            if let Some(deadline) = deadline {
+                next = next.min(deadline);
+            }
+        };
+        consider(self.entry.next_deadline());
+        consider(self.relays.next_deadline(self.connections.relays()));
+        consider(self.queries.next_deadline(now));
+        consider(self.outbox.next_deadline());
+        consider(self.reaching.next_deadline(wanted, |peer| self.connections.best_path(peer)));
+        for room in self.rooms.values() {
+            consider(room.search.next_deadline());
+            consider(room.announcer.next_deadline());
+            consider(room.ordering.next_deadline());
+            consider(self.next_held(room, now));
+        }
+        for lookup in &self.lookups {
+            consider(lookup.search.next_deadline());
+            consider(Some(lookup.deadline.min(lookup.quiet)));
+        }
+        for leaving in &self.leavings {
+            consider(Some(leaving.deadline));
+        }
+        // However a deadline came to lie in the past, the loop breathes.
+        next.max(now + Duration::from_millis(1))
+    }
+
+    /// Everybody whom the rooms, the lookups and the outbox want a connection to.
+    fn wanted(&self) -> HashSet<PeerId> {
+        let mut wanted = HashSet::new();
+        for room in self.rooms.values() {
+            wanted.extend(self.reaching.neighbours(room.search.roster.members().map(|member| member.presence.peer)));
+        }
+        wanted
+    }
+
+    fn is_stopping(&self) -> bool {
+        matches!(self.stopping, Stopping::Leaving(_))
+    }
+
+    fn begin_stop(&mut self, reply: Option<Reply<()>>, now: Instant) {
+        let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
+        for topic in topics {
+            self.leave(topic, None, now);
+        }
+        match &mut self.stopping {
+            Stopping::No => self.stopping = Stopping::Leaving(reply.into_iter().collect()),
+            Stopping::Leaving(replies) => replies.extend(reply),
+        }
+    }
+
+    /// Closes every connection in order, so that the others need no time-out to notice.
+    async fn close(mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let closing = async {
+            while self.swarm.network_info().num_peers() > 0 {
+                self.swarm.select_next_some().await;
+            }
+        };
+        platform::within(CLOSE_DEADLINE, closing).await;
+        if let Stopping::Leaving(replies) = self.stopping {
+            for reply in replies {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// This peer's addresses as others can use them: through relays first, then by interface with
+    /// loopback last.
+    fn own_addresses(&self) -> Vec<Multiaddr> {
+        let mut addresses: Vec<Multiaddr> = Vec::new();
+        for address in self.swarm.external_addresses().chain(self.swarm.listeners()) {
+            let (_, bare) = crate::bootstrap::split_peer(address.clone());
+            if !addresses.contains(&bare) {
+                addresses.push(bare);
+            }
+        }
+        addresses.sort_by_key(|address| (!swarm::is_relayed(address), swarm::is_loopback(address)));
+        addresses
+    }
+
+    /// Whether others can open a direct connection to this peer, as far as it knows.
+    fn can_be_dialled(&self) -> bool {
+        self.swarm.listeners().any(|address| !swarm::is_relayed(address))
+    }
+
+    /// Brings the status and the snapshot up to date.
+    fn publish(&mut self) {
+        let status = self.entry.status(self.in_dht());
+        if status != self.status {
+            self.status = status.clone();
+            self.events.emit(PeerEvent::StatusChanged(status));
+            self.dirty = true;
+        }
+        if !self.dirty {
+            return;
+        }
+        self.dirty = false;
+        let snapshot = self.take_snapshot();
+        self.snapshot.send_if_modified(|current| {
+            let changed = *current != snapshot;
+            if changed {
+                *current = snapshot;
+            }
+            changed
+        });
+    }
+
+    fn take_snapshot(&mut self) -> Snapshot {
+        let peers = self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
+        Snapshot {
+            peer: self.me,
+            status: self.status.clone(),
+            addresses: self.own_addresses(),
+            bootstrap: self.entry.nodes(),
+            dht: DhtState { server: self.dht_mode == DhtMode::Server, peers },
+            connections: self
+                .connections
+                .iter()
+                .map(|open| Connection {
+                    peer: open.peer,
+                    address: open.address.clone(),
+                    path: open.path,
+                    round_trip: open.round_trip,
+                    agent: self.connections.agent(&open.peer).map(str::to_owned),
+                    bootstrap_node: self.entry.is_bootstrap_node(&open.peer),
+                })
+                .collect(),
+            rooms: self.rooms.values().map(|room| room.topic.clone()).collect(),
+        }
+    }
+}

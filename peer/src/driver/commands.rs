@@ -1,0 +1,65 @@
+//! What the handle asks for.
+
+use web_time::Instant;
+
+use super::{Driver, direct, room};
+use crate::{
+    command::Command,
+    error::{LookupError, SayError},
+};
+
+impl Driver {
+    pub(super) fn on_command(&mut self, command: Command, now: Instant) {
+        // A dropped reply means that the caller lost interest; there is nobody to tell.
+        match command {
+            Command::Conversation { other, reply } => {
+                let _ = reply.send(self.history.conversation(&other));
+            }
+            Command::Get { key, reply } => self.get(key, reply, now),
+            Command::Join { topic, profile, reply } => {
+                let _ = reply.send(self.join(topic, profile, now));
+            }
+            Command::Leave { topic, reply } => self.leave(topic.hash(), reply, now),
+            Command::Lookup { topic, wait, reply } => {
+                if self.lookups.len() >= room::LOOKUPS_MAX || !self.in_dht() {
+                    let _ = reply.send(Err(LookupError::NotConnected));
+                } else {
+                    self.begin_lookup(topic.hash(), wait, reply, now);
+                }
+            }
+            Command::NetworkChanged { online } => self.on_network_changed(online, now),
+            Command::Put { key, value, lifetime, reply } => self.put(key, value, lifetime, reply, now),
+            Command::RoomHistory { topic, reply } => {
+                let history = self
+                    .rooms
+                    .get(&topic.hash())
+                    .map(|room| room.history.iter().cloned().collect())
+                    .unwrap_or_default();
+                let _ = reply.send(history);
+            }
+            Command::Say { topic, text, reply } => {
+                let said = match self.rooms.get(&topic.hash()) {
+                    None => Err(SayError::Left),
+                    Some(_) => self.say(topic.hash(), text, now),
+                };
+                let _ = reply.send(said);
+            }
+            Command::Send { id, to, text, reply } => {
+                self.send(direct::NewMessage { id, to, text }, reply, now);
+            }
+            Command::Stop { reply } => self.begin_stop(Some(reply), now),
+        }
+    }
+
+    fn on_network_changed(&mut self, online: bool, now: Instant) {
+        self.entry.network_changed(online, now);
+        if online {
+            self.reaching.network_changed(now);
+            for room in self.rooms.values_mut() {
+                room.announcer.announce_now(now);
+                room.search.lookup_again(now);
+            }
+        }
+        self.dirty = true;
+    }
+}

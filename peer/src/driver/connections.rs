@@ -1,0 +1,146 @@
+//! The open connections, and what is known of the programs at their other ends.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+
+use crate::{snapshot::Path, swarm::path_of};
+
+/// Protocol names that tell what a peer can do for us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Abilities {
+    /// Answers DHT queries.
+    pub(super) dht_server: bool,
+    /// Relays connections.
+    pub(super) relay: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) peer: PeerId,
+    pub(super) address: Multiaddr,
+    pub(super) path: Path,
+    pub(super) round_trip: Option<Duration>,
+    /// Pings in a row without an answer.
+    pub(super) silent: u32,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    agent: Option<String>,
+    abilities: Abilities,
+    connections: HashSet<ConnectionId>,
+}
+
+/// Every open connection. Bounded by the connection limits of the swarm.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    open: BTreeMap<(PeerId, ConnectionId), Open>,
+    ids: HashMap<ConnectionId, PeerId>,
+    peers: HashMap<PeerId, Known>,
+}
+
+/// Longest agent name shown; a remote chooses it.
+const AGENT_CHARS_MAX: usize = 64;
+
+impl Connections {
+    pub(super) fn opened(&mut self, id: ConnectionId, peer: PeerId, address: Multiaddr) -> Path {
+        let path = path_of(&address);
+        self.open.insert((peer, id), Open { peer, address, path, round_trip: None, silent: 0 });
+        self.ids.insert(id, peer);
+        self.peers.entry(peer).or_default().connections.insert(id);
+        path
+    }
+
+    /// Returns the peer when this was the last connection to it.
+    pub(super) fn closed(&mut self, id: ConnectionId) -> Option<PeerId> {
+        let peer = self.ids.remove(&id)?;
+        self.open.remove(&(peer, id));
+        let known = self.peers.get_mut(&peer)?;
+        known.connections.remove(&id);
+        if known.connections.is_empty() {
+            self.peers.remove(&peer);
+            return Some(peer);
+        }
+        None
+    }
+
+    pub(super) fn identified(&mut self, peer: &PeerId, agent: &str, abilities: Abilities) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.agent = Some(agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS_MAX).collect());
+            known.abilities = abilities;
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Open> {
+        let peer = *self.ids.get(&id)?;
+        self.open.get_mut(&(peer, id))
+    }
+
+    pub(super) fn path(&self, id: ConnectionId) -> Option<Path> {
+        let peer = *self.ids.get(&id)?;
+        self.open.get(&(peer, id)).map(|open| open.path)
+    }
+
+    pub(super) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
+    }
+
+    pub(super) fn agent(&self, peer: &PeerId) -> Option<&str> {
+        self.peers.get(peer)?.agent.as_deref()
+    }
+
+    /// How a peer is reached: directly, if any of its connections is direct.
+    pub(super) fn best_path(&self, peer: &PeerId) -> Option<Path> {
+        let mut best = None;
+        for open in self.of(peer) {
+            match open.path {
+                Path::Direct(_) => return Some(open.path),
+                Path::Relayed { .. } => best = Some(open.path),
+            }
+        }
+        best
+    }
+
+    /// The address of a direct connection that we dialled or accepted.
+    pub(super) fn direct_address(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        self.of(peer).find(|open| matches!(open.path, Path::Direct(_))).map(|open| &open.address)
+    }
+
+    /// Relayed connections that a direct one has made superfluous.
+    pub(super) fn superfluous(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        if !matches!(self.best_path(peer), Some(Path::Direct(_))) {
+            return Vec::new();
+        }
+        let Some(known) = self.peers.get(peer) else { return Vec::new() };
+        known
+            .connections
+            .iter()
+            .filter(|id| matches!(self.path(**id), Some(Path::Relayed { .. })))
+            .copied()
+            .collect()
+    }
+
+    pub(super) fn servers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.iter().filter(|(_, known)| known.abilities.dht_server).map(|(peer, _)| *peer)
+    }
+
+    pub(super) fn relays(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.iter().filter(|(_, known)| known.abilities.relay).map(|(peer, _)| *peer)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Open> {
+        self.open.values()
+    }
+
+    fn of(&self, peer: &PeerId) -> impl Iterator<Item = &Open> {
+        self.peers
+            .get(peer)
+            .into_iter()
+            .flat_map(|known| known.connections.iter())
+            .filter_map(|id| self.open.get(&(*peer, *id)))
+    }
+}

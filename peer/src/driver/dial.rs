@@ -1,0 +1,177 @@
+//! One attempt to reach a peer: its addresses in ranks, a rank at a time, the next one when the
+//! last failed or takes too long. A pure machine: time comes in, dials go out.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use web_time::Instant;
+
+/// How long a rank has before the next one is tried beside it. A connection on a good line takes
+/// a tenth of it, one across the world half.
+const RANK_HEAD_START: Duration = Duration::from_millis(600);
+
+/// The whole attempt. Longer than a transport's own handshake time-out needs no waiting for.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Still something to hope for.
+    Ongoing,
+    /// Every address failed; the last reason.
+    Failed(String),
+}
+
+#[derive(Debug)]
+pub(super) struct Attempt {
+    peer: Option<PeerId>,
+    /// Whether to dial although there is a connection: from relayed to direct.
+    upgrade: bool,
+    ranks: VecDeque<Vec<Multiaddr>>,
+    under_way: HashSet<ConnectionId>,
+    next_rank: Instant,
+    deadline: Instant,
+    last_error: String,
+}
+
+impl Attempt {
+    /// An empty rank stands for the addresses that the behaviours know (the DHT's).
+    pub(super) fn new(peer: Option<PeerId>, ranks: Vec<Vec<Multiaddr>>, upgrade: bool, now: Instant) -> Self {
+        Self {
+            peer,
+            upgrade,
+            ranks: ranks.into(),
+            under_way: HashSet::new(),
+            next_rank: now,
+            deadline: now + ATTEMPT_TIMEOUT,
+            last_error: "no address that this peer can dial".to_owned(),
+        }
+    }
+
+    pub(super) fn peer(&self) -> Option<PeerId> {
+        self.peer
+    }
+
+    /// The dials that are due now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<DialOpts> {
+        if now < self.next_rank && !self.under_way.is_empty() {
+            return Vec::new();
+        }
+        let Some(rank) = self.ranks.pop_front() else { return Vec::new() };
+        self.next_rank = now + RANK_HEAD_START;
+        let dials: Vec<_> = match self.peer {
+            Some(peer) => {
+                let condition = if self.upgrade { PeerCondition::Always } else { PeerCondition::Disconnected };
+                vec![DialOpts::peer_id(peer).condition(condition).addresses(rank).build()]
+            }
+            None => rank
+                .into_iter()
+                .map(|address| DialOpts::unknown_peer_id().address(address).build())
+                .collect(),
+        };
+        self.under_way.extend(dials.iter().map(DialOpts::connection_id));
+        dials
+    }
+
+    pub(super) fn owns(&self, id: ConnectionId) -> bool {
+        self.under_way.contains(&id)
+    }
+
+    pub(super) fn failed(&mut self, id: ConnectionId, reason: String) -> Progress {
+        if self.under_way.remove(&id) {
+            self.last_error = reason;
+        }
+        self.progress()
+    }
+
+    /// Gives the attempt up when its time is over.
+    pub(super) fn tick(&mut self, now: Instant) -> Progress {
+        if now >= self.deadline {
+            return Progress::Failed(if self.under_way.is_empty() {
+                self.last_error.clone()
+            } else {
+                format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())
+            });
+        }
+        self.progress()
+    }
+
+    fn progress(&self) -> Progress {
+        if self.under_way.is_empty() && self.ranks.is_empty() {
+            Progress::Failed(self.last_error.clone())
+        } else {
+            Progress::Ongoing
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Instant {
+        if self.ranks.is_empty() {
+            self.deadline
+        } else if self.under_way.is_empty() {
+            // Due at once.
+            self.next_rank.min(self.deadline).min(self.deadline - ATTEMPT_TIMEOUT)
+        } else {
+            self.next_rank.min(self.deadline)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Multiaddr {
+        text.parse().expect("valid")
+    }
+
+    fn now() -> Instant {
+        crate::platform::now()
+    }
+
+    #[test]
+    fn the_second_rank_follows_when_the_first_fails_or_is_slow() {
+        let start = now();
+        let ranks = vec![vec![address("/ip4/127.0.0.1/tcp/1")], vec![address("/ip4/127.0.0.1/tcp/2")]];
+        let mut attempt = Attempt::new(Some(PeerId::random()), ranks.clone(), false, start);
+        let first = attempt.due(start);
+        assert_eq!(first.len(), 1);
+        assert!(attempt.due(start).is_empty(), "the first has its head start");
+        assert_eq!(attempt.failed(first[0].connection_id(), "refused".into()), Progress::Ongoing);
+        let second = attempt.due(start);
+        assert_eq!(second.len(), 1, "at once after the failure");
+        assert_eq!(
+            attempt.failed(second[0].connection_id(), "also refused".into()),
+            Progress::Failed("also refused".into())
+        );
+
+        let mut attempt = Attempt::new(Some(PeerId::random()), ranks, false, start);
+        assert_eq!(attempt.due(start).len(), 1);
+        assert_eq!(attempt.due(start + RANK_HEAD_START).len(), 1, "beside the slow one");
+        assert!(matches!(attempt.tick(start + ATTEMPT_TIMEOUT), Progress::Failed(_)));
+    }
+
+    #[test]
+    fn without_an_id_every_address_is_its_own_dial() {
+        let start = now();
+        let ranks = vec![vec![address("/ip4/127.0.0.1/tcp/1"), address("/ip4/127.0.0.1/tcp/2")]];
+        let mut attempt = Attempt::new(None, ranks, false, start);
+        assert_eq!(attempt.due(start).len(), 2);
+    }
+
+    #[test]
+    fn nothing_to_dial_is_a_failure() {
+        let start = now();
+        let mut attempt = Attempt::new(None, Vec::new(), false, start);
+        assert!(attempt.due(start).is_empty());
+        assert!(matches!(attempt.tick(start), Progress::Failed(_)));
+    }
+}

@@ -1,0 +1,246 @@
+//! The way into the DHT: every bootstrap source is tried, and again, as long as the peer runs.
+//! A pure machine: the driver fetches and dials what it asks for and tells it what happened.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId, swarm::{ConnectionId, dial_opts::DialOpts}};
+use moim_protocol::{backoff::Backoff, limits};
+use web_time::Instant;
+
+use super::dial::{Attempt, Progress};
+use crate::{
+    bootstrap::{BootstrapSource, Target},
+    snapshot::{BootstrapNode, BootstrapState, Status},
+    swarm::dial_ranks,
+};
+
+/// Bootstrap sources used at most; more do not make the network safer, only slower to start.
+const SOURCES_MAX: usize = 16;
+
+/// The pause before the first redial of a node that was connected: it is probably restarting.
+const LOST_PAUSE: Duration = Duration::from_millis(250);
+
+#[derive(Debug)]
+enum State {
+    Waiting { until: Instant },
+    Fetching,
+    Dialling(Attempt),
+    Connected(PeerId),
+}
+
+#[derive(Debug)]
+struct Source {
+    source: BootstrapSource,
+    state: State,
+    backoff: Backoff,
+    last_error: Option<String>,
+}
+
+/// What the driver has to do.
+#[derive(Debug)]
+pub(super) enum Action {
+    Dial(DialOpts),
+    /// Fetch the document at `url` and report by [`Entry::fetched`].
+    Fetch { source: usize, url: String },
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    sources: Vec<Source>,
+    online: bool,
+    was_connected: bool,
+}
+
+impl Entry {
+    pub(super) fn new(sources: Vec<BootstrapSource>, seed: u64, now: Instant) -> Self {
+        let mut unique: Vec<BootstrapSource> = Vec::new();
+        for source in sources {
+            if !unique.contains(&source) && unique.len() < SOURCES_MAX {
+                unique.push(source);
+            }
+        }
+        let sources = (0_u64..)
+            .zip(unique)
+            .map(|(index, source)| Source {
+                source,
+                state: State::Waiting { until: now },
+                backoff: Backoff::new(limits::REDIAL_BASE, limits::REDIAL_MAX, seed.wrapping_add(index)),
+                last_error: None,
+            })
+            .collect();
+        Self { sources, online: true, was_connected: false }
+    }
+
+    /// What is due now. `connected` tells whether there is a connection to a peer already.
+    pub(super) fn poll(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            match &mut source.state {
+                State::Waiting { until } if self.online && *until <= now => match &source.source {
+                    BootstrapSource::Address(address) => {
+                        source.dial(Target::from_address(address), now, &connected);
+                    }
+                    BootstrapSource::Url(url) => {
+                        actions.push(Action::Fetch { source: index, url: url.clone() });
+                        source.state = State::Fetching;
+                    }
+                },
+                State::Connected(_) | State::Dialling(_) | State::Fetching | State::Waiting { .. } => {}
+            }
+            if let State::Dialling(attempt) = &mut source.state {
+                actions.extend(attempt.due(now).into_iter().map(Action::Dial));
+                if let Progress::Failed(reason) = attempt.tick(now) {
+                    source.fail(reason, now);
+                }
+            }
+        }
+        actions
+    }
+
+    /// A document arrived, or did not.
+    pub(super) fn fetched(
+        &mut self,
+        index: usize,
+        result: Result<Target, String>,
+        now: Instant,
+        connected: impl Fn(&PeerId) -> bool,
+    ) {
+        let Some(source) = self.sources.get_mut(index) else { return };
+        if !matches!(source.state, State::Fetching) {
+            return;
+        }
+        match result {
+            Ok(target) => source.dial(target, now, &connected),
+            Err(reason) => source.fail(reason, now),
+        }
+    }
+
+    /// A dial of ours succeeded. Returns whether it was ours.
+    pub(super) fn connected(&mut self, id: ConnectionId, peer: PeerId) -> bool {
+        let mut ours = false;
+        for source in &mut self.sources {
+            let dialled = matches!(&source.state, State::Dialling(attempt) if attempt.owns(id));
+            let wanted = matches!(&source.state, State::Dialling(attempt) if attempt.peer() == Some(peer));
+            if dialled || wanted {
+                source.state = State::Connected(peer);
+                source.last_error = None;
+                source.backoff.reset();
+                ours = true;
+            }
+        }
+        ours
+    }
+
+    /// A dial failed. Returns whether it was ours.
+    pub(super) fn failed(&mut self, id: ConnectionId, reason: &str, now: Instant) -> bool {
+        for source in &mut self.sources {
+            if let State::Dialling(attempt) = &mut source.state
+                && attempt.owns(id)
+            {
+                if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
+                    source.fail(reason, now);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The last connection to a peer is gone.
+    pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
+        for source in &mut self.sources {
+            if matches!(&source.state, State::Connected(connected) if connected == peer) {
+                source.last_error = Some("the connection was lost".to_owned());
+                source.state = State::Waiting { until: now + LOST_PAUSE };
+            }
+        }
+    }
+
+    /// The device lost or regained its network: with it every pause is over.
+    pub(super) fn network_changed(&mut self, online: bool, now: Instant) {
+        self.online = online;
+        if online {
+            for source in &mut self.sources {
+                if let State::Waiting { until } = &mut source.state {
+                    source.backoff.reset();
+                    *until = now;
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_bootstrap_node(&self, peer: &PeerId) -> bool {
+        self.sources.iter().any(|source| matches!(&source.state, State::Connected(connected) if connected == peer))
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.sources
+            .iter()
+            .filter_map(|source| match &source.state {
+                State::Waiting { until } => self.online.then_some(*until),
+                State::Dialling(attempt) => Some(attempt.next_deadline()),
+                State::Fetching | State::Connected(_) => None,
+            })
+            .min()
+    }
+
+    /// The peer's status, given whether it has a DHT server.
+    pub(super) fn status(&mut self, in_dht: bool) -> Status {
+        if in_dht {
+            self.was_connected = true;
+            return Status::Connected;
+        }
+        if !self.online {
+            return Status::Offline;
+        }
+        let reasons: Vec<String> = self
+            .sources
+            .iter()
+            .filter_map(|source| source.last_error.as_ref().map(|error| format!("{}: {error}", source.source)))
+            .collect();
+        if self.was_connected {
+            return Status::Reconnecting { reason: reasons.join("; ") };
+        }
+        if self.sources.is_empty() {
+            return Status::Failed { reason: "no bootstrap node was given".to_owned() };
+        }
+        if reasons.len() == self.sources.len() {
+            return Status::Failed { reason: reasons.join("; ") };
+        }
+        Status::Connecting
+    }
+
+    pub(super) fn nodes(&self) -> Vec<BootstrapNode> {
+        self.sources
+            .iter()
+            .map(|source| BootstrapNode {
+                source: source.source.to_string(),
+                state: match (&source.state, &source.last_error) {
+                    (State::Connected(peer), _) => BootstrapState::Connected { peer: *peer },
+                    (State::Waiting { .. }, Some(reason)) => BootstrapState::Failed { reason: reason.clone() },
+                    _ => BootstrapState::Connecting,
+                },
+            })
+            .collect()
+    }
+}
+
+impl Source {
+    fn dial(&mut self, target: Target, now: Instant, connected: &impl Fn(&PeerId) -> bool) {
+        if let Some(peer) = target.peer
+            && connected(&peer)
+        {
+            self.state = State::Connected(peer);
+            self.last_error = None;
+            self.backoff.reset();
+            return;
+        }
+        let ranks: Vec<Vec<Multiaddr>> = dial_ranks(&target.addresses);
+        self.state = State::Dialling(Attempt::new(target.peer, ranks, false, now));
+    }
+
+    fn fail(&mut self, reason: String, now: Instant) {
+        self.last_error = Some(reason);
+        self.state = State::Waiting { until: now + self.backoff.next_delay() };
+    }
+}

@@ -1,0 +1,308 @@
+//! What the swarm reports, and the connections it is told to make.
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    identify,
+    multiaddr::Protocol,
+    ping, relay,
+    swarm::{
+        ConnectionId, DialError, SwarmEvent,
+        dial_opts::DialOpts,
+    },
+};
+use moim_protocol::names;
+use web_time::Instant;
+
+use super::{Driver, Fetched, connections::Abilities, entry::Action};
+use crate::{
+    behaviour::BehaviourEvent,
+    bootstrap::Target,
+    platform,
+    snapshot::Path,
+    swarm::path_of,
+};
+
+/// Pings in a row without an answer after which a connection is taken for dead.
+const SILENT_PINGS_MAX: u32 = 2;
+
+/// What identify calls the relay's hop protocol (circuit relay v2).
+const RELAY_HOP_PROTOCOL: &str = "/libp2p/circuit/relay/0.2.0/hop";
+
+/// Addresses of one DHT server that are taken from its identify message.
+const SERVER_ADDRESSES_MAX: usize = 16;
+
+impl Driver {
+    pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>, now: Instant) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event, now),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(peer_id, connection_id, &endpoint, now);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                if self.connections.closed(connection_id).is_some() {
+                    self.entry.disconnected(&peer_id, now);
+                    self.reaching.disconnected(&peer_id, now);
+                    self.on_member_disconnected(&peer_id);
+                }
+                self.dirty = true;
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                self.on_dial_failed(connection_id, peer_id, &error, now);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                // So that the DHT's provider records carry it; whether it can be reached is
+                // AutoNAT's to say, but on a LAN or one machine nobody says it.
+                if matches!(path_of(&address), Path::Direct(_)) {
+                    self.swarm.add_external_address(address);
+                }
+                self.on_addresses_changed(now);
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.swarm.remove_external_address(&address);
+                self.on_addresses_changed(now);
+            }
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+                self.on_addresses_changed(now);
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                if self.relays.closed(listener_id, now) {
+                    tracing::debug!(?reason, "relay reservation ended");
+                    self.on_addresses_changed(now);
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
+            other => tracing::trace!(?other),
+        }
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent, now: Instant) {
+        match event {
+            BehaviourEvent::Gossip(event) => self.on_gossip(event, now),
+            BehaviourEvent::Identify(event) => self.on_identify(event, now),
+            BehaviourEvent::Kad(event) => self.on_kad(event, now),
+            BehaviourEvent::Message(event) => self.on_message(event, now),
+            BehaviourEvent::Ping(event) => self.on_ping(event),
+            BehaviourEvent::Presence(event) => self.on_presence(event, now),
+            BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+                self.relays.accepted(&relay_peer_id);
+                self.on_addresses_changed(now);
+            }
+            other => tracing::trace!(?other),
+        }
+    }
+
+    fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) {
+        let address = match endpoint {
+            ConnectedPoint::Dialer { address, .. } => address.clone(),
+            // A relayed listener's own address tells the relay, the other's tells nothing.
+            ConnectedPoint::Listener { local_addr, send_back_addr } => {
+                if endpoint.is_relayed() { local_addr.clone() } else { send_back_addr.clone() }
+            }
+        };
+        let path = self.connections.opened(id, peer, address);
+        tracing::debug!(%peer, path = path.word(), "connected");
+        self.entry.connected(id, peer);
+        self.reaching.connected(&peer, path, now);
+        // Requests and gossip choose among connections as they like, so only one kind stays.
+        for superfluous in self.connections.superfluous(&peer) {
+            self.swarm.close_connection(superfluous);
+        }
+        self.on_member_connected(peer, now);
+        self.outbox_connected(&peer, now);
+        self.dirty = true;
+    }
+
+    fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError, now: Instant) {
+        let reason = describe_dial_error(error);
+        tracing::debug!(?peer, %reason, "dial failed");
+        if !self.entry.failed(id, &reason, now)
+            && let Some((peer, reason)) = self.reaching.failed(id, &reason, now)
+        {
+            self.on_unreachable(&peer, &reason, now);
+        }
+        self.dirty = true;
+    }
+
+    fn on_identify(&mut self, event: identify::Event, now: Instant) {
+        let identify::Event::Received { peer_id, info, .. } = event else { return };
+        let speaks = |name: &str| info.protocols.iter().any(|protocol| protocol.as_ref() == name);
+        let abilities =
+            Abilities { dht_server: speaks(names::KAD_PROTOCOL), relay: speaks(RELAY_HOP_PROTOCOL) };
+        let was_in_dht = self.in_dht();
+        self.connections.identified(&peer_id, &info.agent_version, abilities);
+        if abilities.dht_server {
+            self.add_server(peer_id, &info.listen_addrs);
+        }
+        if !was_in_dht && self.in_dht() {
+            self.on_entered_dht(now);
+        }
+        self.dirty = true;
+    }
+
+    /// Puts a DHT server into the routing table, with the address by which it was reached first.
+    fn add_server(&mut self, peer: PeerId, listening: &[Multiaddr]) {
+        let reached = self.connections.direct_address(&peer).cloned();
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        for address in reached.iter().chain(listening).take(SERVER_ADDRESSES_MAX) {
+            kad.add_address(&peer, address.clone());
+        }
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let ping::Event { connection, result, .. } = event;
+        let Some(open) = self.connections.get_mut(connection) else { return };
+        match result {
+            Ok(round_trip) => {
+                open.round_trip = Some(round_trip);
+                open.silent = 0;
+                self.dirty = true;
+            }
+            // A program that does not speak ping is not dead for that.
+            Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                open.silent += 1;
+                if open.silent >= SILENT_PINGS_MAX {
+                    tracing::debug!(peer = %open.peer, %error, "no answer to pings");
+                    self.swarm.close_connection(connection);
+                }
+            }
+        }
+    }
+
+    /// Whether this peer has a DHT server to ask.
+    pub(super) fn in_dht(&self) -> bool {
+        self.connections.servers().next().is_some()
+    }
+
+    fn on_entered_dht(&mut self, now: Instant) {
+        // Fills the routing table with the neighbours of our own id.
+        if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
+            tracing::debug!(%error, "nobody to bootstrap from");
+        }
+        for room in self.rooms.values_mut() {
+            room.announcer.announce_now(now);
+            room.search.lookup_again(now);
+        }
+    }
+
+    fn on_addresses_changed(&mut self, now: Instant) {
+        for room in self.rooms.values_mut() {
+            room.announcer.addresses_changed(now);
+        }
+        self.dirty = true;
+    }
+
+    pub(super) fn advance_entry(&mut self, now: Instant) {
+        let connections = &self.connections;
+        let actions = self.entry.poll(now, |peer| connections.is_connected(peer));
+        for action in actions {
+            match action {
+                Action::Dial(dial) => self.dial_bootstrap(dial, now),
+                Action::Fetch { source, url } => {
+                    let fetched = self.fetched_sender.clone();
+                    platform::spawn(async move {
+                        let result = match platform::fetch(url).await {
+                            Ok(body) => Target::from_document(&body).map_err(|error| error.to_string()),
+                            Err(error) => Err(error.to_string()),
+                        };
+                        // The driver is gone if nobody takes it.
+                        let _ = fetched.send(Fetched { source, result }).await;
+                    });
+                }
+            }
+            self.dirty = true;
+        }
+    }
+
+    pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Instant) {
+        let connections = &self.connections;
+        self.entry.fetched(fetched.source, fetched.result, now, |peer| connections.is_connected(peer));
+        self.dirty = true;
+    }
+
+    fn dial_bootstrap(&mut self, dial: DialOpts, now: Instant) {
+        let id = dial.connection_id();
+        let peer = dial.get_peer_id();
+        if let Err(error) = self.swarm.dial(dial) {
+            match (peer, &error) {
+                (Some(peer), DialError::DialPeerConditionFalse(_)) if self.connections.is_connected(&peer) => {
+                    self.entry.connected(id, peer);
+                }
+                _ => {
+                    self.entry.failed(id, &describe_dial_error(&error), now);
+                }
+            }
+        }
+    }
+
+    pub(super) fn dial_member(&mut self, dial: DialOpts, now: Instant) {
+        let id = dial.connection_id();
+        let peer = dial.get_peer_id();
+        if let Err(error) = self.swarm.dial(dial) {
+            // A connection of somebody else's making is as good; its event will tell.
+            if matches!(error, DialError::DialPeerConditionFalse(_))
+                && peer.is_some_and(|peer| self.connections.is_connected(&peer))
+            {
+                return;
+            }
+            self.on_dial_failed(id, peer, &error, now);
+        }
+    }
+
+    /// Asks a connected relay for a reservation where one is wanted.
+    pub(super) fn advance_relays(&mut self, now: Instant) {
+        while let Some(relay) = self.relays.due(self.connections.relays(), now) {
+            let Some(address) = self.connections.direct_address(&relay).cloned() else {
+                self.relays.postpone(relay, now);
+                continue;
+            };
+            let (_, address) = crate::bootstrap::split_peer(address);
+            let circuit = address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit);
+            match self.swarm.listen_on(circuit) {
+                Ok(listener) => self.relays.listening(relay, listener),
+                Err(error) => {
+                    tracing::debug!(%relay, %error, "cannot listen through the relay");
+                    self.relays.postpone(relay, now);
+                }
+            }
+        }
+    }
+
+    /// The address of a connected relay as we reached it, for a circuit through it.
+    pub(super) fn circuit_through(&self, relay: PeerId) -> Option<Multiaddr> {
+        let address = self.connections.direct_address(&relay)?.clone();
+        let (_, address) = crate::bootstrap::split_peer(address);
+        Some(address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit))
+    }
+}
+
+/// The innermost reasons, by address, for people.
+pub(super) fn describe_dial_error(error: &DialError) -> String {
+    match error {
+        DialError::NoAddresses => "no address is known".to_owned(),
+        DialError::WrongPeerId { obtained, .. } => {
+            format!("another peer ({obtained}) answers at that address")
+        }
+        DialError::Transport(errors) => {
+            let mut reasons: Vec<String> = Vec::new();
+            for (address, error) in errors {
+                let reason = format!("{address}: {}", innermost(error));
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
+            reasons.join("; ")
+        }
+        other => innermost(other),
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

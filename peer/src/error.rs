@@ -1,0 +1,184 @@
+//! One error type per operation.
+
+use moim_protocol::{limits, topic::TopicError};
+use thiserror::Error;
+
+/// Why a peer could not be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address to listen on is malformed or in use.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the transport said.
+        #[source]
+        source: libp2p::TransportError<std::io::Error>,
+    },
+    /// A part of the peer could not be set up.
+    #[error("cannot set up {part}: {reason}")]
+    SetUp {
+        /// Which part.
+        part: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// Why a display name is refused.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ProfileError {
+    /// It has control characters.
+    #[error("a name must not contain control characters")]
+    ControlCharacter,
+    /// Nothing but white space.
+    #[error("a name must not be empty")]
+    Empty,
+    /// It is longer than [`limits::NAME_BYTES_MAX`].
+    #[error("a name has at most {max} bytes, this one has {bytes}", max = limits::NAME_BYTES_MAX)]
+    TooLong {
+        /// Its length in bytes of UTF-8.
+        bytes: usize,
+    },
+}
+
+/// Why a room could not be joined.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The room was joined already.
+    #[error("this topic is already joined")]
+    AlreadyJoined,
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+    /// The topic is not a valid name.
+    #[error("the topic is not valid")]
+    Topic(#[from] TopicError),
+    /// More rooms than a peer may be in.
+    #[error("a peer can be in at most {max} rooms at once")]
+    TooManyRooms {
+        /// The bound.
+        max: usize,
+    },
+}
+
+/// Why a message to a room was refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SayError {
+    /// Nothing to say.
+    #[error("a message must not be empty")]
+    Empty,
+    /// The room was left.
+    #[error("the room was left")]
+    Left,
+    /// Too many messages wait to be sent.
+    #[error("too many messages wait for a connection to the room; try again when it is back")]
+    Busy,
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+    /// Longer than [`limits::TEXT_BYTES_MAX`].
+    #[error("a message has at most {max} bytes, this one has {bytes}", max = limits::TEXT_BYTES_MAX)]
+    TooLong {
+        /// Its length in bytes of UTF-8.
+        bytes: usize,
+    },
+}
+
+/// Why a direct message was not delivered.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Nothing to send.
+    #[error("a message must not be empty")]
+    Empty,
+    /// No receipt within the deadline. The message may or may not have arrived.
+    #[error("no receipt within {seconds} s; the last attempt said: {reason}")]
+    NoReceipt {
+        /// The deadline.
+        seconds: u64,
+        /// What the last attempt said, for people.
+        reason: String,
+    },
+    /// The receiver answered that it does not take the message.
+    #[error("the receiver refused the message: {reason}")]
+    Refused {
+        /// The receiver's words.
+        reason: String,
+    },
+    /// The receiver is this peer itself.
+    #[error("a peer cannot send a direct message to itself")]
+    ToSelf,
+    /// Too many messages wait for a receipt.
+    #[error("too many messages wait for a receipt")]
+    Busy,
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+    /// Longer than [`limits::TEXT_BYTES_MAX`].
+    #[error("a message has at most {max} bytes, this one has {bytes}", max = limits::TEXT_BYTES_MAX)]
+    TooLong {
+        /// Its length in bytes of UTF-8.
+        bytes: usize,
+    },
+}
+
+/// Why a value was not stored in the DHT.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PutError {
+    /// Key, value or lifetime break a limit.
+    #[error("the value cannot be stored: {reason}")]
+    Invalid {
+        /// Which limit, for people.
+        reason: String,
+    },
+    /// No DHT server is known: the peer is not in the DHT.
+    #[error("not in the DHT: no DHT server is reachable; check the bootstrap addresses")]
+    NotConnected,
+    /// No DHT server acknowledged it.
+    #[error("none of {asked} DHT servers kept the value")]
+    Refused {
+        /// How many were asked.
+        asked: usize,
+    },
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+}
+
+/// Why a value could not be looked up in the DHT. A missing value is not an error.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GetError {
+    /// The key breaks a limit.
+    #[error("the key is not valid: {reason}")]
+    Invalid {
+        /// Which limit, for people.
+        reason: String,
+    },
+    /// No DHT server is known: the peer is not in the DHT.
+    #[error("not in the DHT: no DHT server is reachable; check the bootstrap addresses")]
+    NotConnected,
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+}
+
+/// Why the members of a topic could not be looked up.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// No DHT server is known: the peer is not in the DHT.
+    #[error("not in the DHT: no DHT server is reachable; check the bootstrap addresses")]
+    NotConnected,
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+    /// The topic is not a valid name.
+    #[error("the topic is not valid")]
+    Topic(#[from] TopicError),
+}

@@ -1,0 +1,226 @@
+//! The handles that user interfaces hold: [`Peer`] and [`Room`].
+
+use std::time::Duration;
+
+use libp2p::PeerId;
+use moim_protocol::{
+    limits,
+    message::MessageId,
+    topic::Topic,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    builder::PeerBuilder,
+    command::Command,
+    error::{GetError, JoinError, LookupError, PutError, SayError, SendError},
+    history::{DirectMessage, RoomMessage},
+    platform,
+    snapshot::{Member, Profile, Receipt, Snapshot, Stored, Value},
+};
+
+/// A running peer. Cheap to clone; when the last clone and the last [`Room`] are dropped, the peer
+/// leaves its rooms and stops.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) snapshot: watch::Receiver<Snapshot>,
+}
+
+impl Peer {
+    /// Settings of a peer to be started.
+    pub fn builder() -> PeerBuilder {
+        PeerBuilder::default()
+    }
+
+    /// This peer's id.
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// The peer's state: the current value at once, and changes as they come.
+    pub fn snapshot(&self) -> watch::Receiver<Snapshot> {
+        self.snapshot.clone()
+    }
+
+    /// Joins the room of `topic`: announces presence and starts to look for the other members.
+    /// Returns as soon as the room is open on this side; members appear as they are found, also
+    /// when the network comes up only later.
+    ///
+    /// # Errors
+    /// [`JoinError`]; being offline is not one.
+    pub async fn join(&self, topic: &str, profile: Profile) -> Result<Room, JoinError> {
+        let topic = Topic::new(topic)?;
+        let members = self
+            .ask(|reply| Command::Join { topic: topic.clone(), profile, reply })
+            .await
+            .ok_or(JoinError::Stopped)??;
+        Ok(Room { topic, members, peer: self.clone(), left: false })
+    }
+
+    /// Sends a direct message. Resolves when the receiver *has accepted and stored* it. Dropping
+    /// the future does not take the message back.
+    ///
+    /// # Errors
+    /// [`SendError`], at the latest after [`limits::OUTBOX_DEADLINE`].
+    pub async fn send(&self, to: PeerId, text: impl Into<String>) -> Result<Receipt, SendError> {
+        self.send_with_id(platform::message_id(), to, text).await
+    }
+
+    /// Like [`Peer::send`], with an id chosen by the caller (see [`Peer::new_message_id`]), so
+    /// that it can be shown before the receipt is there.
+    ///
+    /// # Errors
+    /// As [`Peer::send`].
+    pub async fn send_with_id(
+        &self,
+        id: MessageId,
+        to: PeerId,
+        text: impl Into<String>,
+    ) -> Result<Receipt, SendError> {
+        let text = text.into();
+        if text.is_empty() {
+            return Err(SendError::Empty);
+        }
+        if text.len() > limits::TEXT_BYTES_MAX {
+            return Err(SendError::TooLong { bytes: text.len() });
+        }
+        if to == self.id {
+            return Err(SendError::ToSelf);
+        }
+        self.ask(|reply| Command::Send { id, to, text, reply }).await.unwrap_or(Err(SendError::Stopped))
+    }
+
+    /// A fresh random message id.
+    pub fn new_message_id() -> MessageId {
+        platform::message_id()
+    }
+
+    /// What was written to and received from `other` in this session, oldest first.
+    pub async fn conversation(&self, other: PeerId) -> Vec<DirectMessage> {
+        self.ask(|reply| Command::Conversation { other, reply }).await.unwrap_or_default()
+    }
+
+    /// Stores a JSON value in the DHT for `lifetime` ([`limits::RECORD_TTL_MIN`] to
+    /// [`limits::RECORD_TTL_MAX`]). A newer value under the same key takes its place.
+    ///
+    /// # Errors
+    /// [`PutError`].
+    pub async fn put(
+        &self,
+        key: impl Into<String>,
+        value: serde_json::Value,
+        lifetime: Duration,
+    ) -> Result<Stored, PutError> {
+        let key = key.into();
+        self.ask(|reply| Command::Put { key, value, lifetime, reply }).await.unwrap_or(Err(PutError::Stopped))
+    }
+
+    /// Looks a JSON value up in the DHT: the newest valid one found, or `None`.
+    ///
+    /// # Errors
+    /// [`GetError`]; a missing value is not one.
+    pub async fn get(&self, key: impl Into<String>) -> Result<Option<Value>, GetError> {
+        let key = key.into();
+        self.ask(|reply| Command::Get { key, reply }).await.unwrap_or(Err(GetError::Stopped))
+    }
+
+    /// Who is in `topic`, without joining it: asks the DHT and the members found there, for at
+    /// most `wait`, and returns earlier once nobody new turns up.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    pub async fn lookup(&self, topic: &str, wait: Duration) -> Result<Vec<Member>, LookupError> {
+        let topic = Topic::new(topic)?;
+        self.ask(|reply| Command::Lookup { topic, wait, reply }).await.unwrap_or(Err(LookupError::Stopped))
+    }
+
+    /// Tells the peer that the device lost (`false`) or regained (`true`) its network or woke from
+    /// sleep, so that it redials at once instead of at the end of a pause.
+    pub fn network_changed(&self, online: bool) {
+        // A full queue means that the driver is busy anyway; it will notice by itself.
+        let _ = self.commands.try_send(Command::NetworkChanged { online });
+    }
+
+    /// Leaves every room, says so to their members and the DHT, closes all connections and stops.
+    pub async fn stop(self) {
+        let _ = self.ask(|reply| Command::Stop { reply }).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// A joined topic. Dropped or [left](Room::leave): presence off.
+#[derive(Debug)]
+pub struct Room {
+    topic: Topic,
+    members: watch::Receiver<Vec<Member>>,
+    peer: Peer,
+    left: bool,
+}
+
+impl Room {
+    /// The topic.
+    pub fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The other members, ordered by name and id: the current list at once, changes as they come.
+    pub fn members(&self) -> watch::Receiver<Vec<Member>> {
+        self.members.clone()
+    }
+
+    /// Says something to everyone in the room. Returns the message as it was sent; with nobody
+    /// there it is said to nobody.
+    ///
+    /// # Errors
+    /// [`SayError`].
+    pub async fn say(&self, text: impl Into<String>) -> Result<RoomMessage, SayError> {
+        let text = text.into();
+        if text.is_empty() {
+            return Err(SayError::Empty);
+        }
+        if text.len() > limits::TEXT_BYTES_MAX {
+            return Err(SayError::TooLong { bytes: text.len() });
+        }
+        let topic = self.topic.clone();
+        self.peer.ask(|reply| Command::Say { topic, text, reply }).await.unwrap_or(Err(SayError::Stopped))
+    }
+
+    /// What was said here in this session, own messages too, oldest first.
+    pub async fn history(&self) -> Vec<RoomMessage> {
+        let topic = self.topic.clone();
+        self.peer.ask(|reply| Command::RoomHistory { topic, reply }).await.unwrap_or_default()
+    }
+
+    /// Leaves the room and says so. Resolves when members and DHT servers were told, at the latest
+    /// after two seconds.
+    pub async fn leave(mut self) {
+        self.left = true;
+        let topic = self.topic.clone();
+        let _ = self.peer.ask(|reply| Command::Leave { topic, reply: Some(reply) }).await;
+    }
+
+    /// Tells the driver to leave without waiting; for page close, where nothing can be awaited.
+    pub fn leave_now(mut self) {
+        self.send_leave();
+    }
+
+    fn send_leave(&mut self) {
+        if !self.left {
+            self.left = true;
+            let _ = self.peer.commands.try_send(Command::Leave { topic: self.topic.clone(), reply: None });
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.send_leave();
+    }
+}

@@ -1,0 +1,62 @@
+//! A Moim peer as a library: one source for native programs and for browser pages.
+//!
+//! [`Peer::builder`] starts a peer and returns a cheap [`Peer`] handle together with the
+//! [`EventStream`] of everything that happens. Behind the handle one task, the *driver*, owns the
+//! libp2p `Swarm`; nobody else touches it. State is read from `watch` channels
+//! ([`Peer::snapshot`], [`Room::members`]) and never by asking the driver.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! use moim_peer::{BootstrapSource, Keypair, Peer, Profile};
+//!
+//! let (peer, mut events) = Peer::builder()
+//!     .identity(Keypair::generate_ed25519())
+//!     .bootstrap([BootstrapSource::Url("http://127.0.0.1:8470/bootstrap.json".into())])
+//!     .start()
+//!     .await?;
+//! let room = peer.join("global-chat", Profile::named("Ada")?).await?;
+//! room.say("hello").await?;
+//! while let Some(event) = events.next().await {
+//!     println!("{event:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod behaviour;
+mod bootstrap;
+mod builder;
+mod command;
+mod driver;
+mod error;
+mod event;
+mod handle;
+mod history;
+pub mod identity;
+mod platform;
+mod rpc;
+mod snapshot;
+mod swarm;
+
+pub use libp2p::{
+    Multiaddr, PeerId,
+    identity::{Keypair, PublicKey},
+};
+pub use moim_protocol::{
+    limits,
+    message::MessageId,
+    topic::{Topic, TopicError},
+};
+
+pub use self::{
+    bootstrap::{BootstrapSource, BootstrapSourceError},
+    builder::{DhtMode, PeerBuilder},
+    error::{GetError, JoinError, LookupError, ProfileError, PutError, SayError, SendError, StartError},
+    event::{EventStream, LeaveReason, PeerEvent},
+    handle::{Peer, Room},
+    history::{DirectMessage, RoomMessage},
+    snapshot::{
+        BootstrapNode, BootstrapState, Connection, DhtState, DirectTransport, Member, Path, Profile, Reach, Receipt,
+        Snapshot, Status, Stored, Value,
+    },
+};

@@ -1,0 +1,56 @@
+//! Browser: the page's event loop and `fetch`.
+
+use std::{future::Future, time::Duration};
+
+use js_sys::Uint8Array;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{RequestCache, RequestInit, Response};
+
+use crate::{
+    bootstrap::{DOCUMENT_BYTES_MAX, SourceError},
+    platform,
+};
+
+/// Longer than any answer of a living bootstrap node, shorter than a user's patience.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs `future` in the background.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns in the browser")]
+pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+    wasm_bindgen_futures::spawn_local(future);
+}
+
+/// The body found at `url`.
+pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
+    platform::within(FETCH_TIMEOUT, fetch_unbounded(url))
+        .await
+        .unwrap_or_else(|| Err(SourceError::Fetch("no answer in time".to_owned())))
+}
+
+async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
+    let window = web_sys::window().ok_or_else(|| SourceError::Fetch("there is no window".to_owned()))?;
+    let options = RequestInit::new();
+    options.set_cache(RequestCache::NoStore);
+    let response: Response = JsFuture::from(window.fetch_with_str_and_init(&url, &options))
+        .await
+        .and_then(JsCast::dyn_into)
+        .map_err(|error| fetch_error(&error))?;
+    if !response.ok() {
+        return Err(SourceError::Fetch(format!("the server answered {}", response.status())));
+    }
+    let body = response.array_buffer().map_err(|error| fetch_error(&error))?;
+    let body = Uint8Array::new(&JsFuture::from(body).await.map_err(|error| fetch_error(&error))?);
+    if usize::try_from(body.length()).unwrap_or(usize::MAX) > DOCUMENT_BYTES_MAX {
+        return Err(SourceError::TooLarge);
+    }
+    Ok(body.to_vec())
+}
+
+fn fetch_error(error: &JsValue) -> SourceError {
+    let text = error.dyn_ref::<js_sys::Error>().map_or_else(
+        || "the browser refused".to_owned(),
+        |error| String::from(error.message()),
+    );
+    SourceError::Fetch(text)
+}

@@ -1,0 +1,38 @@
+//! Native: tokio's runtime, and HTTP by ureq on a blocking thread.
+
+use std::{future::Future, io::Read as _, time::Duration};
+
+use crate::bootstrap::{DOCUMENT_BYTES_MAX, SourceError};
+
+/// Longer than any answer of a living bootstrap node, shorter than a user's patience.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs `future` in the background.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    n0_future::task::spawn(future);
+}
+
+/// The body found at `url`.
+pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
+    tokio::task::spawn_blocking(move || fetch_blocking(&url))
+        .await
+        .unwrap_or_else(|error| Err(SourceError::Fetch(error.to_string())))
+}
+
+fn fetch_blocking(url: &str) -> Result<Vec<u8>, SourceError> {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).max_redirects(3).build().into();
+    let mut response = agent.get(url).call().map_err(|error| SourceError::Fetch(error.to_string()))?;
+    let mut body = Vec::new();
+    let limit = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    response
+        .body_mut()
+        .as_reader()
+        .take(limit)
+        .read_to_end(&mut body)
+        .map_err(|error| SourceError::Fetch(error.to_string()))?;
+    if body.len() > DOCUMENT_BYTES_MAX {
+        return Err(SourceError::TooLarge);
+    }
+    Ok(body)
+}

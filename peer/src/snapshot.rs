@@ -1,0 +1,267 @@
+//! What a user sees of a peer: plain data, read from `watch` channels.
+
+use std::{fmt, time::Duration};
+
+use libp2p::{Multiaddr, PeerId};
+use moim_protocol::{limits, message::MessageId, topic::Topic};
+
+use crate::error::ProfileError;
+
+/// How a peer presents itself to a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    name: String,
+}
+
+impl Profile {
+    /// A profile with a display name of 1 to [`limits::NAME_BYTES_MAX`] bytes without control
+    /// characters; white space around it is dropped.
+    ///
+    /// # Errors
+    /// [`ProfileError`] when the name is empty, too long or has control characters.
+    pub fn named(name: &str) -> Result<Self, ProfileError> {
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(ProfileError::Empty);
+        }
+        if name.len() > limits::NAME_BYTES_MAX {
+            return Err(ProfileError::TooLong { bytes: name.len() });
+        }
+        if name.chars().any(char::is_control) {
+            return Err(ProfileError::ControlCharacter);
+        }
+        Ok(Self { name: name.to_owned() })
+    }
+
+    /// The display name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Whether the peer takes part in the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Not in the DHT yet since the start.
+    #[default]
+    Connecting,
+    /// In the DHT: at least one DHT server is connected and the routing table is filled.
+    Connected,
+    /// Was in the DHT, lost every DHT server, and tries again.
+    Reconnecting {
+        /// Why the last attempt failed, for people.
+        reason: String,
+    },
+    /// The device says that it has no network.
+    Offline,
+    /// Cannot get into the DHT; attempts go on with growing pauses.
+    Failed {
+        /// Which step failed and why, for people.
+        reason: String,
+    },
+}
+
+impl Status {
+    /// The state as a word: `connecting`, `connected`, `reconnecting`, `offline` or `failed`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Connecting => "connecting",
+            Self::Failed { .. } => "failed",
+            Self::Offline => "offline",
+            Self::Reconnecting { .. } => "reconnecting",
+        }
+    }
+
+    /// Why the peer is not connected, where something is known.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Failed { reason } | Self::Reconnecting { reason } => Some(reason),
+            Self::Connected | Self::Connecting | Self::Offline => None,
+        }
+    }
+}
+
+/// The transport of a direct connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DirectTransport {
+    /// QUIC (RFC 9000).
+    Quic,
+    /// TCP.
+    Tcp,
+    /// WebRTC, either `/webrtc-direct` or `/webrtc`.
+    WebRtc,
+    /// WebSocket, plain or TLS.
+    WebSocket,
+}
+
+impl fmt::Display for DirectTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quic => "quic",
+            Self::Tcp => "tcp",
+            Self::WebRtc => "webrtc",
+            Self::WebSocket => "websocket",
+        })
+    }
+}
+
+/// The way a connection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Path {
+    /// Straight to the other peer.
+    Direct(DirectTransport),
+    /// Encrypted end to end, carried by a relay.
+    Relayed {
+        /// The relay.
+        by: PeerId,
+    },
+}
+
+impl Path {
+    /// `direct` or `relayed`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Direct(_) => "direct",
+            Self::Relayed { .. } => "relayed",
+        }
+    }
+}
+
+/// How a member of a room is reached right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// A connection is being made.
+    #[default]
+    Connecting,
+    /// There is a connection. With several, the direct one counts.
+    Connected(Path),
+    /// No connection of our own: what is said in the room arrives through other members, and a
+    /// direct message opens a connection first. Large rooms have such members, and so have
+    /// members whose addresses do not answer.
+    Unconnected,
+}
+
+impl Reach {
+    /// `connecting`, `direct`, `relayed` or `unconnected`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected(path) => path.word(),
+            Self::Unconnected => "unconnected",
+        }
+    }
+}
+
+/// One other member of a room. The peer itself is not in its member list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who it is.
+    pub peer: PeerId,
+    /// The display name it signed.
+    pub name: String,
+    /// How it is reached.
+    pub reach: Reach,
+}
+
+/// A bootstrap node address that was given and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootstrapNode {
+    /// The multiaddr or URL as it was given.
+    pub source: String,
+    /// What became of it.
+    pub state: BootstrapState,
+}
+
+/// What became of a bootstrap address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootstrapState {
+    /// Connected to this node.
+    Connected {
+        /// The node's id.
+        peer: PeerId,
+    },
+    /// Being dialled or, for a URL, being fetched.
+    Connecting,
+    /// The last attempt failed; there will be another.
+    Failed {
+        /// Which step failed and why, for people.
+        reason: String,
+    },
+}
+
+/// The peer's part in the DHT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DhtState {
+    /// Whether this peer answers others' queries.
+    pub server: bool,
+    /// Peers in the routing table.
+    pub peers: usize,
+}
+
+/// One open connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The other side.
+    pub peer: PeerId,
+    /// The other side's address as this peer sees it.
+    pub address: Multiaddr,
+    /// The way it takes.
+    pub path: Path,
+    /// The last measured round trip.
+    pub round_trip: Option<Duration>,
+    /// The program at the other end as it names itself (identify `agentVersion`).
+    pub agent: Option<String>,
+    /// Whether the other side is a bootstrap node.
+    pub bootstrap_node: bool,
+}
+
+/// Everything a user may want to know about a peer at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The peer's own id.
+    pub peer: PeerId,
+    /// Whether it takes part in the network.
+    pub status: Status,
+    /// Addresses at which others reach it.
+    pub addresses: Vec<Multiaddr>,
+    /// The bootstrap addresses and what became of them.
+    pub bootstrap: Vec<BootstrapNode>,
+    /// Its part in the DHT.
+    pub dht: DhtState,
+    /// Open connections, ordered by peer.
+    pub connections: Vec<Connection>,
+    /// The topics of the joined rooms.
+    pub rooms: Vec<Topic>,
+}
+
+/// Proof that a direct message was accepted and stored by its receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub id: MessageId,
+    /// Who has it.
+    pub to: PeerId,
+    /// The way it took.
+    pub path: Path,
+}
+
+/// A value was stored in the DHT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The key it was stored under.
+    pub key: String,
+    /// How many DHT servers acknowledged that they keep it; at least 1.
+    pub copies: usize,
+}
+
+/// A value read from the DHT.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// The key.
+    pub key: String,
+    /// The newest JSON value found.
+    pub value: serde_json::Value,
+    /// Who signed it.
+    pub publisher: PeerId,
+}

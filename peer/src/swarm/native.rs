@@ -1,0 +1,106 @@
+//! Native transports: TCP, QUIC, WebSocket, and circuits through a relay.
+
+use libp2p::{
+    Multiaddr, PeerId, Transport as _, autonat,
+    core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
+    dcutr, dns,
+    identity::Keypair,
+    multiaddr::Protocol,
+    noise, quic, relay,
+    swarm::{self, NetworkBehaviour},
+    tcp, websocket,
+};
+
+use super::{BoxedTransport, UPGRADE_TIMEOUT, yamux_config};
+use crate::error::StartError;
+
+/// Ranks of direct addresses; relayed ones come after.
+pub(super) const RANKS: usize = 2;
+
+/// A WebSocket frame is buffered whole, also before the handshake (the default is 256 MiB).
+const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// Hole punching and reachability, which only make sense for a program with sockets.
+#[derive(NetworkBehaviour)]
+pub(crate) struct PlatformBehaviour {
+    dcutr: dcutr::Behaviour,
+    reachability: autonat::v2::client::Behaviour,
+}
+
+impl PlatformBehaviour {
+    pub(crate) fn new(me: PeerId) -> Self {
+        Self { dcutr: dcutr::Behaviour::new(me), reachability: autonat::v2::client::Behaviour::default() }
+    }
+}
+
+pub(crate) fn executor_config() -> swarm::Config {
+    swarm::Config::with_tokio_executor()
+}
+
+/// QUIC and TCP first: they cost the fewest round trips. WebSocket where only it is offered.
+pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
+    let mut tcp = false;
+    for protocol in address {
+        match protocol {
+            Protocol::QuicV1 => return Some(0),
+            Protocol::Ws(_) | Protocol::Wss(_) => return Some(1),
+            Protocol::WebRTCDirect | Protocol::WebRTC | Protocol::WebTransport => return None,
+            Protocol::Tcp(_) => tcp = true,
+            _ => {}
+        }
+    }
+    tcp.then_some(0)
+}
+
+pub(crate) fn transport(
+    keypair: &Keypair,
+    relay: relay::client::Transport,
+) -> Result<BoxedTransport, StartError> {
+    let noise = || {
+        noise::Config::new(keypair).map_err(|error| StartError::SetUp { part: "noise", reason: error.to_string() })
+    };
+    let tcp_config = || tcp::Config::default().nodelay(true);
+
+    // WebSocket resolves names below itself, because TLS needs the name; the others above.
+    let mut websocket = websocket::Config::new(resolving(tcp::tokio::Transport::new(tcp_config()))?);
+    websocket.set_max_data_size(WEBSOCKET_FRAME_BYTES_MAX);
+    let websocket = websocket
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise()?)
+        .multiplex(yamux_config())
+        .timeout(UPGRADE_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+
+    let tcp = tcp::tokio::Transport::new(tcp_config())
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise()?)
+        .multiplex(yamux_config())
+        .timeout(UPGRADE_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let sockets = resolving(OrTransport::new(quic, tcp).map(|either, _| either.into_inner()))?;
+
+    let circuits = relay
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise()?)
+        .multiplex(yamux_config())
+        .timeout(UPGRADE_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+
+    // The relay client takes every address with `/p2p-circuit` in it, the others none of these; the
+    // resolver takes everything, so it comes last.
+    let direct = OrTransport::new(websocket, sockets).map(|either, _| either.into_inner());
+    Ok(OrTransport::new(circuits, direct).map(|either, _| either.into_inner()).boxed())
+}
+
+/// Resolves DNS names by the system's settings; where there are none, by the resolver's defaults,
+/// so that a machine without `resolv.conf` can still dial IP addresses.
+fn resolving<T>(inner: T) -> Result<dns::tokio::Transport<T>, StartError> {
+    if dns::tokio::Transport::system(()).is_err() {
+        let (config, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
+        return Ok(dns::tokio::Transport::custom(inner, config, options));
+    }
+    dns::tokio::Transport::system(inner)
+        .map_err(|error| StartError::SetUp { part: "the resolver", reason: error.to_string() })
+}

@@ -1,0 +1,343 @@
+//! Presence: a peer's signed word that it is here, or that it has left.
+//!
+//! A [`SignedPresence`] that exists has been checked: signature, signer, bounds. Whether it is of
+//! *now* is asked separately ([`SignedPresence::check_time`]), because only the receiver knows.
+
+use std::{fmt, time::Duration};
+
+use libp2p_identity::{Keypair, PeerId, SigningError};
+use multiaddr::{Multiaddr, Protocol};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    envelope::{self, EnvelopeError, Purpose},
+    json,
+    limits::{
+        ADDRESS_BYTES_MAX, ADDRESSES_MAX, CLOCK_SKEW_MAX, ENVELOPE_BYTES_MAX, INTEGER_MAX,
+        PRESENCE_TTL,
+    },
+    names::{PRESENCE_DOMAIN, PRESENCE_KEY_PREFIX, PRESENCE_PAYLOAD_TYPE},
+    text::{TextError, check_name},
+    time::{UnixMillis, Validity},
+    topic::TopicHash,
+    wire::{BodyError, ErrorCode},
+};
+
+const PURPOSE: Purpose = Purpose {
+    domain: PRESENCE_DOMAIN,
+    payload_type: PRESENCE_PAYLOAD_TYPE,
+    bytes_max: ENVELOPE_BYTES_MAX,
+};
+
+/// The `type` of the payload.
+const KIND: &str = "presence";
+
+/// Why a presence cannot be taken.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PresenceError {
+    /// An address that is too long.
+    #[error("an address has {0} bytes, at most {ADDRESS_BYTES_MAX} are allowed")]
+    AddressTooLong(usize),
+    /// The payload is not a presence.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The envelope around it.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// Past its end by more than clocks may differ.
+    #[error("expired, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
+    Expired,
+    /// An address that ends in another peer's id.
+    #[error("an address is of another peer")]
+    ForeignAddress,
+    /// Dated further in the future than clocks may differ.
+    #[error("dated in the future, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
+    Future,
+    /// It expires before it is issued, at the same time, or more than [`PRESENCE_TTL`] later.
+    #[error("a life of {0:?} is not between 1 ms and {PRESENCE_TTL:?}")]
+    Lifetime(Duration),
+    /// The display name.
+    #[error(transparent)]
+    Name(#[from] TextError),
+    /// The sequence number is zero.
+    #[error("sequence numbers start at 1")]
+    Sequence,
+    /// Signed by another peer (this one) than it speaks of.
+    #[error("signed by {0}, which is not the peer it speaks of")]
+    Signer(Box<PeerId>),
+    /// More than [`ADDRESSES_MAX`] addresses.
+    #[error("{0} addresses are more than the {ADDRESSES_MAX} allowed")]
+    TooManyAddresses(usize),
+}
+
+impl PresenceError {
+    /// The code that an answer to such a presence carries.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Expired | Self::Future => ErrorCode::Expired,
+            Self::Envelope(EnvelopeError::TooLarge { .. }) => ErrorCode::TooLarge,
+            Self::Body(error) => error.code(),
+            Self::AddressTooLong(_)
+            | Self::Envelope(_)
+            | Self::ForeignAddress
+            | Self::Lifetime(_)
+            | Self::Name(_)
+            | Self::Sequence
+            | Self::Signer(_)
+            | Self::TooManyAddresses(_) => ErrorCode::Invalid,
+        }
+    }
+}
+
+/// Why a presence could not be signed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// Others would not take it, for this reason.
+    #[error(transparent)]
+    Invalid(#[from] PresenceError),
+    /// The key would not sign.
+    #[error("the key cannot sign")]
+    Signing(#[from] SigningError),
+}
+
+/// Whether a peer is here or has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// `here`: in the room until the presence expires.
+    Here,
+    /// `left`: gone, at once.
+    Left,
+}
+
+/// What a peer says about itself in one topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Who speaks.
+    pub peer: PeerId,
+    /// Of which topic.
+    pub topic: TopicHash,
+    /// Display name: 1 to [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) bytes, see
+    /// [`check_name`].
+    pub name: String,
+    /// Where the peer can be dialled, best first: at most [`ADDRESSES_MAX`]. An address may end in
+    /// `/p2p/` and this peer's id.
+    pub addresses: Vec<Multiaddr>,
+    /// Greater in every later presence of this peer and topic, see
+    /// [`next_sequence`]. At least 1.
+    pub sequence: u64,
+    /// When it was signed, by the peer's own clock.
+    pub issued: UnixMillis,
+    /// Until when it holds: 1 ms to [`PRESENCE_TTL`] after `issued`.
+    pub expires: UnixMillis,
+    /// Here, or gone.
+    pub state: State,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    #[serde(with = "json::peer")]
+    peer: PeerId,
+    topic: TopicHash,
+    name: String,
+    addresses: Vec<Multiaddr>,
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    sequence: u64,
+    issued: UnixMillis,
+    expires: UnixMillis,
+    state: State,
+}
+
+impl Presence {
+    /// Signs it with the peer's own key.
+    ///
+    /// What this returns, every other peer takes: it has passed the same checks.
+    pub fn sign(&self, keypair: &Keypair) -> Result<SignedPresence, SignError> {
+        self.check()?;
+        let payload = Payload {
+            peer: self.peer,
+            topic: self.topic,
+            name: self.name.clone(),
+            addresses: self.addresses.clone(),
+            sequence: self.sequence,
+            issued: self.issued,
+            expires: self.expires,
+            state: self.state,
+        };
+        let bytes = envelope::seal(keypair, PURPOSE, json::encode(KIND, payload))?;
+        Ok(SignedPresence::decode(&bytes)?)
+    }
+
+    /// Signs it with as many of its addresses, from the first on, as fit.
+    ///
+    /// Addresses that nobody could take (too long, or another peer's) are left out.
+    pub fn sign_fitting(mut self, keypair: &Keypair) -> Result<SignedPresence, SignError> {
+        let peer = self.peer;
+        self.addresses
+            .retain(|address| check_address(address, &peer).is_ok());
+        self.addresses.truncate(ADDRESSES_MAX);
+        loop {
+            match self.sign(keypair) {
+                Err(SignError::Invalid(PresenceError::Envelope(EnvelopeError::TooLarge {
+                    ..
+                }))) if self.addresses.pop().is_some() => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), PresenceError> {
+        check_name(&self.name)?;
+        if self.addresses.len() > ADDRESSES_MAX {
+            return Err(PresenceError::TooManyAddresses(self.addresses.len()));
+        }
+        for address in &self.addresses {
+            check_address(address, &self.peer)?;
+        }
+        if self.sequence == 0 {
+            return Err(PresenceError::Sequence);
+        }
+        let ttl = self.validity().ttl();
+        if ttl.is_zero() || ttl > PRESENCE_TTL {
+            return Err(PresenceError::Lifetime(ttl));
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn validity(&self) -> Validity {
+        Validity {
+            issued: self.issued,
+            expires: self.expires,
+        }
+    }
+}
+
+fn check_address(address: &Multiaddr, peer: &PeerId) -> Result<(), PresenceError> {
+    // The binary form is never longer than the text, and costs nothing to measure.
+    let bytes = address.to_string().len();
+    if bytes > ADDRESS_BYTES_MAX {
+        return Err(PresenceError::AddressTooLong(bytes));
+    }
+    match address.iter().last() {
+        Some(Protocol::P2p(last)) if last != *peer => Err(PresenceError::ForeignAddress),
+        _ => Ok(()),
+    }
+}
+
+/// A presence with the envelope that proves it. It has passed every check but
+/// [`check_time`](Self::check_time).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedPresence {
+    presence: Presence,
+    bytes: Vec<u8>,
+}
+
+impl SignedPresence {
+    /// Reads and checks an envelope: its size, form and signature, that the signer is the peer it
+    /// speaks of, and every bound of [`Presence`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, PresenceError> {
+        let opened = envelope::open(bytes, PURPOSE)?;
+        let kind = json::head(&opened.payload, ENVELOPE_BYTES_MAX)?;
+        if kind != KIND {
+            return Err(BodyError::unknown_type(&kind).into());
+        }
+        let payload: Payload = json::fields(&opened.payload)?;
+        let presence = Presence {
+            peer: payload.peer,
+            topic: payload.topic,
+            name: payload.name,
+            addresses: payload.addresses,
+            sequence: payload.sequence,
+            issued: payload.issued,
+            expires: payload.expires,
+            state: payload.state,
+        };
+        if opened.signer != presence.peer {
+            return Err(PresenceError::Signer(Box::new(opened.signer)));
+        }
+        presence.check()?;
+        Ok(Self {
+            presence,
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// What the peer says.
+    #[must_use]
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The envelope, as it was received.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The envelope, as it was received.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Refuses what is dated further from the receiver's clock than clocks may differ
+    /// ([`CLOCK_SKEW_MAX`]).
+    pub fn check_time(&self, wall: UnixMillis) -> Result<(), PresenceError> {
+        let validity = self.presence.validity();
+        if validity.is_future(wall) {
+            return Err(PresenceError::Future);
+        }
+        if validity.is_expired(wall) {
+            return Err(PresenceError::Expired);
+        }
+        Ok(())
+    }
+
+    /// What is left of its life, on the receiver's clock, when it has already lived for `age`:
+    /// `(expires - issued) - age`, and never more than until [`check_time`](Self::check_time)
+    /// would refuse it. Zero when nothing is left.
+    #[must_use]
+    pub fn life(&self, age: Duration, wall: UnixMillis) -> Duration {
+        self.presence.validity().life(age, wall)
+    }
+
+    /// How long from `wall` on somebody could still show it as new: until
+    /// [`check_time`](Self::check_time) refuses it. So long its sequence number has to be
+    /// remembered.
+    #[must_use]
+    pub fn replayable(&self, wall: UnixMillis) -> Duration {
+        self.presence.validity().replayable(wall)
+    }
+}
+
+impl fmt::Debug for SignedPresence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SignedPresence")
+            .field(&self.presence)
+            .finish()
+    }
+}
+
+/// The DHT key of a peer's presence record in a topic: `/moim/presence/1/`, the 32 bytes of the
+/// topic hash, the bytes of the peer id.
+#[must_use]
+pub fn presence_record_key(topic: TopicHash, peer: &PeerId) -> Vec<u8> {
+    let peer = peer.to_bytes();
+    [PRESENCE_KEY_PREFIX, topic.as_bytes(), &peer].concat()
+}
+
+/// The sequence number after `previous`: the wall clock in milliseconds, but always greater than
+/// the last one, so that a clock set back does not silence a peer.
+///
+/// At most [`INTEGER_MAX`], from which on there is no greater one.
+#[must_use]
+pub fn next_sequence(previous: u64, wall: UnixMillis) -> u64 {
+    wall.0.max(previous.saturating_add(1)).clamp(1, INTEGER_MAX)
+}
+
+#[cfg(test)]
+mod tests;

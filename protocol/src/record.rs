@@ -1,0 +1,275 @@
+//! Values that people put into the DHT: JSON under a name, signed and with an expiry.
+//!
+//! Anybody may put a value under any name, and the one with the highest sequence number counts (the
+//! last writer wins). The signature says who wrote it, not that it was theirs to write.
+
+use std::{fmt, time::Duration};
+
+use libp2p_identity::{Keypair, PeerId, SigningError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::{
+    envelope::{self, EnvelopeError, Purpose},
+    json,
+    limits::{
+        CLOCK_SKEW_MAX, RECORD_ENVELOPE_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_TTL_MAX,
+        RECORD_TTL_MIN, RECORD_VALUE_BYTES_MAX,
+    },
+    names::{RECORD_DOMAIN, RECORD_KEY_PREFIX, RECORD_PAYLOAD_TYPE},
+    time::{UnixMillis, Validity},
+    wire::{BodyError, ErrorCode},
+};
+
+const PURPOSE: Purpose = Purpose {
+    domain: RECORD_DOMAIN,
+    payload_type: RECORD_PAYLOAD_TYPE,
+    bytes_max: RECORD_ENVELOPE_BYTES_MAX,
+};
+
+/// The `type` of the payload.
+const KIND: &str = "record";
+
+/// Why a value cannot be taken.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The payload is not a record.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The envelope around it.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// Past its end by more than clocks may differ.
+    #[error("expired, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
+    Expired,
+    /// Dated further in the future than clocks may differ.
+    #[error("dated in the future, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
+    Future,
+    /// No name, or a control character in it.
+    #[error("a key is not empty and has no control characters")]
+    Key,
+    /// A name longer than [`RECORD_KEY_BYTES_MAX`].
+    #[error("a key has at most {RECORD_KEY_BYTES_MAX} bytes, this one has {0}")]
+    KeyTooLong(usize),
+    /// Not between [`RECORD_TTL_MIN`] and [`RECORD_TTL_MAX`].
+    #[error("a life of {0:?} is not between {RECORD_TTL_MIN:?} and {RECORD_TTL_MAX:?}")]
+    Lifetime(Duration),
+    /// Zero, or further ahead of its date than clocks may differ: nobody could write after it.
+    #[error("the sequence number is 0 or more than {} s ahead of the date", CLOCK_SKEW_MAX.as_secs())]
+    Sequence,
+    /// Signed by another peer (this one) than it names as its publisher.
+    #[error("signed by {0}, which is not its publisher")]
+    Signer(Box<PeerId>),
+    /// The value is larger than [`RECORD_VALUE_BYTES_MAX`] as compact JSON.
+    #[error("a value has at most {RECORD_VALUE_BYTES_MAX} bytes of JSON, this one has {0}")]
+    ValueTooLarge(usize),
+}
+
+impl RecordError {
+    /// The code for such a record.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Expired | Self::Future => ErrorCode::Expired,
+            Self::Envelope(EnvelopeError::TooLarge { .. })
+            | Self::KeyTooLong(_)
+            | Self::ValueTooLarge(_) => ErrorCode::TooLarge,
+            Self::Body(error) => error.code(),
+            Self::Envelope(_)
+            | Self::Key
+            | Self::Lifetime(_)
+            | Self::Sequence
+            | Self::Signer(_) => ErrorCode::Invalid,
+        }
+    }
+}
+
+/// Why a value could not be signed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SignRecordError {
+    /// Others would not take it, for this reason.
+    #[error(transparent)]
+    Invalid(#[from] RecordError),
+    /// The key would not sign.
+    #[error("the key cannot sign")]
+    Signing(#[from] SigningError),
+}
+
+/// A value under a name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The name: 1 to [`RECORD_KEY_BYTES_MAX`] bytes of UTF-8 without control characters.
+    pub key: String,
+    /// Any JSON of at most [`RECORD_VALUE_BYTES_MAX`] bytes when written compactly.
+    pub value: serde_json::Value,
+    /// Who wrote it.
+    pub publisher: PeerId,
+    /// The highest counts. At least 1, and at most [`CLOCK_SKEW_MAX`] ahead of `issued`; see
+    /// [`next_sequence`](crate::presence::next_sequence).
+    pub sequence: u64,
+    /// When it was signed, by the publisher's clock.
+    pub issued: UnixMillis,
+    /// Until when it holds: [`RECORD_TTL_MIN`] to [`RECORD_TTL_MAX`] after `issued`.
+    pub expires: UnixMillis,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    key: String,
+    value: serde_json::Value,
+    #[serde(with = "json::peer")]
+    publisher: PeerId,
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    sequence: u64,
+    issued: UnixMillis,
+    expires: UnixMillis,
+}
+
+impl Record {
+    /// Signs it with the publisher's key.
+    ///
+    /// What this returns, every other peer takes: it has passed the same checks.
+    pub fn sign(&self, keypair: &Keypair) -> Result<SignedRecord, SignRecordError> {
+        self.check()?;
+        let payload = Payload {
+            key: self.key.clone(),
+            value: self.value.clone(),
+            publisher: self.publisher,
+            sequence: self.sequence,
+            issued: self.issued,
+            expires: self.expires,
+        };
+        let bytes = envelope::seal(keypair, PURPOSE, json::encode(KIND, payload))?;
+        Ok(SignedRecord::decode(&bytes)?)
+    }
+
+    fn check(&self) -> Result<(), RecordError> {
+        if self.key.len() > RECORD_KEY_BYTES_MAX {
+            return Err(RecordError::KeyTooLong(self.key.len()));
+        }
+        if self.key.is_empty() || self.key.contains(char::is_control) {
+            return Err(RecordError::Key);
+        }
+        let bytes = serde_json::to_vec(&self.value).map_or(usize::MAX, |bytes| bytes.len());
+        if bytes > RECORD_VALUE_BYTES_MAX {
+            return Err(RecordError::ValueTooLarge(bytes));
+        }
+        if self.sequence == 0 || self.sequence > self.issued.saturating_add(CLOCK_SKEW_MAX).0 {
+            return Err(RecordError::Sequence);
+        }
+        let ttl = self.validity().ttl();
+        if !(RECORD_TTL_MIN..=RECORD_TTL_MAX).contains(&ttl) {
+            return Err(RecordError::Lifetime(ttl));
+        }
+        Ok(())
+    }
+
+    const fn validity(&self) -> Validity {
+        Validity {
+            issued: self.issued,
+            expires: self.expires,
+        }
+    }
+}
+
+/// A value with the envelope that proves it. It has passed every check but
+/// [`check_time`](Self::check_time).
+#[derive(Clone, PartialEq)]
+pub struct SignedRecord {
+    record: Record,
+    bytes: Vec<u8>,
+}
+
+impl SignedRecord {
+    /// Reads and checks an envelope: its size, form and signature, that the signer is the
+    /// publisher, and every bound of [`Record`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let opened = envelope::open(bytes, PURPOSE)?;
+        let kind = json::head(&opened.payload, RECORD_ENVELOPE_BYTES_MAX)?;
+        if kind != KIND {
+            return Err(BodyError::unknown_type(&kind).into());
+        }
+        let payload: Payload = json::fields(&opened.payload)?;
+        let record = Record {
+            key: payload.key,
+            value: payload.value,
+            publisher: payload.publisher,
+            sequence: payload.sequence,
+            issued: payload.issued,
+            expires: payload.expires,
+        };
+        if opened.signer != record.publisher {
+            return Err(RecordError::Signer(Box::new(opened.signer)));
+        }
+        record.check()?;
+        Ok(Self {
+            record,
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    /// The value.
+    #[must_use]
+    pub const fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The envelope, as it was received: what is stored in the DHT.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The envelope, as it was received: what is stored in the DHT.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Refuses what is dated further from the receiver's clock than clocks may differ
+    /// ([`CLOCK_SKEW_MAX`]).
+    pub fn check_time(&self, wall: UnixMillis) -> Result<(), RecordError> {
+        let validity = self.record.validity();
+        if validity.is_future(wall) {
+            return Err(RecordError::Future);
+        }
+        if validity.is_expired(wall) {
+            return Err(RecordError::Expired);
+        }
+        Ok(())
+    }
+
+    /// What is left of its life on the receiver's clock: never more than it was signed for, and
+    /// never past the time at which [`check_time`](Self::check_time) would refuse it.
+    #[must_use]
+    pub fn life(&self, wall: UnixMillis) -> Duration {
+        self.record.validity().life(Duration::ZERO, wall)
+    }
+
+    /// How long from `wall` on [`check_time`](Self::check_time) still takes it.
+    #[must_use]
+    pub fn replayable(&self, wall: UnixMillis) -> Duration {
+        self.record.validity().replayable(wall)
+    }
+}
+
+impl fmt::Debug for SignedRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SignedRecord").field(&self.record).finish()
+    }
+}
+
+/// The DHT key of the value named `key`: `/moim/record/1/` and the sha2-256 of the name in Unicode
+/// normalisation form C.
+#[must_use]
+pub fn record_key(key: &str) -> Vec<u8> {
+    let normal: String = key.nfc().collect();
+    [RECORD_KEY_PREFIX, Sha256::digest(normal).as_slice()].concat()
+}
+
+#[cfg(test)]
+mod tests;

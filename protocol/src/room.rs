@@ -1,0 +1,187 @@
+//! What is said in a room: the data of gossipsub messages on the room's topic.
+//!
+//! Who said it is the gossipsub message's signed `from`; which room it was said in is its topic.
+
+use libp2p_identity::PeerId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    json,
+    limits::{CLOCK_SKEW_MAX, ROOM_BYTES_MAX},
+    message::MessageId,
+    presence::SignedPresence,
+    text::{check_name, check_text},
+    time::UnixMillis,
+    wire::{BodyError, WireError},
+};
+
+/// What is said in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomMessage {
+    /// A member's presence, published by the member itself or by one whom it told directly.
+    Presence {
+        /// The presence; it has no age here.
+        presence: SignedPresence,
+    },
+    /// A text for everybody in the room.
+    Text {
+        /// Drawn at random by the sender.
+        id: MessageId,
+        /// When the sender joined, in milliseconds of its wall clock: a restart starts anew. At
+        /// least 1.
+        session: u64,
+        /// 1, 2, 3… per sender and session.
+        sequence: u64,
+        /// The sender's display name, see [`check_name`].
+        name: String,
+        /// See [`check_text`].
+        text: String,
+        /// When it was written, by the sender's clock.
+        sent: UnixMillis,
+    },
+}
+
+#[derive(Serialize)]
+struct PresenceOut<'a> {
+    #[serde(serialize_with = "json::base64::serialize")]
+    presence: &'a [u8],
+}
+
+#[derive(Deserialize)]
+struct PresenceIn {
+    #[serde(deserialize_with = "json::base64::deserialize")]
+    presence: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct TextOut<'a> {
+    id: MessageId,
+    session: u64,
+    sequence: u64,
+    name: &'a str,
+    text: &'a str,
+    sent: UnixMillis,
+}
+
+#[derive(Deserialize)]
+struct TextIn {
+    id: MessageId,
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    session: u64,
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    sequence: u64,
+    name: String,
+    text: String,
+    sent: UnixMillis,
+}
+
+impl RoomMessage {
+    /// The data to be published. What [`check_name`] and [`check_text`] take always fits in
+    /// [`ROOM_BYTES_MAX`].
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Presence { presence } => json::encode(
+                "presence",
+                PresenceOut {
+                    presence: presence.as_bytes(),
+                },
+            ),
+            Self::Text {
+                id,
+                session,
+                sequence,
+                name,
+                text,
+                sent,
+            } => json::encode(
+                "text",
+                TextOut {
+                    id: *id,
+                    session: *session,
+                    sequence: *sequence,
+                    name,
+                    text,
+                    sent: *sent,
+                },
+            ),
+        }
+    }
+
+    /// Reads and checks the data of a message, the signature of a presence in it too.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        match json::head(bytes, ROOM_BYTES_MAX)?.as_ref() {
+            "presence" => {
+                let body: PresenceIn = json::fields(bytes)?;
+                Ok(Self::Presence {
+                    presence: SignedPresence::decode(&body.presence)?,
+                })
+            }
+            "text" => {
+                let TextIn {
+                    id,
+                    session,
+                    sequence,
+                    name,
+                    text,
+                    sent,
+                } = json::fields(bytes)?;
+                if session == 0 || sequence == 0 {
+                    return Err(WireError::Sequence);
+                }
+                check_name(&name)?;
+                check_text(&text)?;
+                Ok(Self::Text {
+                    id,
+                    session,
+                    sequence,
+                    name,
+                    text,
+                    sent,
+                })
+            }
+            kind => Err(BodyError::unknown_type(kind).into()),
+        }
+    }
+
+    /// Refuses what is dated further from the receiver's clock than clocks may differ: old messages
+    /// played again.
+    pub fn check_time(&self, wall: UnixMillis) -> Result<(), WireError> {
+        match self {
+            Self::Presence { presence } => Ok(presence.check_time(wall)?),
+            Self::Text { sent, .. } => {
+                if sent.since(wall).max(wall.since(*sent)) > CLOCK_SKEW_MAX {
+                    return Err(WireError::Date(*sent));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How the data of every [`RoomMessage::Presence`] begins.
+const PRESENCE_START: &[u8] = br#"{"v":1,"type":"presence","#;
+
+/// The gossipsub message id of a message: sha2-256 of the topic's text, then the bytes of the peer
+/// id it is `from`, then the data.
+///
+/// For a presence (data that begins with exactly `{"v":1,"type":"presence",`) the peer id is left
+/// out: several members may publish the same newcomer's presence, it proves itself, and needs to go
+/// round only once. Everything else keeps the sender in its id: else whoever is quick could publish
+/// another's words as its own, and the true message would be dropped as a duplicate.
+#[must_use]
+pub fn gossip_message_id(topic: &str, from: Option<&PeerId>, data: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(topic);
+    if !data.starts_with(PRESENCE_START)
+        && let Some(from) = from
+    {
+        hasher.update(from.to_bytes());
+    }
+    hasher.update(data);
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,427 @@
+//! Who is in one room.
+//!
+//! Every presence of a topic that a peer hears of, from whichever side, goes through the room's
+//! [`Roster`]. It decides who is a member, until when, and what of it is passed on.
+//!
+//! - A life is measured on this peer's clock. `age` is how long a presence has already lived at
+//!   those who passed it on, so that handing it from newcomer to newcomer does not lengthen it.
+//! - Only a higher sequence number, which only the member itself can sign, lengthens a life.
+//! - Who is gone is remembered with its sequence number, until nobody could show the same presence
+//!   as new any more.
+//!
+//! It owns no connection and reads no clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    time::Duration,
+};
+
+use libp2p_identity::PeerId;
+use thiserror::Error;
+use web_time::Instant;
+
+use crate::{
+    limits::{GONE_MAX, MEMBERS_MAX},
+    presence::{Presence, PresenceError, SignedPresence, State},
+    presence_wire,
+    time::{UnixMillis, after},
+    topic::TopicHash,
+    wire::ErrorCode,
+};
+
+/// Why a presence was not taken.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RosterError {
+    /// Its dates are too far from this peer's clock.
+    #[error(transparent)]
+    Date(#[from] PresenceError),
+    /// It has already lived its life elsewhere.
+    #[error("nothing is left of its life")]
+    Expired,
+    /// The room has as many members as this peer keeps, and none of them is about to expire.
+    #[error("the room is full: {MEMBERS_MAX} members")]
+    Full,
+    /// It is of another topic.
+    #[error("it is of another topic")]
+    WrongTopic,
+}
+
+impl RosterError {
+    /// The code that an answer to such a presence carries.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Date(error) => error.code(),
+            Self::Expired => ErrorCode::Expired,
+            Self::Full => ErrorCode::Busy,
+            Self::WrongTopic => ErrorCode::Invalid,
+        }
+    }
+}
+
+/// What a presence changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A new member.
+    Joined,
+    /// A member has left.
+    Left,
+    /// This peer's own presence came back. When its sequence number is higher than that of the last
+    /// one signed here (another run with the same key, or a clock set back), the next one has to be
+    /// higher still.
+    Own,
+    /// Nothing: the same or an older sequence number, or a `left` of nobody who was here.
+    Unchanged,
+    /// A member lives on, perhaps with another name or other addresses.
+    Updated,
+}
+
+/// A member of the room.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// What it says about itself.
+    pub presence: &'a Presence,
+    /// The same, with its proof.
+    pub signed: &'a SignedPresence,
+    /// When it is gone, unless it says again that it is here.
+    pub expires: Instant,
+}
+
+/// A part of the members, in order, to be sent to another.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Each with its age: how long it has lived already.
+    pub entries: Vec<(SignedPresence, Duration)>,
+    /// Where the next page starts (after this peer), if there is one.
+    pub next: Option<PeerId>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    signed: SignedPresence,
+    /// The end of its life.
+    expires: Instant,
+    /// Until when somebody could show the same presence as new.
+    replayable: Instant,
+}
+
+impl Entry {
+    fn ttl(&self) -> Duration {
+        self.signed.presence().validity().ttl()
+    }
+
+    fn remaining(&self, now: Instant) -> Duration {
+        self.expires.saturating_duration_since(now)
+    }
+
+    /// What a receiver has to take off the life it was signed for to get what remains of it.
+    fn age(&self, now: Instant) -> Duration {
+        self.ttl().saturating_sub(self.remaining(now))
+    }
+
+    fn member(&self) -> Member<'_> {
+        Member {
+            presence: self.signed.presence(),
+            signed: &self.signed,
+            expires: self.expires,
+        }
+    }
+}
+
+/// Peers that are gone and the sequence numbers they had, each until an instant.
+#[derive(Debug, Default)]
+struct Gone {
+    by_peer: BTreeMap<PeerId, (u64, Instant)>,
+    by_end: BTreeSet<(Instant, PeerId)>,
+}
+
+impl Gone {
+    fn sequence(&self, peer: &PeerId) -> Option<u64> {
+        self.by_peer.get(peer).map(|&(sequence, _)| sequence)
+    }
+
+    fn insert(&mut self, peer: PeerId, sequence: u64, until: Instant) {
+        self.remove(&peer);
+        self.by_peer.insert(peer, (sequence, until));
+        self.by_end.insert((until, peer));
+        if self.by_peer.len() > GONE_MAX
+            && let Some((_, first)) = self.by_end.pop_first()
+        {
+            self.by_peer.remove(&first);
+        }
+    }
+
+    fn remove(&mut self, peer: &PeerId) {
+        if let Some((_, until)) = self.by_peer.remove(peer) {
+            self.by_end.remove(&(until, *peer));
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        while let Some(&(until, peer)) = self.by_end.first()
+            && until <= now
+        {
+            self.by_end.pop_first();
+            self.by_peer.remove(&peer);
+        }
+    }
+}
+
+/// The members of one room as one peer knows them. See the [module](self).
+#[derive(Debug)]
+pub struct Roster {
+    topic: TopicHash,
+    me: PeerId,
+    own: Option<Entry>,
+    members: BTreeMap<PeerId, Entry>,
+    by_end: BTreeSet<(Instant, PeerId)>,
+    gone: Gone,
+    /// Members that made room for others; the next tick reports them.
+    replaced: Vec<(Instant, PeerId)>,
+}
+
+impl Roster {
+    /// An empty room of `topic`, seen by the peer `me`.
+    #[must_use]
+    pub fn new(topic: TopicHash, me: PeerId) -> Self {
+        Self {
+            topic,
+            me,
+            own: None,
+            members: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            gone: Gone::default(),
+            replaced: Vec::new(),
+        }
+    }
+
+    /// The topic of the room.
+    #[must_use]
+    pub const fn topic(&self) -> TopicHash {
+        self.topic
+    }
+
+    /// This peer's own presence, just signed: passed on with the [`entries`](Self::entries), not
+    /// counted among the members. `None` once this peer has left.
+    pub fn set_own(&mut self, own: Option<SignedPresence>, now: Instant) {
+        self.own = own.map(|signed| {
+            let expires = after(now, signed.presence().validity().ttl());
+            Entry {
+                signed,
+                expires,
+                replayable: expires,
+            }
+        });
+    }
+
+    /// Takes a presence that has lived for `age` at those who passed it on (zero when it comes from
+    /// the peer itself, or by the room's gossip).
+    pub fn handle_presence(
+        &mut self,
+        signed: SignedPresence,
+        age: Duration,
+        now: Instant,
+        wall: UnixMillis,
+    ) -> Result<Verdict, RosterError> {
+        let presence = signed.presence();
+        let (peer, sequence) = (presence.peer, presence.sequence);
+        if presence.topic != self.topic {
+            return Err(RosterError::WrongTopic);
+        }
+        if peer == self.me {
+            return Ok(Verdict::Own);
+        }
+        signed.check_time(wall)?;
+        self.gone.tick(now);
+        if self.sequence(&peer).is_some_and(|known| sequence <= known) {
+            return Ok(Verdict::Unchanged);
+        }
+        match presence.state {
+            State::Left => Ok(self.leave(peer, sequence, after(now, signed.replayable(wall)))),
+            State::Here => self.arrive(signed, age, now, wall),
+        }
+    }
+
+    fn leave(&mut self, peer: PeerId, sequence: u64, replayable: Instant) -> Verdict {
+        let was_here = self.remove(&peer).is_some() || self.take_replaced(&peer);
+        self.gone.insert(peer, sequence, replayable);
+        if was_here {
+            Verdict::Left
+        } else {
+            Verdict::Unchanged
+        }
+    }
+
+    fn arrive(
+        &mut self,
+        signed: SignedPresence,
+        age: Duration,
+        now: Instant,
+        wall: UnixMillis,
+    ) -> Result<Verdict, RosterError> {
+        let peer = signed.presence().peer;
+        let life = signed.life(age, wall);
+        if life.is_zero() {
+            // Not remembered: the age is the word of whoever passed it on, and must not silence a
+            // peer whose presence comes fresh from elsewhere.
+            return Err(RosterError::Expired);
+        }
+        let mut entry = Entry {
+            expires: after(now, life),
+            replayable: after(now, signed.replayable(wall)),
+            signed,
+        };
+        let verdict = if let Some(before) = self.remove(&peer) {
+            // For the same reason a too great age does not shorten the life that a member has.
+            entry.expires = entry.expires.max(before.expires);
+            Verdict::Updated
+        } else {
+            self.make_room(now)?;
+            self.gone.remove(&peer);
+            if self.take_replaced(&peer) {
+                Verdict::Updated
+            } else {
+                Verdict::Joined
+            }
+        };
+        self.by_end.insert((entry.expires, peer));
+        self.members.insert(peer, entry);
+        Ok(verdict)
+    }
+
+    /// In a full room a newcomer takes the place of the member closest to its end, if that one is
+    /// past half its life: a member that is still there says so before (at three eighths).
+    fn make_room(&mut self, now: Instant) -> Result<(), RosterError> {
+        if self.members.len() < MEMBERS_MAX {
+            return Ok(());
+        }
+        let Some(&(_, first)) = self.by_end.first() else {
+            return Ok(());
+        };
+        let is_past_half = self
+            .members
+            .get(&first)
+            .is_some_and(|entry| entry.remaining(now) < entry.ttl().mul_f64(0.5));
+        if !is_past_half || self.replaced.len() >= MEMBERS_MAX {
+            return Err(RosterError::Full);
+        }
+        self.remove(&first);
+        self.replaced.push((now, first));
+        Ok(())
+    }
+
+    fn remove(&mut self, peer: &PeerId) -> Option<Entry> {
+        let entry = self.members.remove(peer)?;
+        self.by_end.remove(&(entry.expires, *peer));
+        Some(entry)
+    }
+
+    fn take_replaced(&mut self, peer: &PeerId) -> bool {
+        let before = self.replaced.len();
+        self.replaced.retain(|(_, replaced)| replaced != peer);
+        self.replaced.len() < before
+    }
+
+    /// The highest sequence number seen of a peer, here or gone.
+    fn sequence(&self, peer: &PeerId) -> Option<u64> {
+        self.members
+            .get(peer)
+            .map(|entry| entry.signed.presence().sequence)
+            .or_else(|| self.gone.sequence(peer))
+    }
+
+    /// Removes the members whose life has ended. Returns them, and those that made room for others
+    /// since the last tick.
+    pub fn tick(&mut self, now: Instant) -> Vec<PeerId> {
+        self.gone.tick(now);
+        let mut ended: Vec<PeerId> = self.replaced.drain(..).map(|(_, peer)| peer).collect();
+        while let Some(&(expires, peer)) = self.by_end.first()
+            && expires <= now
+        {
+            self.by_end.pop_first();
+            if let Some(entry) = self.members.remove(&peer) {
+                self.gone
+                    .insert(peer, entry.signed.presence().sequence, entry.replayable);
+            }
+            ended.push(peer);
+        }
+        ended
+    }
+
+    /// When [`tick`](Self::tick) has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let ends = self.by_end.first().map(|&(expires, _)| expires);
+        let replaced = self.replaced.first().map(|&(at, _)| at);
+        ends.into_iter().chain(replaced).min()
+    }
+
+    /// The members in the order of their peer ids' bytes.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = Member<'_>> {
+        self.members.values().map(Entry::member)
+    }
+
+    /// A member.
+    #[must_use]
+    pub fn get(&self, peer: &PeerId) -> Option<Member<'_>> {
+        self.members.get(peer).map(Entry::member)
+    }
+
+    /// Whether a peer is a member.
+    #[must_use]
+    pub fn contains(&self, peer: &PeerId) -> bool {
+        self.members.contains_key(peer)
+    }
+
+    /// How many members there are, this peer not counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether this peer knows of nobody else here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The members after `after` (from the first on if `None`), this peer among them, in the order
+    /// of their peer ids' bytes: as many as fit in an answer of `bytes_max` bytes
+    /// ([`Response::Members`](presence_wire::Response::Members)), and always one if there is one.
+    #[must_use]
+    pub fn entries(&self, after: Option<PeerId>, now: Instant, bytes_max: usize) -> Page {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut all: Vec<(&PeerId, &Entry)> =
+            self.members.range((start, Bound::Unbounded)).collect();
+        if let Some(own) = &self.own
+            && after.is_none_or(|after| self.me > after)
+        {
+            let place = all.partition_point(|&(peer, _)| *peer < self.me);
+            all.insert(place, (&self.me, own));
+        }
+        let mut page = Page {
+            entries: Vec::new(),
+            next: None,
+        };
+        let mut last = None;
+        let mut bytes = presence_wire::MEMBERS_BYTES;
+        for (peer, entry) in all {
+            if entry.remaining(now).is_zero() {
+                continue;
+            }
+            bytes = bytes.saturating_add(presence_wire::member_bytes(&entry.signed));
+            if bytes > bytes_max && last.is_some() {
+                page.next = last;
+                break;
+            }
+            page.entries.push((entry.signed.clone(), entry.age(now)));
+            last = Some(*peer);
+        }
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! A direct conversation in the right column.
+
+use std::collections::VecDeque;
+
+use leptos::prelude::*;
+use moim_peer::PeerId;
+
+use super::{
+    composer::Composer,
+    icons::{Drawn, Icon},
+    people::ReachLine,
+    talk_log::{Avatar, DayLine, MessageHead, TalkLog},
+};
+use crate::{
+    actions,
+    model::{App, Delivery, DirectItem, DirectModel},
+};
+
+/// The conversation with one peer.
+#[component]
+pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
+    let app = App::of_page();
+    let text = app.text;
+    let peer = direct.peer;
+    let talk = direct.talk.clone();
+    let empty = direct.talk.clone();
+    let newest = {
+        let talk = direct.talk.clone();
+        Memo::new(move |_| talk.with(|talk| talk.back().map(|item| (item.key, item.own))))
+    };
+    let name = direct.name.clone();
+    let name = Signal::derive(move || name.get());
+    let heading = move || (text.direct_heading)(&isolated(&name.get()));
+    let input_label = Signal::derive(move || (text.direct_input)(&isolated(&name.get())));
+    let send = {
+        let direct = direct.clone();
+        Callback::new(move |message: String| actions::send(app, &direct, &message))
+    };
+    view! {
+        <section class="direct" aria-labelledby="side-heading">
+            <div class="talk-head">
+                <Avatar peer=peer name=name />
+                <div class="talk-title">
+                    <h2 id="side-heading" tabindex="-1" aria-label=heading>
+                        <bdi>{name}</bdi>
+                    </h2>
+                    <ReachLine peer=peer reach=Signal::derive(move || app.reach_of(peer)) />
+                </div>
+                <button type="button" class="button quiet" aria-label=text.close title=text.close on:click=move |_| actions::close_side(app)>
+                    <Drawn icon=Icon::Close />
+                </button>
+            </div>
+            <TalkLog label=Signal::derive(heading) newest=newest>
+                <Show when=move || empty.with(VecDeque::is_empty)>
+                    <div class="empty">
+                        <p class="hint">{text.direct_empty}</p>
+                    </div>
+                </Show>
+                <ol>
+                    <For each=move || talk.get() key=|item| item.key let:item>
+                        <Message item=item peer=peer name=name />
+                    </For>
+                </ol>
+            </TalkLog>
+            <Composer
+                label=input_label
+                draft=direct.draft
+                send=send
+                input_testid="direct-input"
+                button_testid="direct-send"
+            />
+        </section>
+    }
+}
+
+/// A name that cannot turn the text around it (Unicode FSI … PDI).
+fn isolated(name: &str) -> String {
+    format!("\u{2068}{name}\u{2069}")
+}
+
+#[component]
+fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoView {
+    let app = App::of_page();
+    let text = app.text;
+    let delivery = item.delivery.clone();
+    let state = delivery.clone();
+    let again = item.clone();
+    let DirectItem { from, own, text: said, stamp, .. } = item;
+    let author = if own { text.you.to_owned() } else { name.get_untracked() };
+    view! {
+        <li
+            class="message"
+            data-testid="direct-message"
+            data-from=from.to_string()
+            data-state=move || state.with(Delivery::word)
+            data-own=own.to_string()
+            data-continued=stamp.continued.to_string()
+        >
+            <DayLine day=stamp.day.clone() />
+            <div class="message-body">
+                <MessageHead name=author stamp=stamp />
+                <p class="message-text" dir="auto">
+                    {said.to_string()}
+                </p>
+                {own.then(|| view! { <DeliveryLine delivery=delivery again=again peer=peer /> })}
+            </div>
+        </li>
+    }
+}
+
+/// How far an own message came, and the way to try again.
+#[component]
+fn DeliveryLine(delivery: ArcRwSignal<Delivery>, again: DirectItem, peer: PeerId) -> impl IntoView {
+    let app = App::of_page();
+    let text = app.text;
+    let word = delivery.clone();
+    let line = move || match delivery.get() {
+        Delivery::Sending => view! {
+            <Drawn icon=Icon::Wait />
+            {text.sending}
+        }
+        .into_any(),
+        Delivery::Delivered(path) => {
+            let word = match path.word() {
+                "direct" => text.delivered_direct,
+                "relayed" => text.delivered_relayed,
+                _ => text.delivered,
+            };
+            view! {
+                <Drawn icon=Icon::Check />
+                {word}
+            }
+            .into_any()
+        }
+        Delivery::Failed(reason) => {
+            let again = again.clone();
+            view! {
+                <Drawn icon=Icon::Cross />
+                <span>{text.not_delivered} ". " {reason}</span>
+                <button
+                    type="button"
+                    class="button small"
+                    on:click=move |_| actions::send_again(app, peer, again.clone())
+                >
+                    {text.send_again}
+                </button>
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <div class="delivery" data-state=move || word.with(Delivery::word)>
+            {line}
+        </div>
+    }
+}

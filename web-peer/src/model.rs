@@ -1,0 +1,459 @@
+//! What the page shows, as signals. Filled by `state` and `actions`, read by the components.
+//!
+//! Every list has a bound and every entry a key of its own, so that a change in one entry touches
+//! one element of the page, also in a room of hundreds.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use leptos::prelude::*;
+use moim_peer::{Keypair, MessageId, Path, Peer, PeerId, Reach, Room, Snapshot, Topic};
+
+use crate::{
+    format, i18n::Messages, page,
+    settings::Checked,
+};
+
+/// Messages and notes shown per conversation. The peer itself remembers about as many.
+pub(crate) const TALK_MAX: usize = 500;
+
+/// Direct conversations shown; the one that was quiet longest goes first. As the peer keeps them.
+const DIRECTS_MAX: usize = 256;
+
+/// Names that a note spells out before it counts.
+const NOTE_NAMES_MAX: usize = 3;
+
+/// What the middle column shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// The form to join a topic.
+    Join,
+    /// A room.
+    Room(Topic),
+}
+
+/// What the right column shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Connection,
+    Direct(PeerId),
+}
+
+/// Which column is in front where not all of them fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pane {
+    People,
+    Talk,
+    Side,
+}
+
+/// How far the page's own peer has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting,
+    Running,
+    /// The stored identity is damaged; the user decides.
+    IdentityBroken(String),
+    /// The peer could not be started, and why.
+    NotStarted(String),
+    /// The peer ended by itself.
+    Stopped,
+}
+
+/// Where the peer's identity lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentityPlace {
+    Unknown,
+    Browser,
+    Session,
+}
+
+/// The page's state. A bundle of signals, cheap to copy.
+#[derive(Clone, Copy)]
+pub(crate) struct App {
+    pub(crate) text: &'static Messages,
+    pub(crate) phase: RwSignal<Phase>,
+    pub(crate) peer: RwSignal<Option<Peer>>,
+    pub(crate) keypair: StoredValue<Option<Keypair>>,
+    /// How often a peer was started; tells its tasks from those of the one before.
+    pub(crate) starts: StoredValue<u32>,
+    pub(crate) identity: RwSignal<IdentityPlace>,
+    pub(crate) snapshot: RwSignal<Option<Snapshot>>,
+    /// The bootstrap nodes in use.
+    pub(crate) sources: RwSignal<Checked>,
+    pub(crate) rooms: RwSignal<Vec<RoomModel>>,
+    /// The most recently active first.
+    pub(crate) directs: RwSignal<Vec<DirectModel>>,
+    pub(crate) view: RwSignal<View>,
+    pub(crate) side: RwSignal<Side>,
+    pub(crate) pane: RwSignal<Pane>,
+    /// What the join form holds.
+    pub(crate) join_name: RwSignal<String>,
+    pub(crate) join_topic: RwSignal<String>,
+    /// Things to know that stay until dismissed.
+    pub(crate) notices: RwSignal<Vec<String>>,
+    /// A short confirmation that goes by itself.
+    pub(crate) toast: RwSignal<String>,
+    /// Read out by screen readers, not shown.
+    pub(crate) announcement: RwSignal<String>,
+}
+
+impl App {
+    pub(crate) fn new(text: &'static Messages) -> Self {
+        Self {
+            text,
+            phase: RwSignal::new(Phase::Starting),
+            peer: RwSignal::new(None),
+            keypair: StoredValue::new(None),
+            starts: StoredValue::new(0),
+            identity: RwSignal::new(IdentityPlace::Unknown),
+            snapshot: RwSignal::new(None),
+            sources: RwSignal::new(Checked::default()),
+            rooms: RwSignal::new(Vec::new()),
+            directs: RwSignal::new(Vec::new()),
+            view: RwSignal::new(View::Join),
+            side: RwSignal::new(Side::Connection),
+            pane: RwSignal::new(Pane::Talk),
+            join_name: RwSignal::new(String::new()),
+            join_topic: RwSignal::new(String::new()),
+            notices: RwSignal::new(Vec::new()),
+            toast: RwSignal::new(String::new()),
+            announcement: RwSignal::new(String::new()),
+        }
+    }
+
+    /// The page's state, from anywhere below `app::run`.
+    pub(crate) fn of_page() -> Self {
+        expect_context::<Self>()
+    }
+
+    pub(crate) fn room(&self, topic: &Topic) -> Option<RoomModel> {
+        self.rooms.with_untracked(|rooms| rooms.iter().find(|room| room.topic == *topic).cloned())
+    }
+
+    pub(crate) fn direct(&self, peer: PeerId) -> Option<DirectModel> {
+        self.directs.with_untracked(|directs| directs.iter().find(|direct| direct.peer == peer).cloned())
+    }
+
+    /// The conversation with `peer`, begun if there is none, moved to the front.
+    pub(crate) fn direct_or_new(&self, peer: PeerId) -> DirectModel {
+        let direct = self.direct(peer).unwrap_or_else(|| DirectModel::new(peer, self.name_of(peer)));
+        self.directs.update(|directs| {
+            directs.retain(|other| other.peer != peer);
+            directs.insert(0, direct.clone());
+            directs.truncate(DIRECTS_MAX);
+        });
+        direct
+    }
+
+    /// The name a peer goes by in one of the rooms, or the end of its id.
+    pub(crate) fn name_of(&self, peer: PeerId) -> String {
+        self.member(peer)
+            .map_or_else(|| format::short_id(&peer), |member| member.name.get_untracked())
+    }
+
+    /// `peer` as a member of any of the rooms.
+    pub(crate) fn member(&self, peer: PeerId) -> Option<MemberModel> {
+        self.rooms.with_untracked(|rooms| {
+            rooms.iter().find_map(|room| {
+                room.members.with_untracked(|members| members.iter().find(|member| member.peer == peer).cloned())
+            })
+        })
+    }
+
+    /// How `peer` is reached, if it is in one of the rooms. Tracks the rooms, so a view follows.
+    pub(crate) fn reach_of(&self, peer: PeerId) -> Option<Reach> {
+        self.rooms.with(|rooms| {
+            rooms.iter().find_map(|room| {
+                room.members.with(|members| {
+                    members.iter().find(|member| member.peer == peer).map(|member| member.reach.get())
+                })
+            })
+        })
+    }
+
+    /// Whether somebody looks at this room right now.
+    pub(crate) fn sees_room(&self, topic: &Topic) -> bool {
+        let shown = self.view.with_untracked(|view| matches!(view, View::Room(shown) if shown == topic));
+        shown && page::visible() && (!page::narrow() || self.pane.get_untracked() == Pane::Talk)
+    }
+
+    /// Whether somebody looks at the conversation with `peer` right now.
+    pub(crate) fn sees_direct(&self, peer: PeerId) -> bool {
+        let shown = self.side.get_untracked() == Side::Direct(peer);
+        shown && page::visible() && (!page::drawer() || self.pane.get_untracked() == Pane::Side)
+    }
+
+    /// Takes the unread counts off whatever is looked at.
+    pub(crate) fn mark_seen(&self) {
+        let rooms = self.rooms.get_untracked();
+        for room in rooms.iter().filter(|room| self.sees_room(&room.topic)) {
+            clear(&room.unread);
+        }
+        let directs = self.directs.get_untracked();
+        for direct in directs.iter().filter(|direct| self.sees_direct(direct.peer)) {
+            clear(&direct.unread);
+        }
+    }
+
+    pub(crate) fn notice(&self, text: String) {
+        self.notices.update(|notices| {
+            if !notices.contains(&text) {
+                notices.push(text);
+            }
+        });
+    }
+}
+
+fn clear(unread: &ArcRwSignal<usize>) {
+    if unread.get_untracked() > 0 {
+        unread.set(0);
+    }
+}
+
+/// A joined topic.
+#[derive(Clone)]
+pub(crate) struct RoomModel {
+    pub(crate) topic: Topic,
+    /// The own name there.
+    pub(crate) name: String,
+    /// `None` while the peer is being restarted.
+    pub(crate) room: ArcStoredValue<Option<Arc<Room>>>,
+    pub(crate) members: ArcRwSignal<Vec<MemberModel>>,
+    pub(crate) talk: ArcRwSignal<VecDeque<TalkItem>>,
+    pub(crate) unread: ArcRwSignal<usize>,
+    pub(crate) draft: ArcRwSignal<String>,
+    /// Why the last message was not said.
+    pub(crate) refusal: ArcRwSignal<Option<String>>,
+}
+
+impl RoomModel {
+    pub(crate) fn new(topic: Topic, name: String) -> Self {
+        Self {
+            topic,
+            name,
+            room: ArcStoredValue::new(None),
+            members: ArcRwSignal::new(Vec::new()),
+            talk: ArcRwSignal::new(VecDeque::new()),
+            unread: ArcRwSignal::new(0),
+            draft: ArcRwSignal::new(String::new()),
+            refusal: ArcRwSignal::new(None),
+        }
+    }
+
+    /// Adds a message unless it is there already. Whether it was new.
+    pub(crate) fn push(&self, message: &moim_peer::RoomMessage, own: bool) -> bool {
+        let known = self.talk.with_untracked(|talk| {
+            talk.iter().any(|item| matches!(item, TalkItem::Message(known) if known.id == message.id))
+        });
+        if known {
+            return false;
+        }
+        let before = self.talk.with_untracked(|talk| match talk.back() {
+            Some(TalkItem::Message(before)) => Some((before.from, before.stamp.time)),
+            _ => None,
+        });
+        let last_time = self.talk.with_untracked(|talk| talk.iter().rev().find_map(TalkItem::time));
+        let stamp = Stamp::new(message.sent, before, last_time, message.from);
+        let message = MessageItem {
+            key: next_key(),
+            id: message.id,
+            from: message.from,
+            name: message.name.clone(),
+            text: message.text.clone(),
+            own,
+            stamp,
+        };
+        self.talk.update(|talk| push_bounded(talk, TalkItem::Message(Arc::new(message))));
+        true
+    }
+
+    /// Notes that a member came or went. Notes of one kind in a row become one line.
+    pub(crate) fn note(&self, kind: NoteKind, name: &str) {
+        let last = self.talk.with_untracked(|talk| match talk.back() {
+            Some(TalkItem::Note(note)) if note.kind == kind => Some(note.clone()),
+            _ => None,
+        });
+        if let Some(note) = last {
+            note.who.update(|(names, more)| {
+                if names.len() < NOTE_NAMES_MAX {
+                    names.push(name.to_owned());
+                } else {
+                    *more += 1;
+                }
+            });
+            return;
+        }
+        let who = ArcRwSignal::new((vec![name.to_owned()], 0));
+        let note = NoteItem { key: next_key(), kind, who };
+        self.talk.update(|talk| push_bounded(talk, TalkItem::Note(note)));
+    }
+}
+
+/// A member of a room.
+#[derive(Clone)]
+pub(crate) struct MemberModel {
+    pub(crate) peer: PeerId,
+    pub(crate) name: ArcRwSignal<String>,
+    pub(crate) reach: ArcRwSignal<Reach>,
+}
+
+/// A line of a room.
+#[derive(Clone)]
+pub(crate) enum TalkItem {
+    Message(Arc<MessageItem>),
+    Note(NoteItem),
+}
+
+impl TalkItem {
+    pub(crate) fn key(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.key,
+            Self::Note(note) => note.key,
+        }
+    }
+
+    fn time(&self) -> Option<f64> {
+        match self {
+            Self::Message(message) => Some(message.stamp.time),
+            Self::Note(_) => None,
+        }
+    }
+}
+
+/// When something was said, as it is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp {
+    /// Unix milliseconds.
+    pub(crate) time: f64,
+    /// Stands under the name of the message before it.
+    pub(crate) continued: bool,
+    /// The date, at the first message of a day that is not the first one shown.
+    pub(crate) day: Option<String>,
+}
+
+impl Stamp {
+    /// `before`: author and time of the line above, if it is a message; `last_time`: of the last
+    /// message above.
+    fn new(sent: u64, before: Option<(PeerId, f64)>, last_time: Option<f64>, from: PeerId) -> Self {
+        let time = format::shown_time(sent, page::now());
+        let day = last_time.filter(|last| !page::same_day(*last, time)).map(|_| page::day(time));
+        Self { time, continued: day.is_none() && format::continues(before, from, time), day }
+    }
+}
+
+/// Something said in a room.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageItem {
+    pub(crate) key: u64,
+    id: MessageId,
+    pub(crate) from: PeerId,
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) own: bool,
+    pub(crate) stamp: Stamp,
+}
+
+/// What a note is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoteKind {
+    Here,
+    Left,
+    Gone,
+}
+
+/// Members came or went.
+#[derive(Clone)]
+pub(crate) struct NoteItem {
+    key: u64,
+    pub(crate) kind: NoteKind,
+    /// Some names, and how many more.
+    pub(crate) who: ArcRwSignal<(Vec<String>, usize)>,
+}
+
+/// A direct conversation.
+#[derive(Clone)]
+pub(crate) struct DirectModel {
+    pub(crate) peer: PeerId,
+    pub(crate) name: ArcRwSignal<String>,
+    pub(crate) talk: ArcRwSignal<VecDeque<DirectItem>>,
+    pub(crate) unread: ArcRwSignal<usize>,
+    pub(crate) draft: ArcRwSignal<String>,
+}
+
+impl DirectModel {
+    fn new(peer: PeerId, name: String) -> Self {
+        Self {
+            peer,
+            name: ArcRwSignal::new(name),
+            talk: ArcRwSignal::new(VecDeque::new()),
+            unread: ArcRwSignal::new(0),
+            draft: ArcRwSignal::new(String::new()),
+        }
+    }
+
+    /// Adds a message unless it is there already.
+    pub(crate) fn push(&self, id: MessageId, from: PeerId, text: &str, sent: u64, delivery: Delivery) -> Option<DirectItem> {
+        if self.talk.with_untracked(|talk| talk.iter().any(|item| item.id == id)) {
+            return None;
+        }
+        let before = self.talk.with_untracked(|talk| talk.back().map(|item| (item.from, item.stamp.time)));
+        let item = DirectItem {
+            key: next_key(),
+            id,
+            from,
+            own: from != self.peer,
+            text: text.into(),
+            stamp: Stamp::new(sent, before, before.map(|(_, time)| time), from),
+            delivery: ArcRwSignal::new(delivery),
+        };
+        self.talk.update(|talk| push_bounded(talk, item.clone()));
+        Some(item)
+    }
+}
+
+/// A direct message.
+#[derive(Clone)]
+pub(crate) struct DirectItem {
+    pub(crate) key: u64,
+    pub(crate) id: MessageId,
+    pub(crate) from: PeerId,
+    pub(crate) own: bool,
+    pub(crate) text: Arc<str>,
+    pub(crate) stamp: Stamp,
+    pub(crate) delivery: ArcRwSignal<Delivery>,
+}
+
+/// How far a direct message came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Sending,
+    /// The receiver has it.
+    Delivered(Path),
+    /// No receipt, and why.
+    Failed(String),
+}
+
+impl Delivery {
+    /// `sending`, `delivered` or `failed`.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Delivered(_) => "delivered",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+fn push_bounded<T>(talk: &mut VecDeque<T>, item: T) {
+    if talk.len() >= TALK_MAX {
+        talk.pop_front();
+    }
+    talk.push_back(item);
+}
+
+/// A key that no other element of the page has.
+fn next_key() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,177 @@
+//! Which bootstrap nodes the page uses: what was typed or linked, checked before it is used.
+
+use moim_peer::{BootstrapSource, BootstrapSourceError};
+
+/// Bootstrap sources that are used at most; each is dialled, and a list longer than this is a
+/// paste gone wrong.
+pub(crate) const SOURCES_MAX: usize = 16;
+
+/// What the browser lets a page reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageContext {
+    /// The page came over https, so the browser blocks plain `ws:` and `http:` to other machines.
+    pub(crate) https: bool,
+}
+
+/// Why one entry cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// More entries than [`SOURCES_MAX`].
+    TooMany,
+    /// Neither a multiaddr nor an http(s) URL; with the parser's words.
+    Malformed(String),
+    /// A multiaddr of a transport that pages do not have.
+    NotDialable,
+    /// Plain, and the page came over https.
+    BlockedByHttps,
+}
+
+/// An entry that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// The entry as it was given.
+    pub(crate) text: String,
+    /// Why.
+    pub(crate) problem: Problem,
+}
+
+/// What a list of bootstrap nodes amounts to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// What can be used, in order, without repetitions.
+    pub(crate) sources: Vec<BootstrapSource>,
+    /// What cannot.
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// Reads a list separated by white space or commas.
+pub(crate) fn check_list(list: &str, context: PageContext) -> Checked {
+    let mut checked = Checked::default();
+    for text in list.split(|c: char| c == ',' || c.is_whitespace()).filter(|text| !text.is_empty()) {
+        match check(text, context) {
+            Ok(source) if checked.sources.contains(&source) => {}
+            Ok(_) if checked.sources.len() >= SOURCES_MAX => {
+                checked.refused.push(Refused { text: text.to_owned(), problem: Problem::TooMany });
+                break;
+            }
+            Ok(source) => checked.sources.push(source),
+            Err(problem) => checked.refused.push(Refused { text: text.to_owned(), problem }),
+        }
+    }
+    checked
+}
+
+fn check(text: &str, context: PageContext) -> Result<BootstrapSource, Problem> {
+    let source: BootstrapSource = text
+        .parse()
+        .map_err(|error: BootstrapSourceError| Problem::Malformed(error.reason().to_owned()))?;
+    match &source {
+        BootstrapSource::Url(url) => {
+            let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+            let host = host_of(rest);
+            if host.is_empty() {
+                return Err(Problem::Malformed("the URL names no host".to_owned()));
+            }
+            if context.https && url.starts_with("http://") && !is_this_machine(host) {
+                return Err(Problem::BlockedByHttps);
+            }
+        }
+        BootstrapSource::Address(address) => {
+            let protocols: Vec<_> = address.protocol_stack().collect();
+            let has = |name| protocols.contains(&name);
+            let websocket = has("ws") || has("wss");
+            if !websocket && !has("webrtc-direct") {
+                return Err(Problem::NotDialable);
+            }
+            let encrypted = has("wss") || has("tls") || !websocket;
+            let host = text.split('/').nth(2).unwrap_or_default();
+            if context.https && !encrypted && !is_this_machine(host) {
+                return Err(Problem::BlockedByHttps);
+            }
+        }
+    }
+    Ok(source)
+}
+
+/// The host in `host[:port][/path]`.
+fn host_of(rest: &str) -> &str {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// Browsers trust plain connections to the machine they run on.
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost") || host == "::1" || host.starts_with("127.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: PageContext = PageContext { https: false };
+    const HTTPS: PageContext = PageContext { https: true };
+    const ID: &str = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+
+    fn problems(list: &str, context: PageContext) -> Vec<Problem> {
+        check_list(list, context).refused.into_iter().map(|refused| refused.problem).collect()
+    }
+
+    #[test]
+    fn addresses_and_urls_are_taken_in_order_and_once() {
+        let list = format!(
+            "/ip4/127.0.0.1/tcp/8469/ws/p2p/{ID}, http://localhost:8470/bootstrap.json\n\n\
+             /dns4/example.org/tcp/443/tls/ws http://localhost:8470/bootstrap.json"
+        );
+        let checked = check_list(&list, PLAIN);
+        assert_eq!(checked.refused, []);
+        let texts: Vec<_> = checked.sources.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 3);
+        assert!(texts[0].starts_with("/ip4/127.0.0.1"));
+        assert_eq!(texts[1], "http://localhost:8470/bootstrap.json");
+    }
+
+    #[test]
+    fn an_empty_list_is_no_mistake() {
+        assert_eq!(check_list(" \n , ", PLAIN), Checked::default());
+    }
+
+    #[test]
+    fn malformed_entries_say_why_and_leave_the_rest() {
+        let checked = check_list("localhost:8469 /ip4/999.0.0.1/tcp/1/ws ftp://x http:// /ip4/1.2.3.4/tcp/1/ws", PLAIN);
+        assert_eq!(checked.sources.len(), 1);
+        assert_eq!(checked.refused.len(), 4);
+        for refused in checked.refused {
+            assert!(matches!(&refused.problem, Problem::Malformed(why) if !why.is_empty()), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_cannot_dial_is_refused() {
+        let list = format!("/ip4/127.0.0.1/tcp/8468/p2p/{ID} /ip4/127.0.0.1/udp/8468/quic-v1");
+        assert_eq!(problems(&list, PLAIN), [Problem::NotDialable, Problem::NotDialable]);
+        let webrtc = "/ip4/127.0.0.1/udp/8469/webrtc-direct/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
+        assert_eq!(problems(webrtc, PLAIN), []);
+    }
+
+    #[test]
+    fn a_https_page_reaches_plain_nodes_only_on_this_machine() {
+        let refused = "/ip4/192.0.2.1/tcp/8469/ws http://example.org/bootstrap.json http://[2001:db8::1]:80/";
+        assert_eq!(problems(refused, HTTPS), vec![Problem::BlockedByHttps; 3]);
+        let taken = "/ip4/127.0.0.1/tcp/8469/ws /dns4/localhost/tcp/8469/ws /dns4/a.example/tcp/443/wss \
+                     https://example.org/b.json http://localhost:1/ http://[::1]:1/ http://u@127.0.0.1/x";
+        assert_eq!(problems(taken, HTTPS), []);
+        assert_eq!(problems(refused, PLAIN), []);
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        let list: Vec<_> = (1..=40).map(|port| format!("/ip4/127.0.0.1/tcp/{port}/ws")).collect();
+        let checked = check_list(&list.join("\n"), PLAIN);
+        assert_eq!(checked.sources.len(), SOURCES_MAX);
+        assert_eq!(checked.refused.len(), 1);
+    }
+}

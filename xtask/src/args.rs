@@ -1,0 +1,248 @@
+//! The command line, parsed by hand: it is small, and an argument parser would be most of our
+//! compile time.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::setup::Route;
+
+/// What `cargo xtask help` says.
+pub(crate) const HELP: &str = "\
+cargo xtask COMMAND
+
+  setup     install what is missing: wasm target, trunk, wasm-bindgen, test tools
+              --page-only          only what `run` needs, nothing for the tests
+              --wasm-route ROUTE   auto (default), rustup or debian
+  run       set up, build, start a bootstrap node and the page, until Ctrl-C
+              --no-open            do not open the page in a browser
+              --release            optimised: a much smaller page, built slower
+              --page-port PORT     the page's port (8080)
+              --data-dir DIR       the bootstrap node's state
+              --tcp, --quic, --ws, --webrtc-direct, --http HOST:PORT
+                                   handed on to the bootstrap node
+  test      set up and test everything; with names, only these steps
+              --quick              leave out what needs wasm or a browser
+              --keep-going         do not stop at the first failed step
+              --list               name the steps
+  ci        the same as test
+  fmt       format all Rust files
+  help      this text";
+
+/// A parsed command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Invocation {
+    Fmt,
+    Help,
+    Run(RunOptions),
+    Setup(SetupOptions),
+    Test(TestOptions),
+}
+
+/// Options of `cargo xtask setup`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct SetupOptions {
+    pub(crate) page_only: bool,
+    pub(crate) route: Route,
+}
+
+/// Options of `cargo xtask run`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RunOptions {
+    pub(crate) open: bool,
+    pub(crate) release: bool,
+    pub(crate) page_port: u16,
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Flags for the bootstrap node as (name without dashes, value).
+    pub(crate) listen: Vec<(String, String)>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            open: true,
+            release: false,
+            page_port: 8080,
+            data_dir: None,
+            listen: Vec::new(),
+        }
+    }
+}
+
+/// Options of `cargo xtask test`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TestOptions {
+    pub(crate) quick: bool,
+    pub(crate) keep_going: bool,
+    pub(crate) list: bool,
+    /// The chosen steps; empty: all of them.
+    pub(crate) steps: Vec<String>,
+}
+
+/// Parses the arguments after the program's name.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation> {
+    let mut rest = split_equals(arguments).into_iter();
+    let command = rest.next();
+    Ok(match command.as_deref() {
+        None | Some("help" | "-h" | "--help") => Invocation::Help,
+        Some("fmt") => {
+            no_more(rest)?;
+            Invocation::Fmt
+        }
+        Some("run") => run(rest)?,
+        Some("setup") => setup(rest)?,
+        Some("test" | "ci") => test(rest)?,
+        Some(other) => bail!("there is no command {other:?}"),
+    })
+}
+
+/// `--name=value` is the same as `--name value`.
+fn split_equals(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut split = Vec::new();
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                split.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ => split.push(argument),
+        }
+    }
+    split
+}
+
+fn no_more(mut rest: impl Iterator<Item = String>) -> Result<()> {
+    rest.next().map_or(Ok(()), |argument| {
+        bail!("{argument:?} is not understood here")
+    })
+}
+
+fn run(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = RunOptions::default();
+    while let Some(argument) = rest.next() {
+        let mut value = || {
+            rest.next()
+                .with_context(|| format!("{argument} needs a value"))
+        };
+        match argument.as_str() {
+            "--no-open" => options.open = false,
+            "--release" => options.release = true,
+            "--page-port" => {
+                let text = value()?;
+                let port = text.parse().ok().filter(|port| *port != 0);
+                options.page_port =
+                    port.with_context(|| format!("{text:?} is not a port (1 to 65535)"))?;
+            }
+            "--data-dir" => options.data_dir = Some(value()?.into()),
+            "--tcp" | "--quic" | "--ws" | "--webrtc-direct" | "--http" => {
+                let text = value()?;
+                let name = argument.trim_start_matches('-').to_owned();
+                ensure!(
+                    name != "http" || text != "off",
+                    "the page learns the node's addresses over HTTP: --http cannot be off here"
+                );
+                options.listen.push((name, text));
+            }
+            "-h" | "--help" => return Ok(Invocation::Help),
+            other => bail!("`cargo xtask run` does not know {other:?}"),
+        }
+    }
+    Ok(Invocation::Run(options))
+}
+
+fn setup(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = SetupOptions::default();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--page-only" => options.page_only = true,
+            "--wasm-route" => {
+                options.route = match rest.next().as_deref() {
+                    Some("auto") => Route::Auto,
+                    Some("debian") => Route::Debian,
+                    Some("rustup") => Route::Rustup,
+                    _ => bail!("--wasm-route is auto, debian or rustup"),
+                };
+            }
+            "-h" | "--help" => return Ok(Invocation::Help),
+            other => bail!("`cargo xtask setup` does not know {other:?}"),
+        }
+    }
+    Ok(Invocation::Setup(options))
+}
+
+fn test(rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = TestOptions::default();
+    for argument in rest {
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--keep-going" => options.keep_going = true,
+            "--list" => options.list = true,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            flag if flag.starts_with('-') => bail!("`cargo xtask test` does not know {flag:?}"),
+            step => options.steps.push(step.to_owned()),
+        }
+    }
+    Ok(Invocation::Test(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Invocation> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn commands_and_their_options_are_understood() {
+        assert_eq!(parse_line("").unwrap(), Invocation::Help);
+        assert_eq!(
+            parse_line("run").unwrap(),
+            Invocation::Run(RunOptions::default())
+        );
+        assert_eq!(
+            parse_line("run --no-open --page-port=9090 --http 127.0.0.1:9470 --quic=off").unwrap(),
+            Invocation::Run(RunOptions {
+                open: false,
+                page_port: 9090,
+                listen: vec![
+                    ("http".into(), "127.0.0.1:9470".into()),
+                    ("quic".into(), "off".into()),
+                ],
+                ..RunOptions::default()
+            })
+        );
+        assert_eq!(
+            parse_line("test --keep-going fmt edges").unwrap(),
+            Invocation::Test(TestOptions {
+                keep_going: true,
+                steps: vec!["fmt".into(), "edges".into()],
+                ..TestOptions::default()
+            })
+        );
+        assert_eq!(parse_line("ci").unwrap(), parse_line("test").unwrap());
+        assert_eq!(
+            parse_line("setup --page-only --wasm-route debian").unwrap(),
+            Invocation::Setup(SetupOptions {
+                page_only: true,
+                route: Route::Debian
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, mention) in [
+            ("nonsense", "nonsense"),
+            ("fmt now", "now"),
+            ("run --page-port", "--page-port"),
+            ("run --page-port 70000", "70000"),
+            ("run --page-port 0", "\"0\""),
+            ("run --http off", "--http"),
+            ("setup --wasm-route moon", "auto"),
+            ("test --slow", "--slow"),
+        ] {
+            let error = parse_line(line).unwrap_err().to_string();
+            assert!(error.contains(mention), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Programs that `cargo install` compiles, each in exactly the version that fits.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    process,
+    project::Project,
+    setup::versions::{self, Version},
+    ui::Progress,
+};
+
+/// On two slow cores trunk takes five minutes.
+const INSTALL_LIMIT: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_secs(30);
+
+/// A program from crates.io.
+#[derive(Clone, Debug)]
+pub(crate) struct Tool {
+    /// The name of its crate.
+    pub(crate) package: &'static str,
+    /// How it is called to say its version.
+    pub(crate) probe: &'static [&'static str],
+    pub(crate) version: String,
+    pub(crate) about: &'static str,
+    /// How much the compiler optimises it. We wait for the compiler far longer than for these
+    /// programs.
+    pub(crate) opt_level: &'static str,
+}
+
+/// Bundles the page. 0.22 wants a newer compiler than the one this workspace is built with.
+pub(crate) fn trunk() -> Tool {
+    Tool {
+        package: "trunk",
+        probe: &["trunk", "--version"],
+        version: "0.21.14".to_owned(),
+        about: "builds and serves the page",
+        opt_level: "0",
+    }
+}
+
+/// Makes the JavaScript around the wasm; must be of the version in Cargo.lock, to the digit.
+pub(crate) fn wasm_bindgen(project: &Project) -> Result<Tool> {
+    let lock = fs::read_to_string(project.root.join("Cargo.lock")).context("reading Cargo.lock")?;
+    Ok(Tool {
+        package: "wasm-bindgen-cli",
+        probe: &["wasm-bindgen", "--version"],
+        version: versions::locked(&lock, "wasm-bindgen")?,
+        about: "connects the page's wasm with JavaScript",
+        // It rewrites megabytes of wasm at every build of the page: without optimisation that takes
+        // many seconds.
+        opt_level: "1",
+    })
+}
+
+/// Runs tests side by side, each in its own process.
+fn nextest() -> Tool {
+    Tool {
+        package: "cargo-nextest",
+        probe: &["cargo-nextest", "nextest", "--version"],
+        version: "0.9.143".to_owned(),
+        about: "runs the tests",
+        opt_level: "1",
+    }
+}
+
+/// Installs the tool unless it is there in this version.
+pub(crate) fn ensure(project: &Project, tool: &Tool) -> Result<()> {
+    let progress = Progress::start(tool.package);
+    let found = installed(project, tool);
+    if found.is_some() && found == Version::find(&tool.version) {
+        progress.done(&tool.version);
+        return Ok(());
+    }
+    install(project, tool)
+}
+
+/// Installs the test runner unless it is there; of this one, any version will do.
+pub(crate) fn ensure_nextest(project: &Project) -> Result<()> {
+    let tool = nextest();
+    let progress = Progress::start(tool.package);
+    match installed(project, &tool) {
+        Some(version) => {
+            progress.done(&version.to_string());
+            Ok(())
+        }
+        None => install(project, &tool),
+    }
+}
+
+fn installed(project: &Project, tool: &Tool) -> Option<Version> {
+    let (program, arguments) = tool.probe.split_first()?;
+    let mut command = project.machine.command(program);
+    command.args(arguments);
+    process::output(command, SHORT)
+        .ok()
+        .as_deref()
+        .and_then(Version::find)
+}
+
+fn install(project: &Project, tool: &Tool) -> Result<()> {
+    let Tool {
+        package,
+        version,
+        about,
+        opt_level,
+        ..
+    } = tool;
+    // Shared, so that crates both tools use are compiled once; kept until the install went well, so
+    // that one that was interrupted goes on where it stopped.
+    let scratch = project.work().join("tools");
+    let mut command = project.machine.command("cargo");
+    command
+        .current_dir(&project.root)
+        .args([
+            "install",
+            package,
+            "--version",
+            version,
+            "--locked",
+            "--force",
+            "--target-dir",
+        ])
+        .arg(&scratch)
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", opt_level)
+        .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
+        .env_remove("CARGO_BUILD_TARGET")
+        .env_remove("RUSTFLAGS");
+    let about = format!("{about}; compiling version {version}, which takes some minutes");
+    let mut progress = Progress::begin(package, &about);
+    process::run_logged(command, &project.log(package), INSTALL_LIMIT, &mut progress)
+        .with_context(|| format!("set-up, installing {package} {version}"))?;
+    progress.done(&format!("{version} installed"));
+    Ok(())
+}
+
+/// Removes what compiling the tools left behind.
+pub(crate) fn clean_up(project: &Project) {
+    // It is only disk space; the next set-up may succeed in it.
+    let _absent = fs::remove_dir_all(project.work().join("tools"));
+}

@@ -1,0 +1,231 @@
+//! The steps that compile for the page or need a browser.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{
+    Context,
+    steps::{LONG, build, name_programs, quietly},
+};
+use crate::{
+    checks::{self, wasm_imports},
+    http,
+    process::{self, Group},
+    project::Project,
+    run::{BootstrapInfo, trunk},
+    setup::{browser::Browser, node, wasm},
+    ui,
+};
+
+/// Names the bootstrap node to tests in the browser, when they are compiled: a page has no
+/// environment.
+const BOOTSTRAP_VARIABLE: &str = "MOIM_TEST_BOOTSTRAP";
+/// Where that node listens when nobody else does. Always the same, or the tests would be compiled
+/// anew each time.
+const TEST_PORTS: [u16; 2] = [18469, 18470];
+/// How long the node may take until it answers.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Seconds that one test program may take in the browser.
+const WASM_TEST_SECONDS: &str = "300";
+
+/// Where the page that is tested lies. Not in `dist`, which a running `trunk serve` may be writing
+/// to.
+pub(super) fn dist(project: &Project) -> PathBuf {
+    project.work().join("dist")
+}
+
+/// Builds the page and reads what it imports.
+pub(super) fn page(context: &Context<'_>) -> Result<()> {
+    let project = context.project;
+    let mut command = project.machine.command("trunk");
+    trunk::prepare(project, &mut command, context.tooling.wasm);
+    command
+        .args(["build", "--release", "--offline", "--dist"])
+        .arg(dist(project));
+    quietly(project, "page", command)?;
+    let wasm = wasm_file(&dist(project))?;
+    let bytes = fs::read(&wasm).with_context(|| format!("reading {}", wasm.display()))?;
+    let violations = wasm_imports::violations(&bytes)?;
+    checks::report(
+        &violations,
+        "a crate in the page's tree does not support the browser",
+    )?;
+    ui::note(&format!("the page's wasm has {} kB", bytes.len() / 1000));
+    Ok(())
+}
+
+fn wasm_file(folder: &Path) -> Result<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+        {
+            files.push(path);
+        }
+    }
+    ensure!(
+        files.len() == 1,
+        "{} holds {} wasm files",
+        folder.display(),
+        files.len()
+    );
+    files.pop().context("no wasm file")
+}
+
+/// The peer's tests, compiled for wasm, in a headless browser, with a bootstrap node beside them.
+pub(super) fn wasm_tests(context: &Context<'_>) -> Result<()> {
+    let project = context.project;
+    let browser = browser_of(context)?;
+    build(project)?;
+    let (_node, address) = start_node(project)?;
+    let capabilities = project.work().join("webdriver.json");
+    browser.write_capabilities(&capabilities)?;
+    let mut command = project.cargo();
+    context.tooling.wasm.apply(&mut command);
+    command
+        .args([
+            "test",
+            "--locked",
+            "--package",
+            "moim-peer",
+            "--target",
+            wasm::TARGET,
+            "--tests",
+        ])
+        .env("CHROMEDRIVER", &browser.driver)
+        .env("WASM_BINDGEN_TEST_TIMEOUT", WASM_TEST_SECONDS)
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &capabilities)
+        .env(BOOTSTRAP_VARIABLE, address);
+    process::run_shown(command, &project.log("wasm-tests"), LONG)
+}
+
+fn browser_of<'a>(context: &'a Context<'_>) -> Result<&'a Browser> {
+    context
+        .tooling
+        .browser
+        .as_ref()
+        .context("set-up found no browser")
+}
+
+/// Starts a bootstrap node on this machine only, with a state of its own, and returns its WebSocket
+/// address.
+fn start_node(project: &Project) -> Result<(Group, String)> {
+    let [ws, http] = TEST_PORTS.map(free_port);
+    let log = project.log("wasm-tests-node");
+    let file = process::create_log(&log)?;
+    let program = project.binary("moim-bootstrap");
+    let mut command = project.machine.command(&program.to_string_lossy());
+    command
+        .arg("--data-dir")
+        .arg(project.work().join("wasm-tests-node"))
+        .args(["--tcp", "off", "--quic", "off", "--webrtc-direct", "off"])
+        .args([
+            "--ws",
+            &format!("127.0.0.1:{ws}"),
+            "--http",
+            &format!("127.0.0.1:{http}"),
+        ])
+        .stdout(file.try_clone()?)
+        .stderr(file);
+    let mut node = Group::spawn(&mut command)?;
+    let started = Instant::now();
+    let address = ([127, 0, 0, 1], http).into();
+    loop {
+        if let Some(status) = node.poll()? {
+            bail!(
+                "the bootstrap node {}\n{}",
+                process::explain(status),
+                process::tail(&log)
+            );
+        }
+        if let Some(signal) = process::interrupted() {
+            bail!("stopped by signal {signal}");
+        }
+        if let Ok((200, body)) = http::get(address, "/bootstrap.json") {
+            let info: BootstrapInfo = serde_json::from_str(&body).context("/bootstrap.json")?;
+            return Ok((node, websocket_address(&info)?));
+        }
+        if started.elapsed() > START_LIMIT {
+            bail!(
+                "the bootstrap node does not answer\n{}",
+                process::tail(&log)
+            );
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The wanted port, or any other when somebody has it.
+fn free_port(wanted: u16) -> u16 {
+    let bound = TcpListener::bind(("127.0.0.1", wanted))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .and_then(|listener| listener.local_addr());
+    bound.map_or(wanted, |address| address.port())
+}
+
+fn websocket_address(info: &BootstrapInfo) -> Result<String> {
+    let address = info.addresses.iter().find(|address| {
+        address.starts_with("/ip4/127.0.0.1/tcp/") && address.split('/').any(|part| part == "ws")
+    });
+    let address = address.with_context(|| format!("no WebSocket address in {info:?}"))?;
+    if address.contains("/p2p/") {
+        return Ok(address.clone());
+    }
+    Ok(format!("{address}/p2p/{}", info.peer_id))
+}
+
+/// The page in a browser, with real processes beside it.
+pub(super) fn browser(context: &Context<'_>) -> Result<()> {
+    let project = context.project;
+    let folder = node::folder(project);
+    ensure!(
+        folder.join("package.json").exists(),
+        "{} is missing: it holds the tests",
+        folder.display()
+    );
+    build(project)?;
+    if wasm_file(&dist(project)).is_err() {
+        page(context)?;
+    }
+    let mut command = node::npm(&project.machine, &folder);
+    command
+        .args(["test"])
+        .env("MOIM_CHROMIUM", &browser_of(context)?.program);
+    name_programs(project, &mut command);
+    process::run_shown(command, &project.log("browser"), LONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_in_the_browser_dial_the_websocket() {
+        let info = BootstrapInfo {
+            peer_id: "12D3".to_owned(),
+            addresses: vec![
+                "/ip4/127.0.0.1/udp/8469/webrtc-direct/certhash/u/p2p/12D3".to_owned(),
+                "/ip4/192.0.2.1/tcp/1/ws/p2p/12D3".to_owned(),
+                "/ip4/127.0.0.1/tcp/8469/ws".to_owned(),
+            ],
+        };
+        assert_eq!(
+            websocket_address(&info).unwrap(),
+            "/ip4/127.0.0.1/tcp/8469/ws/p2p/12D3"
+        );
+        let none = BootstrapInfo {
+            addresses: Vec::new(),
+            ..info
+        };
+        assert!(websocket_address(&none).is_err());
+    }
+}

@@ -1,0 +1,297 @@
+//! The steps, in order of cheapness.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use super::{Context, FORMAT, nextest_profile, page};
+use crate::{
+    checks::{self, edges, licences::Policy, manifests, metadata::Metadata, platform},
+    process,
+    project::Project,
+    setup::Needs,
+    ui::Progress,
+};
+
+/// A step that only reads source.
+pub(super) const SHORT: Duration = Duration::from_secs(300);
+/// A step that compiles or tests: far more than it takes on a slow machine, and less than for ever.
+pub(super) const LONG: Duration = Duration::from_secs(3600);
+
+/// One thing that must hold.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// Whether `--quick` keeps it: it needs neither wasm nor a browser.
+    pub(super) quick: bool,
+    pub(super) needs: Needs,
+    pub(super) run: fn(&Context<'_>) -> Result<()>,
+}
+
+const NOTHING: Needs = Needs {
+    page: false,
+    wasm_lints: false,
+    test_runner: false,
+    browser: false,
+    node: false,
+};
+
+/// All of them.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        about: "formatting",
+        quick: true,
+        needs: NOTHING,
+        run: format,
+    },
+    Step {
+        name: "edges",
+        about: "who uses whom",
+        quick: true,
+        needs: NOTHING,
+        run: edges,
+    },
+    Step {
+        name: "manifests",
+        about: "every member inherits lints and versions",
+        quick: true,
+        needs: NOTHING,
+        run: manifests,
+    },
+    Step {
+        name: "platform",
+        about: "platform code in platform files, no clock in pure code, file layout",
+        quick: true,
+        needs: NOTHING,
+        run: platform,
+    },
+    Step {
+        name: "licences",
+        about: "licences, sources and bans of deny.toml",
+        quick: true,
+        needs: NOTHING,
+        run: licences,
+    },
+    Step {
+        name: "clippy",
+        about: "lints, native",
+        quick: true,
+        needs: NOTHING,
+        run: clippy,
+    },
+    Step {
+        name: "docs",
+        about: "documentation builds without warnings",
+        quick: true,
+        needs: NOTHING,
+        run: docs,
+    },
+    Step {
+        name: "clippy-wasm",
+        about: "lints, wasm",
+        quick: false,
+        needs: Needs {
+            wasm_lints: true,
+            ..NOTHING
+        },
+        run: clippy_wasm,
+    },
+    Step {
+        name: "tests",
+        about: "unit and integration tests, native",
+        quick: true,
+        needs: Needs {
+            test_runner: true,
+            ..NOTHING
+        },
+        run: tests,
+    },
+    Step {
+        name: "doctests",
+        about: "the examples in the documentation",
+        quick: true,
+        needs: Needs {
+            test_runner: true,
+            ..NOTHING
+        },
+        run: doctests,
+    },
+    Step {
+        name: "wasm-tests",
+        about: "the peer's tests in a real browser",
+        quick: false,
+        needs: Needs {
+            wasm_lints: true,
+            browser: true,
+            ..NOTHING
+        },
+        run: page::wasm_tests,
+    },
+    Step {
+        name: "page",
+        about: "the page as it is published, and what it imports",
+        quick: false,
+        needs: Needs {
+            page: true,
+            ..NOTHING
+        },
+        run: page::page,
+    },
+    Step {
+        name: "browser",
+        about: "pages in a real browser with real processes",
+        quick: false,
+        needs: Needs {
+            page: true,
+            browser: true,
+            node: true,
+            ..NOTHING
+        },
+        run: page::browser,
+    },
+];
+
+/// Runs a command with its output in the step's log, shown when it fails.
+pub(super) fn quietly(project: &Project, name: &str, command: Command) -> Result<()> {
+    let mut progress = Progress::start(name);
+    process::run_logged(command, &project.log(name), LONG, &mut progress)?;
+    progress.done("fine");
+    Ok(())
+}
+
+/// Builds every program and test once. Always all members at once: a part of them would be built
+/// with other features of the crates they share, and so twice.
+pub(super) fn build(project: &Project) -> Result<()> {
+    let mut command = project.cargo();
+    command.args(["build", "--locked", "--workspace", "--all-targets"]);
+    quietly(project, "build", command)
+}
+
+/// Tells tests where the programs are.
+pub(super) fn name_programs(project: &Project, command: &mut Command) {
+    command
+        .env("MOIM_BOOTSTRAP_BIN", project.binary("moim-bootstrap"))
+        .env("MOIM_BIN", project.binary("moim"))
+        .env("MOIM_DIST", page::dist(project));
+}
+
+fn format(context: &Context<'_>) -> Result<()> {
+    let mut command = context.project.cargo();
+    command.args(["fmt", "--all", "--", "--check"]).args(FORMAT);
+    quietly(context.project, "fmt", command).context("`cargo xtask fmt` formats everything")
+}
+
+fn edges(context: &Context<'_>) -> Result<()> {
+    let violations = edges::violations(&context.project.metadata()?);
+    checks::report(&violations, "ARCHITECTURE.md draws who may use whom")
+}
+
+fn manifests(context: &Context<'_>) -> Result<()> {
+    let mut violations = Vec::new();
+    for package in context.project.metadata()?.members() {
+        let text = fs::read_to_string(&package.manifest_path)
+            .with_context(|| format!("reading {}", package.manifest_path))?;
+        violations.extend(manifests::violations(&package.name, &text)?);
+    }
+    checks::report(&violations, "see the Cargo.toml of another member")
+}
+
+fn platform(context: &Context<'_>) -> Result<()> {
+    let root = &context.project.root;
+    let mut violations = Vec::new();
+    for package in context.project.metadata()?.members() {
+        let folder = Path::new(&package.manifest_path).parent().unwrap_or(root);
+        for file in checks::rust_files(folder)? {
+            let source =
+                fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+            let name = file
+                .strip_prefix(root)
+                .unwrap_or(&file)
+                .to_string_lossy()
+                .into_owned();
+            violations.extend(platform::violations(&name, &source));
+        }
+    }
+    checks::report(
+        &violations,
+        "xtask/src/checks/platform.rs says what goes where",
+    )
+}
+
+fn licences(context: &Context<'_>) -> Result<()> {
+    let project = context.project;
+    let policy = fs::read_to_string(project.root.join("deny.toml")).context("reading deny.toml")?;
+    let mut command = project.cargo();
+    command.args(["metadata", "--locked", "--format-version", "1"]);
+    let metadata = Metadata::parse(&process::output(command, SHORT)?)?;
+    let violations = Policy::parse(&policy)?.violations(&metadata);
+    checks::report(&violations, "deny.toml says what is allowed, and why")
+}
+
+fn clippy(context: &Context<'_>) -> Result<()> {
+    let mut command = context.project.cargo();
+    command.args([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    quietly(context.project, "clippy", command)
+}
+
+fn clippy_wasm(context: &Context<'_>) -> Result<()> {
+    let mut command = context.project.cargo();
+    context.tooling.wasm.apply(&mut command);
+    command.args([
+        "clippy",
+        "--locked",
+        "--target",
+        crate::setup::wasm::TARGET,
+        "--all-targets",
+    ]);
+    command.args([
+        "--package",
+        "moim-peer",
+        "--package",
+        "moim-web",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    quietly(context.project, "clippy-wasm", command)
+}
+
+fn docs(context: &Context<'_>) -> Result<()> {
+    let mut command = context.project.cargo();
+    command
+        .args([
+            "doc",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    quietly(context.project, "docs", command)
+}
+
+fn tests(context: &Context<'_>) -> Result<()> {
+    let project = context.project;
+    build(project)?;
+    let mut command = project.cargo();
+    command.args(["nextest", "run", "--locked", "--workspace", "--all-targets"]);
+    command.args(["--profile", nextest_profile()]);
+    name_programs(project, &mut command);
+    process::run_shown(command, &project.log("tests"), LONG)
+}
+
+fn doctests(context: &Context<'_>) -> Result<()> {
+    let mut command = context.project.cargo();
+    command.args(["test", "--locked", "--workspace", "--doc"]);
+    quietly(context.project, "doctests", command)
+}
