@@ -16,7 +16,7 @@ pub(crate) struct Behaviour {
     connection_limits: connection_limits::Behaviour,
     pub(crate) autonat: autonat::v2::server::Behaviour,
     pub(crate) identify: identify::Behaviour,
-    pub(crate) kad: kad::Behaviour<moim_dht::Store>,
+    pub(crate) kad: moim_dht::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) relay: relay::Behaviour,
 }
@@ -59,9 +59,8 @@ fn identify_config(keypair: &Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn kad(local: libp2p::PeerId) -> kad::Behaviour<moim_dht::Store> {
-    let store = moim_dht::Store::new(local, rand::random());
-    let mut kad = kad::Behaviour::with_config(local, store, moim_dht::config());
+fn kad(local: libp2p::PeerId) -> moim_dht::Behaviour {
+    let mut kad = moim_dht::Behaviour::new(local, rand::random());
     kad.set_mode(Some(kad::Mode::Server));
     kad
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Parser, ValueEnum};
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -59,6 +59,8 @@ EXIT CODES
 #[command(
     name = "moim-bootstrap",
     version,
+    // The last one wins, so that a script's flags can be changed by adding to them.
+    args_override_self = true,
     about = "The bootstrap node of a Moim network: entry point, DHT server and relay",
     after_help = AFTER_HELP
 )]
@@ -88,6 +90,11 @@ pub struct Args {
     /// port mapping leads here; may be repeated [env: MOIM_EXTERNAL_ADDRESS, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
     pub external_address: Vec<Multiaddr>,
+    /// Other bootstrap node of the same network, ending in /p2p/<its id>; may be repeated. Nodes that
+    /// name each other make one DHT. The node's own address is ignored, so that all may have the
+    /// same list [env: MOIM_BOOTSTRAP, comma-separated]
+    #[arg(long, value_name = "MULTIADDR")]
+    pub bootstrap: Vec<Multiaddr>,
     /// Format of the log on stderr and of the start-up output on stdout [env: MOIM_LOG_FORMAT]
     /// [default: text]
     #[arg(long, value_name = "text|json")]
@@ -130,6 +137,8 @@ pub struct Config {
     pub http: Listen,
     /// Addresses announced besides those listened on.
     pub external_addresses: Vec<Multiaddr>,
+    /// Other bootstrap nodes of the network.
+    pub bootstrap: Vec<Multiaddr>,
     /// Format of log and start-up output.
     pub log_format: LogFormat,
 }
@@ -169,6 +178,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// A bootstrap node is named without its peer id.
+    #[error("--bootstrap {0}: the address has to end in /p2p/ and the node's peer id")]
+    BootstrapWithoutPeer(Multiaddr),
     /// The platform names no place for data and none was given.
     #[error("this system names no data directory (is HOME set?); give one with --data-dir DIR")]
     NoDataDir,
@@ -188,6 +200,7 @@ struct Layer {
     webrtc_direct: Option<Listen>,
     http: Option<Listen>,
     external_address: Option<Vec<Multiaddr>>,
+    bootstrap: Option<Vec<Multiaddr>>,
     log_format: Option<LogFormat>,
 }
 
@@ -250,8 +263,13 @@ impl Config {
                 .unwrap_or(everywhere(DEFAULT_BROWSER_PORT)),
             http: merged.http.unwrap_or(everywhere(DEFAULT_HTTP_PORT)),
             external_addresses: merged.external_address.unwrap_or_default(),
+            bootstrap: merged.bootstrap.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
         };
+        let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
+        if let Some(address) = config.bootstrap.iter().find(nameless) {
+            return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
+        }
         let transports = [config.tcp, config.quic, config.ws, config.webrtc_direct];
         if transports.iter().all(|listen| *listen == Listen::Off) {
             return Err(ConfigError::NothingToDo);
@@ -270,6 +288,7 @@ impl Layer {
             webrtc_direct: args.webrtc_direct,
             http: args.http,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
+            bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
             log_format: args.log_format,
         }
     }
@@ -283,6 +302,7 @@ impl Layer {
             webrtc_direct: from_env(&env, "MOIM_WEBRTC_DIRECT")?,
             http: from_env(&env, "MOIM_HTTP")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
+            bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
             log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
         })
     }
@@ -291,7 +311,7 @@ impl Layer {
     fn from_file(path: &Path) -> Result<Option<Self>, ConfigError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_absent(&error) => return Ok(None),
             Err(source) => {
                 return Err(ConfigError::FileRead {
                     path: path.into(),
@@ -317,6 +337,7 @@ impl Layer {
             webrtc_direct: self.webrtc_direct.or(other.webrtc_direct),
             http: self.http.or(other.http),
             external_address: self.external_address.or(other.external_address),
+            bootstrap: self.bootstrap.or(other.bootstrap),
             log_format: self.log_format.or(other.log_format),
         }
     }
@@ -353,6 +374,15 @@ fn addresses_from_env(
         })
         .collect::<Result<_, _>>()
         .map(Some)
+}
+
+/// Whether there is no such file, be it for want of its directory. What is wrong with that is said
+/// by whoever needs it.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// The platform's place for data that stays, e.g. `~/.local/share/moim/bootstrap`. A folder of its

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 /// Connections being set up by others at one time. Each costs a socket and a few KiB for at most
-/// [`HANDSHAKE_TIMEOUT`]; a classroom opening the page at once has to fit.
-pub(crate) const PENDING_INBOUND_MAX: u32 = 256;
+/// [`HANDSHAKE_TIMEOUT`]. A tight limit would let a handful of silent sockets shut everybody out.
+pub(crate) const PENDING_INBOUND_MAX: u32 = 1_000;
 /// Connections being set up by us at one time: DHT upkeep and AutoNAT dial-backs, nothing urgent.
 pub(crate) const PENDING_OUTBOUND_MAX: u32 = 64;
 /// Connections from others. At 52 KiB each (measured for idle WebSocket clients) this is 200 MiB.
@@ -19,9 +19,9 @@ pub(crate) const CONNECTIONS_MAX: u32 = INBOUND_MAX + 200;
 /// Connections of one peer: each transport once, twice over while a broken one hasn't timed out.
 pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 
-/// Time from a socket to an authenticated, multiplexed connection. Covers five round trips of a
-/// slow mobile link and a browser's WebRTC set-up.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time from a socket to an authenticated, multiplexed connection: six round trips for a browser's
+/// WebRTC set-up, of which even a slow mobile link's take less than 1.5 s each.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that nobody uses is closed after this. Peers that want to stay hold a relay
 /// reservation, which keeps theirs open.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -68,6 +68,9 @@ pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// and libp2p remembers 20; a machine with a dozen container networks has many more.
 pub(crate) const ANNOUNCED_ADDRESSES_MAX: usize = 16;
 
+/// How often another bootstrap node that isn't connected is dialled: after a restart the DHT is whole
+/// again within this time.
+pub(crate) const JOIN_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what has expired is removed from the store. Expired entries are never handed out;
 /// this only frees their memory.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(10);

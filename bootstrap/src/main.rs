@@ -4,12 +4,11 @@ use std::{env, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use moim_bootstrap::{Args, Config, init_log};
-use tokio::signal::unix::{SignalKind, signal};
+
+mod system;
 
 /// Exit code for wrong flags and settings, as clap has it.
 const EXIT_USAGE: u8 = 2;
-/// Exit code when a second signal cuts the stop short: 128 + SIGINT, as shells have it.
-const EXIT_INTERRUPTED: i32 = 130;
 /// Time for background tasks to end after everything is closed.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -23,6 +22,7 @@ fn main() -> ExitCode {
         }
     };
     init_log(config.log_format);
+    system::raise_open_file_limit();
     match start(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,7 +37,7 @@ fn start(config: &Config) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
-        let stop = stop_signal()?;
+        let stop = system::stop_signal()?;
         moim_bootstrap::run(config, stop)
             .await
             .map_err(anyhow::Error::from)
@@ -46,37 +46,14 @@ fn start(config: &Config) -> anyhow::Result<()> {
     result
 }
 
-/// Ready at the first SIGINT or SIGTERM. The second ends the process at once.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (tx, rx) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut next = async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
-        next().await;
-        // The receiver is gone if the node is.
-        let _ = tx.send(());
-        next().await;
-        std::process::exit(EXIT_INTERRUPTED);
-    });
-    Ok(async {
-        let _ = rx.await;
-    })
-}
-
 /// Says what went wrong, with every cause, on stderr.
 fn report(error: &anyhow::Error) {
     use std::io::Write as _;
     let mut text = String::from("moim-bootstrap");
     for cause in error.chain() {
         let cause = cause.to_string();
-        // Messages that end with their source's would say it twice.
-        if !text.ends_with(&cause) {
+        // Many messages have their source's in them already.
+        if !text.contains(&cause) {
             text += ": ";
             text += &cause;
         }

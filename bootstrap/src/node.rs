@@ -13,7 +13,15 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, swarm::ConnectionId};
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    multiaddr::Protocol,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -49,6 +57,8 @@ pub struct Node {
     ready_at: Option<time::Instant>,
     /// The address each connection comes from.
     remotes: HashMap<ConnectionId, Option<IpAddr>>,
+    /// Other bootstrap nodes of the network.
+    others: Vec<(PeerId, Multiaddr)>,
     /// Peers with a relay reservation, for the metrics.
     reservations: HashSet<PeerId>,
     /// Held as long as the node runs.
@@ -126,6 +136,7 @@ impl Node {
             listeners,
             ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
             remotes: HashMap::new(),
+            others: others(config, peer_id),
             reservations: HashSet::new(),
             _data: data,
         };
@@ -152,6 +163,7 @@ impl Node {
     async fn work(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let mut shutdown = pin!(shutdown);
         let mut status_tick = ticker(limits::STATUS_INTERVAL);
+        let mut join_tick = ticker(limits::JOIN_INTERVAL);
         let mut sweep_tick = ticker(limits::SWEEP_INTERVAL);
         loop {
             let ready_at = self.ready_at;
@@ -162,6 +174,7 @@ impl Node {
                 () = &mut shutdown => return Ok(()),
                 Err(error) = &mut self.http => return Err(RunError::Http(error)),
                 _ = status_tick.tick() => self.publish_numbers(),
+                _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
@@ -213,6 +226,25 @@ impl Node {
         self.status.send_modify(|status| status.ready = true);
     }
 
+    /// Dials the other bootstrap nodes that aren't connected.
+    fn join(&mut self) {
+        for (peer, address) in &self.others {
+            self.swarm
+                .behaviour_mut()
+                .kad
+                .add_address(peer, address.clone());
+            let dial = DialOpts::peer_id(*peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(vec![address.clone()])
+                .build();
+            match self.swarm.dial(dial) {
+                Ok(()) => tracing::debug!(%peer, %address, "joining another bootstrap node"),
+                Err(DialError::DialPeerConditionFalse(_)) => {}
+                Err(error) => tracing::warn!(%address, %error, "can't dial a bootstrap node"),
+            }
+        }
+    }
+
     fn publish_numbers(&mut self) {
         let network = self.swarm.network_info();
         let store = self.swarm.behaviour_mut().kad.store_mut().stats();
@@ -258,6 +290,19 @@ fn listen(
         }
     }
     Ok(listeners)
+}
+
+/// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have
+/// been accepted.
+fn others(config: &Config, local: PeerId) -> Vec<(PeerId, Multiaddr)> {
+    let with_peer = config
+        .bootstrap
+        .iter()
+        .filter_map(|address| match address.iter().last()? {
+            Protocol::P2p(peer) => Some((peer, address.clone())),
+            _ => None,
+        });
+    with_peer.filter(|(peer, _)| *peer != local).collect()
 }
 
 fn ticker(interval: time::Duration) -> time::Interval {

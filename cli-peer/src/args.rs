@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use moim_peer::{BootstrapSource, Multiaddr, Profile, ProfileError, Topic, TopicError};
+use moim_peer::{BootstrapSource, Multiaddr, Profile, ProfileError, Topic, TopicError, limits};
 
 /// Where a bootstrap node on this machine lists its addresses.
 pub(crate) const DEFAULT_BOOTSTRAP: &str = "http://127.0.0.1:8470/bootstrap.json";
@@ -220,7 +220,7 @@ pub(crate) struct PutArgs {
     #[arg(allow_hyphen_values = true)]
     pub(crate) value: String,
     /// How long it is kept, 60 to 172800 (two days)
-    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(60..=172_800))]
+    #[arg(long, value_name = "SECONDS", default_value_t = limits::RECORD_TTL_DEFAULT.as_secs(), value_parser = lifetime())]
     ttl: u64,
     #[command(flatten)]
     pub(crate) common: OneShotArgs,
@@ -230,6 +230,10 @@ impl PutArgs {
     pub(crate) fn lifetime(&self) -> Duration {
         Duration::from_secs(self.ttl)
     }
+}
+
+fn lifetime() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(limits::RECORD_TTL_MIN.as_secs()..=limits::RECORD_TTL_MAX.as_secs())
 }
 
 fn topic(text: &str) -> Result<Topic, TopicError> {

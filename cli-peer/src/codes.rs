@@ -16,7 +16,7 @@ impl Code for GetError {
     fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "invalid",
-            Self::NotConnected => "not_connected",
+            Self::NotConnected { .. } => "not_connected",
             Self::Stopped => "stopped",
             _ => OTHER,
         }
@@ -36,7 +36,7 @@ impl Code for JoinError {
 impl Code for LookupError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotConnected => "not_connected",
+            Self::NotConnected { .. } => "not_connected",
             Self::Stopped => "stopped",
             Self::Topic(_) => "invalid",
             _ => OTHER,
@@ -48,7 +48,7 @@ impl Code for PutError {
     fn code(&self) -> &'static str {
         match self {
             Self::Invalid { .. } => "invalid",
-            Self::NotConnected => "not_connected",
+            Self::NotConnected { .. } => "not_connected",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
             _ => OTHER,

@@ -38,11 +38,19 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
     /// What happened, why, and what to do, for people.
     pub(crate) message: String,
+    /// Whether standard output has all that it should have. Nothing more may be written to it then:
+    /// its reader may have stopped reading.
+    pub(crate) told: bool,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Display) -> Self {
-        Self { exit, code, message: message.to_string() }
+        Self { exit, code, message: message.to_string(), told: false }
+    }
+
+    /// Nothing of it is for standard output (any more).
+    pub(crate) fn told(self) -> Self {
+        Self { told: true, ..self }
     }
 }
 

@@ -7,13 +7,14 @@ use tokio::sync::watch;
 
 use self::{
     commands::{Command, Request, parse},
-    events::{Answer, ConnectionRow, Event, MemberRow, addresses},
+    events::{Answer, ConnectionRow, Event, MemberRow},
 };
 use crate::{
     codes::Code,
-    exit::explain,
+    exit::{Failure, explain},
     lines::{LINE_BYTES_MAX, Line},
     session::{Front, JOBS_MAX, Job, Reaction, Session},
+    ids::addresses,
 };
 
 mod commands;
@@ -174,8 +175,8 @@ impl Front for Json {
         String::new()
     }
 
-    fn left(&mut self) -> String {
-        Event::Left.to_line()
+    fn left(&mut self, failure: Option<&Failure>) -> String {
+        failure.map(Event::failure).map(|event| event.to_line()).unwrap_or_default() + &Event::Left.to_line()
     }
 }
 

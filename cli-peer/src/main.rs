@@ -33,7 +33,7 @@ mod oneshot;
 mod output;
 mod person;
 mod session;
-mod short;
+mod ids;
 mod signals;
 #[cfg(test)]
 mod testing;
@@ -45,9 +45,8 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            if json && failure.exit != Exit::NotFound {
-                let event = Event::Error { error: failure.code, message: failure.message.clone(), cmd: None, line: None };
-                let _ = io::stdout().lock().write_all(event.to_line().as_bytes());
+            if json && !failure.told {
+                let _ = io::stdout().lock().write_all(Event::failure(&failure).to_line().as_bytes());
             }
             let text = format!("moim: {}\n", failure.message.trim_end());
             // Without standard error the exit code has to do.

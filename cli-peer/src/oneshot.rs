@@ -13,7 +13,7 @@ use crate::{
     exit::{Exit, Failure, explain},
     json::events::{Event, MemberRow},
     session::AGENT,
-    short::short,
+    ids::short,
     text,
 };
 
@@ -32,7 +32,8 @@ pub(crate) async fn get(arguments: GetArgs) -> Result<Exit, Failure> {
             print(&(text::json(&value.value.to_string()) + "\n"))?;
         }
         if missing {
-            return Err(Failure::new(Exit::NotFound, "not_found", format!("there is no value under {}", text::line(&key))));
+            let message = format!("there is no value under {}", text::line(&key));
+            return Err(Failure::new(Exit::NotFound, "not_found", message).told());
         }
         Ok(Exit::Done)
     })
@@ -71,7 +72,7 @@ pub(crate) async fn peers(arguments: PeersArgs) -> Result<Exit, Failure> {
         }
         if members.is_empty() {
             let message = format!("nobody is in {} right now", text::line(topic.as_str()));
-            return Err(Failure::new(Exit::NotFound, "not_found", message));
+            return Err(Failure::new(Exit::NotFound, "not_found", message).told());
         }
         Ok(Exit::Done)
     })
@@ -169,7 +170,7 @@ fn print(text: &str) -> Result<(), Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // Whoever read the output has seen enough, like `head`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, "output", format!("cannot write the output: {error}")))
+            Err(Failure::new(Exit::Failed, "output", format!("cannot write the output: {error}")).told())
         }
         _ => Ok(()),
     }

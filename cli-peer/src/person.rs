@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc as blocking};
 
-use moim_peer::{Member, Peer, PeerEvent, Room, Snapshot};
+use moim_peer::{Member, Peer, PeerEvent, Room, Snapshot, limits};
 use tokio::sync::watch;
 
 use self::{
@@ -33,7 +33,7 @@ mod view;
 const CROWD: usize = 30;
 
 /// How long a value is kept. A person who needs another time takes `moim put`.
-const LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const LIFETIME: std::time::Duration = limits::RECORD_TTL_DEFAULT;
 
 /// Runs a session at a prompt or, where input or output is no terminal, line by line.
 pub(crate) async fn run(session: Session, signals: Signals, log: &Log) -> Result<Exit, Failure> {
@@ -239,7 +239,7 @@ impl Front for Person {
             return String::new();
         }
         self.told = Some(word);
-        self.view.status(&snapshot.status, snapshot.dht.peers)
+        self.view.status(&snapshot.status)
     }
 
     fn leaving(&mut self) -> String {
@@ -248,7 +248,8 @@ impl Front for Person {
         format!("Leaving {} …\n", self.topic)
     }
 
-    fn left(&mut self) -> String {
+    fn left(&mut self, _failure: Option<&Failure>) -> String {
+        // A failure is told on standard error.
         String::new()
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     identity::Identity,
     lines::{Input, Line},
     output::Output,
-    short::short,
+    ids::short,
     signals::Signals,
 };
 
@@ -32,8 +32,11 @@ const JOBS_GRACE: Duration = Duration::from_secs(2);
 /// How long leaving may take. The peer itself takes two seconds at most to tell the others.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long the start waits for the first address; listening takes milliseconds.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the start waits for the addresses it listens on; that takes milliseconds.
+const ADDRESSES_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Addresses come one by one. After this long without another one, those of the start are there.
+const ADDRESSES_QUIET: Duration = Duration::from_millis(50);
 
 /// The program's name and version as others see it.
 pub(crate) const AGENT: &str = concat!("moim/", env!("CARGO_PKG_VERSION"));
@@ -63,8 +66,9 @@ pub(crate) trait Front {
     fn snapshot(&mut self, snapshot: &Snapshot) -> String;
     /// Leaving begins; it can take a moment.
     fn leaving(&mut self) -> String;
-    /// The room was left. The last words.
-    fn left(&mut self) -> String;
+    /// The session is over, perhaps because of a failure (which standard error gets too). The last
+    /// words.
+    fn left(&mut self, failure: Option<&Failure>) -> String;
 }
 
 /// Why a session ends.
@@ -80,6 +84,21 @@ enum Ending {
     OutputClosed,
     /// The peer ended by itself, which it should not.
     PeerStopped,
+}
+
+impl Ending {
+    /// What went wrong, if anything did.
+    fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Asked | Self::InputEnded | Self::OutputClosed => None,
+            Self::InputFailed(error) => {
+                Some(Failure::new(Exit::Failed, "input", format!("cannot read the standard input: {error}")))
+            }
+            Self::PeerStopped => {
+                Some(Failure::new(Exit::Failed, "stopped", "the peer stopped by itself; RUST_LOG=debug may tell why"))
+            }
+        }
+    }
 }
 
 /// A peer in a room.
@@ -126,8 +145,7 @@ impl Session {
             .map_err(|error| Failure::new(Exit::Failed, error.code(), explain(&error)))?;
         if listens {
             // Later addresses are told as they come; without any the peer still reaches others.
-            let mut snapshot = peer.snapshot();
-            let _ = timeout(ADDRESS_TIMEOUT, snapshot.wait_for(|snapshot| !snapshot.addresses.is_empty())).await;
+            let _ = timeout(ADDRESSES_TIMEOUT, addresses_settle(&peer)).await;
         }
         Ok(Self { peer, room: Arc::new(room), profile, events, identity })
     }
@@ -172,28 +190,21 @@ impl Session {
         while let Some(Some(answer)) = jobs.next().now_or_never() {
             last.push_str(&answer);
         }
-        last.push_str(&front.left());
+        let failure = ending.failure().map(Failure::told);
+        last.push_str(&front.left(failure.as_ref()));
         let written = output.finish(last).await;
         // Held to here: nobody may take over the identity while this peer still speaks for it.
         drop(self.identity);
 
-        if let Some(exit) = hurried {
-            return Ok(exit);
-        }
-        match ending {
-            Ending::Asked | Ending::InputEnded | Ending::OutputClosed => {}
-            Ending::InputFailed(error) => {
-                return Err(Failure::new(Exit::Failed, "input", format!("cannot read the standard input: {error}")));
-            }
-            Ending::PeerStopped => {
-                return Err(Failure::new(Exit::Failed, "stopped", "the peer stopped by itself; RUST_LOG=debug may tell why"));
-            }
-        }
-        match written {
+        match (hurried, failure, written) {
+            (Some(exit), ..) => Ok(exit),
+            (None, Some(failure), _) => Err(failure),
+            (None, None, Ok(())) => Ok(Exit::Done),
             // Whoever read the output has seen enough, like `head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-            Err(error) => Err(Failure::new(Exit::Failed, "output", format!("cannot write the output: {error}"))),
-            Ok(()) => Ok(Exit::Done),
+            (None, None, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+            (None, None, Err(error)) => {
+                Err(Failure::new(Exit::Failed, "output", format!("cannot write the output: {error}")).told())
+            }
         }
     }
 
@@ -245,6 +256,18 @@ impl Session {
                 },
             };
         }
+    }
+}
+
+/// Resolves when the peer has addresses and no more come.
+async fn addresses_settle(peer: &Peer) {
+    let mut snapshot = peer.snapshot();
+    if snapshot.wait_for(|snapshot| !snapshot.addresses.is_empty()).await.is_err() {
+        return;
+    }
+    let mut known = snapshot.borrow().addresses.len();
+    while timeout(ADDRESSES_QUIET, snapshot.wait_for(|snapshot| snapshot.addresses.len() != known)).await.is_ok_and(|more| more.is_ok()) {
+        known = snapshot.borrow().addresses.len();
     }
 }
 

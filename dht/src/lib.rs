@@ -1,7 +1,7 @@
 //! The server side of Moim's DHT, the same on a bootstrap node and on a native peer.
 //!
 //! It is libp2p's kad-dht ([`libp2p::kad`]) with settings of its own ([`config`]), a store that
-//! keeps nothing it hasn't validated ([`Store`]), and a routing table that others can use
+//! keeps nothing it hasn't validated ([`Store`]), both put together as [`Behaviour`], and a routing table that others can use
 //! ([`table_addresses`], [`trim_addresses`]).
 //!
 //! # Why the store validates
@@ -15,10 +15,12 @@
 
 pub use crate::{
     addresses::{TABLE_ADDRESSES_BYTES_MAX, table_addresses, trim_addresses},
+    behaviour::{Behaviour, REFUSED_PER_CONNECTION_MAX},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
     store::{Store, StoreStats},
 };
 
 mod addresses;
+mod behaviour;
 mod config;
 mod store;

@@ -59,7 +59,8 @@ pub struct Store {
     providers: ProviderTable,
     /// What the local peer provides.
     provided: HashMap<RecordKey, ProviderRecord>,
-    refused: u64,
+    refused_records: u64,
+    refused_providers: u64,
     swept: Instant,
 }
 
@@ -119,7 +120,8 @@ impl Store {
             records: Records::new(limits),
             providers: ProviderTable::new(ProviderConfig::default(), seed),
             provided: HashMap::new(),
-            refused: 0,
+            refused_records: 0,
+            refused_providers: 0,
             swept: Instant::now(),
         }
     }
@@ -132,8 +134,13 @@ impl Store {
             record_bytes: self.records.cost(),
             provider_keys: self.providers.key_count(),
             providers: self.providers.len(),
-            refused_total: self.refused,
+            refused_total: self.refused_records.saturating_add(self.refused_providers),
         }
+    }
+
+    /// Records refused since the start.
+    pub(crate) fn refused_records(&self) -> u64 {
+        self.refused_records
     }
 
     /// Frees the memory of what has expired. Expired things aren't handed out in any case, and
@@ -158,7 +165,7 @@ impl Store {
         self.sweep_in_passing(time.now);
         let result = self.try_put(record, time);
         if let Err(error) = &result {
-            self.refused = self.refused.saturating_add(1);
+            self.refused_records = self.refused_records.saturating_add(1);
             tracing::debug!(%error, "record refused");
         }
         result
@@ -248,7 +255,7 @@ impl Store {
         self.sweep_in_passing(time.now);
         let result = self.try_add_provider(record, time);
         if result.is_err() {
-            self.refused = self.refused.saturating_add(1);
+            self.refused_providers = self.refused_providers.saturating_add(1);
         }
         result
     }

@@ -256,7 +256,7 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended and everything it printed is read.
     ///
     /// # Panics
     /// If it has not within `within`.
@@ -264,7 +264,10 @@ impl Process {
         let deadline = Instant::now() + within;
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) => return status,
+                Ok(Some(status)) => {
+                    self.read_to_end();
+                    return status;
+                }
                 Ok(None) if Instant::now() < deadline => thread::park_timeout(EXIT_POLL),
                 Ok(None) => panic!("{} has not ended within {within:?}", self.name),
                 Err(error) => panic!("cannot wait for {}: {error}", self.name),
@@ -361,7 +364,5 @@ impl Drop for Process {
 pub fn run(name: &str, command: &mut Command, within: Duration) -> (ExitStatus, Process) {
     let mut process = Process::start(name, command);
     process.close_input();
-    let status = process.wait(within);
-    process.read_to_end();
-    (status, process)
+    (process.wait(within), process)
 }

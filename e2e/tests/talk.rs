@@ -109,6 +109,29 @@ fn each_room_message_reaches_everybody_once_and_in_order() {
 }
 
 #[test]
+fn whoever_joins_in_the_middle_hears_what_is_said_from_then_on() {
+    let node = BootstrapNode::start();
+    let topic = topic("middle");
+    let mut early = Terminal::join(&topic, "early", node.address(Transport::Tcp));
+    let witness = Terminal::join(&topic, "witness", node.address(Transport::Quic));
+    see_each_other(&[&early, &witness]);
+    for number in 0..5 {
+        early.say(&format!("before {number}"));
+    }
+    witness.hears(early.peer_id(), "before 4");
+
+    let late = Terminal::join(&topic, "late", node.address(Transport::WebSocket));
+    late.sees_by(early.peer_id(), late.started() + PATIENCE);
+    early.sees_by(late.peer_id(), late.started() + PATIENCE);
+    for number in 0..5 {
+        early.say(&format!("after {number}"));
+    }
+    late.hears(early.peer_id(), "after 4");
+    let after: Vec<_> = (0..5).map(|number| format!("after {number}")).collect();
+    assert_eq!(late.heard_from(early.peer_id()), after);
+}
+
+#[test]
 fn direct_messages_arrive_once_and_only_at_their_receiver() {
     let node = BootstrapNode::start();
     let mut peers = three(&node, "direct");

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::upgrade::Version,
@@ -72,6 +72,9 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Fetched documents that wait for the driver: at most one per bootstrap source.
 const FETCHED_CAPACITY: usize = 16;
+
+/// Swarm events handled before commands and deadlines are looked at again.
+const EVENTS_PER_ROUND: usize = 32;
 
 /// How long stopping takes at most, besides leaving the rooms.
 const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
@@ -124,6 +127,7 @@ pub(crate) struct Driver {
     history: History,
 
     status: Status,
+    next_prune: Instant,
     stopping: Stopping,
     /// Something that the snapshot shows has changed.
     dirty: bool,
@@ -190,6 +194,7 @@ impl Driver {
             received: SeenIds::new(limits::SEEN_MAX),
             history: History::default(),
             status: Status::Connecting,
+            next_prune: now + network::PRUNE_INTERVAL,
             stopping: Stopping::No,
             dirty: true,
         };
@@ -216,11 +221,22 @@ impl Driver {
                     None => self.begin_stop(None, platform::now()),
                 },
                 Some(fetched) = self.fetched.recv() => self.on_fetched(fetched, platform::now()),
-                event = self.swarm.select_next_some() => self.on_swarm_event(event, platform::now()),
+                event = self.swarm.select_next_some() => {
+                    self.on_swarm_event(event, platform::now());
+                    self.drain_swarm();
+                }
                 () = platform::sleep_until(Some(deadline)) => {}
             }
         }
         self.close().await;
+    }
+
+    /// Handles what else the network has ready, so that a burst costs one round of everything else.
+    fn drain_swarm(&mut self) {
+        for _ in 0..EVENTS_PER_ROUND {
+            let Some(Some(event)) = self.swarm.next().now_or_never() else { return };
+            self.on_swarm_event(event, platform::now());
+        }
     }
 
     /// Applies everything that is due, and says when something will be again.
@@ -231,14 +247,21 @@ impl Driver {
         self.advance_rooms(now);
         self.advance_lookups(now);
         self.advance_outbox(now);
+        let wanted = self.dial_due(now);
+        self.update_members(&wanted);
+        self.prune_connections(&wanted, now);
+        self.next_deadline(&wanted, now)
+    }
+
+    /// Makes the connections that are due. Returns whom the rooms want.
+    fn dial_due(&mut self, now: Instant) -> HashSet<PeerId> {
         let wanted = self.wanted();
         let connections = &self.connections;
         let dials = self.reaching.poll(&wanted, |peer| connections.best_path(peer), now);
         for dial in dials {
             self.dial_member(dial, now);
         }
-        self.update_members(&wanted);
-        self.next_deadline(&wanted, now)
+        wanted
     }
 
     fn next_deadline(&self, wanted: &HashSet<PeerId>, now: Instant) -> Instant {

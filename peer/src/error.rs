@@ -136,9 +136,12 @@ pub enum PutError {
         /// Which limit, for people.
         reason: String,
     },
-    /// No DHT server is known: the peer is not in the DHT.
-    #[error("not in the DHT: no DHT server is reachable; check the bootstrap addresses")]
-    NotConnected,
+    /// The peer is not in the DHT and did not get there in time.
+    #[error("not in the DHT: {reason}; check the bootstrap addresses")]
+    NotConnected {
+        /// What keeps it out, for people.
+        reason: String,
+    },
     /// No DHT server acknowledged it.
     #[error("none of {asked} DHT servers kept the value")]
     Refused {
@@ -160,9 +163,12 @@ pub enum GetError {
         /// Which limit, for people.
         reason: String,
     },
-    /// No DHT server is known: the peer is not in the DHT.
-    #[error("not in the DHT: no DHT server is reachable; check the bootstrap addresses")]
-    NotConnected,
+    /// The peer is not in the DHT and did not get there in time.
+    #[error("not in the DHT: {reason}; check the bootstrap addresses")]
+    NotConnected {
+        /// What keeps it out, for people.
+        reason: String,
+    },
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
@@ -172,9 +178,12 @@ pub enum GetError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// No DHT server is known: the peer is not in the DHT.
-    #[error("not in the DHT: no DHT server is reachable; check the bootstrap addresses")]
-    NotConnected,
+    /// The peer is not in the DHT and did not get there in time.
+    #[error("not in the DHT: {reason}; check the bootstrap addresses")]
+    NotConnected {
+        /// What keeps it out, for people.
+        reason: String,
+    },
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,

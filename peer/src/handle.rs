@@ -16,8 +16,12 @@ use crate::{
     error::{GetError, JoinError, LookupError, PutError, SayError, SendError},
     history::{DirectMessage, RoomMessage},
     platform,
-    snapshot::{Member, Profile, Receipt, Snapshot, Stored, Value},
+    snapshot::{Member, Profile, Receipt, Snapshot, Status, Stored, Value},
 };
+
+/// How long a DHT operation waits for a peer that is on its way into the DHT: some dials, not a
+/// user's patience.
+const DHT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running peer. Cheap to clone; when the last clone and the last [`Room`] are dropped, the peer
 /// leaves its rooms and stops.
@@ -103,7 +107,8 @@ impl Peer {
     }
 
     /// Stores a JSON value in the DHT for `lifetime` ([`limits::RECORD_TTL_MIN`] to
-    /// [`limits::RECORD_TTL_MAX`]). A newer value under the same key takes its place.
+    /// [`limits::RECORD_TTL_MAX`]). A newer value under the same key takes its place. A peer that is
+    /// still on its way into the DHT waits for it for some seconds.
     ///
     /// # Errors
     /// [`PutError`].
@@ -114,6 +119,7 @@ impl Peer {
         lifetime: Duration,
     ) -> Result<Stored, PutError> {
         let key = key.into();
+        self.in_dht().await.map_err(|reason| PutError::NotConnected { reason })?;
         self.ask(|reply| Command::Put { key, value, lifetime, reply }).await.unwrap_or(Err(PutError::Stopped))
     }
 
@@ -123,6 +129,7 @@ impl Peer {
     /// [`GetError`]; a missing value is not one.
     pub async fn get(&self, key: impl Into<String>) -> Result<Option<Value>, GetError> {
         let key = key.into();
+        self.in_dht().await.map_err(|reason| GetError::NotConnected { reason })?;
         self.ask(|reply| Command::Get { key, reply }).await.unwrap_or(Err(GetError::Stopped))
     }
 
@@ -133,6 +140,7 @@ impl Peer {
     /// [`LookupError`].
     pub async fn lookup(&self, topic: &str, wait: Duration) -> Result<Vec<Member>, LookupError> {
         let topic = Topic::new(topic)?;
+        self.in_dht().await.map_err(|reason| LookupError::NotConnected { reason })?;
         self.ask(|reply| Command::Lookup { topic, wait, reply }).await.unwrap_or(Err(LookupError::Stopped))
     }
 
@@ -146,6 +154,20 @@ impl Peer {
     /// Leaves every room, says so to their members and the DHT, closes all connections and stops.
     pub async fn stop(self) {
         let _ = self.ask(|reply| Command::Stop { reply }).await;
+    }
+
+    /// Waits until the peer is in the DHT; otherwise says what keeps it out.
+    async fn in_dht(&self) -> Result<(), String> {
+        let mut snapshot = self.snapshot.clone();
+        let connected = snapshot.wait_for(|snapshot| snapshot.status == Status::Connected);
+        match platform::within(DHT_PATIENCE, connected).await {
+            // A stopped peer says so when it is asked.
+            Some(_) => Ok(()),
+            None => Err(match &self.snapshot.borrow().status {
+                Status::Offline => "the device is offline".to_owned(),
+                status => status.reason().unwrap_or("no bootstrap node has answered yet").to_owned(),
+            }),
+        }
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {

@@ -46,6 +46,10 @@ pub const PROVIDER_TTL: Duration = PRESENCE_TTL;
 /// The longest that a room message waits for an earlier one of the same sender.
 pub const ORDER_GAP_MAX: Duration = Duration::from_secs(2);
 
+/// For this long after a sender joined, its first messages may still be under way to members that
+/// have just found it.
+pub const SESSION_YOUNG: Duration = Duration::from_secs(15);
+
 /// The longest that a direct message is tried before its sender is told that it failed.
 pub const OUTBOX_DEADLINE: Duration = Duration::from_secs(30);
 

@@ -144,8 +144,10 @@ impl<T> Ordering<T> {
 
     /// Takes a message and returns those that are now to be delivered, in order.
     ///
-    /// The first message of a session is delivered whatever its `sequence`: a peer that joins late
-    /// does not wait for what was said before. The first message of a higher `session` (the sender
+    /// The first message of a session that is not `young` (see
+    /// [`RoomMessage::is_young`](crate::room::RoomMessage::is_young)) is delivered whatever its
+    /// `sequence`: a peer that joins late does not wait for what was said before. In a young session
+    /// the messages from number 1 on are still under way, and waited for. The first message of a higher `session` (the sender
     /// has joined again) lets go what the lower ones held; what still comes of those is delivered
     /// without waiting. Sequence numbers start at 1; 0 is dropped.
     pub fn handle(
@@ -153,6 +155,7 @@ impl<T> Ordering<T> {
         from: PeerId,
         session: u64,
         sequence: u64,
+        young: bool,
         item: T,
         now: Instant,
     ) -> Vec<(PeerId, T)> {
@@ -172,7 +175,7 @@ impl<T> Ordering<T> {
         self.by_use.insert(ticket, from);
         sender.used = ticket;
 
-        let index = sender.enter(session, sequence, &mut self.waiting, &mut out);
+        let index = sender.enter(session, if young { 1 } else { sequence }, &mut self.waiting, &mut out);
         let is_current = sender
             .sessions
             .last()
@@ -260,7 +263,8 @@ impl<T> Ordering<T> {
 }
 
 impl<T> Sender<T> {
-    /// The index of a session, which is made if need be; `first` is its first message.
+    /// The index of a session, which is made if need be; `first` is the first message that is
+    /// waited for.
     fn enter(&mut self, number: u64, first: u64, waiting: &mut Waiting, out: &mut Vec<T>) -> usize {
         let index = match self
             .sessions

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     json,
-    limits::{CLOCK_SKEW_MAX, ROOM_BYTES_MAX},
+    limits::{CLOCK_SKEW_MAX, ROOM_BYTES_MAX, SESSION_YOUNG},
     message::MessageId,
     presence::SignedPresence,
     text::{check_name, check_text},
@@ -77,6 +77,13 @@ struct TextIn {
 }
 
 impl RoomMessage {
+    /// Whether a text was said so soon after its sender joined that the sender's first messages may
+    /// still be under way. Both times are of the sender's clock, so clocks that differ do no harm.
+    #[must_use]
+    pub fn is_young(session: u64, sent: UnixMillis) -> bool {
+        sent.since(UnixMillis(session)) < SESSION_YOUNG
+    }
+
     /// The data to be published. What [`check_name`] and [`check_text`] take always fits in
     /// [`ROOM_BYTES_MAX`].
     #[must_use]

@@ -27,7 +27,10 @@ pub(crate) const fn seconds(seconds: u64) -> Duration {
 }
 
 /// Some instant to count from.
-#[allow(clippy::disallowed_methods, reason = "every other instant is counted from this one")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "every other instant is counted from this one"
+)]
 pub(crate) fn start() -> Instant {
     Instant::now()
 }
@@ -71,7 +74,12 @@ pub(crate) fn here(n: u16, sequence: u64) -> SignedPresence {
 }
 
 pub(crate) fn left(n: u16, sequence: u64) -> SignedPresence {
-    Presence { state: State::Left, ..presence(n, sequence) }.sign(&keypair(n)).unwrap()
+    Presence {
+        state: State::Left,
+        ..presence(n, sequence)
+    }
+    .sign(&keypair(n))
+    .unwrap()
 }
 
 /// The largest presence there can be of peer `n`.
@@ -90,18 +98,25 @@ pub(crate) fn sealed(n: u16, purpose: Purpose, payload: impl Into<Vec<u8>>) -> V
 
 /// Bytes as a hostile remote might send them: noise, or something good with a change.
 pub(crate) fn hostile(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
-    let changed = (Just(good.clone()), any::<prop::sample::Index>(), any::<u8>()).prop_map(
-        |(mut bytes, index, byte)| {
+    let changed = (
+        Just(good.clone()),
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+    )
+        .prop_map(|(mut bytes, index, byte)| {
             let index = index.index(bytes.len());
             bytes[index] = byte;
             bytes
-        },
-    );
+        });
     let cut = (Just(good.clone()), any::<prop::sample::Index>()).prop_map(|(mut bytes, index)| {
         bytes.truncate(index.index(bytes.len()));
         bytes
     });
-    let spliced = (Just(good), any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..40))
+    let spliced = (
+        Just(good),
+        any::<prop::sample::Index>(),
+        prop::collection::vec(any::<u8>(), 1..40),
+    )
         .prop_map(|(mut bytes, index, more)| {
             let index = index.index(bytes.len());
             bytes.splice(index..index, more);

@@ -55,23 +55,26 @@ fn Page() -> impl IntoView {
     };
     let right = move || match app.side.get() {
         Side::Connection => view! { <ConnectionPanel /> }.into_any(),
-        Side::Direct(peer) => view! { <DirectView direct=app.direct_or_new(peer) /> }.into_any(),
+        Side::Direct(peer) => match app.direct(peer) {
+            Some(direct) => view! { <DirectView direct=direct /> }.into_any(),
+            None => view! { <ConnectionPanel /> }.into_any(),
+        },
     };
     view! {
         <div class="page" data-pane=pane data-side=side>
             <Header />
             <Banner />
-            <div class="columns">
-                <aside class="people" aria-label=app.text.people>
+            <main class="columns">
+                <section class="people" aria-label=app.text.people>
                     <People />
-                </aside>
-                <main class="talk" id="talk" tabindex="-1">
+                </section>
+                <div class="talk" id="talk" tabindex="-1">
                     {middle}
-                </main>
-                <aside class="side" aria-labelledby="side-heading">
+                </div>
+                <section class="side" aria-labelledby="side-heading">
                     {right}
-                </aside>
-            </div>
+                </section>
+            </main>
             <Tabs />
             <Toast />
             <p class="unseen" aria-live="polite">

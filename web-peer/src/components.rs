@@ -3,6 +3,8 @@
 //! What comes from other peers is only ever set as text, and isolated from the text around it
 //! (`<bdi>`, `dir="auto"`), so that nobody's name can rearrange the page.
 
+#![expect(unreachable_pub, reason = "the component macro makes public items")]
+
 pub(crate) mod composer;
 pub(crate) mod connection;
 pub(crate) mod direct;

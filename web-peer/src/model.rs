@@ -136,7 +136,10 @@ impl App {
 
     /// The conversation with `peer`, begun if there is none, moved to the front.
     pub(crate) fn direct_or_new(&self, peer: PeerId) -> DirectModel {
-        let direct = self.direct(peer).unwrap_or_else(|| DirectModel::new(peer, self.name_of(peer)));
+        let direct = self.direct(peer).unwrap_or_else(|| {
+            let name = untrack(|| self.name_of_member(peer)).unwrap_or_else(|| format::short_id(&peer));
+            DirectModel::new(peer, name)
+        });
         self.directs.update(|directs| {
             directs.retain(|other| other.peer != peer);
             directs.insert(0, direct.clone());
@@ -145,28 +148,21 @@ impl App {
         direct
     }
 
-    /// The name a peer goes by in one of the rooms, or the end of its id.
-    pub(crate) fn name_of(&self, peer: PeerId) -> String {
-        self.member(peer)
-            .map_or_else(|| format::short_id(&peer), |member| member.name.get_untracked())
+    /// The name a peer goes by in one of the rooms, if it is in one. Tracked, so a view follows.
+    pub(crate) fn name_of_member(&self, peer: PeerId) -> Option<String> {
+        self.member(peer).map(|member| member.name.get())
+    }
+
+    /// How `peer` is reached, if it is in one of the rooms. Tracked, so a view follows.
+    pub(crate) fn reach_of(&self, peer: PeerId) -> Option<Reach> {
+        self.member(peer).map(|member| member.reach.get())
     }
 
     /// `peer` as a member of any of the rooms.
-    pub(crate) fn member(&self, peer: PeerId) -> Option<MemberModel> {
-        self.rooms.with_untracked(|rooms| {
-            rooms.iter().find_map(|room| {
-                room.members.with_untracked(|members| members.iter().find(|member| member.peer == peer).cloned())
-            })
-        })
-    }
-
-    /// How `peer` is reached, if it is in one of the rooms. Tracks the rooms, so a view follows.
-    pub(crate) fn reach_of(&self, peer: PeerId) -> Option<Reach> {
+    fn member(&self, peer: PeerId) -> Option<MemberModel> {
         self.rooms.with(|rooms| {
             rooms.iter().find_map(|room| {
-                room.members.with(|members| {
-                    members.iter().find(|member| member.peer == peer).map(|member| member.reach.get())
-                })
+                room.members.with(|members| members.iter().find(|member| member.peer == peer).cloned())
             })
         })
     }

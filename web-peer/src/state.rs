@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use leptos::{prelude::*, task::spawn_local};
 use moim_peer::{
-    BootstrapSource, DirectMessage, EventStream, IdentityError, Keypair, LeaveReason, Member, Peer, PeerEvent, PeerId,
-    Profile, RoomMessage, Topic, identity,
+    BootstrapSource, DirectMessage, EventStream, Keypair, LeaveReason, Member, Peer, PeerEvent, PeerId,
+    Profile, RoomMessage, Topic,
+    identity::{self, IdentityError},
 };
 
 use crate::{

@@ -13,7 +13,8 @@ cargo xtask COMMAND
 
   setup     install what is missing: wasm target, trunk, wasm-bindgen, test tools
               --page-only          only what `run` needs, nothing for the tests
-              --wasm-route ROUTE   auto (default), rustup or debian
+              --wasm-route ROUTE   auto (default), rustup or debian;
+                                   MOIM_WASM_ROUTE sets it for `run` and `test`
   run       set up, build, start a bootstrap node and the page, until Ctrl-C
               --no-open            do not open the page in a browser
               --release            optimised: a much smaller page, built slower
@@ -155,12 +156,11 @@ fn setup(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
         match argument.as_str() {
             "--page-only" => options.page_only = true,
             "--wasm-route" => {
-                options.route = match rest.next().as_deref() {
-                    Some("auto") => Route::Auto,
-                    Some("debian") => Route::Debian,
-                    Some("rustup") => Route::Rustup,
-                    _ => bail!("--wasm-route is auto, debian or rustup"),
-                };
+                options.route = rest
+                    .next()
+                    .as_deref()
+                    .and_then(Route::parse)
+                    .context("--wasm-route is auto, debian or rustup")?;
             }
             "-h" | "--help" => return Ok(Invocation::Help),
             other => bail!("`cargo xtask setup` does not know {other:?}"),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     args::RunOptions,
@@ -31,10 +31,34 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const WATCH: Duration = Duration::from_millis(100);
 
 /// What `/bootstrap.json` says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct BootstrapInfo {
     pub(crate) peer_id: String,
     pub(crate) addresses: Vec<String>,
+}
+
+impl BootstrapInfo {
+    /// Reads the answer.
+    pub(crate) fn parse(json: &str) -> Result<Self> {
+        let broken = || format!("the bootstrap node's /bootstrap.json is {json:?}");
+        let info: Value = serde_json::from_str(json).with_context(broken)?;
+        let addresses = info
+            .get("addresses")
+            .and_then(Value::as_array)
+            .with_context(broken)?;
+        Ok(Self {
+            peer_id: info
+                .get("peer_id")
+                .and_then(Value::as_str)
+                .with_context(broken)?
+                .to_owned(),
+            addresses: addresses
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
 }
 
 /// A server of ours and where its output goes.
@@ -175,7 +199,7 @@ fn wait_for_bootstrap(server: &mut Server, address: SocketAddr) -> Result<Bootst
             .filter(|(status, _)| *status == 200)
     })?;
     let (_, body) = http::get(address, "/bootstrap.json").context("asking the bootstrap node")?;
-    let info = serde_json::from_str(&body).with_context(|| format!("/bootstrap.json: {body}"))?;
+    let info = BootstrapInfo::parse(&body)?;
     progress.done("up");
     Ok(info)
 }
@@ -264,6 +288,15 @@ fn watch(servers: &mut [Server]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_bootstrap_node_says_is_read() {
+        let info = BootstrapInfo::parse(r#"{"peer_id":"12D3","addresses":["/a","/b"]}"#).unwrap();
+        assert_eq!((info.peer_id.as_str(), info.addresses.len()), ("12D3", 2));
+        for broken in ["", "{}", r#"{"peer_id":"12D3"}"#, r#"{"addresses":[]}"#] {
+            assert!(BootstrapInfo::parse(broken).is_err(), "{broken}");
+        }
+    }
 
     #[test]
     fn the_page_is_opened_where_there_is_a_desktop() {

@@ -12,6 +12,7 @@ pub(crate) mod versions;
 pub(crate) mod wasm;
 
 use std::{
+    env,
     fs::{self, File, TryLockError},
     process::Command,
     thread,
@@ -72,6 +73,9 @@ impl Needs {
     }
 }
 
+/// Set to choose the way to the wasm target, as `--wasm-route` does.
+const ROUTE_VARIABLE: &str = "MOIM_WASM_ROUTE";
+
 /// Which way to the wasm target is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -82,6 +86,30 @@ pub(crate) enum Route {
     Debian,
     /// Only rustup.
     Rustup,
+}
+
+impl Route {
+    /// Reads `auto`, `debian` or `rustup`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "auto" => Some(Self::Auto),
+            "debian" => Some(Self::Debian),
+            "rustup" => Some(Self::Rustup),
+            _ => None,
+        }
+    }
+
+    /// The one that was asked for on the command line or, for `run` and `test`, by
+    /// [`ROUTE_VARIABLE`].
+    fn or_from_environment(self) -> Result<Self> {
+        let Some(value) = env::var_os(ROUTE_VARIABLE).filter(|_| self == Self::Auto) else {
+            return Ok(self);
+        };
+        value
+            .to_str()
+            .and_then(Self::parse)
+            .with_context(|| format!("{ROUTE_VARIABLE} is auto, debian or rustup, not {value:?}"))
+    }
 }
 
 /// What set-up found or made.
@@ -102,7 +130,7 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     let _lock = lock()?;
     let mut tooling = Tooling::default();
     if needs.page || needs.wasm_lints {
-        tooling.wasm = wasm::ensure(project, route)?;
+        tooling.wasm = wasm::ensure(project, route.or_from_environment()?)?;
     }
     if needs.wasm_lints {
         wasm::ensure_lints(project)?;
@@ -167,7 +195,7 @@ fn fetch(project: &Project, toolchain: &Toolchain) -> Result<()> {
         "fetch",
         command,
         Duration::from_secs(900),
-        "downloaded",
+        "as locked",
     )
 }
 

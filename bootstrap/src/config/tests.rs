@@ -106,6 +106,22 @@ fn every_setting_has_flag_variable_and_key() {
 }
 
 #[test]
+fn other_bootstrap_nodes_are_named_with_their_peer_id() {
+    let address = format!("/ip4/192.0.2.1/tcp/8468/p2p/{}", libp2p::PeerId::random());
+    let config = load(&["--bootstrap", &address], &[], None).unwrap();
+    assert_eq!(config.bootstrap, [address.parse().unwrap()]);
+    let config = load(&[], &[("MOIM_BOOTSTRAP", &address)], None).unwrap();
+    assert_eq!(config.bootstrap.len(), 1);
+    let config = load(&[], &[], Some(&format!("bootstrap = ['{address}']"))).unwrap();
+    assert_eq!(config.bootstrap.len(), 1);
+    let error = load(&["--bootstrap=/ip4/192.0.2.1/tcp/1"], &[], None).unwrap_err();
+    assert!(
+        matches!(error, ConfigError::BootstrapWithoutPeer(_)),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_empty_variable_counts_as_unset() {
     let config = load(&[], &[("MOIM_TCP", ""), ("MOIM_CONFIG", "")], None).unwrap();
     assert_eq!(config.tcp, listen("*:8468"));

@@ -5,13 +5,10 @@
 
 use std::time::Duration;
 
-use moim_peer::PeerId;
+use moim_peer::{PeerId, limits};
 use serde_json::{Map, Value};
 
 use super::events::{Answer, Event};
-
-/// How long a value is kept when the command does not say.
-const LIFETIME_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What there is, for the error that says that something else is not.
 const WORDS: &str = "say, send, put, get, members, connections, leave";
@@ -120,7 +117,7 @@ impl Fields {
             "put" => Command::Put {
                 key: self.text("key")?,
                 value: self.0.remove("value").ok_or("needs `value`, any JSON")?,
-                lifetime: self.seconds("ttl")?.unwrap_or(LIFETIME_DEFAULT),
+                lifetime: self.seconds("ttl")?.unwrap_or(limits::RECORD_TTL_DEFAULT),
             },
             "say" => Command::Say { text: self.text("text")? },
             "send" => Command::Send { to: self.peer("to")?, text: self.text("text")? },
@@ -173,7 +170,7 @@ mod tests {
             (json!({"cmd": "send", "to": PEER, "text": "hi"}), Command::Send { to: PEER.parse().unwrap(), text: text() }),
             (
                 json!({"cmd": "put", "key": "k", "value": null}),
-                Command::Put { key: key(), value: Value::Null, lifetime: LIFETIME_DEFAULT },
+                Command::Put { key: key(), value: Value::Null, lifetime: limits::RECORD_TTL_DEFAULT },
             ),
             (
                 json!({"cmd": "put", "key": "k", "value": [1, {"a": 2}], "ttl": 60}),

@@ -1,10 +1,10 @@
 //! Events and answers on standard output. The shapes are an interface: fields are added, never
 //! renamed or removed.
 
-use moim_peer::{Connection, DirectMessage, Member, MessageId, Path, PeerId, Receipt, RoomMessage, Snapshot, Status, Value};
+use moim_peer::{Connection, DirectMessage, Member, MessageId, Path, PeerId, Receipt, RoomMessage, Status, Value};
 use serde::Serialize;
 
-use crate::text;
+use crate::{exit::Failure, text};
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -137,6 +137,11 @@ impl Event {
         }
     }
 
+    /// What ends the program, in its own words.
+    pub(crate) fn failure(failure: &Failure) -> Self {
+        Self::Error { error: failure.code, message: failure.message.clone(), cmd: None, line: None }
+    }
+
     /// The event as a line with its end.
     pub(crate) fn to_line(&self) -> String {
         line(self)
@@ -190,12 +195,4 @@ impl From<&Connection> for ConnectionRow {
             bootstrap_node: connection.bootstrap_node,
         }
     }
-}
-
-/// The peer's addresses in the form in which others can be given them, `/p2p/<id>` and all.
-pub(crate) fn addresses(snapshot: &Snapshot) -> Vec<String> {
-    let whole = |address: &moim_peer::Multiaddr| match address.clone().with_p2p(snapshot.peer) {
-        Ok(address) | Err(address) => address.to_string(),
-    };
-    snapshot.addresses.iter().map(whole).collect()
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use moim_peer::{Member, PeerId};
 
-use crate::{short::short, text};
+use crate::{ids::short, text};
 
 /// The shortest part of a peer id that counts as one. Less would match by accident.
 const PART_CHARACTERS_MIN: usize = 4;

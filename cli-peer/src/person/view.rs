@@ -8,7 +8,11 @@ use moim_peer::{
 };
 
 use super::style::Style;
-use crate::{exit::explain, short::short, text};
+use crate::{
+    exit::explain,
+    ids::{addresses, short},
+    text,
+};
 
 /// Characters of a message that its delivery line repeats, so that one knows which it was.
 const EXCERPT_CHARACTERS: usize = 40;
@@ -96,10 +100,10 @@ impl View {
         self.timed(&format!("{} {} {how}", self.style.bad("←"), self.who(peer, name)))
     }
 
-    pub(super) fn status(self, status: &Status, peers: usize) -> String {
+    pub(super) fn status(self, status: &Status) -> String {
         let because = status.reason().map(|reason| format!(": {}", text::line(reason))).unwrap_or_default();
         match status {
-            Status::Connected => self.timed(&self.style.good(&format!("connected: in the DHT with {} there", count(peers, "peer")))),
+            Status::Connected => self.timed(&self.style.good("connected: in the DHT")),
             Status::Connecting => self.timed(&self.style.dim("connecting …")),
             Status::Failed { .. } => self.timed(&format!(
                 "{}{because}\n      Trying again by itself. Is a bootstrap node running there? --bootstrap names another one.",
@@ -166,7 +170,7 @@ impl View {
             };
             lines.push_str(&format!("{}: {}: {state}\n", self.style.strong("bootstrap node"), text::line(&node.source)));
         }
-        for address in &snapshot.addresses {
+        for address in addresses(snapshot) {
             lines.push_str(&format!("{}: {address}\n", self.style.strong("your address")));
         }
         if snapshot.connections.is_empty() {

@@ -1,5 +1,7 @@
 //! Runs the program and reads what it says.
 
+#![expect(clippy::unwrap_used, reason = "only tests use this; a panic is how they fail")]
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,

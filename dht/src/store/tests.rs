@@ -522,7 +522,7 @@ fn a_flood_of_identities_does_not_grow_the_store() {
     assert_eq!(
         store.stats(),
         StoreStats {
-            refused_total: store.refused,
+            refused_total: store.refused_records,
             ..Default::default()
         }
     );

@@ -68,6 +68,7 @@ export class Network {
   async connect(options: TabOptions = {}): Promise<Tab> {
     const tab = await this.open(options);
     await tab.connected();
+    await tab.readPeerId();
     return tab;
   }
 

@@ -16,7 +16,7 @@ export class Tab {
     page.on('console', (message) => this.console.push(`${message.type()}: ${message.text()}`));
   }
 
-  /** The peer's id, once `connected` or `readPeerId` has read it. */
+  /** The peer's id, once `readPeerId` has read it. */
   get peerId(): string {
     return this.#peerId;
   }
@@ -54,9 +54,14 @@ export class Tab {
   /** Waits until the peer is in the DHT; answers when, in ms. */
   async connected(within = PATIENCE): Promise<number> {
     await expect(this.status).toHaveAttribute('data-state', 'connected', { timeout: within });
-    const at = now();
+    return now();
+  }
+
+  /** Loads the page anew and waits until its peer is in the DHT. */
+  async reload(): Promise<void> {
+    await this.page.reload();
+    await this.connected();
     await this.readPeerId();
-    return at;
   }
 
   /** Joins a topic; answers when the button was pressed, in ms. */
@@ -107,32 +112,32 @@ export class Tab {
 
   /** Brings the member list to the front, where it is not on the page already. */
   async openMembers(): Promise<void> {
-    await this.#show('view-people');
+    await this.#show(/^(People|사람)/);
     await expect(this.page.getByTestId('members')).toBeVisible();
   }
 
   /** Brings the room to the front, where it is not on the page already. */
   async openRoom(): Promise<void> {
-    await this.#show('view-room');
+    await this.#show(/^(Room|방)/);
     await expect(this.page.getByTestId('room-input')).toBeVisible();
   }
 
   /** Opens the connection panel with the settings. */
   async openConnection(): Promise<void> {
-    await this.page.getByTestId('connection-open').click();
+    await this.page.locator('#status-button').click();
     await expect(this.page.getByTestId('peer-id')).toBeVisible();
   }
 
   /** Gives other bootstrap nodes in the settings. */
   async setBootstrap(source: string): Promise<void> {
     await this.openConnection();
-    await this.page.getByTestId('bootstrap-input').fill(source);
-    await this.page.getByTestId('bootstrap-save').click();
+    await this.page.getByTestId('sources-input').fill(source);
+    await this.page.getByTestId('sources-save').click();
   }
 
   /** Presses a view's button on a narrow page; a wide page shows every view and has none. */
-  async #show(view: string): Promise<void> {
-    const button = this.page.getByTestId(view);
+  async #show(view: RegExp): Promise<void> {
+    const button = this.page.getByRole('navigation').getByRole('button', { name: view });
     if (await button.isVisible()) {
       await button.click();
     }

@@ -96,8 +96,7 @@ test('another bootstrap node is given in the settings, and kept', async ({ netwo
   await tab.connected();
   await tab.join(topic, 'Ada');
   await tab.sees(terminal.peerId);
-  await tab.page.reload();
-  await tab.connected();
+  await tab.reload();
   await tab.join(topic, 'Ada');
   await tab.sees(terminal.peerId);
 });

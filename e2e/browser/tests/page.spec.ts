@@ -81,7 +81,7 @@ test('a browser without WebAssembly is told what is missing', async ({ network }
   const context = await network.newContext();
   await context.addInitScript(() => Reflect.deleteProperty(globalThis, 'WebAssembly'));
   const tab = await network.open({ context });
-  await expect(tab.page.getByText(/WebAssembly/).first()).toBeVisible();
+  await expect(tab.page.getByRole('alert')).toContainText('WebAssembly');
   await network.screenshot(tab, 'no-webassembly');
 });
 
@@ -106,7 +106,9 @@ test('a program that cannot be loaded is said, with a way to try again', async (
   await context.route('**/*.wasm', (route) => route.abort());
   const tab = await network.open({ context });
   await expect(tab.page.getByRole('alert')).toBeVisible();
+  await expect(tab.page.getByRole('alert').getByRole('button')).toBeVisible();
   await network.screenshot(tab, 'load-failed');
+  // What the loader makes of a program that is not there is its own affair.
   tab.errors.length = 0;
 });
 

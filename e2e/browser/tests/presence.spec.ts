@@ -69,8 +69,7 @@ test('a reload keeps the identity, and the name', async ({ network }) => {
   await tab.join(topic, 'Ada');
   await terminal.sees(tab.peerId);
   const before = tab.peerId;
-  await tab.page.reload();
-  await tab.connected();
+  await tab.reload();
   expect(tab.peerId).toBe(before);
   await expect(tab.page.getByTestId('name-input')).toHaveValue('Ada');
   const mark = terminal.mark();
@@ -95,11 +94,9 @@ test('two tabs of one browser are two peers', async ({ network }) => {
 
   // Each stays who it is.
   const [first, second] = [one.peerId, two.peerId];
-  await one.page.reload();
-  await one.connected();
+  await one.reload();
   expect(one.peerId).toBe(first);
-  await two.page.reload();
-  await two.connected();
+  await two.reload();
   expect(two.peerId, 'the second does not take the identity of the first').not.toBe(first);
   console.log(`    the second tab ${two.peerId === second ? 'keeps' : 'changes'} its identity`);
 });

@@ -2,7 +2,7 @@
 
 use web_time::Instant;
 
-use super::{Driver, direct, room};
+use super::{Driver, dht::NO_SERVER, direct, room};
 use crate::{
     command::Command,
     error::{LookupError, SayError},
@@ -22,7 +22,7 @@ impl Driver {
             Command::Leave { topic, reply } => self.leave(topic.hash(), reply, now),
             Command::Lookup { topic, wait, reply } => {
                 if self.lookups.len() >= room::LOOKUPS_MAX || !self.in_dht() {
-                    let _ = reply.send(Err(LookupError::NotConnected));
+                    let _ = reply.send(Err(LookupError::NotConnected { reason: NO_SERVER.to_owned() }));
                 } else {
                     self.begin_lookup(topic.hash(), wait, reply, now);
                 }

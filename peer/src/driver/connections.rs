@@ -6,6 +6,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
+use web_time::Instant;
 
 use crate::{snapshot::Path, swarm::path_of};
 
@@ -26,6 +27,7 @@ pub(super) struct Open {
     pub(super) round_trip: Option<Duration>,
     /// Pings in a row without an answer.
     pub(super) silent: u32,
+    pub(super) since: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -47,9 +49,9 @@ pub(super) struct Connections {
 const AGENT_CHARS_MAX: usize = 64;
 
 impl Connections {
-    pub(super) fn opened(&mut self, id: ConnectionId, peer: PeerId, address: Multiaddr) -> Path {
+    pub(super) fn opened(&mut self, id: ConnectionId, peer: PeerId, address: Multiaddr, now: Instant) -> Path {
         let path = path_of(&address);
-        self.open.insert((peer, id), Open { peer, address, path, round_trip: None, silent: 0 });
+        self.open.insert((peer, id), Open { peer, address, path, round_trip: None, silent: 0, since: now });
         self.ids.insert(id, peer);
         self.peers.entry(peer).or_default().connections.insert(id);
         path
@@ -93,6 +95,10 @@ impl Connections {
         self.peers.get(peer)?.agent.as_deref()
     }
 
+    pub(super) fn abilities(&self, peer: &PeerId) -> Abilities {
+        self.peers.get(peer).map(|known| known.abilities).unwrap_or_default()
+    }
+
     /// How a peer is reached: directly, if any of its connections is direct.
     pub(super) fn best_path(&self, peer: &PeerId) -> Option<Path> {
         let mut best = None;
@@ -130,6 +136,10 @@ impl Connections {
 
     pub(super) fn relays(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.peers.iter().filter(|(_, known)| known.abilities.relay).map(|(peer, _)| *peer)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Open> {

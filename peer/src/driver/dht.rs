@@ -22,6 +22,9 @@ use crate::{
     snapshot::{Stored, Value},
 };
 
+/// Why a query cannot be made, when the peer was in the DHT a moment ago.
+pub(super) const NO_SERVER: &str = "no DHT server is connected";
+
 impl Driver {
     pub(super) fn put(
         &mut self,
@@ -57,7 +60,7 @@ impl Driver {
             }
         };
         if !self.in_dht() || self.queries.is_full() {
-            let _ = reply.send(Err(PutError::NotConnected));
+            let _ = reply.send(Err(PutError::NotConnected { reason: NO_SERVER.to_owned() }));
             return;
         }
         let query = self.swarm.behaviour_mut().kad.get_closest_peers(record_key(&signed.record().key));
@@ -82,7 +85,7 @@ impl Driver {
         let own_copy = self.dht_mode == DhtMode::Server
             && self.swarm.behaviour_mut().kad.store_mut().put(record.clone()).is_ok();
         if servers.is_empty() {
-            let _ = reply.send(Err(PutError::NotConnected));
+            let _ = reply.send(Err(PutError::NotConnected { reason: NO_SERVER.to_owned() }));
             return;
         }
         let asked = servers.len();
@@ -98,7 +101,7 @@ impl Driver {
             return;
         }
         if !self.in_dht() || self.queries.is_full() {
-            let _ = reply.send(Err(GetError::NotConnected));
+            let _ = reply.send(Err(GetError::NotConnected { reason: NO_SERVER.to_owned() }));
             return;
         }
         let query = self.swarm.behaviour_mut().kad.get_record(record_key(&key).into());
@@ -122,7 +125,11 @@ impl Driver {
             ) => {
                 let topic = *topic;
                 let providers: Vec<_> = providers.iter().copied().collect();
-                self.on_providers(topic, providers.into_iter(), now);
+                if self.on_providers(topic, &providers, now)
+                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
+                {
+                    query.finish();
+                }
             }
             (
                 Some(Purpose::Get { key, best, found, .. }),

@@ -71,7 +71,9 @@ impl Attempt {
         let dials: Vec<_> = match self.peer {
             Some(peer) => {
                 let condition = if self.upgrade { PeerCondition::Always } else { PeerCondition::Disconnected };
-                vec![DialOpts::peer_id(peer).condition(condition).addresses(rank).build()]
+                let dial = DialOpts::peer_id(peer).condition(condition);
+                // With addresses of its own a dial does not ask the behaviours for more.
+                vec![if rank.is_empty() { dial.build() } else { dial.addresses(rank).build() }]
             }
             None => rank
                 .into_iter()

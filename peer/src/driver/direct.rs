@@ -38,6 +38,12 @@ pub(super) struct PendingSend {
     reply: Reply<Result<Receipt, SendError>>,
 }
 
+impl PendingSend {
+    pub(super) fn is_to(&self, peer: &PeerId) -> bool {
+        self.message.to == *peer
+    }
+}
+
 impl Driver {
     pub(super) fn send(&mut self, message: NewMessage, reply: Reply<Result<Receipt, SendError>>, now: Instant) {
         let sent = platform::wall();

@@ -27,7 +27,7 @@ use super::{
     Driver,
     queries::Purpose,
     reach::Addresses,
-    room::{self, Leaving, Lookup, RoomState, Search},
+    room::{self, Leaving, Lookup, RoomState, Search, Shown},
 };
 use crate::{
     command::Reply,
@@ -113,7 +113,7 @@ impl Driver {
                 held: VecDeque::new(),
                 history: VecDeque::new(),
                 members,
-                reaches: HashMap::new(),
+                shown: HashMap::new(),
             },
         );
         self.dirty = true;
@@ -345,9 +345,14 @@ impl Driver {
         self.queries.insert(query, Purpose::Members { topic }, now);
     }
 
-    /// The DHT names providers of a topic. Whether they exist is to be seen.
-    pub(super) fn on_providers(&mut self, topic: TopicHash, providers: impl Iterator<Item = PeerId>, now: Instant) {
-        for provider in providers {
+    /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
+    /// lookup has enough.
+    pub(super) fn on_providers(&mut self, topic: TopicHash, providers: &[PeerId], now: Instant) -> bool {
+        let mut enough = !providers.is_empty();
+        for search in self.searches(topic) {
+            enough &= providers.is_empty() || search.has_enough();
+        }
+        for provider in providers.iter().copied() {
             if provider == self.me {
                 continue;
             }
@@ -365,11 +370,20 @@ impl Driver {
                 continue;
             }
             if self.connections.is_connected(&provider) {
-                self.sync_with(topic, provider, None, 0);
+                self.on_member_connected(provider, now);
             } else {
                 self.reaching.stranger(provider, now);
             }
         }
+        // At once: kad knows their addresses only as long as the lookup runs.
+        self.dial_due(now);
+        enough
+    }
+
+    fn searches(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Search> {
+        let room = self.rooms.get_mut(&topic).map(|room| &mut room.search);
+        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
+        room.into_iter().chain(lookups.filter(move |search| search.roster.topic() == topic))
     }
 
     /// Asks a peer for its list of members and tells it of ourselves.
@@ -407,19 +421,28 @@ impl Driver {
         }
     }
 
-    /// A connection to this peer is there: ask it about the topics it was wanted for.
-    pub(super) fn on_member_connected(&mut self, peer: PeerId, _now: Instant) {
-        let topics: Vec<TopicHash> = self
-            .rooms
-            .iter()
-            .map(|(topic, room)| (*topic, &room.search))
-            .chain(self.lookups.iter().map(|lookup| (lookup.search.roster.topic(), &lookup.search)))
-            .filter(|(_, search)| search.roster.contains(&peer) || search.is_stranger(&peer))
-            .filter(|(_, search)| !search.asking.contains_key(&peer))
-            .map(|(topic, _)| topic)
-            .collect();
-        for topic in topics {
+    /// A connection to this peer is there: tell it who we are, and ask it who else is there.
+    pub(super) fn on_member_connected(&mut self, peer: PeerId, now: Instant) {
+        let mut ask = Vec::new();
+        let mut tell = Vec::new();
+        for (topic, room) in &mut self.rooms {
+            if room.search.concerns(&peer) {
+                if room.search.list_due(now) { ask.push(*topic) } else { tell.push((*topic, room.own.clone())) }
+            }
+        }
+        for lookup in &mut self.lookups {
+            if lookup.search.concerns(&peer) && lookup.search.list_due(now) {
+                ask.push(lookup.search.roster.topic());
+            }
+        }
+        for topic in ask {
             self.sync_with(topic, peer, None, 0);
+        }
+        for (topic, own) in tell {
+            if let Some(own) = own {
+                let body = Request::Announce { presence: own }.encode();
+                self.ask(peer, body, Asked { topic, kind: AskedKind::Here });
+            }
         }
     }
 
@@ -572,7 +595,7 @@ impl Driver {
         match verdict {
             Verdict::Joined => {
                 self.learn_addresses(&signed, now);
-                self.member_joined(topic, &signed);
+                self.member_joined(topic, &signed, now);
             }
             Verdict::Updated => {
                 self.learn_addresses(&signed, now);
@@ -626,26 +649,26 @@ impl Driver {
         Addresses { direct: dial_ranks(&direct), relayed }
     }
 
-    fn member_joined(&mut self, topic: TopicHash, signed: &SignedPresence) {
+    fn member_joined(&mut self, topic: TopicHash, signed: &SignedPresence, now: Instant) {
         let presence = signed.presence();
         let reach = self.reach_of(topic, &presence.peer);
         let member = Member { peer: presence.peer, name: presence.name.clone(), reach };
         let Some(room) = self.rooms.get_mut(&topic) else { return };
-        room.reaches.insert(presence.peer, reach);
+        room.shown.insert(presence.peer, Shown { reach, since: now });
         self.events.emit(PeerEvent::MemberJoined { topic: room.topic.clone(), member });
     }
 
     fn member_renamed(&mut self, topic: TopicHash, signed: &SignedPresence) {
         let presence = signed.presence();
         let Some(room) = self.rooms.get_mut(&topic) else { return };
-        let reach = room.reaches.get(&presence.peer).copied().unwrap_or_default();
+        let reach = room.shown.get(&presence.peer).map(|shown| shown.reach).unwrap_or_default();
         let member = Member { peer: presence.peer, name: presence.name.clone(), reach };
         self.events.emit(PeerEvent::MemberUpdated { topic: room.topic.clone(), member, before: reach });
     }
 
     fn member_gone(&mut self, topic: TopicHash, peer: PeerId, name: String, reason: LeaveReason) {
         let Some(room) = self.rooms.get_mut(&topic) else { return };
-        room.reaches.remove(&peer);
+        room.shown.remove(&peer);
         self.events.emit(PeerEvent::MemberLeft { topic: room.topic.clone(), peer, name, reason });
         if !self.rooms.values().any(|room| room.search.roster.contains(&peer)) {
             self.reaching.forget(&peer);
@@ -677,10 +700,10 @@ impl Driver {
                 let path: Option<Path> = self.connections.best_path(&peer);
                 let reach = self.reaching.reach(&peer, wanted.contains(&peer), path);
                 let member = Member { peer, name: member.presence.name.clone(), reach };
-                let before = room.reaches.insert(peer, reach);
-                if let Some(before) = before
-                    && before != reach
+                if let Some(shown) = room.shown.get_mut(&peer)
+                    && shown.reach != reach
                 {
+                    let before = std::mem::replace(&mut shown.reach, reach);
                     self.events.emit(PeerEvent::MemberUpdated {
                         topic: room.topic.clone(),
                         member: member.clone(),

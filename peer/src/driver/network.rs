@@ -1,5 +1,7 @@
 //! What the swarm reports, and the connections it is told to make.
 
+use std::{collections::HashSet, time::Duration};
+
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
@@ -28,6 +30,15 @@ const SILENT_PINGS_MAX: u32 = 2;
 
 /// What identify calls the relay's hop protocol (circuit relay v2).
 const RELAY_HOP_PROTOCOL: &str = "/libp2p/circuit/relay/0.2.0/hop";
+
+/// How often connections are looked through for those that nobody needs.
+pub(super) const PRUNE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A connection younger than this may be about to be used.
+const PRUNE_AGE: Duration = Duration::from_secs(10);
+
+/// Connections to strangers are left to their own time-out below this many connections.
+const PRUNE_ABOVE: usize = 48;
 
 /// Addresses of one DHT server that are taken from its identify message.
 const SERVER_ADDRESSES_MAX: usize = 16;
@@ -87,6 +98,8 @@ impl Driver {
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
                 self.relays.accepted(&relay_peer_id);
+                // Those who are reached through this relay are within reach again.
+                self.reaching.network_changed(now);
                 self.on_addresses_changed(now);
             }
             other => tracing::trace!(?other),
@@ -101,7 +114,7 @@ impl Driver {
                 if endpoint.is_relayed() { local_addr.clone() } else { send_back_addr.clone() }
             }
         };
-        let path = self.connections.opened(id, peer, address);
+        let path = self.connections.opened(id, peer, address, now);
         tracing::debug!(%peer, path = path.word(), "connected");
         self.entry.connected(id, peer);
         self.reaching.connected(&peer, path, now);
@@ -185,6 +198,7 @@ impl Driver {
             room.announcer.announce_now(now);
             room.search.lookup_again(now);
         }
+        self.reaching.network_changed(now);
     }
 
     fn on_addresses_changed(&mut self, now: Instant) {
@@ -248,6 +262,44 @@ impl Driver {
                 return;
             }
             self.on_dial_failed(id, peer, &error, now);
+        }
+    }
+
+    /// Closes connections that are of no more use: members of a large room who are no neighbours, and
+    /// strangers when there are many. Both ends of a connection mostly agree on who is a neighbour.
+    pub(super) fn prune_connections(&mut self, wanted: &HashSet<PeerId>, now: Instant) {
+        if now < self.next_prune {
+            return;
+        }
+        self.next_prune = now + PRUNE_INTERVAL;
+        let crowded = self.connections.len() > PRUNE_ABOVE;
+        let mut useless = HashSet::new();
+        for open in self.connections.iter() {
+            let peer = open.peer;
+            if wanted.contains(&peer)
+                || now.saturating_duration_since(open.since) < PRUNE_AGE
+                || self.entry.is_bootstrap_node(&peer)
+                || self.connections.abilities(&peer) != Abilities::default()
+                || self.sends.values().any(|pending| pending.is_to(&peer))
+            {
+                continue;
+            }
+            let mut member = false;
+            let mut kept = false;
+            for room in self.rooms.values() {
+                let roster = &room.search.roster;
+                member |= roster.contains(&peer);
+                kept |= room.search.asking.contains_key(&peer)
+                    || (roster.contains(&peer) && self.reaching.keeps(&peer, roster.len()));
+            }
+            if !kept && (member || crowded) {
+                useless.insert(peer);
+            }
+        }
+        for peer in useless {
+            tracing::debug!(%peer, "connection of no more use");
+            // It is closed already if this fails.
+            let _ = self.swarm.disconnect_peer_id(peer);
         }
     }
 

@@ -21,12 +21,22 @@ use crate::snapshot::{Path, Reach};
 /// A room up to this size is a full mesh: everybody is one hop away and shown as reached.
 pub(super) const FULL_MESH_MAX: usize = 24;
 
-/// Neighbours kept in a larger room. Chosen by a hash of both ids, so that both ends mostly choose
-/// each other; twelve keep gossip's mesh (6 to 12) connected under churn.
-const NEIGHBOURS: usize = 12;
+/// Neighbours that a peer of a larger room has on average. Two members are neighbours when a hash of
+/// both their ids is small enough for the room's size, so that both ends agree without a word. A
+/// random graph of this degree is connected far beyond the largest room (ln 1024 is 7), and gossip's
+/// mesh (6 to 12) finds enough in it.
+const NEIGHBOURS: u64 = 16;
 
-/// Attempts under way at once; more would starve the page's other work.
-const ATTEMPTS_MAX: usize = 16;
+/// At least so many, whatever the hashes say.
+const NEIGHBOURS_MIN: usize = 3;
+
+/// A connection is kept although the room has grown and it would not be made any more, up to this
+/// many times the hash; members count the room differently for a moment.
+const KEEP_FACTOR: u64 = 2;
+
+/// Attempts under way at once. One answer of the DHT names up to twenty providers, whose addresses
+/// are known only as long as the query runs.
+const ATTEMPTS_MAX: usize = 24;
 
 /// Strangers of a lookup that wait for their turn.
 const TARGETS_MAX: usize = 2048;
@@ -46,7 +56,7 @@ const UPGRADES_MAX: u32 = 4;
 #[derive(Debug)]
 enum State {
     /// Nothing under way; the next attempt not before this.
-    Resting { until: Instant, tried: bool },
+    Resting { until: Instant },
     Dialling(Attempt),
 }
 
@@ -59,6 +69,9 @@ struct Target {
     backoff: Backoff,
     upgrades: u32,
     last_error: Option<String>,
+    /// An attempt has failed and nothing has changed since: it is tried again, but people need not
+    /// see each try.
+    failed: bool,
     /// Dial it whatever the rooms want: there is a message to deliver or a question to ask.
     urgent: bool,
     stranger: bool,
@@ -93,14 +106,23 @@ impl Reaching {
         Self { me, seed, targets: HashMap::new() }
     }
 
-    /// The members of a room to keep connections to.
-    pub(super) fn neighbours(&self, members: impl Iterator<Item = PeerId>) -> Vec<PeerId> {
-        let mut members: Vec<_> = members.map(|peer| (self.pair_hash(&peer), peer)).collect();
-        if members.len() > FULL_MESH_MAX {
-            members.sort_unstable();
-            members.truncate(NEIGHBOURS);
+    /// The members of a room to make connections to.
+    pub(super) fn neighbours(&self, members: impl ExactSizeIterator<Item = PeerId>) -> Vec<PeerId> {
+        let count = members.len();
+        if count <= FULL_MESH_MAX {
+            return members.collect();
         }
+        let limit = hash_limit(count, NEIGHBOURS);
+        let mut members: Vec<_> = members.map(|peer| (self.pair_hash(&peer), peer)).collect();
+        members.sort_unstable();
+        let near = members.iter().take_while(|(hash, _)| *hash <= limit).count();
+        members.truncate(near.max(NEIGHBOURS_MIN));
         members.into_iter().map(|(_, peer)| peer).collect()
+    }
+
+    /// Whether a connection to a member of a room of `count` others is worth keeping.
+    pub(super) fn keeps(&self, peer: &PeerId, count: usize) -> bool {
+        count <= FULL_MESH_MAX || self.pair_hash(peer) <= hash_limit(count, NEIGHBOURS * KEEP_FACTOR)
     }
 
     fn pair_hash(&self, other: &PeerId) -> u64 {
@@ -127,11 +149,11 @@ impl Reaching {
         target.stranger = false;
         if moved {
             target.upgrades = 0;
-            if let State::Resting { until, tried } = &mut target.state {
-                *until = if first && yields && !*tried { now + YIELD } else { now };
-                *tried = false;
+            if let State::Resting { until } = &mut target.state {
+                *until = if first && yields && !target.failed { now + YIELD } else { now };
                 target.backoff.reset();
             }
+            target.failed = false;
         }
     }
 
@@ -150,7 +172,7 @@ impl Reaching {
     pub(super) fn urge(&mut self, peer: PeerId, now: Instant) {
         if let Some(target) = self.entry(peer, now) {
             target.urgent = true;
-            if let State::Resting { until, .. } = &mut target.state {
+            if let State::Resting { until } = &mut target.state {
                 *until = now;
             }
         }
@@ -162,11 +184,12 @@ impl Reaching {
         }
         let seed = self.seed.wrapping_add(u64::try_from(self.targets.len()).unwrap_or_default());
         Some(self.targets.entry(peer).or_insert_with(|| Target {
-            state: State::Resting { until: now, tried: false },
+            state: State::Resting { until: now },
             addresses: None,
             backoff: Backoff::new(RETRY_BASE, RETRY_MAX, seed),
             upgrades: 0,
             last_error: None,
+            failed: false,
             urgent: false,
             stranger: false,
         }))
@@ -182,7 +205,7 @@ impl Reaching {
         let mut dials = Vec::new();
         let mut under_way = self.targets.values().filter(|t| matches!(t.state, State::Dialling(_))).count();
         for (peer, target) in &mut self.targets {
-            if let State::Resting { until, .. } = &target.state
+            if let State::Resting { until } = &target.state
                 && *until <= now
                 && under_way < ATTEMPTS_MAX
                 && let Some(attempt) = target.attempt(*peer, wanted.contains(peer), path(peer), now)
@@ -204,7 +227,7 @@ impl Reaching {
                 || target.urgent
                 || target.addresses.is_some() && !target.stranger
                 || matches!(target.state, State::Dialling(_))
-                || matches!(&target.state, State::Resting { until, .. } if *until > now)
+                || matches!(&target.state, State::Resting { until } if *until > now)
         });
         dials
     }
@@ -213,17 +236,18 @@ impl Reaching {
     pub(super) fn connected(&mut self, peer: &PeerId, path: Path, now: Instant) {
         let Some(target) = self.targets.get_mut(peer) else { return };
         target.urgent = false;
+        target.failed = false;
         target.last_error = None;
         match path {
             Path::Direct(_) => {
                 target.backoff.reset();
                 target.upgrades = 0;
-                target.state = State::Resting { until: now, tried: false };
+                target.state = State::Resting { until: now };
             }
             Path::Relayed { .. } => {
                 // A direct dial of the same attempt may still be under way and win.
                 if !matches!(target.state, State::Dialling(_)) {
-                    target.state = State::Resting { until: now, tried: false };
+                    target.state = State::Resting { until: now };
                 }
             }
         }
@@ -236,7 +260,7 @@ impl Reaching {
         if let Some(target) = self.targets.get_mut(peer) {
             target.upgrades = 0;
             if matches!(target.state, State::Resting { .. }) {
-                target.state = State::Resting { until: now + wait, tried: false };
+                target.state = State::Resting { until: now + wait };
             }
         }
     }
@@ -263,10 +287,10 @@ impl Reaching {
     /// The network is back: every pause is over.
     pub(super) fn network_changed(&mut self, now: Instant) {
         for target in self.targets.values_mut() {
-            if let State::Resting { until, tried } = &mut target.state {
+            if let State::Resting { until } = &mut target.state {
                 *until = now;
-                *tried = false;
             }
+            target.failed = false;
             target.upgrades = 0;
             target.backoff.reset();
         }
@@ -277,9 +301,8 @@ impl Reaching {
         if let Some(path) = path {
             return Reach::Connected(path);
         }
-        match self.targets.get(peer).map(|target| &target.state) {
-            Some(State::Dialling(_)) => Reach::Connecting,
-            Some(State::Resting { tried: false, .. }) if wanted => Reach::Connecting,
+        match self.targets.get(peer) {
+            Some(target) if wanted && !target.failed => Reach::Connecting,
             _ => Reach::Unconnected,
         }
     }
@@ -302,12 +325,18 @@ impl Reaching {
             .iter()
             .filter_map(|(peer, target)| match &target.state {
                 State::Dialling(attempt) => Some(attempt.next_deadline()),
-                State::Resting { until, .. } => {
+                State::Resting { until } => {
                     (!full && target.purpose(wanted.contains(peer), path(peer)).is_some()).then_some(*until)
                 }
             })
             .min()
     }
+}
+
+/// The hash up to which a member of a room of `count` others has `degree` of them on average.
+fn hash_limit(count: usize, degree: u64) -> u64 {
+    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+    (u64::MAX / count).saturating_mul(degree)
 }
 
 /// Why a target would be dialled.
@@ -343,6 +372,7 @@ impl Target {
     fn fail(&mut self, reason: String, now: Instant) {
         self.last_error = Some(reason);
         self.urgent = false;
-        self.state = State::Resting { until: now + self.backoff.next_delay(), tried: true };
+        self.failed = true;
+        self.state = State::Resting { until: now + self.backoff.next_delay() };
     }
 }

@@ -35,14 +35,26 @@ const LOOKUP_PAUSES: [Duration; 6] = [
     Duration::from_secs(30),
 ];
 
+/// Lookups that end with the first server that names a provider.
+const QUICK_LOOKUPS: usize = 2;
+
+/// Servers that later lookups wait for.
+const ANSWERS_WANTED: u32 = 3;
+
 /// How often a member is asked for its list, so that what gossip lost is made good.
 pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Lists asked for at once by a newcomer: more than one, because the first may be a liar's.
+const LISTS_AT_ONCE: u32 = 4;
+
+/// After those, one more per this.
+const LIST_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Messages that wait for a connection to the members; a person types fewer in the time.
 pub(super) const HELD_MAX: usize = 64;
 
-/// How long a message waits for members that are being connected.
-pub(super) const HOLD_FOR_CONNECTING: Duration = Duration::from_millis(2500);
+/// How long a message waits for a member that arrived a moment ago and is being connected.
+pub(super) const HOLD_FOR_ARRIVING: Duration = Duration::from_millis(2500);
 
 /// How long a message waits for anybody at all to listen.
 pub(super) const HOLD_FOR_ANYBODY: Duration = Duration::from_secs(20);
@@ -50,8 +62,12 @@ pub(super) const HOLD_FOR_ANYBODY: Duration = Duration::from_secs(20);
 /// Strangers of one topic that are remembered as asked or as not answering.
 const ASKED_MAX: usize = 4096;
 
+/// Providers that are no known members, asked in one [`STRANGER_PAUSE`] when there are members: they
+/// heal a room that fell into parts, or are new and will be heard of anyway.
+const STRANGERS_BESIDE_MEMBERS: usize = 3;
+
 /// How long a stranger that did not answer is left alone.
-const STRANGER_PAUSE: Duration = Duration::from_secs(60);
+const STRANGER_PAUSE: Duration = Duration::from_secs(10);
 
 /// A message on its way into the room.
 #[derive(Debug)]
@@ -66,12 +82,17 @@ pub(super) struct Held {
 pub(super) struct Search {
     pub(super) roster: Roster,
     round: usize,
+    /// Servers that named providers in the lookup under way.
+    answers: u32,
     next_lookup: Instant,
     /// Providers whose list is being asked for, and members with the page asked for.
     pub(super) asking: HashMap<PeerId, usize>,
     /// Providers that are no members (yet), and not to be asked again before this.
     strangers: HashMap<PeerId, Instant>,
     pub(super) next_sync: Instant,
+    /// Lists that may still be asked for right now, and when one more may.
+    lists: u32,
+    next_list: Instant,
 }
 
 impl Search {
@@ -79,11 +100,31 @@ impl Search {
         Self {
             roster: Roster::new(topic, me),
             round: 0,
+            answers: 0,
             next_lookup: now,
             asking: HashMap::new(),
             strangers: HashMap::new(),
             next_sync: now + SYNC_INTERVAL,
+            lists: LISTS_AT_ONCE,
+            next_list: now,
         }
+    }
+
+    /// Whether one more list is worth asking for. Every list of a large room is long and has mostly
+    /// the same in it, so after the first few there is one in a while.
+    pub(super) fn list_due(&mut self, now: Instant) -> bool {
+        while self.lists < LISTS_AT_ONCE && self.next_list <= now {
+            self.lists += 1;
+            self.next_list += LIST_INTERVAL;
+        }
+        if self.lists == 0 {
+            return false;
+        }
+        if self.lists == LISTS_AT_ONCE {
+            self.next_list = now + LIST_INTERVAL;
+        }
+        self.lists -= 1;
+        true
     }
 
     /// Whether the DHT should be asked now; plans the next time.
@@ -93,8 +134,17 @@ impl Search {
         }
         let pause = LOOKUP_PAUSES.get(self.round).or(LOOKUP_PAUSES.last()).copied().unwrap_or(SYNC_INTERVAL);
         self.round = self.round.saturating_add(1);
+        self.answers = 0;
         self.next_lookup = now + pause;
         true
+    }
+
+    /// A server named providers. Returns whether the lookup has enough: kad takes providers for
+    /// servers and would go on to dial every one of them. The first lookups are for speed; the later
+    /// ones ask more servers, so that a single one cannot hide the room.
+    pub(super) fn has_enough(&mut self) -> bool {
+        self.answers = self.answers.saturating_add(1);
+        self.answers >= if self.round <= QUICK_LOOKUPS { 1 } else { ANSWERS_WANTED }
     }
 
     /// Starts the dense lookups anew: the DHT is back.
@@ -104,20 +154,26 @@ impl Search {
         self.strangers.clear();
     }
 
-    /// A provider was named. Returns whether it should be asked.
+    /// A provider was named. Returns whether it should be asked: every provider at first, and few
+    /// once there are members to ask.
     pub(super) fn provider(&mut self, peer: PeerId, now: Instant) -> bool {
         if self.roster.contains(&peer) || self.asking.contains_key(&peer) {
             return false;
         }
-        if self.strangers.get(&peer).is_some_and(|until| now < *until) {
+        self.strangers.retain(|_, until| now < *until);
+        if self.strangers.contains_key(&peer) || self.strangers.len() >= ASKED_MAX {
             return false;
         }
-        self.strangers.retain(|_, until| now < *until);
-        if self.strangers.len() >= ASKED_MAX {
+        if !self.roster.is_empty() && self.strangers.len() >= STRANGERS_BESIDE_MEMBERS {
             return false;
         }
         self.strangers.insert(peer, now + STRANGER_PAUSE);
         true
+    }
+
+    /// Whether a connection to this peer is of use for the room, and it is not being asked already.
+    pub(super) fn concerns(&self, peer: &PeerId) -> bool {
+        (self.roster.contains(peer) || self.is_stranger(peer)) && !self.asking.contains_key(peer)
     }
 
     pub(super) fn is_stranger(&self, peer: &PeerId) -> bool {
@@ -153,7 +209,16 @@ pub(super) struct RoomState {
     pub(super) held: VecDeque<Held>,
     pub(super) history: VecDeque<RoomMessage>,
     pub(super) members: watch::Sender<Vec<Member>>,
-    pub(super) reaches: HashMap<PeerId, Reach>,
+    /// The members as they were last shown.
+    pub(super) shown: HashMap<PeerId, Shown>,
+}
+
+/// How a member was last shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) reach: Reach,
+    /// When it joined, as far as this peer knows.
+    pub(super) since: Instant,
 }
 
 /// A room that was left and of which not everybody is told yet.

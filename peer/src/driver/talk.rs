@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use super::{
     Driver,
-    room::{HELD_MAX, HOLD_FOR_ANYBODY, HOLD_FOR_CONNECTING, Held, RoomState},
+    room::{HELD_MAX, HOLD_FOR_ANYBODY, HOLD_FOR_ARRIVING, Held, RoomState},
 };
 use crate::{
     error::SayError,
@@ -73,26 +73,19 @@ impl Driver {
     pub(super) fn next_held(&self, room: &RoomState, now: Instant) -> Option<Instant> {
         let held = room.held.front()?;
         let listeners = self.swarm.behaviour().gossip_listeners(&room.gossip_topic.hash());
-        let mut deaf = false;
-        let mut reachable = false;
-        for member in room.search.roster.members() {
-            let peer = member.presence.peer;
-            if listeners.contains(&peer) {
-                continue;
-            }
-            match room.reaches.get(&peer) {
-                Some(Reach::Connecting | Reach::Connected(_)) | None => deaf = true,
-                Some(Reach::Unconnected) => {}
-            }
-            reachable = true;
+        // A member that came a moment ago is about to listen; one that has not by now, will not.
+        let arriving = room
+            .shown
+            .iter()
+            .filter(|(peer, shown)| shown.reach != Reach::Unconnected && !listeners.contains(peer))
+            .map(|(_, shown)| shown.since + HOLD_FOR_ARRIVING)
+            .filter(|until| *until > now)
+            .max();
+        if let Some(until) = arriving {
+            return Some(until.min(held.since + HOLD_FOR_ARRIVING));
         }
-        if !listeners.is_empty() && !deaf {
-            return Some(now);
-        }
-        if listeners.is_empty() && reachable {
-            return Some(held.since + HOLD_FOR_ANYBODY);
-        }
-        if deaf { Some(held.since + HOLD_FOR_CONNECTING) } else { Some(now) }
+        let nobody = listeners.is_empty() && !room.shown.is_empty();
+        Some(if nobody { held.since + HOLD_FOR_ANYBODY } else { now })
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event, now: Instant) {
@@ -144,7 +137,8 @@ impl Driver {
             Wire::Text { id, session, sequence, name, text, sent } => {
                 let message =
                     RoomMessage { id, topic: room.topic.clone(), from: author, name, text, sent: sent.0 };
-                let ready = room.ordering.handle(author, session, sequence, message, now);
+                let young = Wire::is_young(session, sent);
+                let ready = room.ordering.handle(author, session, sequence, young, message, now);
                 self.deliver(topic, ready.into_iter().map(|(_, message)| message));
                 gossipsub::MessageAcceptance::Accept
             }

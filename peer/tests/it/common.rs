@@ -5,7 +5,7 @@ use std::time::Duration;
 use moim_peer::{BootstrapSource, DhtMode, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status};
 
 /// Longer than anything here takes on a busy machine; waiting for it means failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A peer with what happens to it.
 pub(crate) struct TestPeer {
@@ -61,7 +61,13 @@ impl TestPeer {
     pub(crate) async fn members(&self, room: &Room, what: &str, done: impl FnMut(&Vec<moim_peer::Member>) -> bool) {
         let mut members = room.members();
         let outcome = tokio::time::timeout(PATIENCE, members.wait_for(done)).await.map(|result| result.is_ok());
-        assert_eq!(outcome, Ok(true), "{what}; members: {:#?}", room.members().borrow());
+        assert_eq!(
+            outcome,
+            Ok(true),
+            "{what}; members: {:#?}, snapshot: {:#?}",
+            *room.members().borrow(),
+            *self.peer.snapshot().borrow(),
+        );
     }
 }
 

@@ -2,4 +2,5 @@
 //! browser from the same source.
 
 mod common;
+mod many;
 mod room;

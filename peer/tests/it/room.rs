@@ -1,11 +1,13 @@
 //! A room of a few peers: who is there, what is said, who leaves.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use moim_peer::{LeaveReason, Path, PeerEvent, Reach};
+use moim_peer::{
+    BootstrapSource, JoinError, LeaveReason, Path, Peer, PeerEvent, PeerId, Profile, Reach, RoomMessage, SendError, Status,
+};
 use serde_json::json;
 
-use crate::common::{peer, server};
+use crate::common::{PATIENCE, TestPeer, peer, server};
 
 #[tokio::test]
 async fn two_peers_meet_talk_and_part() {
@@ -78,4 +80,169 @@ async fn a_value_put_by_one_is_got_by_another() {
     bob.peer.put("colour", json!("blue"), Duration::from_secs(600)).await.expect("stored");
     let value = ada.peer.get("colour").await.expect("asked").expect("there");
     assert_eq!(value.value, json!("blue"), "the newer value took its place");
+}
+
+#[tokio::test]
+async fn every_message_of_a_busy_room_arrives_once_and_in_order() {
+    const MESSAGES: usize = 30;
+    let (_server, source) = server().await;
+    let mut peers = Vec::new();
+    for name in ["Ada", "Bob", "Cleo", "Dan"] {
+        let peer = peer(&source).await;
+        let room = peer.join("busy", name).await;
+        peers.push((peer, room));
+    }
+    for (peer, room) in &peers {
+        peer.members(room, "the three others are there", |members| members.len() == 3).await;
+    }
+    for number in 0..MESSAGES {
+        for (peer, room) in &peers {
+            room.say(format!("{} {number}", peer.peer.id())).await.expect("said");
+        }
+    }
+    let authors: Vec<_> = peers.iter().map(|(peer, _)| peer.peer.id()).collect();
+    for (peer, _) in &mut peers {
+        let me = peer.peer.id();
+        let mut heard: Vec<RoomMessage> = Vec::new();
+        while heard.len() < 3 * MESSAGES {
+            heard.push(
+                peer.expect("one more message", |event| match event {
+                    PeerEvent::RoomMessage(message) => Some(message.clone()),
+                    _ => None,
+                })
+                .await,
+            );
+        }
+        for author in authors.iter().filter(|author| **author != me) {
+            let texts: Vec<_> =
+                heard.iter().filter(|message| message.from == *author).map(|message| message.text.clone()).collect();
+            let said: Vec<_> = (0..MESSAGES).map(|number| format!("{author} {number}")).collect();
+            assert_eq!(texts, said, "once and in order");
+        }
+    }
+    // A direct message comes after everything that gossip still had under way on the connection.
+    let (first, others) = peers.split_first_mut().expect("four");
+    for (other, _) in others {
+        other.peer.send(first.0.peer.id(), "done").await.expect("delivered");
+        let event = first.0.expect("the last word", |event| match event {
+            PeerEvent::DirectMessage(message) => Some(message.text.clone()),
+            PeerEvent::RoomMessage(message) => Some(format!("twice: {}", message.text)),
+            _ => None,
+        });
+        assert_eq!(event.await, "done");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_vanishes_is_gone_when_its_presence_expires() {
+    let (_server, source) = server().await;
+    let mut ada = peer(&source).await;
+    let _ada_room = ada.join("fragile", "Ada").await;
+    let lifetime = Duration::from_secs(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
+    let builder = Peer::builder()
+        .bootstrap([source.clone()])
+        .presence_lifetime(lifetime)
+        .listen(["/ip4/127.0.0.1/tcp/0".parse().expect("valid")]);
+    // A runtime of its own, so that it can be taken away without a word.
+    let (bob, room) = runtime
+        .spawn(async move {
+            let (peer, events) = builder.start().await.expect("starts");
+            let room = peer.join("fragile", Profile::named("Bob").expect("a name")).await.expect("joins");
+            (peer.id(), (peer, events, room))
+        })
+        .await
+        .expect("joined");
+    ada.expect("that Bob joins", |event| match event {
+        PeerEvent::MemberJoined { member, .. } if member.peer == bob => Some(()),
+        _ => None,
+    })
+    .await;
+    // Longer than one life: he is kept by renewing it.
+    tokio::time::timeout(lifetime + lifetime / 2, async {
+        ada.expect("that Bob leaves while he lives", |event| match event {
+            PeerEvent::MemberLeft { .. } => Some(()),
+            _ => None,
+        })
+        .await;
+    })
+    .await
+    .expect_err("a living peer renews its presence");
+
+    std::mem::forget(room);
+    runtime.shutdown_background();
+    let vanished = Instant::now();
+    let reason = ada
+        .expect("that Bob is gone", |event| match event {
+            PeerEvent::MemberLeft { peer, reason, .. } if *peer == bob => Some(*reason),
+            _ => None,
+        })
+        .await;
+    assert_eq!(reason, LeaveReason::Expired);
+    assert!(vanished.elapsed() <= lifetime + Duration::from_secs(1), "{:?}", vanished.elapsed());
+}
+
+#[tokio::test]
+async fn a_message_to_nobody_fails_with_a_reason() {
+    let (_server, source) = server().await;
+    let ada = peer(&source).await;
+    ada.connected().await;
+    let error = ada.peer.send(ada.peer.id(), "hello").await.expect_err("to itself");
+    assert!(matches!(error, SendError::ToSelf), "{error}");
+    let error = ada.peer.send(PeerId::random(), "").await.expect_err("empty");
+    assert!(matches!(error, SendError::Empty), "{error}");
+    let error = ada.peer.send(PeerId::random(), "x".repeat(20_000)).await.expect_err("too long");
+    assert!(matches!(error, SendError::TooLong { bytes: 20_000 }), "{error}");
+}
+
+#[tokio::test]
+async fn one_good_bootstrap_address_among_bad_ones_is_enough() {
+    let (server, source) = server().await;
+    let stranger = PeerId::random();
+    let BootstrapSource::Address(address) = &source else { panic!("an address") };
+    let mut wrong_id = address.clone();
+    wrong_id.pop();
+    let bad: Vec<BootstrapSource> = [
+        "/ip4/127.0.0.1/tcp/9".to_owned(),
+        format!("{wrong_id}/p2p/{stranger}"),
+        "http://127.0.0.1:9/bootstrap.json".to_owned(),
+        "/ip4/127.0.0.1/udp/9/webrtc-direct".to_owned(),
+    ]
+    .iter()
+    .map(|text| text.parse().expect("well-formed"))
+    .collect();
+    let ada = TestPeer::start(Peer::builder().bootstrap(bad.clone().into_iter().chain([source.clone()]))).await;
+    ada.connected().await;
+
+    let bob = TestPeer::start(Peer::builder().bootstrap(bad)).await;
+    let mut snapshot = bob.peer.snapshot();
+    let failed = snapshot.wait_for(|snapshot| matches!(snapshot.status, Status::Failed { .. }));
+    let failed = tokio::time::timeout(PATIENCE, failed).await.expect("in time").expect("runs").clone();
+    let reason = failed.status.reason().expect("a reason").to_owned();
+    for part in ["/ip4/127.0.0.1/tcp/9", "another peer", "http://127.0.0.1:9/bootstrap.json", "webrtc-direct"] {
+        assert!(reason.contains(part), "{part} is not in: {reason}");
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_room_left_by_dropping_it_is_left_for_the_others() {
+    let (_server, source) = server().await;
+    let mut ada = peer(&source).await;
+    let bob = peer(&source).await;
+    let _room = ada.join("short", "Ada").await;
+    let room = bob.join("short", "Bob").await;
+    bob.members(&room, "Ada is there", |members| members.len() == 1).await;
+    drop(room);
+    let reason = ada
+        .expect("that Bob leaves", |event| match event {
+            PeerEvent::MemberLeft { reason, .. } => Some(*reason),
+            _ => None,
+        })
+        .await;
+    assert_eq!(reason, LeaveReason::Left);
+    let again = bob.join("short", "Bob again").await;
+    bob.members(&again, "Ada is still there", |members| members.len() == 1).await;
+    let error = bob.peer.join("short", Profile::named("Bob").expect("a name")).await.expect_err("joined already");
+    assert!(matches!(error, JoinError::AlreadyJoined), "{error}");
 }

@@ -36,7 +36,10 @@ fn joining_announces_at_once_and_again_until_it_succeeds() {
     announcer.succeeded(now);
     assert!(announcer.is_settled());
     let next = announcer.next_deadline().unwrap() - now;
-    assert!((millis(40_500)..=millis(49_500)).contains(&next), "{next:?}");
+    assert!(
+        (millis(40_500)..=millis(49_500)).contains(&next),
+        "{next:?}"
+    );
 }
 
 #[test]
@@ -75,7 +78,10 @@ fn endless_address_changes_do_not_put_it_off_for_ever() {
     announcer.succeeded(start);
     for at in 0..9 {
         announcer.addresses_changed(start + millis(5000 + 150 * at));
-        assert!(!announcer.poll(start + millis(5000 + 150 * at)) || at == 7, "{at}");
+        assert!(
+            !announcer.poll(start + millis(5000 + 150 * at)) || at == 7,
+            "{at}"
+        );
     }
 }
 
@@ -98,10 +104,18 @@ fn the_network_is_back() {
     for _ in 0..9 {
         run(&mut announcer, start);
     }
-    let now = announcer.next_deadline().unwrap().checked_sub(seconds(3)).unwrap();
+    let now = announcer
+        .next_deadline()
+        .unwrap()
+        .checked_sub(seconds(3))
+        .unwrap();
     announcer.announce_now(now);
     assert!(announcer.poll(now));
-    assert_eq!(announcer.next_deadline(), Some(now + seconds(1)), "retries start anew");
+    assert_eq!(
+        announcer.next_deadline(),
+        Some(now + seconds(1)),
+        "retries start anew"
+    );
 }
 
 proptest! {

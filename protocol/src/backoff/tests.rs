@@ -8,9 +8,21 @@ use crate::{
 
 #[test]
 fn doubling_ends_at_the_maximum() {
-    let table = [(0, 500), (1, 1000), (2, 2000), (4, 8000), (5, 8000), (31, 8000), (32, 8000)];
+    let table = [
+        (0, 500),
+        (1, 1000),
+        (2, 2000),
+        (4, 8000),
+        (5, 8000),
+        (31, 8000),
+        (32, 8000),
+    ];
     for (times, expected) in table {
-        assert_eq!(doubled(REDIAL_BASE, REDIAL_MAX, times), millis(expected), "{times}");
+        assert_eq!(
+            doubled(REDIAL_BASE, REDIAL_MAX, times),
+            millis(expected),
+            "{times}"
+        );
     }
     assert_eq!(doubled(REDIAL_BASE, REDIAL_MAX, u32::MAX), REDIAL_MAX);
     assert_eq!(doubled(Duration::MAX, Duration::MAX, 9), Duration::MAX);
@@ -37,7 +49,10 @@ fn peers_that_lost_the_same_node_spread() {
         })
         .collect();
     delays.sort();
-    assert!(delays[9] < seconds(2) && delays[90] > seconds(6), "{delays:?}");
+    assert!(
+        delays[9] < seconds(2) && delays[90] > seconds(6),
+        "{delays:?}"
+    );
 }
 
 proptest! {

@@ -3,8 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{hostile, keypair, peer, sealed};
 
-const PURPOSE: Purpose =
-    Purpose { domain: "moim-test", payload_type: b"/moim/test/1", bytes_max: 300 };
+const PURPOSE: Purpose = Purpose {
+    domain: "moim-test",
+    payload_type: b"/moim/test/1",
+    bytes_max: 300,
+};
 
 fn good() -> Vec<u8> {
     sealed(1, PURPOSE, "payload")
@@ -19,10 +22,22 @@ fn what_is_sealed_opens() {
 
 #[test]
 fn an_envelope_for_another_purpose_does_not_open() {
-    let domain = Purpose { domain: "moim-other", ..PURPOSE };
-    assert!(matches!(open(&good(), domain), Err(EnvelopeError::Signature)));
-    let payload_type = Purpose { payload_type: b"/moim/other/1", ..PURPOSE };
-    assert!(matches!(open(&good(), payload_type), Err(EnvelopeError::PayloadType)));
+    let domain = Purpose {
+        domain: "moim-other",
+        ..PURPOSE
+    };
+    assert!(matches!(
+        open(&good(), domain),
+        Err(EnvelopeError::Signature)
+    ));
+    let payload_type = Purpose {
+        payload_type: b"/moim/other/1",
+        ..PURPOSE
+    };
+    assert!(matches!(
+        open(&good(), payload_type),
+        Err(EnvelopeError::PayloadType)
+    ));
 }
 
 #[test]
@@ -34,7 +49,10 @@ fn an_oversize_envelope_is_not_looked_at() {
         Err(EnvelopeError::TooLarge { bytes: n, max: m }) if n == bytes.len() && m == max
     ));
     let noise = vec![0; 10_000_000];
-    assert!(matches!(open(&noise, PURPOSE), Err(EnvelopeError::TooLarge { .. })));
+    assert!(matches!(
+        open(&noise, PURPOSE),
+        Err(EnvelopeError::TooLarge { .. })
+    ));
 }
 
 #[test]
@@ -44,7 +62,10 @@ fn every_changed_byte_is_noticed() {
         for change in [1, 0x80, 0xff] {
             let mut bytes = good.clone();
             bytes[index] ^= change;
-            assert!(open(&bytes, PURPOSE).is_err(), "byte {index} changed by {change:#x}");
+            assert!(
+                open(&bytes, PURPOSE).is_err(),
+                "byte {index} changed by {change:#x}"
+            );
         }
     }
 }
@@ -73,7 +94,10 @@ fn the_same_content_in_other_bytes_is_refused() {
     assert_eq!(long[..2], [0x0a, 36]);
     long.splice(1..2, [36 | 0x80, 0]);
     for bytes in [unknown, repeated, long] {
-        assert!(matches!(open(&bytes, PURPOSE), Err(EnvelopeError::NotCanonical)));
+        assert!(matches!(
+            open(&bytes, PURPOSE),
+            Err(EnvelopeError::NotCanonical)
+        ));
     }
 }
 
@@ -83,7 +107,10 @@ fn an_unknown_kind_of_key_is_malformed() {
     // The key: a protobuf of its type (field 1) and its bytes.
     assert_eq!(bytes[2..4], [0x08, 0x01]);
     bytes[3] = 9;
-    assert!(matches!(open(&bytes, PURPOSE), Err(EnvelopeError::Malformed(_))));
+    assert!(matches!(
+        open(&bytes, PURPOSE),
+        Err(EnvelopeError::Malformed(_))
+    ));
 }
 
 #[test]
@@ -91,7 +118,10 @@ fn another_key_in_the_envelope_does_not_fit_the_signature() {
     let mut bytes = good();
     let other = keypair(2).public().encode_protobuf();
     bytes[2..2 + other.len()].copy_from_slice(&other);
-    assert!(matches!(open(&bytes, PURPOSE), Err(EnvelopeError::Signature)));
+    assert!(matches!(
+        open(&bytes, PURPOSE),
+        Err(EnvelopeError::Signature)
+    ));
 }
 
 proptest! {

@@ -1,1 +1,162 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
+use super::*;
+use crate::{
+    limits::TEXT_BYTES_MAX,
+    testing::{WALL, hostile},
+};
+
+const ID: MessageId = MessageId::from_bytes([0x0f; 16]);
+const ID_TEXT: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
+
+fn request(text: &str) -> Request {
+    Request::Text {
+        id: ID,
+        text: text.to_owned(),
+        sent: WALL,
+    }
+}
+
+#[test]
+fn bodies_look_as_documented_and_are_read_again() {
+    let request = request("hello");
+    let body = request.encode();
+    assert_eq!(
+        String::from_utf8_lossy(&body),
+        format!(r#"{{"v":1,"type":"text","id":"{ID_TEXT}","text":"hello","sent":1800000000000}}"#)
+    );
+    assert_eq!(Request::decode(&body).unwrap(), request);
+
+    let accepted = Response::Accepted { id: ID };
+    let body = accepted.encode();
+    assert_eq!(
+        String::from_utf8_lossy(&body),
+        format!(r#"{{"v":1,"type":"accepted","id":"{ID_TEXT}"}}"#)
+    );
+    assert_eq!(Response::decode(&body).unwrap(), accepted);
+
+    let error = Response::error(ErrorCode::Busy, "later");
+    assert_eq!(Response::decode(&error.encode()).unwrap(), error);
+}
+
+#[test]
+fn ids_are_read_in_one_form_only() {
+    assert_eq!(ID.to_string(), ID_TEXT);
+    assert_eq!(ID_TEXT.parse(), Ok(ID));
+    assert_eq!(format!("{ID:?}"), format!("MessageId({ID_TEXT})"));
+    for text in [
+        "",
+        "0f",
+        &ID_TEXT.to_uppercase(),
+        &format!("{ID_TEXT}00"),
+        &"é".repeat(16),
+    ] {
+        assert_eq!(text.parse::<MessageId>(), Err(MessageIdError), "{text:?}");
+    }
+}
+
+#[test]
+fn the_longest_text_fits_however_it_is_escaped() {
+    for character in ["x", "\"", "\\", "\n", "모", "\u{2028}"] {
+        let text = character.repeat(TEXT_BYTES_MAX / character.len());
+        let body = request(&text).encode();
+        assert!(
+            body.len() <= BODY_BYTES_MAX,
+            "{character:?}: {}",
+            body.len()
+        );
+        assert!(Request::decode(&body).is_ok(), "{character:?}");
+    }
+}
+
+#[test]
+fn bad_requests_are_told_apart() {
+    let with = |field: &str, value: Value| {
+        let mut body = json!({"v":1,"type":"text","id":ID_TEXT,"text":"hello","sent":1});
+        body[field] = value;
+        body.to_string()
+    };
+    let table = [
+        (with("id", json!("0f")), ErrorCode::Invalid, "message id"),
+        (with("id", json!(7)), ErrorCode::Invalid, "invalid type"),
+        (with("id", json!(null)), ErrorCode::Invalid, "invalid type"),
+        (with("text", json!("")), ErrorCode::Invalid, "empty"),
+        (
+            with("text", json!("x".repeat(16_385))),
+            ErrorCode::Invalid,
+            "at most 16384",
+        ),
+        (
+            with("text", json!("\u{1b}[2J")),
+            ErrorCode::Invalid,
+            "U+001B",
+        ),
+        (
+            with("text", json!(["hello"])),
+            ErrorCode::Invalid,
+            "invalid type",
+        ),
+        (with("sent", json!(-1)), ErrorCode::Invalid, "invalid value"),
+        (
+            with("sent", json!("now")),
+            ErrorCode::Invalid,
+            "invalid type",
+        ),
+        (
+            with("more", json!("x".repeat(70_000))),
+            ErrorCode::TooLarge,
+            "65536",
+        ),
+        (
+            with("type", json!("typing")),
+            ErrorCode::UnknownType,
+            "typing",
+        ),
+        (
+            with("v", json!(3)),
+            ErrorCode::UnsupportedVersion,
+            "version 3",
+        ),
+    ];
+    for (body, code, words) in table {
+        let error = Request::decode(body.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), code, "{body:.90}: {error}");
+        assert!(error.to_string().contains(words), "{body:.90}: {error}");
+        assert!(matches!(Response::from(&error), Response::Error { code: c, .. } if c == code));
+    }
+    assert!(Request::decode(with("more", json!({"a": 1})).as_bytes()).is_ok());
+}
+
+#[test]
+fn a_receipt_needs_the_id() {
+    for body in [
+        r#"{"v":1,"type":"accepted"}"#,
+        r#"{"v":1,"type":"accepted","id":"x"}"#,
+    ] {
+        assert!(Response::decode(body.as_bytes()).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn texts_arrive_as_they_are(text in any::<String>(), id: [u8; 16], sent in 0_u64..1 << 53) {
+        let id = MessageId::from_bytes(id);
+        let sent = UnixMillis(sent);
+        let request = Request::Text { id, text: text.clone(), sent };
+        let read = Request::decode(&request.encode());
+        match check_text(&text) {
+            Ok(()) => prop_assert_eq!(read.unwrap(), request),
+            Err(error) => prop_assert_eq!(read.unwrap_err().to_string(), error.to_string()),
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_do_no_harm(bytes in hostile(request("hello").encode())) {
+        let _ = Response::decode(&bytes);
+        if let Err(error) = Request::decode(&bytes) {
+            let answer = Response::from(&error);
+            prop_assert_eq!(Response::decode(&answer.encode()).unwrap(), answer);
+        }
+    }
+}

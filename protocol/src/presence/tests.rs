@@ -37,7 +37,11 @@ fn the_bounds_are_allowed() {
     let own = |text: &str| -> Multiaddr { format!("{text}/p2p/{}", peer(1)).parse().unwrap() };
     let mut named = presence(1, 1);
     let relay = format!("/ip4/192.0.2.1/tcp/1/p2p/{}/p2p-circuit", peer(2));
-    named.addresses = vec![own("/ip4/192.0.2.1/tcp/1"), own(&relay), relay.parse().unwrap()];
+    named.addresses = vec![
+        own("/ip4/192.0.2.1/tcp/1"),
+        own(&relay),
+        relay.parse().unwrap(),
+    ];
     named.sign(&keypair(1)).unwrap();
 }
 
@@ -55,8 +59,14 @@ fn what_is_out_of_bounds_is_not_signed() {
     let foreign = format!("/ip4/192.0.2.1/tcp/1/p2p/{}", peer(2));
     let long = format!("/dns4/{}/tcp/1", "x".repeat(250));
     assert!(matches!(sign(&|p| p.name.clear()), PresenceError::Name(_)));
-    assert!(matches!(sign(&|p| p.name = "x".repeat(65)), PresenceError::Name(_)));
-    assert!(matches!(sign(&|p| p.name = "a\nb".to_owned()), PresenceError::Name(_)));
+    assert!(matches!(
+        sign(&|p| p.name = "x".repeat(65)),
+        PresenceError::Name(_)
+    ));
+    assert!(matches!(
+        sign(&|p| p.name = "a\nb".to_owned()),
+        PresenceError::Name(_)
+    ));
     assert!(matches!(
         sign(&|p| p.addresses = (0..9).map(address).collect()),
         PresenceError::TooManyAddresses(9)
@@ -70,14 +80,26 @@ fn what_is_out_of_bounds_is_not_signed() {
         PresenceError::ForeignAddress
     ));
     assert!(matches!(sign(&|p| p.sequence = 0), PresenceError::Sequence));
-    assert!(matches!(sign(&|p| p.sequence = INTEGER_MAX + 1), PresenceError::Body(_)));
-    assert!(matches!(sign(&|p| p.expires = p.issued), PresenceError::Lifetime(_)));
-    assert!(matches!(sign(&|p| p.expires = UnixMillis(0)), PresenceError::Lifetime(_)));
+    assert!(matches!(
+        sign(&|p| p.sequence = INTEGER_MAX + 1),
+        PresenceError::Body(_)
+    ));
+    assert!(matches!(
+        sign(&|p| p.expires = p.issued),
+        PresenceError::Lifetime(_)
+    ));
+    assert!(matches!(
+        sign(&|p| p.expires = UnixMillis(0)),
+        PresenceError::Lifetime(_)
+    ));
     assert!(matches!(
         sign(&|p| p.expires = WALL.saturating_add(millis(120_001))),
         PresenceError::Lifetime(life) if life == millis(120_001)
     ));
-    assert!(matches!(sign(&|p| p.peer = peer(2)), PresenceError::Signer(_)));
+    assert!(matches!(
+        sign(&|p| p.peer = peer(2)),
+        PresenceError::Signer(_)
+    ));
 }
 
 #[test]
@@ -141,49 +163,144 @@ fn bad_payloads_are_told_apart() {
     let foreign = format!("/ip4/192.0.2.1/tcp/1/p2p/{}", peer(2));
     let table: &[(&str, Value, ErrorCode, &str)] = &[
         ("v", json!(2), ErrorCode::UnsupportedVersion, "version 2"),
-        ("type", json!("record"), ErrorCode::UnknownType, "unknown type"),
-        ("peer", json!(peer(2).to_string()), ErrorCode::Invalid, "signed by"),
+        (
+            "type",
+            json!("record"),
+            ErrorCode::UnknownType,
+            "unknown type",
+        ),
+        (
+            "peer",
+            json!(peer(2).to_string()),
+            ErrorCode::Invalid,
+            "signed by",
+        ),
         ("peer", json!("Ada"), ErrorCode::Invalid, "peer id"),
-        ("peer", json!("1".repeat(1000)), ErrorCode::Invalid, "too long"),
-        ("topic", json!("global-chat"), ErrorCode::Invalid, "topic hash"),
-        ("topic", json!(topic().to_hex().to_uppercase()), ErrorCode::Invalid, "topic hash"),
+        (
+            "peer",
+            json!("1".repeat(1000)),
+            ErrorCode::Invalid,
+            "too long",
+        ),
+        (
+            "topic",
+            json!("global-chat"),
+            ErrorCode::Invalid,
+            "topic hash",
+        ),
+        (
+            "topic",
+            json!(topic().to_hex().to_uppercase()),
+            ErrorCode::Invalid,
+            "topic hash",
+        ),
         ("name", json!(""), ErrorCode::Invalid, "name is empty"),
-        ("name", json!("x".repeat(65)), ErrorCode::Invalid, "at most 64"),
+        (
+            "name",
+            json!("x".repeat(65)),
+            ErrorCode::Invalid,
+            "at most 64",
+        ),
         ("name", json!("a\u{202e}b"), ErrorCode::Invalid, "U+202E"),
-        ("addresses", json!("/ip4/192.0.2.1"), ErrorCode::Invalid, "expected a sequence"),
-        ("addresses", json!(["192.0.2.1:8468"]), ErrorCode::Invalid, "invalid body"),
-        ("addresses", json!(vec!["/tcp/1"; 9]), ErrorCode::Invalid, "9 addresses"),
-        ("addresses", json!([foreign]), ErrorCode::Invalid, "another peer"),
+        (
+            "addresses",
+            json!("/ip4/192.0.2.1"),
+            ErrorCode::Invalid,
+            "expected a sequence",
+        ),
+        (
+            "addresses",
+            json!(["192.0.2.1:8468"]),
+            ErrorCode::Invalid,
+            "invalid body",
+        ),
+        (
+            "addresses",
+            json!(vec!["/tcp/1"; 9]),
+            ErrorCode::Invalid,
+            "9 addresses",
+        ),
+        (
+            "addresses",
+            json!([foreign]),
+            ErrorCode::Invalid,
+            "another peer",
+        ),
         ("sequence", json!(0), ErrorCode::Invalid, "start at 1"),
         ("sequence", json!(-1), ErrorCode::Invalid, "invalid value"),
         ("sequence", json!(1.5), ErrorCode::Invalid, "invalid type"),
         ("sequence", json!(1_u64 << 53), ErrorCode::Invalid, "2^53"),
-        ("issued", json!("2026-11-22"), ErrorCode::Invalid, "invalid type"),
+        (
+            "issued",
+            json!("2026-11-22"),
+            ErrorCode::Invalid,
+            "invalid type",
+        ),
         ("issued", json!(u64::MAX), ErrorCode::Invalid, "2^53"),
-        ("issued", json!(WALL.0 + 120_000), ErrorCode::Invalid, "life of 0"),
-        ("expires", json!(WALL.0 + 120_001), ErrorCode::Invalid, "life of 120.001s"),
+        (
+            "issued",
+            json!(WALL.0 + 120_000),
+            ErrorCode::Invalid,
+            "life of 0",
+        ),
+        (
+            "expires",
+            json!(WALL.0 + 120_001),
+            ErrorCode::Invalid,
+            "life of 120.001s",
+        ),
         ("expires", json!(0), ErrorCode::Invalid, "life of 0"),
-        ("expires", json!((1_u64 << 53) - 1), ErrorCode::Invalid, "life of"),
-        ("state", json!("away"), ErrorCode::Invalid, "unknown variant"),
-        ("state", json!("Here"), ErrorCode::Invalid, "unknown variant"),
+        (
+            "expires",
+            json!((1_u64 << 53) - 1),
+            ErrorCode::Invalid,
+            "life of",
+        ),
+        (
+            "state",
+            json!("away"),
+            ErrorCode::Invalid,
+            "unknown variant",
+        ),
+        (
+            "state",
+            json!("Here"),
+            ErrorCode::Invalid,
+            "unknown variant",
+        ),
     ];
     for (field, value, code, words) in table {
         let error = decode_with(field, value.clone()).unwrap_err();
         assert_eq!(error.code(), *code, "{field} = {value}: {error}");
-        assert!(error.to_string().contains(words), "{field} = {value}: {error}");
+        assert!(
+            error.to_string().contains(words),
+            "{field} = {value}: {error}"
+        );
     }
 }
 
 #[test]
 fn bad_envelopes_are_told_apart() {
     assert_eq!(decode("hello").unwrap_err().code(), ErrorCode::InvalidJson);
-    assert_eq!(decode("[1,\"presence\"]").unwrap_err().code(), ErrorCode::Invalid);
-    let other = Purpose { domain: "moim-record", ..PURPOSE };
+    assert_eq!(
+        decode("[1,\"presence\"]").unwrap_err().code(),
+        ErrorCode::Invalid
+    );
+    let other = Purpose {
+        domain: "moim-record",
+        ..PURPOSE
+    };
     let wrong = SignedPresence::decode(&sealed(1, other, good().to_string())).unwrap_err();
-    assert!(matches!(wrong, PresenceError::Envelope(EnvelopeError::Signature)));
+    assert!(matches!(
+        wrong,
+        PresenceError::Envelope(EnvelopeError::Signature)
+    ));
     let large = decode_with("more", json!("x".repeat(2048))).unwrap_err();
     assert_eq!(large.code(), ErrorCode::TooLarge);
-    assert_eq!(SignedPresence::decode(&[]).unwrap_err().code(), ErrorCode::Invalid);
+    assert_eq!(
+        SignedPresence::decode(&[]).unwrap_err().code(),
+        ErrorCode::Invalid
+    );
 }
 
 #[test]
@@ -229,7 +346,11 @@ fn sequence_numbers_follow_the_clock_and_never_fall_back() {
         (u64::MAX, u64::MAX, INTEGER_MAX),
     ];
     for (previous, wall, next) in table {
-        assert_eq!(next_sequence(previous, UnixMillis(wall)), next, "{previous}, {wall}");
+        assert_eq!(
+            next_sequence(previous, UnixMillis(wall)),
+            next,
+            "{previous}, {wall}"
+        );
     }
 }
 
@@ -239,7 +360,10 @@ fn a_record_key_names_topic_and_peer() {
     assert!(key.starts_with(b"/moim/presence/1/"));
     assert_eq!(key.len(), 17 + 32 + 38);
     assert_ne!(key, presence_record_key(topic(), &peer(2)));
-    assert_ne!(key, presence_record_key(TopicHash::from_bytes([0; 32]), &peer(1)));
+    assert_ne!(
+        key,
+        presence_record_key(TopicHash::from_bytes([0; 32]), &peer(1))
+    );
 }
 
 proptest! {

@@ -9,11 +9,21 @@ use crate::{
 };
 
 fn requests() -> Vec<Request> {
-    let sync = |presence, after| Request::Sync { topic: topic(), presence, after };
+    let sync = |presence, after| Request::Sync {
+        topic: topic(),
+        presence,
+        after,
+    };
     vec![
-        Request::Announce { presence: here(1, 1) },
-        Request::Announce { presence: left(1, 2) },
-        Request::Announce { presence: largest(1) },
+        Request::Announce {
+            presence: here(1, 1),
+        },
+        Request::Announce {
+            presence: left(1, 2),
+        },
+        Request::Announce {
+            presence: largest(1),
+        },
         sync(None, None),
         sync(Some(here(1, 1)), None),
         sync(Some(largest(1)), Some(peer(2))),
@@ -25,9 +35,18 @@ fn responses() -> Vec<Response> {
     vec![
         Response::Accepted,
         Response::error(ErrorCode::Busy, "try \"later\""),
-        Response::Members { members: Vec::new(), next: None },
-        Response::Members { members: members.clone(), next: None },
-        Response::Members { members, next: Some(peer(2)) },
+        Response::Members {
+            members: Vec::new(),
+            next: None,
+        },
+        Response::Members {
+            members: members.clone(),
+            next: None,
+        },
+        Response::Members {
+            members,
+            next: Some(peer(2)),
+        },
     ]
 }
 
@@ -45,15 +64,31 @@ fn bodies_are_read_as_they_are_written() {
 fn bodies_look_as_documented() {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let topic = topic();
-    let sync = Request::Sync { topic, presence: None, after: None };
-    assert_eq!(text(sync.encode()), format!(r#"{{"v":1,"type":"sync","topic":"{topic}"}}"#));
-    assert_eq!(text(Response::Accepted.encode()), r#"{"v":1,"type":"accepted"}"#);
+    let sync = Request::Sync {
+        topic,
+        presence: None,
+        after: None,
+    };
+    assert_eq!(
+        text(sync.encode()),
+        format!(r#"{{"v":1,"type":"sync","topic":"{topic}"}}"#)
+    );
+    assert_eq!(
+        text(Response::Accepted.encode()),
+        r#"{"v":1,"type":"accepted"}"#
+    );
     assert_eq!(
         text(Response::error(ErrorCode::NotAMember, "not here").encode()),
         r#"{"v":1,"type":"error","code":"not_a_member","reason":"not here"}"#
     );
-    let none = Response::Members { members: Vec::new(), next: None };
-    assert_eq!(text(none.encode()), r#"{"v":1,"type":"members","members":[]}"#);
+    let none = Response::Members {
+        members: Vec::new(),
+        next: None,
+    };
+    assert_eq!(
+        text(none.encode()),
+        r#"{"v":1,"type":"members","members":[]}"#
+    );
 }
 
 fn base64(signed: &SignedPresence) -> String {
@@ -64,32 +99,85 @@ fn base64(signed: &SignedPresence) -> String {
 fn bad_requests_are_told_apart() {
     let topic = topic().to_hex();
     let own = base64(&here(1, 1));
-    let elsewhere = Presence { topic: TopicHash::from_bytes([1; 32]), ..presence(1, 1) };
+    let elsewhere = Presence {
+        topic: TopicHash::from_bytes([1; 32]),
+        ..presence(1, 1)
+    };
     let elsewhere = base64(&elsewhere.sign(&keypair(1)).unwrap());
     let broken = format!("{}A", &own[..own.len() - 1]);
-    let sync = |presence: Value, after: Value| {
-        json!({"v":1,"type":"sync","topic":topic,"presence":presence,"after":after})
-    };
+    let sync = |presence: Value, after: Value| json!({"v":1,"type":"sync","topic":topic,"presence":presence,"after":after});
     let table: &[(Value, ErrorCode, &str)] = &[
-        (json!({"v":1,"type":"announce"}), ErrorCode::Invalid, "missing field"),
-        (json!({"v":1,"type":"announce","presence":null}), ErrorCode::Invalid, "null"),
-        (json!({"v":1,"type":"announce","presence":"*"}), ErrorCode::Invalid, "base64url"),
-        (json!({"v":1,"type":"announce","presence":""}), ErrorCode::Invalid, "presence"),
-        (json!({"v":1,"type":"announce","presence":broken}), ErrorCode::Invalid, "presence"),
-        (json!({"v":1,"type":"announce","presence":"A".repeat(4000)}), ErrorCode::TooLarge, "3000"),
+        (
+            json!({"v":1,"type":"announce"}),
+            ErrorCode::Invalid,
+            "missing field",
+        ),
+        (
+            json!({"v":1,"type":"announce","presence":null}),
+            ErrorCode::Invalid,
+            "null",
+        ),
+        (
+            json!({"v":1,"type":"announce","presence":"*"}),
+            ErrorCode::Invalid,
+            "base64url",
+        ),
+        (
+            json!({"v":1,"type":"announce","presence":""}),
+            ErrorCode::Invalid,
+            "presence",
+        ),
+        (
+            json!({"v":1,"type":"announce","presence":broken}),
+            ErrorCode::Invalid,
+            "presence",
+        ),
+        (
+            json!({"v":1,"type":"announce","presence":"A".repeat(4000)}),
+            ErrorCode::TooLarge,
+            "3000",
+        ),
         (json!({"v":1,"type":"sync"}), ErrorCode::Invalid, "topic"),
-        (json!({"v":1,"type":"sync","topic":"global-chat"}), ErrorCode::Invalid, "topic hash"),
-        (json!({"v":1,"type":"sync","topic":topic,"after":"x"}), ErrorCode::Invalid, "peer id"),
-        (json!({"v":1,"type":"sync","topic":topic,"after":7}), ErrorCode::Invalid, "invalid type"),
-        (sync(json!(elsewhere), json!(null)), ErrorCode::Invalid, "another topic"),
-        (json!({"v":1,"type":"members","members":[]}), ErrorCode::UnknownType, "members"),
-        (json!({"v":2,"type":"sync","topic":topic}), ErrorCode::UnsupportedVersion, "version 2"),
+        (
+            json!({"v":1,"type":"sync","topic":"global-chat"}),
+            ErrorCode::Invalid,
+            "topic hash",
+        ),
+        (
+            json!({"v":1,"type":"sync","topic":topic,"after":"x"}),
+            ErrorCode::Invalid,
+            "peer id",
+        ),
+        (
+            json!({"v":1,"type":"sync","topic":topic,"after":7}),
+            ErrorCode::Invalid,
+            "invalid type",
+        ),
+        (
+            sync(json!(elsewhere), json!(null)),
+            ErrorCode::Invalid,
+            "another topic",
+        ),
+        (
+            json!({"v":1,"type":"members","members":[]}),
+            ErrorCode::UnknownType,
+            "members",
+        ),
+        (
+            json!({"v":2,"type":"sync","topic":topic}),
+            ErrorCode::UnsupportedVersion,
+            "version 2",
+        ),
     ];
     for (body, code, words) in table {
         let error = Request::decode(body.to_string().as_bytes()).unwrap_err();
         assert_eq!(error.code(), *code, "{body}: {error}");
         assert!(error.to_string().contains(words), "{body}: {error}");
-        let Response::Error { code: answered, reason } = Response::from(&error) else {
+        let Response::Error {
+            code: answered,
+            reason,
+        } = Response::from(&error)
+        else {
             panic!("not an error")
         };
         assert_eq!(answered, *code);
@@ -121,7 +209,13 @@ fn a_bad_entry_does_not_hide_the_others() {
     ]});
     let response = Response::decode(body.to_string().as_bytes()).unwrap();
     let members = vec![(here(1, 1), millis(7))];
-    assert_eq!(response, Response::Members { members, next: Some(peer(3)) });
+    assert_eq!(
+        response,
+        Response::Members {
+            members,
+            next: Some(peer(3))
+        }
+    );
 }
 
 #[test]
@@ -133,11 +227,23 @@ fn bad_responses_are_told_apart() {
         (members(json!({})), ErrorCode::Invalid),
         (members(json!([[good, 5]])), ErrorCode::Invalid),
         (members(json!([{"presence": good}])), ErrorCode::Invalid),
-        (members(json!([{"presence": good, "age": -1}])), ErrorCode::Invalid),
-        (members(json!([{"presence": good, "age": u64::MAX}])), ErrorCode::Invalid),
-        (members(json!([{"presence": "*", "age": 1}])), ErrorCode::Invalid),
+        (
+            members(json!([{"presence": good, "age": -1}])),
+            ErrorCode::Invalid,
+        ),
+        (
+            members(json!([{"presence": good, "age": u64::MAX}])),
+            ErrorCode::Invalid,
+        ),
+        (
+            members(json!([{"presence": "*", "age": 1}])),
+            ErrorCode::Invalid,
+        ),
         (json!({"v":1,"type":"error"}), ErrorCode::Invalid),
-        (json!({"v":1,"type":"sync","topic":topic().to_hex()}), ErrorCode::UnknownType),
+        (
+            json!({"v":1,"type":"sync","topic":topic().to_hex()}),
+            ErrorCode::UnknownType,
+        ),
     ];
     for (body, code) in table {
         let error = Response::decode(body.to_string().as_bytes()).unwrap_err();
@@ -148,7 +254,11 @@ fn bad_responses_are_told_apart() {
 #[test]
 fn ages_are_bounded_when_written() {
     let members = vec![(here(1, 1), Duration::MAX)];
-    let body = Response::Members { members, next: None }.encode();
+    let body = Response::Members {
+        members,
+        next: None,
+    }
+    .encode();
     let Response::Members { members, .. } = Response::decode(&body).unwrap() else {
         panic!("not members")
     };
@@ -157,12 +267,23 @@ fn ages_are_bounded_when_written() {
 
 #[test]
 fn the_estimate_of_a_members_bytes_is_never_too_small() {
-    let empty = Response::Members { members: Vec::new(), next: Some(peer(1)) };
+    let empty = Response::Members {
+        members: Vec::new(),
+        next: Some(peer(1)),
+    };
     assert!(empty.encode().len() <= MEMBERS_BYTES);
     for presence in [here(1, 1), largest(2)] {
         let members = vec![(presence.clone(), Duration::MAX); 2];
-        let two = Response::Members { members, next: None }.encode().len();
-        let one = Response::Members { members: vec![(presence.clone(), Duration::MAX)], next: None };
+        let two = Response::Members {
+            members,
+            next: None,
+        }
+        .encode()
+        .len();
+        let one = Response::Members {
+            members: vec![(presence.clone(), Duration::MAX)],
+            next: None,
+        };
         assert_eq!(two - one.encode().len(), member_bytes(&presence));
     }
 }

@@ -11,7 +11,11 @@ fn the_same_seed_draws_the_same() {
     assert_ne!(draw(1), draw(2));
     // Xorshift stands still at zero; no seed may lead there.
     assert!(draw(0).iter().any(|&number| number != 0));
-    assert!(draw(0x61c8_8646_80b5_83eb).iter().any(|&number| number != 0));
+    assert!(
+        draw(0x61c8_8646_80b5_83eb)
+            .iter()
+            .any(|&number| number != 0)
+    );
 }
 
 #[test]
@@ -21,7 +25,10 @@ fn draws_are_even_enough() {
     for _ in 0..10_000 {
         counts[random.below(10)] += 1;
     }
-    assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
+    assert!(
+        counts.iter().all(|count| (900..1100).contains(count)),
+        "{counts:?}"
+    );
     assert_eq!(random.below(0), 0);
     assert_eq!(random.below(1), 0);
 }

@@ -47,5 +47,8 @@ fn texts() {
 #[test]
 fn errors_name_the_character() {
     let error = check_text("\u{1b}").unwrap_err();
-    assert_eq!(error.to_string(), "the character U+001B is not allowed here");
+    assert_eq!(
+        error.to_string(),
+        "the character U+001B is not allowed here"
+    );
 }

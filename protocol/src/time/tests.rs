@@ -4,8 +4,14 @@ use crate::testing::{WALL, millis, seconds, start};
 #[test]
 fn wall_clock_arithmetic_saturates() {
     assert_eq!(UnixMillis(5).saturating_add(millis(7)), UnixMillis(12));
-    assert_eq!(UnixMillis(5).saturating_add(Duration::MAX), UnixMillis(u64::MAX));
-    assert_eq!(UnixMillis(u64::MAX).saturating_add(millis(1)), UnixMillis(u64::MAX));
+    assert_eq!(
+        UnixMillis(5).saturating_add(Duration::MAX),
+        UnixMillis(u64::MAX)
+    );
+    assert_eq!(
+        UnixMillis(u64::MAX).saturating_add(millis(1)),
+        UnixMillis(u64::MAX)
+    );
     assert_eq!(UnixMillis(5).saturating_sub(millis(7)), UnixMillis(0));
     assert_eq!(UnixMillis(5).since(UnixMillis(3)), millis(2));
     assert_eq!(UnixMillis(3).since(UnixMillis(5)), Duration::ZERO);
@@ -17,7 +23,15 @@ fn integers_that_javascript_rounds_are_refused() {
     let read = |text| serde_json::from_str::<UnixMillis>(text);
     assert_eq!(read("9007199254740991").unwrap(), UnixMillis((1 << 53) - 1));
     assert_eq!(read("0").unwrap(), UnixMillis(0));
-    for text in ["9007199254740992", "18446744073709551615", "-1", "1.5", "1e3", "\"1\"", "null"] {
+    for text in [
+        "9007199254740992",
+        "18446744073709551615",
+        "-1",
+        "1.5",
+        "1e3",
+        "\"1\"",
+        "null",
+    ] {
         assert!(read(text).is_err(), "{text}");
     }
 }
@@ -31,7 +45,10 @@ fn an_instant_plus_anything_does_not_panic() {
 
 #[test]
 fn a_life_is_what_it_was_signed_for_less_its_age() {
-    let validity = Validity { issued: WALL, expires: WALL.saturating_add(seconds(120)) };
+    let validity = Validity {
+        issued: WALL,
+        expires: WALL.saturating_add(seconds(120)),
+    };
     let wall = |s: i64| match u64::try_from(s) {
         Ok(later) => WALL.saturating_add(seconds(later)),
         Err(_) => WALL.saturating_sub(seconds(s.unsigned_abs())),
@@ -55,18 +72,36 @@ fn a_life_is_what_it_was_signed_for_less_its_age() {
         (1_000_000, 0, false, true, 0),
     ];
     for (clock, age, is_future, is_expired, life) in table {
-        assert_eq!(validity.is_future(wall(clock)), is_future, "future at {clock}");
-        assert_eq!(validity.is_expired(wall(clock)), is_expired, "expired at {clock}");
-        assert_eq!(validity.life(seconds(age), wall(clock)), seconds(life), "{clock}, {age}");
+        assert_eq!(
+            validity.is_future(wall(clock)),
+            is_future,
+            "future at {clock}"
+        );
+        assert_eq!(
+            validity.is_expired(wall(clock)),
+            is_expired,
+            "expired at {clock}"
+        );
+        assert_eq!(
+            validity.life(seconds(age), wall(clock)),
+            seconds(life),
+            "{clock}, {age}"
+        );
     }
 }
 
 #[test]
 fn extreme_dates_saturate() {
-    let backwards = Validity { issued: UnixMillis(u64::MAX), expires: UnixMillis(0) };
+    let backwards = Validity {
+        issued: UnixMillis(u64::MAX),
+        expires: UnixMillis(0),
+    };
     assert_eq!(backwards.ttl(), Duration::ZERO);
     assert!(backwards.is_future(WALL));
-    let endless = Validity { issued: UnixMillis(0), expires: UnixMillis(u64::MAX) };
+    let endless = Validity {
+        issued: UnixMillis(0),
+        expires: UnixMillis(u64::MAX),
+    };
     assert_eq!(endless.ttl(), millis(u64::MAX));
     assert!(!endless.is_expired(UnixMillis(u64::MAX)));
     assert_eq!(endless.life(Duration::MAX, WALL), Duration::ZERO);

@@ -70,7 +70,10 @@ fn hashes_are_read_in_one_form_only() {
 #[test]
 fn gossip_topics_are_recognised() {
     let hash = Topic::new("global-chat").unwrap().hash();
-    assert_eq!(TopicHash::from_gossip_topic(&hash.gossip_topic()), Some(hash));
+    assert_eq!(
+        TopicHash::from_gossip_topic(&hash.gossip_topic()),
+        Some(hash)
+    );
     for topic in ["", "/moim/room/1/", "/moim/room/2/00", &hash.to_hex()] {
         assert_eq!(TopicHash::from_gossip_topic(topic), None, "{topic:?}");
     }
@@ -79,7 +82,8 @@ fn gossip_topics_are_recognised() {
 #[test]
 fn the_provider_key_is_a_multihash() {
     let hash = Topic::new("global-chat").unwrap().hash();
-    let multihash = multiaddr::multihash::Multihash::<64>::from_bytes(&hash.provider_key()).unwrap();
+    let multihash =
+        multiaddr::multihash::Multihash::<64>::from_bytes(&hash.provider_key()).unwrap();
     assert_eq!((multihash.code(), multihash.size()), (0x12, 32));
     assert_eq!(multihash.digest(), hash.as_bytes());
 }

@@ -53,7 +53,11 @@ fn an_error_needs_no_reason_but_a_code() {
 /// Whatever is wrong with the outside of a body, every decoder finds it the same way.
 #[test]
 fn every_decoder_tells_the_same_faults_apart() {
-    let deep = format!(r#"{{"v":1,"type":"text","x":{}{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+    let deep = format!(
+        r#"{{"v":1,"type":"text","x":{}{}}}"#,
+        "[".repeat(20_000),
+        "]".repeat(20_000)
+    );
     let oversize = vec![b' '; BODY_BYTES_MAX + 1];
     let table: &[(&[u8], ErrorCode)] = &[
         (b"", ErrorCode::InvalidJson),
@@ -62,9 +66,15 @@ fn every_decoder_tells_the_same_faults_apart() {
         (br#"{"v":1,"type":"text""#, ErrorCode::InvalidJson),
         (br#"{"v":1,"type":"text"} x"#, ErrorCode::InvalidJson),
         (br#"{"v":1,"type":"te\ud800xt"}"#, ErrorCode::InvalidJson),
-        (b"{\"v\":1,\"type\":\"text\",\"more\":\"\xff\"}", ErrorCode::InvalidJson),
+        (
+            b"{\"v\":1,\"type\":\"text\",\"more\":\"\xff\"}",
+            ErrorCode::InvalidJson,
+        ),
         (b"\xff\xfe{\0", ErrorCode::InvalidJson),
-        (b"\xef\xbb\xbf{\"v\":1,\"type\":\"text\"}", ErrorCode::InvalidJson),
+        (
+            b"\xef\xbb\xbf{\"v\":1,\"type\":\"text\"}",
+            ErrorCode::InvalidJson,
+        ),
         // Ignored like any unknown field, and read without recursion.
         (deep.as_bytes(), ErrorCode::Invalid),
         (b"null", ErrorCode::Invalid),
@@ -77,12 +87,18 @@ fn every_decoder_tells_the_same_faults_apart() {
         (br#"{"v":"1","type":"text"}"#, ErrorCode::Invalid),
         (br#"{"v":1,"type":7}"#, ErrorCode::Invalid),
         (br#"{"v":1,"v":1,"type":"text"}"#, ErrorCode::Invalid),
-        (br#"{"v":1,"type":"text","type":"accepted"}"#, ErrorCode::Invalid),
+        (
+            br#"{"v":1,"type":"text","type":"accepted"}"#,
+            ErrorCode::Invalid,
+        ),
         (br#"{"v":0,"type":"text"}"#, ErrorCode::UnsupportedVersion),
         (br#"{"v":2,"type":"text"}"#, ErrorCode::UnsupportedVersion),
         (br#"{"v":1.5,"type":"text"}"#, ErrorCode::UnsupportedVersion),
         (br#"{"v":-1,"type":"text"}"#, ErrorCode::UnsupportedVersion),
-        (br#"{"v":99999999999999999999,"type":"text"}"#, ErrorCode::UnsupportedVersion),
+        (
+            br#"{"v":99999999999999999999,"type":"text"}"#,
+            ErrorCode::UnsupportedVersion,
+        ),
         (br#"{"v":1,"type":"teapot"}"#, ErrorCode::UnknownType),
         (br#"{"v":1,"type":""}"#, ErrorCode::UnknownType),
         (&oversize, ErrorCode::TooLarge),
@@ -92,8 +108,12 @@ fn every_decoder_tells_the_same_faults_apart() {
         let codes = [
             crate::message::Request::decode(bytes).unwrap_err().code(),
             crate::message::Response::decode(bytes).unwrap_err().code(),
-            crate::presence_wire::Request::decode(bytes).unwrap_err().code(),
-            crate::presence_wire::Response::decode(bytes).unwrap_err().code(),
+            crate::presence_wire::Request::decode(bytes)
+                .unwrap_err()
+                .code(),
+            crate::presence_wire::Response::decode(bytes)
+                .unwrap_err()
+                .code(),
             crate::room::RoomMessage::decode(bytes).unwrap_err().code(),
         ];
         // Some know the type of these bodies, and others do not; then the type decides.

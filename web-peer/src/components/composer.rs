@@ -53,7 +53,7 @@ pub(crate) fn Composer(
                 data-testid=input_testid
                 aria-label=label
                 aria-describedby=help.clone()
-                placeholder=label
+                placeholder=text.write_here
                 dir="auto"
                 autocomplete="off"
                 enterkeyhint="send"

@@ -169,15 +169,14 @@ fn ConnectionRow(connection: Connection) -> impl IntoView {
     let text = app.text;
     let Connection { peer, address, path, round_trip, agent, bootstrap_node } = connection;
     let short = format::short_id(&peer);
-    let name = app.member(peer).map(|member| member.name);
     let (icon, way) = match path {
         Path::Direct(transport) => {
             (Icon::Direct, format!("{}, {}", text.reach_direct, transport_name(transport)))
         }
         Path::Relayed { by } => (Icon::Relayed, (text.relayed_by)(&format::short_id(&by))),
     };
-    let title = match (name, bootstrap_node) {
-        (Some(name), _) => view! { <bdi>{move || name.get()}</bdi> }.into_any(),
+    let title = move || match (app.name_of_member(peer), bootstrap_node) {
+        (Some(name), _) => view! { <bdi>{name}</bdi> }.into_any(),
         (None, true) => text.bootstrap_node.into_any(),
         (None, false) => ().into_any(),
     };

@@ -37,7 +37,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
         Callback::new(move |message: String| actions::send(app, &direct, &message))
     };
     view! {
-        <section class="direct" aria-labelledby="side-heading">
+        <div class="direct">
             <div class="talk-head">
                 <Avatar peer=peer name=name />
                 <div class="talk-title">
@@ -69,7 +69,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
                 input_testid="direct-input"
                 button_testid="direct-send"
             />
-        </section>
+        </div>
     }
 }
 
@@ -96,9 +96,9 @@ fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoVie
             data-own=own.to_string()
             data-continued=stamp.continued.to_string()
         >
-            <DayLine day=stamp.day.clone() />
+            <DayLine day=stamp.day />
             <div class="message-body">
-                <MessageHead name=author stamp=stamp />
+                <MessageHead name=author time=stamp.time />
                 <p class="message-text" dir="auto">
                     {said.to_string()}
                 </p>
@@ -116,8 +116,10 @@ fn DeliveryLine(delivery: ArcRwSignal<Delivery>, again: DirectItem, peer: PeerId
     let word = delivery.clone();
     let line = move || match delivery.get() {
         Delivery::Sending => view! {
-            <Drawn icon=Icon::Wait />
-            {text.sending}
+            <p>
+                <Drawn icon=Icon::Wait />
+                {text.sending}
+            </p>
         }
         .into_any(),
         Delivery::Delivered(path) => {
@@ -127,16 +129,20 @@ fn DeliveryLine(delivery: ArcRwSignal<Delivery>, again: DirectItem, peer: PeerId
                 _ => text.delivered,
             };
             view! {
-                <Drawn icon=Icon::Check />
-                {word}
+                <p>
+                    <Drawn icon=Icon::Check />
+                    {word}
+                </p>
             }
             .into_any()
         }
         Delivery::Failed(reason) => {
             let again = again.clone();
             view! {
-                <Drawn icon=Icon::Cross />
-                <span>{text.not_delivered} ". " {reason}</span>
+                <p>
+                    <Drawn icon=Icon::Cross />
+                    <span>{text.not_delivered} ". " {reason}</span>
+                </p>
                 <button
                     type="button"
                     class="button small"

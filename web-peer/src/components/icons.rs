@@ -7,7 +7,6 @@ use moim_peer::Reach;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Icon {
     Away,
-    Back,
     Chat,
     Check,
     Close,
@@ -43,7 +42,6 @@ impl Icon {
     fn path(self) -> &'static str {
         match self {
             Self::Away => "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0 -11M4.2 11.8L11.8 4.2",
-            Self::Back => "M10 3L5 8l5 5",
             Self::Chat => "M2.5 3.5h11v7.5h-6l-3 2.5v-2.5h-2z",
             Self::Check => "M3 8.5l3.2 3.2L13 4.8",
             Self::Close => "M4 4l8 8M12 4l-8 8",

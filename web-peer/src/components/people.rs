@@ -39,7 +39,6 @@ pub(crate) fn People() -> impl IntoView {
                 </li>
             </ul>
         </section>
-        {move || shown_room().map(|room| view! { <Members room=room /> })}
         <Show when=move || app.directs.with(|directs| !directs.is_empty())>
             <section class="directs" aria-labelledby="directs-heading">
                 <h2 id="directs-heading">{text.directs}</h2>
@@ -50,6 +49,7 @@ pub(crate) fn People() -> impl IntoView {
                 </ul>
             </section>
         </Show>
+        {move || shown_room().map(|room| view! { <Members room=room /> })}
     }
 }
 

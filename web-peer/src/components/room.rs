@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use leptos::prelude::*;
+use moim_peer::Reach;
 
 use super::{
     composer::Composer,
@@ -29,6 +30,14 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
         Memo::new(move |_| talk.with(|talk| talk.back().map(|item| (item.key(), is_own(item)))))
     };
     let refusal = room.refusal.clone();
+    let unreached = {
+        let members = room.members.clone();
+        Memo::new(move |_| {
+            members.with(|members| {
+                !members.is_empty() && members.iter().all(|member| !matches!(member.reach.get(), Reach::Connected(_)))
+            })
+        })
+    };
     let send = {
         let room = room.clone();
         Callback::new(move |message| actions::say(app, &room, message))
@@ -75,6 +84,9 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
             <p class="refusal" role="alert">
                 {move || refusal.get()}
             </p>
+            <p class="hint" role="status">
+                {move || unreached.get().then_some(text.room_unreached)}
+            </p>
             <Composer
                 label=(text.room_input)(&name)
                 draft=room.draft.clone()
@@ -103,10 +115,10 @@ fn Message(message: Arc<MessageItem>) -> impl IntoView {
             data-own=own.to_string()
             data-continued=stamp.continued.to_string()
         >
-            <DayLine day=stamp.day.clone() />
+            <DayLine day=stamp.day />
             <Avatar peer=from name=name />
             <div class="message-body">
-                <MessageHead name=shown stamp=stamp />
+                <MessageHead name=shown time=stamp.time />
                 <p class="message-text" dir="auto">
                     {said}
                 </p>

@@ -3,7 +3,7 @@
 use leptos::{ev, html, prelude::*};
 
 use super::icons::{Drawn, Icon};
-use crate::{format, model::{App, Stamp}, page};
+use crate::{format, model::App, page};
 
 /// Pixels from the end within which the reader counts as being at the end.
 const END_PIXELS: i32 = 48;
@@ -75,11 +75,11 @@ pub(crate) fn TalkLog(
 
 /// Who said something and when; unseen but still read out where the name stands above already.
 #[component]
-pub(crate) fn MessageHead(name: String, stamp: Stamp) -> impl IntoView {
+pub(crate) fn MessageHead(name: String, time: f64) -> impl IntoView {
     view! {
         <p class="message-head">
             <bdi class="message-name">{name}</bdi>
-            <time datetime=page::iso_time(stamp.time)>{page::time_of_day(stamp.time)}</time>
+            <time datetime=page::iso_time(time)>{page::time_of_day(time)}</time>
         </p>
     }
 }

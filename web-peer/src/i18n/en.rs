@@ -14,7 +14,6 @@ pub(super) static MESSAGES: Messages = Messages {
     open_connection: "Show the connection",
     close: "Close",
     unread: |count| format!("{count} unread"),
-    copied: "Copied",
     copy_refused: |text| format!("The browser does not allow copying here. Copy it by hand: {text}"),
     dismiss: "Dismiss",
 
@@ -28,7 +27,7 @@ pub(super) static MESSAGES: Messages = Messages {
         connections that are still open go on.",
     offline_help: "This device says it has no network. Moim goes on as soon as it is back.",
     failed_help: "Moim cannot get into the network, and goes on trying. Check that the bootstrap node is running \
-        and that its address under Settings is right.",
+        and that its address is right (Connection, Settings).",
     try_again: "Try again now",
     reason: |reason| format!("Reason: {reason}"),
     not_started: |reason| format!("The peer could not be started: {reason}. Reload the page to try again."),
@@ -78,7 +77,9 @@ pub(super) static MESSAGES: Messages = Messages {
     room_input: |topic| format!("Message to {topic}"),
     room_empty: "Nothing has been said yet",
     room_empty_help: "What is said here reaches everybody in the room, and only those who are here now.",
+    room_unreached: "No connection to anybody in this room right now. What you say may reach nobody.",
     send: "Send",
+    write_here: "Write a message",
     input_help: "Enter sends, Shift+Enter starts a new line",
     here: |names, more| format!("{} {} here", list(names, more), if names.len() + more == 1 { "is" } else { "are" }),
     left: |names, more| format!("{} left", list(names, more)),
@@ -92,7 +93,6 @@ pub(super) static MESSAGES: Messages = Messages {
     direct_heading: |name| format!("Direct conversation with {name}"),
     direct_input: |name| format!("Direct message to {name}"),
     direct_empty: "Only the two of you can read what is written here.",
-    direct_none: "Choose a member to write to directly.",
     sending: "Sending",
     delivered: "Delivered",
     delivered_direct: "Delivered, direct",
@@ -147,7 +147,7 @@ pub(super) static MESSAGES: Messages = Messages {
         these settings.",
     sources_ignored: "These bootstrap nodes are left out:",
     sources_unusable: "None of the given bootstrap nodes can be used, so there is no way into the network. Correct \
-        them in the page's address or under Settings.",
+        them in the page's address or under Connection, Settings.",
     source_malformed: |entry, reason| format!("“{entry}” is neither a multiaddr nor a URL: {reason}"),
     source_not_dialable: |entry| {
         format!(

@@ -135,11 +135,10 @@ fn of_package(package: &Package, members: &[&str]) -> Vec<String> {
 
 fn allowed(rule: &Rule, dependency: &Dependency, members: &[&str]) -> bool {
     let name = dependency.name.as_str();
-    if dependency.path.is_some() || members.contains(&name) {
+    if dependency.is_folder || members.contains(&name) {
         return rule.members.contains(&name);
     }
-    let test_only = dependency.kind.as_deref() == Some("dev");
-    if test_only && !rule.in_tests {
+    if dependency.only_tests && !rule.in_tests {
         return true;
     }
     !rule.forbidden.iter().any(|pattern| matches(pattern, name))

@@ -1,23 +1,24 @@
 //! What `cargo metadata` prints, as far as the checks need it.
+//!
+//! Read by hand: deriving it would double the time this crate takes to compile.
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde_json::Value;
 
 /// The whole answer.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
-    pub(crate) workspace_members: Vec<String>,
     pub(crate) target_directory: String,
 }
 
 /// A package: a member of the workspace or something it depends on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) id: String,
     pub(crate) manifest_path: String,
+    pub(crate) is_member: bool,
     /// The registry or repository it comes from; nothing for a folder of this workspace.
     pub(crate) source: Option<String>,
     /// An SPDX expression.
@@ -26,25 +27,73 @@ pub(crate) struct Package {
 }
 
 /// A line in a `[dependencies]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    /// `dev`, `build`, or nothing for a normal dependency.
-    pub(crate) kind: Option<String>,
-    /// The folder of a dependency inside the workspace.
-    pub(crate) path: Option<String>,
+    /// Only for tests, benches and examples.
+    pub(crate) only_tests: bool,
+    /// It lies in a folder of this workspace.
+    pub(crate) is_folder: bool,
 }
 
 impl Metadata {
     /// Reads the output of `cargo metadata --format-version 1`.
     pub(crate) fn parse(json: &str) -> Result<Self> {
-        serde_json::from_str(json).context("reading the output of cargo metadata")
+        let all: Value = serde_json::from_str(json).context("reading cargo's metadata")?;
+        let members = list(&all, "workspace_members")?;
+        let packages = list(&all, "packages")?
+            .iter()
+            .map(|package| Package::parse(package, members))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            packages,
+            target_directory: text(&all, "target_directory")?,
+        })
     }
 
     /// The members of the workspace.
     pub(crate) fn members(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| self.workspace_members.contains(&package.id))
+        self.packages.iter().filter(|package| package.is_member)
     }
+}
+
+impl Package {
+    fn parse(package: &Value, members: &[Value]) -> Result<Self> {
+        Ok(Self {
+            name: text(package, "name")?,
+            version: text(package, "version")?,
+            manifest_path: text(package, "manifest_path")?,
+            is_member: package.get("id").is_some_and(|id| members.contains(id)),
+            source: text(package, "source").ok(),
+            license: text(package, "license").ok(),
+            dependencies: list(package, "dependencies")?
+                .iter()
+                .map(Dependency::parse)
+                .collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl Dependency {
+    fn parse(dependency: &Value) -> Result<Self> {
+        Ok(Self {
+            name: text(dependency, "name")?,
+            only_tests: text(dependency, "kind").is_ok_and(|kind| kind == "dev"),
+            is_folder: text(dependency, "path").is_ok(),
+        })
+    }
+}
+
+fn text(value: &Value, key: &str) -> Result<String> {
+    let text = value.get(key).and_then(Value::as_str);
+    Ok(text
+        .with_context(|| format!("cargo's metadata has no {key:?}"))?
+        .to_owned())
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value]> {
+    let list = value.get(key).and_then(Value::as_array);
+    Ok(list
+        .with_context(|| format!("cargo's metadata has no {key:?}"))?
+        .as_slice())
 }

@@ -65,7 +65,7 @@ pub(crate) fn violations(file: &str, source: &str) -> Vec<String> {
             ));
         }
     }
-    if file.starts_with(PURE) && !file.ends_with("/tests.rs") && !file.contains("/tests/") {
+    if file.starts_with(PURE) && !is_test_file(file) {
         for (line, call) in impure_calls(&without_tests(&tokens)) {
             found.push(format!(
                 "{file}:{line}: `{call}`: protocol is given the time, seeds and data"
@@ -73,6 +73,11 @@ pub(crate) fn violations(file: &str, source: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// By its name: a file does not say that another declares it as `#[cfg(test)]`.
+fn is_test_file(file: &str) -> bool {
+    file.ends_with("/testing.rs") || file.ends_with("/tests.rs") || file.contains("/tests/")
 }
 
 fn is_platform_file(file: &str) -> bool {
@@ -261,6 +266,7 @@ mod tests {
     fn tests_of_pure_code_may_fetch_the_time() {
         let call = "fn f() { let now = Instant::now(); }";
         check("protocol/src/roster/tests.rs", call, 0);
+        check("protocol/src/testing.rs", call, 0);
         check(
             "protocol/src/roster.rs",
             &format!("#[cfg(test)]\nmod tests {{ {call} }}"),

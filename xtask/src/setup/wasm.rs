@@ -28,6 +28,8 @@ pub(crate) const LINKED: &str = "moim-wasm";
 /// rustup's target is some 20 MB. Where a firewall swallows packets, we do not wait for ever.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
+/// Characters of rustup's reason that are shown.
+const REASON_MAX: usize = 160;
 
 /// A library that needs the standard library and the linker.
 const PROBE: &str = "#[no_mangle]\npub extern \"C\" fn probe(n: u32) -> usize {\n    \
@@ -142,7 +144,7 @@ fn ensure_with(project: &Project, route: Route, rights: Rights) -> Result<Toolch
             Next::TryRustup => {
                 facts.rustup_tried = Some(match add_with_rustup(project) {
                     Ok(()) => "it says it did, but nothing can be compiled".to_owned(),
-                    Err(error) => shorten(&format!("{error:#}")),
+                    Err(error) => error.to_string(),
                 });
             }
             Next::TryDebian => {
@@ -180,22 +182,18 @@ fn add_with_rustup(project: &Project) -> Result<()> {
         .args(["target", "add", TARGET]);
     let mut progress = Progress::begin("wasm target", "rustup downloads the standard library");
     let log = project.log("rustup");
-    let result = process::run_logged(command, &log, RUSTUP_LIMIT, &mut progress);
-    result.map_err(|error| {
-        // Its last words say why; the whole log would say it five times.
-        let last = process::tail(&log);
-        let reason = last
-            .lines()
-            .rev()
-            .find(|line| line.contains("error"))
-            .unwrap_or_default();
-        error.context(reason.trim_start_matches([' ', '│']).to_owned())
-    })
+    if process::run_logged(command, &log, RUSTUP_LIMIT, &mut progress).is_ok() {
+        return Ok(());
+    }
+    let said = fs::read_to_string(&log).unwrap_or_default();
+    bail!(reason(&said));
 }
 
-fn shorten(reason: &str) -> String {
-    let line = reason.lines().next().unwrap_or_default().trim();
-    line.chars().take(120).collect()
+/// The line in which rustup says why, out of all that it says.
+fn reason(said: &str) -> String {
+    let error = said.lines().find_map(|line| line.strip_prefix("error: "));
+    let line = error.unwrap_or("it did not finish in time").trim();
+    line.chars().take(REASON_MAX).collect()
 }
 
 /// Compiles and links a trivial library.

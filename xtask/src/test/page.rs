@@ -29,7 +29,7 @@ use crate::{
 const BOOTSTRAP_VARIABLE: &str = "MOIM_TEST_BOOTSTRAP";
 /// Where that node listens when nobody else does. Always the same, or the tests would be compiled
 /// anew each time.
-const TEST_PORTS: [u16; 2] = [18469, 18470];
+const TEST_PORTS: [u16; 2] = [28469, 28470];
 /// How long the node may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Seconds that one test program may take in the browser.
@@ -151,8 +151,7 @@ fn start_node(project: &Project) -> Result<(Group, String)> {
             bail!("stopped by signal {signal}");
         }
         if let Ok((200, body)) = http::get(address, "/bootstrap.json") {
-            let info: BootstrapInfo = serde_json::from_str(&body).context("/bootstrap.json")?;
-            return Ok((node, websocket_address(&info)?));
+            return Ok((node, websocket_address(&BootstrapInfo::parse(&body)?)?));
         }
         if started.elapsed() > START_LIMIT {
             bail!(

@@ -1,0 +1,192 @@
+//! A plain libp2p peer: what any libp2p program could be, with nothing of Moim but the name of its
+//! DHT.
+
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder, autonat,
+    core::{Transport as _, muxing::StreamMuxerBox},
+    identify, kad,
+    multiaddr::Protocol,
+    noise, ping, relay,
+    swarm::{NetworkBehaviour, SwarmEvent},
+    tcp, yamux,
+};
+use libp2p_webrtc::tokio as webrtc;
+
+use crate::{DEADLINE, soon};
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub(crate) autonat: autonat::v2::client::Behaviour,
+    pub(crate) identify: identify::Behaviour,
+    pub(crate) kad: moim_dht::Behaviour,
+    pub(crate) ping: ping::Behaviour,
+    pub(crate) relay: relay::client::Behaviour,
+}
+
+pub(crate) type Event = SwarmEvent<BehaviourEvent>;
+
+pub(crate) struct Client {
+    pub(crate) swarm: Swarm<Behaviour>,
+}
+
+impl Client {
+    pub(crate) async fn new() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificate = webrtc::Certificate::generate(&mut rand::rng()).unwrap();
+        let swarm = SwarmBuilder::with_new_identity()
+            .with_tokio()
+            .with_tcp(
+                tcp::Config::default(),
+                noise::Config::new,
+                yamux::Config::default,
+            )
+            .unwrap()
+            .with_quic()
+            .with_other_transport(|key| {
+                webrtc::Transport::new(key.clone(), certificate)
+                    .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+            })
+            .unwrap()
+            .with_dns()
+            .unwrap()
+            .with_websocket(noise::Config::new, yamux::Config::default)
+            .await
+            .unwrap()
+            .with_relay_client(noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|key, relay| {
+                let id = key.public().to_peer_id();
+                let config = identify::Config::new("/test/1".to_owned(), key.public());
+                Behaviour {
+                    autonat: autonat::v2::client::Behaviour::default(),
+                    identify: identify::Behaviour::new(config),
+                    kad: moim_dht::Behaviour::new(id, 7),
+                    ping: ping::Behaviour::default(),
+                    relay,
+                }
+            })
+            .unwrap()
+            .with_swarm_config(|config| config.with_idle_connection_timeout(DEADLINE))
+            .build();
+        Self { swarm }
+    }
+
+    pub(crate) fn id(&self) -> PeerId {
+        *self.swarm.local_peer_id()
+    }
+
+    /// Drives the swarm until an event is what is looked for.
+    pub(crate) async fn until<T>(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(&mut Swarm<Behaviour>, Event) -> Option<T>,
+    ) -> T {
+        soon(what, async {
+            loop {
+                let event = self.swarm.select_next_some().await;
+                println!("DBG {} {:?}", self.swarm.local_peer_id(), event);
+                if let Some(found) = wanted(&mut self.swarm, event) {
+                    return found;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Dials and waits until connected.
+    pub(crate) async fn connect(&mut self, address: &Multiaddr) {
+        if address.iter().any(|part| part == Protocol::WebRTCDirect) {
+            // The WebRTC transport dials from a socket it listens on.
+            self.listen("/ip4/127.0.0.1/udp/0/webrtc-direct").await;
+        }
+        self.swarm.dial(address.clone()).unwrap();
+        self.until("a connection", |_, event| match event {
+            SwarmEvent::ConnectionEstablished { .. } => Some(()),
+            SwarmEvent::OutgoingConnectionError { error, .. } => panic!("{address}: {error}"),
+            _ => None,
+        })
+        .await;
+    }
+
+    pub(crate) async fn listen(&mut self, address: &str) -> Multiaddr {
+        self.swarm.listen_on(address.parse().unwrap()).unwrap();
+        self.until("an address", |_, event| match event {
+            SwarmEvent::NewListenAddr { address, .. } => Some(address),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the node's identify message.
+    pub(crate) async fn identify(&mut self) -> identify::Info {
+        self.until("identify", |_, event| match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                info,
+                ..
+            })) => Some(info),
+            _ => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn until_disconnected(&mut self) {
+        self.until("the connection to close", |swarm, event| match event {
+            SwarmEvent::ConnectionClosed { .. } if swarm.connected_peers().next().is_none() => {
+                Some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Gets a relay reservation; returns the relayed address.
+    pub(crate) async fn reserve(&mut self, relay: &Multiaddr) -> Multiaddr {
+        self.swarm
+            .listen_on(relay.clone().with(Protocol::P2pCircuit))
+            .unwrap();
+        let (mut accepted, mut address) = (false, None);
+        self.until("a relay reservation", |_, event| {
+            match event {
+                SwarmEvent::Behaviour(BehaviourEvent::Relay(
+                    relay::client::Event::ReservationReqAccepted { .. },
+                )) => accepted = true,
+                SwarmEvent::NewListenAddr { address: new, .. } => {
+                    if new.iter().any(|part| part == Protocol::P2pCircuit) {
+                        address.get_or_insert(new);
+                    }
+                }
+                SwarmEvent::ListenerClosed { reason, .. } => panic!("no reservation: {reason:?}"),
+                _ => {}
+            }
+            address.clone().filter(|_| accepted)
+        })
+        .await
+    }
+
+    /// Waits for the result of a query.
+    pub(crate) async fn result<T>(
+        &mut self,
+        mut wanted: impl FnMut(kad::QueryResult) -> Option<T>,
+    ) -> T {
+        self.until("the result of a query", |_, event| match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Kad(kad::Event::OutboundQueryProgressed {
+                result,
+                ..
+            })) => wanted(result),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until a ping to `peer` came back over a relayed connection, or any.
+    pub(crate) async fn pinged(&mut self, peer: PeerId) {
+        self.until("a ping", |_, event| match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) if ping.peer == peer => {
+                ping.result.ok().map(drop)
+            }
+            _ => None,
+        })
+        .await;
+    }
+}

@@ -1,0 +1,25 @@
+//! The node as its users meet it: as a process, over its sockets.
+//!
+//! Every test starts a node of its own on loopback, with ports the system picks and a fresh data
+//! directory, and waits for what the node says, never for time to pass.
+
+mod client;
+mod errors;
+mod hostile;
+mod http;
+mod lifecycle;
+mod network;
+mod process;
+
+use std::time::Duration;
+
+/// No test waits longer than this for anything. Generous, for a machine that builds at the same
+/// time.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What `future` gives, or a failed test.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited too long: {what}"))
+}

@@ -1,0 +1,224 @@
+//! A `moim-bootstrap` process, and what it says.
+
+use std::{
+    path::Path,
+    process::{ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId};
+use serde::Deserialize;
+use tempfile::{NamedTempFile, TempDir};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use crate::soon;
+
+/// Every transport on a free loopback port.
+pub(crate) const FREE_PORTS: [&str; 5] = [
+    "--tcp=127.0.0.1:0",
+    "--quic=127.0.0.1:0",
+    "--ws=127.0.0.1:0",
+    "--webrtc-direct=127.0.0.1:0",
+    "--http=127.0.0.1:0",
+];
+
+/// The line a node says on stdout once it is ready.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) r#type: String,
+    pub(crate) peer_id: String,
+    pub(crate) addresses: Vec<Multiaddr>,
+    pub(crate) http: Vec<String>,
+}
+
+/// A running node. Killed when dropped.
+pub(crate) struct Node {
+    pub(crate) ready: Ready,
+    pub(crate) data: TempDir,
+    child: Child,
+    _log: Log,
+}
+
+/// What a node logs. Shown if the test fails.
+struct Log(NamedTempFile);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = std::fs::read_to_string(self.0.path()).unwrap_or_default();
+            println!("--- log of the node\n{text}---");
+        }
+    }
+}
+
+/// An answer of the node's HTTP server.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Lower case.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// The binary with a clean environment, these flags and this data directory.
+pub(crate) fn command(data: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moim-bootstrap"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MOIM_")) {
+        command.env_remove(name);
+    }
+    command
+        .env("RUST_LOG", "warn,moim_bootstrap=debug")
+        .args(FREE_PORTS)
+        .arg("--log-format=json")
+        .arg("--data-dir")
+        .arg(data)
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the binary until it ends by itself.
+pub(crate) async fn run_to_end(data: &Path, flags: &[&str]) -> Output {
+    let mut command = command(data, flags);
+    command.env("RUST_LOG", "off");
+    soon("the node to end", command.output()).await.unwrap()
+}
+
+impl Node {
+    /// Starts a node and waits until it is ready.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), flags).await
+    }
+
+    pub(crate) async fn start_in(data: TempDir, flags: &[&str]) -> Self {
+        let log = Log(NamedTempFile::new().unwrap());
+        let stderr = log.0.reopen().unwrap();
+        let mut child = command(data.path(), flags).stderr(stderr).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = soon("the node to be ready", lines.next_line())
+            .await
+            .unwrap();
+        let ready: Ready = serde_json::from_str(&line.expect("a line on stdout")).unwrap();
+        assert_eq!(ready.r#type, "ready");
+        Self {
+            ready,
+            data,
+            child,
+            _log: log,
+        }
+    }
+
+    pub(crate) fn peer_id(&self) -> PeerId {
+        self.ready.peer_id.parse().unwrap()
+    }
+
+    /// The loopback address of a transport: `tcp`, `quic`, `ws` or `webrtc`.
+    pub(crate) fn address(&self, transport: &str) -> Multiaddr {
+        let is_it = |text: &str| match transport {
+            "tcp" => text.contains("/tcp/") && !text.contains("/ws"),
+            "quic" => text.contains("/quic-v1"),
+            "ws" => text.contains("/ws"),
+            "webrtc" => text.contains("/webrtc-direct"),
+            other => panic!("no transport: {other}"),
+        };
+        let found = self.ready.addresses.iter().find(|a| is_it(&a.to_string()));
+        found
+            .unwrap_or_else(|| panic!("{transport} in {:?}", self.ready.addresses))
+            .clone()
+    }
+
+    pub(crate) fn port(&self, transport: &str) -> u16 {
+        let address = self.address(transport).to_string();
+        address.split('/').nth(4).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn http_port(&self) -> u16 {
+        self.ready.http[0]
+            .rsplit_once(':')
+            .unwrap()
+            .1
+            .parse()
+            .unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).await
+    }
+
+    pub(crate) async fn request(&self, method: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http_port()))
+            .await
+            .unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        soon("an HTTP answer", stream.read_to_string(&mut text))
+            .await
+            .unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer {
+            status,
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) async fn get_json(&self, path: &str) -> serde_json::Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").await.body;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} in {text}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// Memory in use, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Sends a signal, e.g. `TERM`, and says how the process ended and after how long.
+    pub(crate) async fn stop(mut self, signal: &str) -> (ExitStatus, Duration, TempDir) {
+        let id = self.child.id().expect("still running").to_string();
+        let started = Instant::now();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &id])
+            .status()
+            .await;
+        assert!(sent.unwrap().success());
+        let status = soon("the node to stop", self.child.wait()).await.unwrap();
+        (status, started.elapsed(), self.data)
+    }
+
+    /// Whether the process is still there and answers.
+    pub(crate) async fn assert_alive(&self) {
+        assert_eq!(self.get_json("/health").await["status"], "ok");
+    }
+}

@@ -1,0 +1,175 @@
+//! kad with a cure for one of its ailments.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    ops::{Deref, DerefMut},
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    kad,
+    swarm::{
+        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm,
+        NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    },
+};
+
+use crate::{config, store::Store};
+
+/// Refused records after which a connection is closed. kad 0.49 takes 32 streams from a connection
+/// at one time, and each refused record takes one of them for good; what is left is for requests
+/// under way.
+pub const REFUSED_PER_CONNECTION_MAX: u32 = 24;
+
+/// [`kad::Behaviour`] over a [`Store`] with the settings of [`config`], to be used like it.
+///
+/// It differs in one thing. kad resets the stream of a record that its store refuses, but never
+/// polls that stream again, so that it stays open and counts. After 32 of them kad takes no request
+/// on that connection any more, and a peer with a wrong clock, whose every presence is refused,
+/// would be shut out of the DHT while it stays connected. Here its connection is closed before
+/// that; the next one starts anew.
+pub struct Behaviour {
+    kad: kad::Behaviour<Store>,
+    /// Records refused on each connection that had one refused.
+    refused: HashMap<ConnectionId, u32>,
+    /// Connections to close.
+    closing: VecDeque<(PeerId, ConnectionId)>,
+}
+
+impl Behaviour {
+    /// The DHT of the peer `local`. Clients and servers are made alike, see
+    /// [`set_mode`](kad::Behaviour::set_mode). `seed` should differ from peer to peer.
+    #[must_use]
+    pub fn new(local: PeerId, seed: u64) -> Self {
+        Self {
+            kad: kad::Behaviour::with_config(local, Store::new(local, seed), config()),
+            refused: HashMap::new(),
+            closing: VecDeque::new(),
+        }
+    }
+
+    fn on_refused(&mut self, peer: PeerId, connection: ConnectionId) {
+        let refused = self.refused.entry(connection).or_default();
+        *refused = refused.saturating_add(1);
+        if *refused == REFUSED_PER_CONNECTION_MAX {
+            tracing::debug!(%peer, "many records refused, closing the connection");
+            self.closing.push_back((peer, connection));
+        }
+    }
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Behaviour")
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Deref for Behaviour {
+    type Target = kad::Behaviour<Store>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.kad
+    }
+}
+
+impl DerefMut for Behaviour {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.kad
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = <kad::Behaviour<Store> as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = kad::Event;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        local_addr: &Multiaddr,
+        remote_addr: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.kad
+            .handle_pending_inbound_connection(connection, local_addr, remote_addr)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local_addr: &Multiaddr,
+        remote_addr: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad
+            .handle_established_inbound_connection(connection, peer, local_addr, remote_addr)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        effective_role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        self.kad
+            .handle_pending_outbound_connection(connection, peer, addresses, effective_role)
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role_override: Endpoint,
+        port_use: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad.handle_established_outbound_connection(
+            connection,
+            peer,
+            address,
+            role_override,
+            port_use,
+        )
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        if let FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) = &event {
+            self.refused.remove(connection_id);
+        }
+        self.kad.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        let before = self.kad.store_mut().refused_records();
+        self.kad
+            .on_connection_handler_event(peer, connection, event);
+        if self.kad.store_mut().refused_records() != before {
+            self.on_refused(peer, connection);
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        // What is to be closed was found in `on_connection_handler_event`, after which the swarm
+        // polls: nobody has to be woken.
+        if let Some((peer_id, connection)) = self.closing.pop_front() {
+            let connection = CloseConnection::One(connection);
+            return Poll::Ready(ToSwarm::CloseConnection {
+                peer_id,
+                connection,
+            });
+        }
+        self.kad.poll(cx)
+    }
+}
