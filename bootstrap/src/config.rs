@@ -20,14 +20,23 @@ mod listen;
 #[cfg(test)]
 mod tests;
 
-/// Default port of libp2p over TCP and over QUIC: the one the predecessor of Moim used.
-pub(crate) const DEFAULT_PORT: u16 = 8468;
-/// Default port of WebSocket (TCP) and of WebRTC-direct (UDP).
-pub(crate) const DEFAULT_BROWSER_PORT: u16 = 8469;
-/// Default port of HTTP.
-pub(crate) const DEFAULT_HTTP_PORT: u16 = 8470;
+/// Where TCP and QUIC listen by default: on the port that the predecessor of Moim used.
+const DEFAULT: Listen = Listen::At {
+    host: Host::All,
+    port: 8468,
+};
+/// Where WebSocket and WebRTC-direct listen by default.
+const DEFAULT_FOR_PAGES: Listen = Listen::At {
+    host: Host::All,
+    port: 8469,
+};
+/// Where HTTP listens by default.
+const DEFAULT_HTTP: Listen = Listen::At {
+    host: Host::All,
+    port: 8470,
+};
 /// Name of the configuration file looked for in the data directory when none is named.
-pub(crate) const CONFIG_FILE: &str = "moim-bootstrap.toml";
+const CONFIG_FILE: &str = "moim-bootstrap.toml";
 
 const AFTER_HELP: &str = "\
 ADDRESSES
@@ -249,19 +258,13 @@ impl Config {
             .or_else(default_data_dir)
             .ok_or(ConfigError::NoDataDir)?;
         let merged = flags.or(environment).or(file);
-        let everywhere = |port| Listen::At {
-            host: Host::All,
-            port,
-        };
         let config = Self {
             data_dir,
-            tcp: merged.tcp.unwrap_or(everywhere(DEFAULT_PORT)),
-            quic: merged.quic.unwrap_or(everywhere(DEFAULT_PORT)),
-            ws: merged.ws.unwrap_or(everywhere(DEFAULT_BROWSER_PORT)),
-            webrtc_direct: merged
-                .webrtc_direct
-                .unwrap_or(everywhere(DEFAULT_BROWSER_PORT)),
-            http: merged.http.unwrap_or(everywhere(DEFAULT_HTTP_PORT)),
+            tcp: merged.tcp.unwrap_or(DEFAULT),
+            quic: merged.quic.unwrap_or(DEFAULT),
+            ws: merged.ws.unwrap_or(DEFAULT_FOR_PAGES),
+            webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
+            http: merged.http.unwrap_or(DEFAULT_HTTP),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),

@@ -26,10 +26,12 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// reservation, which keeps theirs open.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Streams on one TCP or WebSocket connection: [`CIRCUITS_PER_PEER_MAX`] and as many again for DHT
-/// requests. With yamux' 256 KiB receive window a peer could make us buffer 128 MiB, but only for
+/// Streams on one connection (TCP, WebSocket, QUIC): [`CIRCUITS_PER_PEER_MAX`] and as many again for
+/// DHT requests. With yamux' 256 KiB receive window a peer could make us buffer 128 MiB, but only for
 /// protocols that leave data unread, and none here does.
 pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
+/// [`STREAMS_PER_CONNECTION_MAX`] as QUIC wants it.
+pub(crate) const QUIC_STREAMS_MAX: u32 = STREAMS_PER_CONNECTION_MAX as u32;
 /// Streams that are still agreeing on a protocol. Default 128; a page that joins opens some dozen.
 pub(crate) const NEGOTIATING_STREAMS_MAX: usize = 128;
 /// Largest WebSocket message. Peers send at most 64 KiB at a time (a Noise message); the
@@ -53,9 +55,12 @@ pub(crate) const CIRCUITS_MAX: usize = 8_192;
 /// Relayed connections from and to one peer: a page in a room of 200 talks directly to those of its
 /// gossip mesh (at most 12) and synchronises with a few dozen more.
 pub(crate) const CIRCUITS_PER_PEER_MAX: usize = 256;
-/// A relayed connection ends after this time; peers open a new one if they still need it.
-pub(crate) const CIRCUIT_DURATION: Duration = Duration::from_secs(60 * 60);
-/// A relayed connection ends after this many bytes in one direction: a day of talk, but no film.
+/// A relayed connection ends after this time. Tabs talk over such connections as long as they are
+/// open, and cutting one costs messages under way, so this is a working day with room to spare;
+/// [`CIRCUIT_BYTES_MAX`] is what bounds the node's expense.
+pub(crate) const CIRCUIT_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// A relayed connection ends after this many bytes, both directions together: days of talk, but no
+/// film.
 pub(crate) const CIRCUIT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How often a connection is pinged, and how long the answer may take. Two failures in a row end

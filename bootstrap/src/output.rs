@@ -12,9 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{addresses, config::LogFormat, status::Status};
 
-/// What is logged unless RUST_LOG says otherwise. kad reports every record it refuses as `info` and
-/// a lonely first node as `warn`; the first is up to anybody on the network, the second is normal.
-const DEFAULT_LOG: &str = "warn,moim_bootstrap=info,moim_dht=info,libp2p_kad=error";
+/// What is logged unless RUST_LOG says otherwise: our own words, and of the libraries only errors.
+/// Many of their warnings are about what peers send, so that anybody could fill the disk with them.
+const DEFAULT_LOG: &str = "error,moim_bootstrap=info,moim_dht=info";
 
 /// The line of `--log-format json`.
 #[derive(Debug, Serialize)]

@@ -81,6 +81,7 @@ fn new_tcp() -> tcp::tokio::Transport {
 
 fn new_quic(keypair: &Keypair) -> PeerTransport {
     let mut config = quic::Config::new(keypair);
+    config.max_concurrent_stream_limit = limits::QUIC_STREAMS_MAX;
     config.max_stream_data = limits::QUIC_STREAM_WINDOW_BYTES;
     config.max_connection_data = limits::QUIC_CONNECTION_WINDOW_BYTES;
     quic::tokio::Transport::new(config)

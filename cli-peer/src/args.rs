@@ -10,7 +10,11 @@ pub(crate) const DEFAULT_BOOTSTRAP: &str = "http://127.0.0.1:8470/bootstrap.json
 
 /// Where a peer listens unless told otherwise: any free port on every transport, so that several
 /// peers run on one machine. IPv4 only, because a machine without IPv6 would refuse to start.
-const DEFAULT_LISTEN: [&str; 3] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip4/0.0.0.0/tcp/0/ws"];
+const DEFAULT_LISTEN: [&str; 3] = [
+    "/ip4/0.0.0.0/tcp/0",
+    "/ip4/0.0.0.0/udp/0/quic-v1",
+    "/ip4/0.0.0.0/tcp/0/ws",
+];
 
 const AFTER_HELP: &str = "\
 EXAMPLES
@@ -72,9 +76,9 @@ impl Command {
     /// Whether a program reads the output.
     pub(crate) fn json(&self) -> bool {
         match self {
-            Self::Get(GetArgs { common, .. }) | Self::Peers(PeersArgs { common, .. }) | Self::Put(PutArgs { common, .. }) => {
-                common.json
-            }
+            Self::Get(GetArgs { common, .. })
+            | Self::Peers(PeersArgs { common, .. })
+            | Self::Put(PutArgs { common, .. }) => common.json,
             Self::Join(join) => join.json,
         }
     }
@@ -139,9 +143,15 @@ impl JoinArgs {
     pub(crate) fn listen(&self) -> Vec<Multiaddr> {
         if self.listen.is_empty() {
             // Constants that a test parses too.
-            return DEFAULT_LISTEN.iter().filter_map(|address| address.parse().ok()).collect();
+            return DEFAULT_LISTEN
+                .iter()
+                .filter_map(|address| address.parse().ok())
+                .collect();
         }
-        self.listen.iter().filter_map(|listen| listen.0.clone()).collect()
+        self.listen
+            .iter()
+            .filter_map(|listen| listen.0.clone())
+            .collect()
     }
 }
 
@@ -159,7 +169,9 @@ impl std::str::FromStr for Listen {
         match text.parse::<Multiaddr>() {
             Ok(address) if !address.is_empty() => Ok(Self(Some(address))),
             Ok(_) => Err("the address is empty".to_owned()),
-            Err(error) => Err(format!("{error}; expected an address such as /ip4/0.0.0.0/tcp/9000, or none")),
+            Err(error) => Err(format!(
+                "{error}; expected an address such as /ip4/0.0.0.0/tcp/9000, or none"
+            )),
         }
     }
 }
@@ -233,7 +245,8 @@ impl PutArgs {
 }
 
 fn lifetime() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(limits::RECORD_TTL_MIN.as_secs()..=limits::RECORD_TTL_MAX.as_secs())
+    clap::value_parser!(u64)
+        .range(limits::RECORD_TTL_MIN.as_secs()..=limits::RECORD_TTL_MAX.as_secs())
 }
 
 fn topic(text: &str) -> Result<Topic, TopicError> {
@@ -271,7 +284,10 @@ mod tests {
     #[test]
     fn defaults_are_a_local_bootstrap_node_and_three_transports() {
         let join = join(&[]).unwrap();
-        assert_eq!(join.bootstrap.sources(), [BootstrapSource::Url(DEFAULT_BOOTSTRAP.to_owned())]);
+        assert_eq!(
+            join.bootstrap.sources(),
+            [BootstrapSource::Url(DEFAULT_BOOTSTRAP.to_owned())]
+        );
         assert_eq!(join.listen().len(), DEFAULT_LISTEN.len());
         assert!(join.name.is_none());
     }
@@ -280,18 +296,32 @@ mod tests {
     fn listening_can_be_switched_off() {
         assert_eq!(join(&["--listen", "none"]).unwrap().listen(), []);
         let address = "/ip4/127.0.0.1/tcp/9000";
-        assert_eq!(join(&["--listen", address]).unwrap().listen(), [address.parse().unwrap()]);
-        assert!(join(&["--listen", "9000"]).unwrap_err().to_string().contains("or none"));
+        assert_eq!(
+            join(&["--listen", address]).unwrap().listen(),
+            [address.parse().unwrap()]
+        );
+        assert!(
+            join(&["--listen", "9000"])
+                .unwrap_err()
+                .to_string()
+                .contains("or none")
+        );
     }
 
     #[test]
     fn what_is_wrong_is_said_before_anything_starts() {
         for (arguments, reason) in [
             (vec!["--bootstrap", "localhost:8468"], "neither a multiaddr"),
-            (vec!["--bootstrap", "/ip4/300.0.0.1/tcp/1"], "neither a multiaddr"),
+            (
+                vec!["--bootstrap", "/ip4/300.0.0.1/tcp/1"],
+                "neither a multiaddr",
+            ),
             (vec!["--name", "  "], "must not be empty"),
             (vec!["--name", "a\x1bb"], "control characters"),
-            (vec!["--data-dir", "x", "--ephemeral"], "cannot be used with"),
+            (
+                vec!["--data-dir", "x", "--ephemeral"],
+                "cannot be used with",
+            ),
             (vec!["--presence-lifetime", "1"], "2..=120"),
         ] {
             let error = join(&arguments).unwrap_err();
@@ -308,7 +338,10 @@ mod tests {
         assert_eq!(value("-5"), serde_json::json!(-5));
         assert_eq!(value("null"), serde_json::Value::Null);
         assert_eq!(value("hello there"), serde_json::json!("hello there"));
-        let Command::Put(put) = Args::try_parse_from(["moim", "put", "t", "-5"]).unwrap().command else {
+        let Command::Put(put) = Args::try_parse_from(["moim", "put", "t", "-5"])
+            .unwrap()
+            .command
+        else {
             panic!("put");
         };
         assert_eq!(put.value, "-5");

@@ -45,7 +45,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Display) -> Self {
-        Self { exit, code, message: message.to_string(), told: false }
+        Self {
+            exit,
+            code,
+            message: message.to_string(),
+            told: false,
+        }
     }
 
     /// Nothing of it is for standard output (any more).

@@ -43,7 +43,11 @@ pub(crate) struct Identity {
 impl Identity {
     /// Somebody new, kept nowhere.
     pub(crate) fn ephemeral() -> Self {
-        Self { keypair: None, notice: None, _lock: None }
+        Self {
+            keypair: None,
+            notice: None,
+            _lock: None,
+        }
     }
 
     /// Takes the chosen identity; makes it at the first time.
@@ -66,9 +70,9 @@ impl Identity {
                 };
                 let in_use = "your identity is in use by another running moim, so this one is somebody new for now; \
                               --data-dir DIR keeps a second identity";
-                let identity = Self::in_directory(&directory)
-                    .await
-                    .context("--data-dir DIR keeps the identity elsewhere, --ephemeral does without")?;
+                let identity = Self::in_directory(&directory).await.context(
+                    "--data-dir DIR keeps the identity elsewhere, --ephemeral does without",
+                )?;
                 Ok(identity.unwrap_or_else(|| Self::ephemeral().with_notice(in_use)))
             }
         }
@@ -81,8 +85,12 @@ impl Identity {
 
     /// The identity in `directory`, or `None` while another peer uses it.
     async fn in_directory(directory: &Path) -> anyhow::Result<Option<Self>> {
-        create_private(directory)
-            .with_context(|| format!("cannot make the directory {} for the identity", directory.display()))?;
+        create_private(directory).with_context(|| {
+            format!(
+                "cannot make the directory {} for the identity",
+                directory.display()
+            )
+        })?;
         let path = directory.join(LOCK_FILE);
         let lock = File::options()
             .write(true)
@@ -102,15 +110,22 @@ impl Identity {
             }
         }
         let path = directory.join(KEY_FILE);
-        let location = path.to_str().with_context(|| format!("the path {} is not UTF-8", path.display()))?;
+        let location = path
+            .to_str()
+            .with_context(|| format!("the path {} is not UTF-8", path.display()))?;
         let keypair = load_or_create(location).await?;
-        Ok(Some(Self { keypair: Some(keypair), notice: None, _lock: Some(lock) }))
+        Ok(Some(Self {
+            keypair: Some(keypair),
+            notice: None,
+            _lock: Some(lock),
+        }))
     }
 }
 
 fn platform_directory() -> Option<PathBuf> {
     // Beside the bootstrap node's, which is another peer.
-    directories::ProjectDirs::from("", "", "moim").map(|directories| directories.data_dir().join("peer"))
+    directories::ProjectDirs::from("", "", "moim")
+        .map(|directories| directories.data_dir().join("peer"))
 }
 
 fn create_private(path: &Path) -> io::Result<()> {
@@ -134,8 +149,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let choice = Choice::Directory(directory.path().join("new"));
         let first = Identity::open(choice.clone()).await.unwrap();
-        let error = Identity::open(choice.clone()).await.unwrap_err().to_string();
-        assert!(error.contains("in use") && error.contains("--ephemeral"), "{error}");
+        let error = Identity::open(choice.clone())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("in use") && error.contains("--ephemeral"),
+            "{error}"
+        );
         let key = public(&first);
         drop(first);
         assert_eq!(public(&Identity::open(choice).await.unwrap()), key);
@@ -145,15 +166,25 @@ mod tests {
     async fn a_broken_identity_is_reported_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(KEY_FILE), b"garbage").unwrap();
-        let error = Identity::open(Choice::Directory(directory.path().into())).await.unwrap_err();
+        let error = Identity::open(Choice::Directory(directory.path().into()))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("broken"), "{error}");
-        assert_eq!(fs::read(directory.path().join(KEY_FILE)).unwrap(), b"garbage");
+        assert_eq!(
+            fs::read(directory.path().join(KEY_FILE)).unwrap(),
+            b"garbage"
+        );
     }
 
     #[tokio::test]
     async fn a_file_in_the_way_is_a_clear_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Identity::open(Choice::Directory(file.path().join("below"))).await.unwrap_err();
-        assert!(error.to_string().contains("cannot make the directory"), "{error:#}");
+        let error = Identity::open(Choice::Directory(file.path().join("below")))
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("cannot make the directory"),
+            "{error:#}"
+        );
     }
 }

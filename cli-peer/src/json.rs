@@ -12,9 +12,9 @@ use self::{
 use crate::{
     codes::Code,
     exit::{Failure, explain},
+    ids::addresses,
     lines::{LINE_BYTES_MAX, Line},
     session::{Front, JOBS_MAX, Job, Reaction, Session},
-    ids::addresses,
 };
 
 mod commands;
@@ -46,7 +46,12 @@ impl Told {
         let mut text = String::new();
         let addresses = addresses(snapshot);
         if self.addresses != addresses {
-            text.push_str(&Event::Addresses { addresses: addresses.clone() }.to_line());
+            text.push_str(
+                &Event::Addresses {
+                    addresses: addresses.clone(),
+                }
+                .to_line(),
+            );
             self.addresses = addresses;
         }
         if self.status.as_ref() != Some(&snapshot.status) {
@@ -71,11 +76,21 @@ impl Json {
 
     fn react(&self, request: Request, busy: bool) -> Reaction {
         let Request { command, reference } = request;
-        let answer = Answering { command: command.word(), line: self.line, reference };
+        let answer = Answering {
+            command: command.word(),
+            line: self.line,
+            reference,
+        };
         match command {
             Command::Leave => return Reaction::Leave,
             Command::Connections => {
-                let connections = self.state.borrow().connections.iter().map(ConnectionRow::from).collect();
+                let connections = self
+                    .state
+                    .borrow()
+                    .connections
+                    .iter()
+                    .map(ConnectionRow::from)
+                    .collect();
                 return Reaction::Print(answer.with(Event::Connections { connections }));
             }
             Command::Members => {
@@ -83,7 +98,9 @@ impl Json {
                 return Reaction::Print(answer.with(Event::Members { members }));
             }
             _ if busy => {
-                let message = format!("{JOBS_MAX} commands are under way; wait for answers before giving more");
+                let message = format!(
+                    "{JOBS_MAX} commands are under way; wait for answers before giving more"
+                );
                 return Reaction::Print(answer.refused("busy", message));
             }
             _ => {}
@@ -101,9 +118,16 @@ impl Json {
                     Err(error) => answer.failed(&error),
                 }
             }),
-            Command::Put { key, value, lifetime } => Box::pin(async move {
+            Command::Put {
+                key,
+                value,
+                lifetime,
+            } => Box::pin(async move {
                 match peer.put(key, value, lifetime).await {
-                    Ok(stored) => answer.with(Event::Stored { key: stored.key, copies: stored.copies }),
+                    Ok(stored) => answer.with(Event::Stored {
+                        key: stored.key,
+                        copies: stored.copies,
+                    }),
                     Err(error) => answer.failed(&error),
                 }
             }),
@@ -111,14 +135,19 @@ impl Json {
                 let room = Arc::clone(&self.room);
                 Box::pin(async move {
                     match room.say(text).await {
-                        Ok(message) => answer.with(Event::Said { id: message.id.to_string(), text: message.text }),
+                        Ok(message) => answer.with(Event::Said {
+                            id: message.id.to_string(),
+                            text: message.text,
+                        }),
                         Err(error) => answer.failed(&error),
                     }
                 })
             }
             Command::Send { to, text } => Box::pin(send(peer, to, text, answer)),
             // Answered in `react`.
-            Command::Connections | Command::Leave | Command::Members => Box::pin(async { String::new() }),
+            Command::Connections | Command::Leave | Command::Members => {
+                Box::pin(async { String::new() })
+            }
         }
     }
 }
@@ -138,7 +167,11 @@ async fn send(peer: Peer, to: PeerId, text: String, answer: Answering) -> String
 impl Front for Json {
     fn started(&mut self, snapshot: &Snapshot) -> String {
         let addresses = addresses(snapshot);
-        let ready = Event::Ready { peer_id: self.peer.id().to_string(), addresses: addresses.clone() }.to_line();
+        let ready = Event::Ready {
+            peer_id: self.peer.id().to_string(),
+            addresses: addresses.clone(),
+        }
+        .to_line();
         self.told.addresses = addresses;
         ready + &self.told.changes(snapshot)
     }
@@ -147,7 +180,15 @@ impl Front for Json {
         self.line = self.line.saturating_add(1);
         let refused = |code, message| {
             let line = Some(self.line);
-            Reaction::Print(Event::Error { error: code, message, cmd: None, line }.to_line())
+            Reaction::Print(
+                Event::Error {
+                    error: code,
+                    message,
+                    cmd: None,
+                    line,
+                }
+                .to_line(),
+            )
         };
         match line {
             Line::NotUtf8 => refused("invalid_json", "the line is not UTF-8".to_owned()),
@@ -158,7 +199,9 @@ impl Front for Json {
             },
             Line::TooLong { bytes } => refused(
                 "line_too_long",
-                format!("a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away"),
+                format!(
+                    "a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away"
+                ),
             ),
         }
     }
@@ -176,7 +219,11 @@ impl Front for Json {
     }
 
     fn left(&mut self, failure: Option<&Failure>) -> String {
-        failure.map(Event::failure).map(|event| event.to_line()).unwrap_or_default() + &Event::Left.to_line()
+        failure
+            .map(Event::failure)
+            .map(|event| event.to_line())
+            .unwrap_or_default()
+            + &Event::Left.to_line()
     }
 }
 
@@ -185,7 +232,10 @@ fn event_line(event: PeerEvent) -> String {
         PeerEvent::DirectMessage(message) => Event::direct_message(message),
         PeerEvent::Lagged(missed) => Event::Lagged { missed },
         PeerEvent::MemberJoined { member, .. } => Event::MemberJoined(MemberRow::from(&member)),
-        PeerEvent::MemberLeft { peer, reason, .. } => Event::MemberLeft { peer: peer.to_string(), reason: reason.word() },
+        PeerEvent::MemberLeft { peer, reason, .. } => Event::MemberLeft {
+            peer: peer.to_string(),
+            reason: reason.word(),
+        },
         PeerEvent::MemberUpdated { member, .. } => Event::MemberUpdated(MemberRow::from(&member)),
         PeerEvent::RoomMessage(message) => Event::room_message(message),
         // Told from the snapshot, which cannot lag.
@@ -206,12 +256,21 @@ struct Answering {
 
 impl Answering {
     fn with(self, event: Event) -> String {
-        Answer { event, reference: self.reference }.to_line()
+        Answer {
+            event,
+            reference: self.reference,
+        }
+        .to_line()
     }
 
     fn refused(self, code: &'static str, message: String) -> String {
         let (cmd, line) = (Some(self.command.to_owned()), Some(self.line));
-        self.with(Event::Error { error: code, message, cmd, line })
+        self.with(Event::Error {
+            error: code,
+            message,
+            cmd,
+            line,
+        })
     }
 
     fn failed(self, error: &(impl Code + std::error::Error + 'static)) -> String {

@@ -48,19 +48,21 @@ pub(crate) enum Input {
 /// program must be able to end while it waits.
 pub(crate) fn from_stdin() -> io::Result<mpsc::Receiver<Input>> {
     let (sender, receiver) = mpsc::channel(LINES_AHEAD_MAX);
-    thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-        let mut stdin = io::stdin().lock();
-        loop {
-            let (input, last) = match read_line(&mut stdin, LINE_BYTES_MAX) {
-                Ok(Some(line)) => (Input::Line(line), false),
-                Ok(None) => (Input::End, true),
-                Err(error) => (Input::Failed(error), true),
-            };
-            if sender.blocking_send(input).is_err() || last {
-                return;
+    thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(move || {
+            let mut stdin = io::stdin().lock();
+            loop {
+                let (input, last) = match read_line(&mut stdin, LINE_BYTES_MAX) {
+                    Ok(Some(line)) => (Input::Line(line), false),
+                    Ok(None) => (Input::End, true),
+                    Err(error) => (Input::Failed(error), true),
+                };
+                if sender.blocking_send(input).is_err() || last {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok(receiver)
 }
 
@@ -128,7 +130,10 @@ mod tests {
     fn lines_end_with_lf_or_crlf_or_the_end() {
         assert_eq!(lines(b"", 8), []);
         assert_eq!(lines(b"\n", 8), [text("")]);
-        assert_eq!(lines(b"one\ntwo\r\nthree", 8), [text("one"), text("two"), text("three")]);
+        assert_eq!(
+            lines(b"one\ntwo\r\nthree", 8),
+            [text("one"), text("two"), text("three")]
+        );
         assert_eq!(lines(b"a\rb\n", 8), [text("a\rb")]);
     }
 
@@ -136,7 +141,10 @@ mod tests {
     fn a_line_of_the_longest_length_is_taken_and_one_byte_more_is_not() {
         assert_eq!(lines(b"12345678\n", 8), [text("12345678")]);
         assert_eq!(lines(b"12345678\r\n", 8), [text("12345678")]);
-        assert_eq!(lines(b"123456789\nok", 8), [Line::TooLong { bytes: 9 }, text("ok")]);
+        assert_eq!(
+            lines(b"123456789\nok", 8),
+            [Line::TooLong { bytes: 9 }, text("ok")]
+        );
         assert_eq!(lines(b"123456789\r\nok", 8)[1], text("ok"));
     }
 
@@ -144,7 +152,10 @@ mod tests {
     fn an_endless_line_takes_no_memory_and_the_next_line_is_read() {
         let endless = io::repeat(b'x').take(50_000_000).chain(&b"\nnext\n"[..]);
         let mut reader = BufReader::new(endless);
-        assert_eq!(read_line(&mut reader, 8).unwrap(), Some(Line::TooLong { bytes: 50_000_000 }));
+        assert_eq!(
+            read_line(&mut reader, 8).unwrap(),
+            Some(Line::TooLong { bytes: 50_000_000 })
+        );
         assert_eq!(read_line(&mut reader, 8).unwrap(), Some(text("next")));
         assert_eq!(read_line(&mut reader, 8).unwrap(), None);
     }

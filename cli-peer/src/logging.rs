@@ -27,10 +27,19 @@ impl Log {
     pub(crate) fn start(filter: Option<&str>) -> Result<Self, Failure> {
         let log = Self::default();
         let wrong = |error| {
-            Failure::new(Exit::Usage, "usage", format!("the log filter is not valid: {error}; for example moim_peer=debug"))
+            Failure::new(
+                Exit::Usage,
+                "usage",
+                format!("the log filter is not valid: {error}; for example moim_peer=debug"),
+            )
         };
-        let environment = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|filter| !filter.is_empty());
-        let filter = filter.map(str::to_owned).or(environment).unwrap_or_else(|| DEFAULT_FILTER.to_owned());
+        let environment = std::env::var(EnvFilter::DEFAULT_ENV)
+            .ok()
+            .filter(|filter| !filter.is_empty());
+        let filter = filter
+            .map(str::to_owned)
+            .or(environment)
+            .unwrap_or_else(|| DEFAULT_FILTER.to_owned());
         tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::try_new(filter).map_err(wrong)?)
             .with_ansi(false)
@@ -52,7 +61,11 @@ impl Log {
     fn write_line(&self, line: &str) -> io::Result<()> {
         // What is logged may quote what others sent.
         let line = text::line(line.trim_end()) + "\n";
-        let screen = self.screen.read().ok().and_then(|screen| screen.as_ref().and_then(mpsc::WeakSender::upgrade));
+        let screen = self
+            .screen
+            .read()
+            .ok()
+            .and_then(|screen| screen.as_ref().and_then(mpsc::WeakSender::upgrade));
         match screen {
             // A full screen loses a line of the log rather than hold up the peer.
             Some(screen) => {

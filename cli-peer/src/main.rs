@@ -26,6 +26,7 @@ mod args;
 mod codes;
 mod exit;
 mod identity;
+mod ids;
 mod json;
 mod lines;
 mod logging;
@@ -33,7 +34,6 @@ mod oneshot;
 mod output;
 mod person;
 mod session;
-mod ids;
 mod signals;
 #[cfg(test)]
 mod testing;
@@ -46,7 +46,9 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if json && !failure.told {
-                let _ = io::stdout().lock().write_all(Event::failure(&failure).to_line().as_bytes());
+                let _ = io::stdout()
+                    .lock()
+                    .write_all(Event::failure(&failure).to_line().as_bytes());
             }
             let text = format!("moim: {}\n", failure.message.trim_end());
             // Without standard error the exit code has to do.
@@ -61,7 +63,13 @@ fn run(arguments: Args) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, "failed", format!("cannot start the runtime: {error}")))?;
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                "failed",
+                format!("cannot start the runtime: {error}"),
+            )
+        })?;
     let outcome = runtime.block_on(async {
         match arguments.command {
             Command::Get(arguments) => oneshot::get(arguments).await,
@@ -77,8 +85,13 @@ fn run(arguments: Args) -> Result<Exit, Failure> {
 
 async fn join(arguments: JoinArgs, log: &Log) -> Result<Exit, Failure> {
     // From here on a signal means to leave, also while the start is under way.
-    let signals = Signals::listen()
-        .map_err(|error| Failure::new(Exit::Failed, "failed", format!("cannot listen for signals: {error}")))?;
+    let signals = Signals::listen().map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            "failed",
+            format!("cannot listen for signals: {error}"),
+        )
+    })?;
     let choice = match &arguments.data_dir {
         _ if arguments.ephemeral => Choice::Ephemeral,
         Some(directory) => Choice::Directory(directory.clone()),
@@ -89,13 +102,21 @@ async fn join(arguments: JoinArgs, log: &Log) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(Exit::Failed, "identity", format!("{error:#}")))?;
     if let Some(notice) = identity.notice.take() {
         // Standard output is for the conversation.
-        let _ = io::stderr().lock().write_all(format!("moim: {notice}\n").as_bytes());
+        let _ = io::stderr()
+            .lock()
+            .write_all(format!("moim: {notice}\n").as_bytes());
     }
     let session = Session::start(&arguments, identity).await?;
     if !arguments.json {
         return person::run(session, signals, log).await;
     }
-    let failed = |error| Failure::new(Exit::Failed, "failed", format!("cannot use standard input and output: {error}"));
+    let failed = |error| {
+        Failure::new(
+            Exit::Failed,
+            "failed",
+            format!("cannot use standard input and output: {error}"),
+        )
+    };
     let front = Json::new(&session);
     let input = lines::from_stdin().map_err(failed)?;
     let output = Output::to_stdout().map_err(failed)?;

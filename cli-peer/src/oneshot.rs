@@ -11,9 +11,9 @@ use crate::{
     args::{self, GetArgs, OneShotArgs, PeersArgs, PutArgs},
     codes::Code,
     exit::{Exit, Failure, explain},
+    ids::short,
     json::events::{Event, MemberRow},
     session::AGENT,
-    ids::short,
     text,
 };
 
@@ -24,7 +24,10 @@ const STOP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) async fn get(arguments: GetArgs) -> Result<Exit, Failure> {
     let GetArgs { key, common } = arguments;
     with_peer(&common, async |peer| {
-        let value = peer.get(key.clone()).await.map_err(|error| failed(&error))?;
+        let value = peer
+            .get(key.clone())
+            .await
+            .map_err(|error| failed(&error))?;
         let missing = value.is_none();
         if common.json {
             print(&Event::value(key.clone(), value).to_line())?;
@@ -43,14 +46,29 @@ pub(crate) async fn get(arguments: GetArgs) -> Result<Exit, Failure> {
 /// `moim put KEY VALUE`.
 pub(crate) async fn put(arguments: PutArgs) -> Result<Exit, Failure> {
     let lifetime = arguments.lifetime();
-    let PutArgs { key, value, common, .. } = arguments;
+    let PutArgs {
+        key, value, common, ..
+    } = arguments;
     with_peer(&common, async |peer| {
-        let stored = peer.put(key, args::value(&value), lifetime).await.map_err(|error| failed(&error))?;
+        let stored = peer
+            .put(key, args::value(&value), lifetime)
+            .await
+            .map_err(|error| failed(&error))?;
         if common.json {
-            print(&Event::Stored { key: stored.key, copies: stored.copies }.to_line())?;
+            print(
+                &Event::Stored {
+                    key: stored.key,
+                    copies: stored.copies,
+                }
+                .to_line(),
+            )?;
         } else {
             let peers = if stored.copies == 1 { "peer" } else { "peers" };
-            print(&format!("{} is kept by {} {peers}\n", text::line(&stored.key), stored.copies))?;
+            print(&format!(
+                "{} is kept by {} {peers}\n",
+                text::line(&stored.key),
+                stored.copies
+            ))?;
         }
         Ok(Exit::Done)
     })
@@ -62,12 +80,22 @@ pub(crate) async fn peers(arguments: PeersArgs) -> Result<Exit, Failure> {
     let wait = arguments.wait();
     let PeersArgs { topic, common, .. } = arguments;
     with_peer(&common, async |peer| {
-        let members = peer.lookup(topic.as_str(), wait).await.map_err(|error| failed(&error))?;
+        let members = peer
+            .lookup(topic.as_str(), wait)
+            .await
+            .map_err(|error| failed(&error))?;
         if common.json {
-            print(&Event::Members { members: members.iter().map(MemberRow::from).collect() }.to_line())?;
+            print(
+                &Event::Members {
+                    members: members.iter().map(MemberRow::from).collect(),
+                }
+                .to_line(),
+            )?;
         } else {
-            let lines: String =
-                members.iter().map(|member| format!("{} {}\n", member.peer, text::line(&member.name))).collect();
+            let lines: String = members
+                .iter()
+                .map(|member| format!("{} {}\n", member.peer, text::line(&member.name)))
+                .collect();
             print(&lines)?;
         }
         if members.is_empty() {
@@ -84,10 +112,14 @@ async fn with_peer(
     arguments: &OneShotArgs,
     what: impl AsyncFnOnce(&Peer) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
-    let builder = Peer::builder().agent(AGENT).bootstrap(arguments.bootstrap.sources());
+    let builder = Peer::builder()
+        .agent(AGENT)
+        .bootstrap(arguments.bootstrap.sources());
     // The events are of no interest; that they are dropped does not stop the peer.
-    let (peer, _events) =
-        builder.start().await.map_err(|error| Failure::new(Exit::Failed, error.code(), explain(&error)))?;
+    let (peer, _events) = builder
+        .start()
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, error.code(), explain(&error)))?;
     let outcome = match connected(&peer, arguments).await {
         Ok(()) => what(&peer).await,
         Err(failure) => Err(failure),
@@ -121,7 +153,11 @@ async fn connected(peer: &Peer, arguments: &OneShotArgs) -> Result<(), Failure> 
     };
     match timeout(arguments.timeout(), connecting).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::new(Exit::Failed, "stopped", "the peer stopped by itself; RUST_LOG=debug may tell why")),
+        Ok(false) => Err(Failure::new(
+            Exit::Failed,
+            "stopped",
+            "the peer stopped by itself; RUST_LOG=debug may tell why",
+        )),
         Err(_) => {
             let message = format!(
                 "could not get into the DHT within {} s: {}; is a bootstrap node running there? --bootstrap names another \
@@ -141,7 +177,9 @@ fn why(snapshot: &Snapshot) -> String {
         .iter()
         .map(|node| {
             let state = match &node.state {
-                BootstrapState::Connected { peer } => format!("connected to {}, which does not serve the DHT", short(peer)),
+                BootstrapState::Connected { peer } => {
+                    format!("connected to {}, which does not serve the DHT", short(peer))
+                }
                 BootstrapState::Connecting => "no answer yet".to_owned(),
                 BootstrapState::Failed { reason } => reason.clone(),
             };
@@ -167,11 +205,17 @@ fn failed(error: &(impl Code + std::error::Error + 'static)) -> Failure {
 
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         // Whoever read the output has seen enough, like `head`.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, "output", format!("cannot write the output: {error}")).told())
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Failed,
+            "output",
+            format!("cannot write the output: {error}"),
+        )
+        .told()),
         _ => Ok(()),
     }
 }

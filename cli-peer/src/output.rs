@@ -37,21 +37,25 @@ impl Output {
     }
 
     /// Hands each piece to `write`, until that fails.
-    pub(crate) fn start(mut write: impl FnMut(String) -> io::Result<()> + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(
+        mut write: impl FnMut(String) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
         let (queue, mut pieces) = mpsc::channel::<String>(QUEUE_CAPACITY);
         let (done, result) = oneshot::channel();
-        thread::Builder::new().name("output".to_owned()).spawn(move || {
-            let mut outcome = Ok(());
-            while let Some(piece) = pieces.blocking_recv() {
-                outcome = write(piece);
-                if outcome.is_err() {
-                    break;
+        thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || {
+                let mut outcome = Ok(());
+                while let Some(piece) = pieces.blocking_recv() {
+                    outcome = write(piece);
+                    if outcome.is_err() {
+                        break;
+                    }
                 }
-            }
-            drop(pieces);
-            // Nobody waits for the outcome when the program was told to end at once.
-            let _ = done.send(outcome);
-        })?;
+                drop(pieces);
+                // Nobody waits for the outcome when the program was told to end at once.
+                let _ = done.send(outcome);
+            })?;
         Ok(Self { queue, result })
     }
 
@@ -88,8 +92,13 @@ impl Output {
             drop(self.queue);
             self.result.await.unwrap_or(Ok(()))
         };
-        tokio::time::timeout(FINISH_TIMEOUT, finished).await.unwrap_or_else(|_| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "the reader of the output does not read"))
-        })
+        tokio::time::timeout(FINISH_TIMEOUT, finished)
+            .await
+            .unwrap_or_else(|_| {
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the reader of the output does not read",
+                ))
+            })
     }
 }

@@ -40,18 +40,31 @@ pub(crate) async fn run(session: Session, signals: Signals, log: &Log) -> Result
     let style = Style::of_stdout();
     let mut person = Person::new(&session, style);
     if !editor::possible() {
-        let failed = |error| Failure::new(Exit::Failed, "terminal", format!("cannot use standard input and output: {error}"));
+        let failed = |error| {
+            Failure::new(
+                Exit::Failed,
+                "terminal",
+                format!("cannot use standard input and output: {error}"),
+            )
+        };
         let input = lines::from_stdin().map_err(failed)?;
         let output = Output::to_stdout().map_err(failed)?;
         return session.run(person, input, output, signals).await;
     }
     let prompt = format!("{}> ", text::line(session.room.topic().as_str()));
     let styled = style.strong(&prompt);
-    let prompt = editor::open(prompt, styled)
-        .map_err(|error| Failure::new(Exit::Failed, "terminal", format!("cannot use the terminal: {error:#}")))?;
+    let prompt = editor::open(prompt, styled).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            "terminal",
+            format!("cannot use the terminal: {error:#}"),
+        )
+    })?;
     log.to_screen(prompt.output.weak());
     person.next = Some(prompt.next);
-    let exit = session.run(person, prompt.input, prompt.output, signals).await;
+    let exit = session
+        .run(person, prompt.input, prompt.output, signals)
+        .await;
     drop(prompt.terminal);
     exit
 }
@@ -94,7 +107,9 @@ impl Person {
             Line::NotUtf8 => return Reaction::Print(view.problem("that line is not UTF-8 text")),
             Line::Text(text) => text,
             Line::TooLong { bytes } => {
-                let text = format!("a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away");
+                let text = format!(
+                    "a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away"
+                );
                 return Reaction::Print(view.problem(&text));
             }
         };
@@ -105,8 +120,12 @@ impl Person {
             Ok(Command::Leave) => Reaction::Leave,
             Ok(Command::Help) => Reaction::Print(format!("{HELP}\n")),
             Ok(Command::Members) => Reaction::Print(view.members(&self.me, &members())),
-            Ok(Command::Connections) => Reaction::Print(view.network(&self.state.borrow(), &members())),
-            Ok(_) if busy => Reaction::Print(view.problem("too much is under way; wait for some of it to be done")),
+            Ok(Command::Connections) => {
+                Reaction::Print(view.network(&self.state.borrow(), &members()))
+            }
+            Ok(_) if busy => Reaction::Print(
+                view.problem("too much is under way; wait for some of it to be done"),
+            ),
             Ok(Command::Get { key }) => Reaction::Start(String::new(), self.get(key)),
             Ok(Command::Put { key, value }) => Reaction::Start(String::new(), self.put(key, value)),
             Ok(Command::Say { text }) => Reaction::Start(String::new(), self.say(text)),
@@ -138,7 +157,9 @@ impl Person {
         let (view, room, members) = (self.view, Arc::clone(&self.room), self.members.clone());
         Box::pin(async move {
             match room.say(text).await {
-                Ok(_) if members.borrow().is_empty() => view.problem("nobody else is here yet, so nobody heard that"),
+                Ok(_) if members.borrow().is_empty() => {
+                    view.problem("nobody else is here yet, so nobody heard that")
+                }
                 // What was said still stands where it was typed.
                 Ok(_) => String::new(),
                 Err(error) => view.problem(&explain(&error)),
@@ -168,13 +189,19 @@ impl Person {
     fn crowd(&mut self) -> String {
         let count = self.members.borrow().len();
         // Half of it to come back, so that a room at the limit does not go to and fro.
-        let crowded = if self.crowded { count > CROWD / 2 } else { count > CROWD };
+        let crowded = if self.crowded {
+            count > CROWD / 2
+        } else {
+            count > CROWD
+        };
         if crowded == self.crowded {
             return String::new();
         }
         self.crowded = crowded;
         let text = if crowded {
-            format!("More than {CROWD} are here: who comes and goes is no longer shown. /members lists them.")
+            format!(
+                "More than {CROWD} are here: who comes and goes is no longer shown. /members lists them."
+            )
         } else {
             format!("{count} others are here: who comes and goes is shown again.")
         };
@@ -217,13 +244,19 @@ impl Front for Person {
     fn event(&mut self, event: PeerEvent) -> String {
         let view = self.view;
         match event {
-            PeerEvent::DirectMessage(message) => view.direct_message(&message, &self.members.borrow()),
-            PeerEvent::Lagged(missed) => {
-                view.problem(&format!("{missed} events were too many to show; /members and /connections are right"))
+            PeerEvent::DirectMessage(message) => {
+                view.direct_message(&message, &self.members.borrow())
             }
+            PeerEvent::Lagged(missed) => view.problem(&format!(
+                "{missed} events were too many to show; /members and /connections are right"
+            )),
             PeerEvent::MemberJoined { member, .. } => self.member_line(|view| view.joined(&member)),
-            PeerEvent::MemberLeft { peer, name, reason, .. } => self.member_line(|view| view.gone(&peer, &name, reason)),
-            PeerEvent::MemberUpdated { member, before, .. } => self.member_line(|view| view.updated(&member, before)),
+            PeerEvent::MemberLeft {
+                peer, name, reason, ..
+            } => self.member_line(|view| view.gone(&peer, &name, reason)),
+            PeerEvent::MemberUpdated { member, before, .. } => {
+                self.member_line(|view| view.updated(&member, before))
+            }
             PeerEvent::RoomMessage(message) => view.room_message(&message),
             // Told from the snapshot, which cannot lag.
             PeerEvent::StatusChanged(_) => String::new(),

@@ -15,9 +15,9 @@ use crate::{
     codes::Code as _,
     exit::{Exit, Failure, explain},
     identity::Identity,
+    ids::short,
     lines::{Input, Line},
     output::Output,
-    ids::short,
     signals::Signals,
 };
 
@@ -31,6 +31,10 @@ const JOBS_GRACE: Duration = Duration::from_secs(2);
 
 /// How long leaving may take. The peer itself takes two seconds at most to tell the others.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long the last events and answers of a peer that has stopped may take: its task only has to
+/// be taken down.
+const REST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long the start waits for the addresses it listens on; that takes milliseconds.
 const ADDRESSES_TIMEOUT: Duration = Duration::from_secs(1);
@@ -91,12 +95,16 @@ impl Ending {
     fn failure(&self) -> Option<Failure> {
         match self {
             Self::Asked | Self::InputEnded | Self::OutputClosed => None,
-            Self::InputFailed(error) => {
-                Some(Failure::new(Exit::Failed, "input", format!("cannot read the standard input: {error}")))
-            }
-            Self::PeerStopped => {
-                Some(Failure::new(Exit::Failed, "stopped", "the peer stopped by itself; RUST_LOG=debug may tell why"))
-            }
+            Self::InputFailed(error) => Some(Failure::new(
+                Exit::Failed,
+                "input",
+                format!("cannot read the standard input: {error}"),
+            )),
+            Self::PeerStopped => Some(Failure::new(
+                Exit::Failed,
+                "stopped",
+                "the peer stopped by itself; RUST_LOG=debug may tell why",
+            )),
         }
     }
 }
@@ -120,7 +128,11 @@ impl Session {
             .agent(AGENT)
             .bootstrap(arguments.bootstrap.sources())
             .listen(listen)
-            .dht_mode(if arguments.serve_dht { DhtMode::Server } else { DhtMode::Client })
+            .dht_mode(if arguments.serve_dht {
+                DhtMode::Server
+            } else {
+                DhtMode::Client
+            })
             .gossip(!arguments.no_gossip);
         if let Some(keypair) = &identity.keypair {
             builder = builder.identity(keypair.clone());
@@ -147,7 +159,13 @@ impl Session {
             // Later addresses are told as they come; without any the peer still reaches others.
             let _ = timeout(ADDRESSES_TIMEOUT, addresses_settle(&peer)).await;
         }
-        Ok(Self { peer, room: Arc::new(room), profile, events, identity })
+        Ok(Self {
+            peer,
+            room: Arc::new(room),
+            profile,
+            events,
+            identity,
+        })
     }
 
     /// Goes on until somebody or something ends it, then leaves properly.
@@ -159,7 +177,9 @@ impl Session {
         mut signals: Signals,
     ) -> Result<Exit, Failure> {
         let mut jobs = FuturesUnordered::new();
-        let ending = self.talk(&mut front, &mut input, &output, &mut signals, &mut jobs).await;
+        let ending = self
+            .talk(&mut front, &mut input, &output, &mut signals, &mut jobs)
+            .await;
         tracing::debug!(?ending, "leaving");
         output.offer(front.leaving());
 
@@ -184,12 +204,23 @@ impl Session {
             () = leave => None,
         };
         // What others were told has arrived must be shown, and no command stays without an answer.
-        while let Some(Some(event)) = self.events.next().now_or_never() {
-            last.push_str(&front.event(event));
-        }
-        while let Some(Some(answer)) = jobs.next().now_or_never() {
-            last.push_str(&answer);
-        }
+        let rest = async {
+            while let Some(event) = self.events.next().await {
+                last.push_str(&front.event(event));
+            }
+            while let Some(answer) = jobs.next().await {
+                last.push_str(&answer);
+            }
+        };
+        let _ = timeout(
+            if hurried.is_some() {
+                Duration::ZERO
+            } else {
+                REST_TIMEOUT
+            },
+            rest,
+        )
+        .await;
         let failure = ending.failure().map(Failure::told);
         last.push_str(&front.left(failure.as_ref()));
         let written = output.finish(last).await;
@@ -202,9 +233,12 @@ impl Session {
             (None, None, Ok(())) => Ok(Exit::Done),
             // Whoever read the output has seen enough, like `head`.
             (None, None, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-            (None, None, Err(error)) => {
-                Err(Failure::new(Exit::Failed, "output", format!("cannot write the output: {error}")).told())
-            }
+            (None, None, Err(error)) => Err(Failure::new(
+                Exit::Failed,
+                "output",
+                format!("cannot write the output: {error}"),
+            )
+            .told()),
         }
     }
 
@@ -262,11 +296,21 @@ impl Session {
 /// Resolves when the peer has addresses and no more come.
 async fn addresses_settle(peer: &Peer) {
     let mut snapshot = peer.snapshot();
-    if snapshot.wait_for(|snapshot| !snapshot.addresses.is_empty()).await.is_err() {
+    if snapshot
+        .wait_for(|snapshot| !snapshot.addresses.is_empty())
+        .await
+        .is_err()
+    {
         return;
     }
     let mut known = snapshot.borrow().addresses.len();
-    while timeout(ADDRESSES_QUIET, snapshot.wait_for(|snapshot| snapshot.addresses.len() != known)).await.is_ok_and(|more| more.is_ok()) {
+    while timeout(
+        ADDRESSES_QUIET,
+        snapshot.wait_for(|snapshot| snapshot.addresses.len() != known),
+    )
+    .await
+    .is_ok_and(|more| more.is_ok())
+    {
         known = snapshot.borrow().addresses.len();
     }
 }
@@ -287,6 +331,15 @@ fn default_profile(peer: &Peer) -> Result<Profile, Failure> {
         .iter()
         .filter_map(|variable| std::env::var(variable).ok())
         .find_map(|name| Profile::named(&name).ok())
-        .map_or_else(|| Profile::named(&format!("peer {}", short(&peer.id()))), Ok)
-        .map_err(|error| Failure::new(Exit::Usage, "usage", format!("{error}; choose a name with --name")))
+        .map_or_else(
+            || Profile::named(&format!("peer {}", short(&peer.id()))),
+            Ok,
+        )
+        .map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                "usage",
+                format!("{error}; choose a name with --name"),
+            )
+        })
 }

@@ -1,14 +1,23 @@
 //! What the tests of both fronts need.
 
-use moim_peer::{DhtState, Keypair, Member, MessageId, PeerId, Reach, RoomMessage, Snapshot, Status, Topic};
+use moim_peer::{
+    DhtState, Keypair, Member, MessageId, PeerId, Reach, RoomMessage, Snapshot, Status, Topic,
+};
 
 /// A peer id that is always the same for the same seed.
 pub(crate) fn peer(seed: u8) -> PeerId {
-    Keypair::ed25519_from_bytes([seed; 32]).unwrap().public().to_peer_id()
+    Keypair::ed25519_from_bytes([seed; 32])
+        .unwrap()
+        .public()
+        .to_peer_id()
 }
 
 pub(crate) fn member(seed: u8, name: &str, reach: Reach) -> Member {
-    Member { peer: peer(seed), name: name.to_owned(), reach }
+    Member {
+        peer: peer(seed),
+        name: name.to_owned(),
+        reach,
+    }
 }
 
 pub(crate) fn topic() -> Topic {

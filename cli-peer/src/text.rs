@@ -13,15 +13,26 @@ const CONTINUATION: &str = "\n      | ";
 
 /// `text` in one line.
 pub(crate) fn line(text: &str) -> String {
-    text.chars().map(|character| if is_break(character) { '\u{23ce}' } else { visible(character) }).collect()
+    text.chars()
+        .map(|character| {
+            if is_break(character) {
+                '\u{23ce}'
+            } else {
+                visible(character)
+            }
+        })
+        .collect()
 }
 
 /// `text` in several lines, of which all but the first are marked as continuations.
 pub(crate) fn block(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let mut lines = text.split(is_break);
-    let mut shown: Vec<String> =
-        lines.by_ref().take(LINES_MAX).map(|line| line.chars().map(visible).collect()).collect();
+    let mut shown: Vec<String> = lines
+        .by_ref()
+        .take(LINES_MAX)
+        .map(|line| line.chars().map(visible).collect())
+        .collect();
     let more = lines.count();
     if more > 0 {
         shown.push(format!("({more} more lines)"));
@@ -34,7 +45,11 @@ pub(crate) fn block(text: &str) -> String {
 pub(crate) fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}') || reorders(character) {
+        if matches!(
+            character,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+        ) || reorders(character)
+        {
             // Each of them is one UTF-16 unit and can only be inside of a JSON string.
             escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
         } else {
@@ -45,7 +60,10 @@ pub(crate) fn json(text: &str) -> String {
 }
 
 fn is_break(character: char) -> bool {
-    matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    matches!(
+        character,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 /// Marks, embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9).
@@ -95,8 +113,16 @@ mod tests {
     fn nothing_that_a_terminal_obeys_passes() {
         let everything: String = (0..0x11_0000).filter_map(char::from_u32).collect();
         assert!(!line(&everything).chars().any(char::is_control));
-        assert!(!block(&everything).chars().any(|c| c.is_control() && c != '\n'));
-        assert!(!json(&serde_json::to_string(&everything).unwrap()).chars().any(char::is_control));
+        assert!(
+            !block(&everything)
+                .chars()
+                .any(|c| c.is_control() && c != '\n')
+        );
+        assert!(
+            !json(&serde_json::to_string(&everything).unwrap())
+                .chars()
+                .any(char::is_control)
+        );
     }
 
     #[test]
@@ -109,7 +135,10 @@ mod tests {
 
     #[test]
     fn a_second_line_cannot_pose_as_another_message() {
-        assert_eq!(block("hi\n12:00 Bob: I agree"), "hi\n      | 12:00 Bob: I agree");
+        assert_eq!(
+            block("hi\n12:00 Bob: I agree"),
+            "hi\n      | 12:00 Bob: I agree"
+        );
         assert_eq!(block("a\r\nb"), "a\n      | b");
     }
 

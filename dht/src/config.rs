@@ -5,9 +5,11 @@ use std::{num::NonZeroUsize, time::Duration};
 use libp2p::{StreamProtocol, kad};
 use moim_protocol::{limits, names};
 
-/// How long one peer may take to answer one request. A peer that hangs holds a query up for this
-/// long, and with it a put or a get. An honest answer comes within a round trip and a little work.
-pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one peer may take to answer one request. Long enough for a server under load on a slow
+/// line: with a second, an overloaded node would answer everybody too late and nobody would get in.
+/// A peer's driver ends a query that has answers and stands still long before, so that peers that
+/// hang do not hold up a put or a get.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a whole query may take. Dialling peers that are gone is what takes long; what has been
 /// reached by then is the result.

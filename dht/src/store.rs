@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// Refuses what is older than what is here or was here.
-    fn check_newer(&mut self, key: &RecordKey, new: &Admitted, time: Time) -> Result<()> {
+    fn check_newer(&self, key: &RecordKey, new: &Admitted, time: Time) -> Result<()> {
         let is_newer = match self.records.live(key, time.now) {
             None => self.records.last_sequence(key, time.now) < Some(new.sequence()),
             Some(held) => {

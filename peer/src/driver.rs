@@ -40,6 +40,7 @@ use moim_protocol::{
     topic::TopicHash,
 };
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument as _;
 use web_time::Instant;
 
 use self::{
@@ -198,7 +199,7 @@ impl Driver {
             stopping: Stopping::No,
             dirty: true,
         };
-        platform::spawn(driver.run());
+        platform::spawn(driver.run().instrument(tracing::info_span!("peer", %me)));
         Ok((Peer { id: me, commands: commands_sender, snapshot: snapshot_receiver }, stream))
     }
 

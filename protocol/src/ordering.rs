@@ -147,9 +147,9 @@ impl<T> Ordering<T> {
     /// The first message of a session that is not `young` (see
     /// [`RoomMessage::is_young`](crate::room::RoomMessage::is_young)) is delivered whatever its
     /// `sequence`: a peer that joins late does not wait for what was said before. In a young session
-    /// the messages from number 1 on are still under way, and waited for. The first message of a higher `session` (the sender
-    /// has joined again) lets go what the lower ones held; what still comes of those is delivered
-    /// without waiting. Sequence numbers start at 1; 0 is dropped.
+    /// the messages from number 1 on are still under way, and waited for. The first message of a
+    /// higher `session` (the sender has joined again) lets go what the lower ones held; what still
+    /// comes of those is delivered without waiting. Sequence numbers start at 1; 0 is dropped.
     pub fn handle(
         &mut self,
         from: PeerId,
@@ -175,7 +175,12 @@ impl<T> Ordering<T> {
         self.by_use.insert(ticket, from);
         sender.used = ticket;
 
-        let index = sender.enter(session, if young { 1 } else { sequence }, &mut self.waiting, &mut out);
+        let index = sender.enter(
+            session,
+            if young { 1 } else { sequence },
+            &mut self.waiting,
+            &mut out,
+        );
         let is_current = sender
             .sessions
             .last()

@@ -284,7 +284,7 @@ fn limits_are_as_documented() {
     for (name, value) in counts {
         assert_eq!(limit(name), value.to_string(), "{name}");
     }
-    let times: [(&str, Duration); 10] = [
+    let times: [(&str, Duration); 11] = [
         ("PRESENCE_TTL", limits::PRESENCE_TTL),
         ("PRESENCE_REFRESH", limits::PRESENCE_REFRESH),
         ("CLOCK_SKEW_MAX", limits::CLOCK_SKEW_MAX),
@@ -293,6 +293,7 @@ fn limits_are_as_documented() {
         ("RECORD_TTL_DEFAULT", limits::RECORD_TTL_DEFAULT),
         ("RECORD_TTL_MAX", limits::RECORD_TTL_MAX),
         ("ORDER_GAP_MAX", limits::ORDER_GAP_MAX),
+        ("SESSION_YOUNG", limits::SESSION_YOUNG),
         ("OUTBOX_DEADLINE", limits::OUTBOX_DEADLINE),
         ("REDIAL_MAX", limits::REDIAL_MAX),
     ];

@@ -33,9 +33,11 @@ pub(crate) struct JoinRefusal {
 
 /// Fills the join form from the page's address and from last time.
 pub(crate) fn prefill(app: App) {
-    app.join_name.set(page::stored(NAME_KEY).unwrap_or_default());
+    app.join_name
+        .set(page::stored(NAME_KEY).unwrap_or_default());
     let topic = route::topic_in(&page::fragment()).or_else(|| page::stored(TOPIC_KEY));
-    app.join_topic.set(topic.unwrap_or_else(|| FIRST_TOPIC.to_owned()));
+    app.join_topic
+        .set(topic.unwrap_or_else(|| FIRST_TOPIC.to_owned()));
 }
 
 /// Joins what the form says.
@@ -56,7 +58,9 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
             None
         }
     };
-    let (Some(profile), Some(topic)) = (profile, topic) else { return Err(refusal) };
+    let (Some(profile), Some(topic)) = (profile, topic) else {
+        return Err(refusal);
+    };
     if app.room(&topic).is_some() {
         show_room(app, &topic);
         return Ok(());
@@ -74,7 +78,7 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
             app.rooms.update(|rooms| rooms.push(room.clone()));
             state::follow_room(app, &room, joined);
             show_room(app, &topic);
-            page::focus_soon("[data-testid=room-input]");
+            page::focus_input_soon("[data-testid=room-input]", "#talk");
             Ok(())
         }
         Err(error) => {
@@ -99,13 +103,16 @@ pub(crate) fn show_join(app: App) {
     app.view.set(View::Join);
     app.pane.set(Pane::Talk);
     page::go_to_fragment(route::NO_TOPIC);
-    page::focus_soon("[data-testid=topic-input]");
+    page::focus_input_soon("[data-testid=topic-input]", "#talk");
 }
 
 /// Follows the page's address after the user changed it or went back.
 pub(crate) fn follow_address(app: App) {
     let topic = route::topic_in(&page::fragment());
-    let joined = topic.as_deref().and_then(|topic| Topic::new(topic).ok()).filter(|topic| app.room(topic).is_some());
+    let joined = topic
+        .as_deref()
+        .and_then(|topic| Topic::new(topic).ok())
+        .filter(|topic| app.room(topic).is_some());
     match (joined, topic) {
         (Some(joined), _) => show_room(app, &joined),
         (None, topic) => {
@@ -122,21 +129,24 @@ pub(crate) fn follow_address(app: App) {
 
 /// Leaves a room and shows another one, or the form to join it again.
 pub(crate) fn leave(app: App, model: &RoomModel) {
-    app.rooms.update(|rooms| rooms.retain(|room| room.topic != model.topic));
+    app.rooms
+        .update(|rooms| rooms.retain(|room| room.topic != model.topic));
     if let Some(room) = model.room.try_update_value(Option::take).flatten() {
         // Something being said still holds the room; then it is left when that is through.
         if let Ok(room) = Arc::try_unwrap(room) {
             spawn_local(room.leave());
         }
     }
-    let next = app.rooms.with_untracked(|rooms| rooms.last().map(|room| room.topic.clone()));
+    let next = app
+        .rooms
+        .with_untracked(|rooms| rooms.last().map(|room| room.topic.clone()));
     match next {
         Some(topic) => show_room(app, &topic),
         None => {
             app.join_topic.set(model.topic.as_str().to_owned());
             app.view.set(View::Join);
             app.pane.set(Pane::Talk);
-            page::focus_soon("[data-testid=topic-input]");
+            page::focus_input_soon("[data-testid=topic-input]", "#talk");
         }
     }
 }
@@ -182,7 +192,7 @@ pub(crate) fn open_direct(app: App, peer: PeerId) {
     }
     app.side.set(Side::Direct(peer));
     app.pane.set(Pane::Side);
-    page::focus_soon("[data-testid=direct-input]");
+    page::focus_input_soon("[data-testid=direct-input]", "#side-heading");
 }
 
 /// Brings the connection panel to the front.
@@ -199,25 +209,44 @@ pub(crate) fn close_side(app: App) {
     app.pane.set(Pane::Talk);
     app.side.set(Side::Connection);
     match was {
-        Side::Direct(_) => page::focus_soon("[data-testid=room-input], [data-testid=topic-input]"),
+        Side::Direct(_) => page::focus_input_soon(
+            "[data-testid=room-input], [data-testid=topic-input]",
+            "#talk",
+        ),
         Side::Connection => page::focus_soon("#status-button"),
     }
 }
 
 /// Sends a direct message.
 pub(crate) fn send(app: App, direct: &DirectModel, text: &str) {
-    let Some(peer) = app.peer.get_untracked() else { return };
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the present is after 1970")]
+    let Some(peer) = app.peer.get_untracked() else {
+        return;
+    };
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        reason = "the present is after 1970"
+    )]
     let now = page::now() as u64;
     app.direct_or_new(direct.peer);
-    let Some(item) = direct.push(Peer::new_message_id(), peer.id(), text, now, Delivery::Sending) else { return };
+    let Some(item) = direct.push(
+        Peer::new_message_id(),
+        peer.id(),
+        text,
+        now,
+        Delivery::Sending,
+    ) else {
+        return;
+    };
     transmit(app, peer, direct.peer, item);
 }
 
 /// Tries a failed message once more. It keeps its id, so that the receiver shows it once even if
 /// the first attempt reached it.
 pub(crate) fn send_again(app: App, to: PeerId, item: DirectItem) {
-    let Some(peer) = app.peer.get_untracked() else { return };
+    let Some(peer) = app.peer.get_untracked() else {
+        return;
+    };
     item.delivery.set(Delivery::Sending);
     transmit(app, peer, to, item);
 }
@@ -236,14 +265,22 @@ fn transmit(app: App, peer: Peer, to: PeerId, item: DirectItem) {
 /// Puts `text` on the clipboard and says so, or shows it to be copied by hand.
 pub(crate) fn copy(app: App, text: String, done: &'static str) {
     spawn_local(async move {
-        let message = if page::copy(&text).await { done.to_owned() } else { (app.text.copy_refused)(&text) };
+        let message = if page::copy(&text).await {
+            done.to_owned()
+        } else {
+            (app.text.copy_refused)(&text)
+        };
         toast(app, message);
     });
 }
 
 /// Copies the link that brings others to a topic.
 pub(crate) fn share(app: App, topic: &Topic) {
-    copy(app, page::link_to(&route::fragment_for(topic.as_str())), app.text.link_copied);
+    copy(
+        app,
+        page::link_to(&route::fragment_for(topic.as_str())),
+        app.text.link_copied,
+    );
 }
 
 /// Shows a confirmation for a while.

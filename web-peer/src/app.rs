@@ -7,7 +7,12 @@ use web_sys::HtmlElement;
 use crate::{
     actions,
     components::{
-        connection::ConnectionPanel, direct::DirectView, frame::{Banner, Header, Tabs, Toast}, join::JoinView, people::People, room::RoomView,
+        connection::ConnectionPanel,
+        direct::DirectView,
+        frame::{Banner, Header, Tabs, Toast},
+        join::JoinView,
+        people::People,
+        room::RoomView,
     },
     lifecycle,
     model::{App, Pane, Side, View},
@@ -17,7 +22,10 @@ use crate::{
 /// Puts the page in place of what was shown while the program loaded, and starts the peer.
 pub(crate) fn run() {
     let text = page::language().messages();
-    let Some(root) = document().get_element_by_id("app").and_then(|root| root.dyn_into::<HtmlElement>().ok()) else {
+    let Some(root) = document()
+        .get_element_by_id("app")
+        .and_then(|root| root.dyn_into::<HtmlElement>().ok())
+    else {
         // index.html has it; without it there is nowhere to say so but the console.
         return tracing::error!("the page has no element with the id `app`");
     };

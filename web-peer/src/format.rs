@@ -23,27 +23,44 @@ const GROUP_MS: f64 = 5.0 * 60.0 * 1000.0;
 /// The end of a peer id.
 pub(crate) fn short_id(peer: &PeerId) -> String {
     let id = peer.to_base58();
-    let end = id.get(id.len().saturating_sub(SHORT_ID_CHARS)..).unwrap_or_default();
+    let end = id
+        .get(id.len().saturating_sub(SHORT_ID_CHARS)..)
+        .unwrap_or_default();
     format!("…{end}")
 }
 
 /// The number of the colour that stands for a peer.
 pub(crate) fn hue(peer: &PeerId) -> u8 {
     // The last bytes of an id are those of its key, so they are as good as random.
-    peer.to_bytes().iter().rev().take(4).fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte)) % HUES
+    peer.to_bytes()
+        .iter()
+        .rev()
+        .take(4)
+        .fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte))
+        % HUES
 }
 
 /// What stands in the circle for a name: its first character.
 pub(crate) fn initial(name: &str) -> String {
-    name.trim().chars().find(|c| c.is_alphanumeric()).map_or_else(|| "?".to_owned(), |c| c.to_uppercase().collect())
+    name.trim()
+        .chars()
+        .find(|c| c.is_alphanumeric())
+        .map_or_else(|| "?".to_owned(), |c| c.to_uppercase().collect())
 }
 
 /// The time to show for a message: the author's word while it is believable, else when it came.
 /// Both in Unix milliseconds; a number from a remote may be anything.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds stay exact for 285,000 years")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds stay exact for 285,000 years"
+)]
 pub(crate) fn shown_time(sent: u64, now: f64) -> f64 {
     let sent = sent as f64;
-    if sent <= now + CLOCK_AHEAD_MAX_MS && sent >= now - MESSAGE_AGE_MAX_MS { sent } else { now }
+    if sent <= now + CLOCK_AHEAD_MAX_MS && sent >= now - MESSAGE_AGE_MAX_MS {
+        sent
+    } else {
+        now
+    }
 }
 
 /// Whether a message stands under the name of the one before it.
@@ -81,7 +98,14 @@ mod tests {
 
     #[test]
     fn initials_are_whole_characters() {
-        for (name, expected) in [("ada", "A"), ("민준", "민"), ("  zoë", "Z"), ("👋 hi", "H"), ("!?", "?"), ("", "?")] {
+        for (name, expected) in [
+            ("ada", "A"),
+            ("민준", "민"),
+            ("  zoë", "Z"),
+            ("👋 hi", "H"),
+            ("!?", "?"),
+            ("", "?"),
+        ] {
             assert_eq!(initial(name), expected);
         }
     }

@@ -11,7 +11,9 @@ mod ko;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::errors::{join_refusal, name_refusal, say_refusal, send_refusal, source_problem};
+pub(crate) use self::errors::{
+    join_refusal, name_refusal, say_refusal, send_refusal, source_problem,
+};
 
 /// A language of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +27,18 @@ impl Language {
     pub(crate) fn choose<'a>(preferred: impl IntoIterator<Item = &'a str>) -> Self {
         preferred
             .into_iter()
-            .find_map(|tag| match tag.split('-').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-                "en" => Some(Self::English),
-                "ko" => Some(Self::Korean),
-                _ => None,
+            .find_map(|tag| {
+                match tag
+                    .split('-')
+                    .next()
+                    .unwrap_or_default()
+                    .to_ascii_lowercase()
+                    .as_str()
+                {
+                    "en" => Some(Self::English),
+                    "ko" => Some(Self::Korean),
+                    _ => None,
+                }
             })
             .unwrap_or(Self::English)
     }
@@ -84,7 +94,7 @@ pub(crate) struct Messages {
     pub(crate) offline_help: &'static str,
     pub(crate) failed_help: &'static str,
     pub(crate) try_again: &'static str,
-    pub(crate) reason: With,
+    pub(crate) reason: &'static str,
     pub(crate) not_started: With,
     pub(crate) stopped: &'static str,
     pub(crate) reload: &'static str,

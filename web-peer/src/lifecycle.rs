@@ -18,7 +18,10 @@ pub(crate) fn follow(app: App) {
     on("pagehide", move |_| actions::leave_all_now(app));
     on("pageshow", |event| {
         // Back from the back/forward cache: the rooms were left and the sockets are closed.
-        if event.dyn_ref::<PageTransitionEvent>().is_some_and(PageTransitionEvent::persisted) {
+        if event
+            .dyn_ref::<PageTransitionEvent>()
+            .is_some_and(PageTransitionEvent::persisted)
+        {
             page::reload();
         }
     });
@@ -33,7 +36,9 @@ pub(crate) fn follow(app: App) {
         }
     });
     on("keydown", move |event| {
-        let escape = event.dyn_ref::<KeyboardEvent>().is_some_and(|event| event.key() == "Escape");
+        let escape = event
+            .dyn_ref::<KeyboardEvent>()
+            .is_some_and(|event| event.key() == "Escape");
         if escape && page::drawer() && app.pane.get_untracked() == Pane::Side {
             actions::close_side(app);
         }
@@ -47,14 +52,22 @@ pub(crate) fn follow(app: App) {
         app.mark_seen();
     });
     Effect::new(move |_| {
-        let rooms: usize = app.rooms.with(|rooms| rooms.iter().map(|room| room.unread.get()).sum());
-        let directs: usize = app.directs.with(|directs| directs.iter().map(|direct| direct.unread.get()).sum());
+        let rooms: usize = app
+            .rooms
+            .with(|rooms| rooms.iter().map(|room| room.unread.get()).sum());
+        let directs: usize = app
+            .directs
+            .with(|directs| directs.iter().map(|direct| direct.unread.get()).sum());
         let unread = rooms + directs;
         let place = app.view.with(|view| match view {
             crate::model::View::Join => "Moim · 모임".to_owned(),
             crate::model::View::Room(topic) => format!("{topic} · Moim"),
         });
-        page::set_title(&if unread > 0 { format!("({unread}) {place}") } else { place });
+        page::set_title(&if unread > 0 {
+            format!("({unread}) {place}")
+        } else {
+            place
+        });
     });
 }
 

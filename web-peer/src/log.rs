@@ -24,7 +24,11 @@ struct Console;
 impl Subscriber for Console {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // libp2p's own warnings are about single dials and streams that the peer deals with.
-        let level = if metadata.target().starts_with("moim") { Level::INFO } else { Level::ERROR };
+        let level = if metadata.target().starts_with("moim") {
+            Level::INFO
+        } else {
+            Level::ERROR
+        };
         *metadata.level() <= level
     }
 

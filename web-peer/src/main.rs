@@ -3,7 +3,14 @@
 //! The page itself exists only on wasm. What needs no browser (the address, the settings, the
 //! texts) is compiled and tested natively as well.
 
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "the page that uses it is built for wasm"))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the page that uses it is built for wasm"
+    )
+)]
 
 mod format;
 mod i18n;

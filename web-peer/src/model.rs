@@ -8,10 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 use leptos::prelude::*;
 use moim_peer::{Keypair, MessageId, Path, Peer, PeerId, Reach, Room, Snapshot, Topic};
 
-use crate::{
-    format, i18n::Messages, page,
-    settings::Checked,
-};
+use crate::{format, i18n::Messages, page, settings::Checked};
 
 /// Messages and notes shown per conversation. The peer itself remembers about as many.
 pub(crate) const TALK_MAX: usize = 500;
@@ -127,17 +124,20 @@ impl App {
     }
 
     pub(crate) fn room(&self, topic: &Topic) -> Option<RoomModel> {
-        self.rooms.with_untracked(|rooms| rooms.iter().find(|room| room.topic == *topic).cloned())
+        self.rooms
+            .with_untracked(|rooms| rooms.iter().find(|room| room.topic == *topic).cloned())
     }
 
     pub(crate) fn direct(&self, peer: PeerId) -> Option<DirectModel> {
-        self.directs.with_untracked(|directs| directs.iter().find(|direct| direct.peer == peer).cloned())
+        self.directs
+            .with_untracked(|directs| directs.iter().find(|direct| direct.peer == peer).cloned())
     }
 
     /// The conversation with `peer`, begun if there is none, moved to the front.
     pub(crate) fn direct_or_new(&self, peer: PeerId) -> DirectModel {
         let direct = self.direct(peer).unwrap_or_else(|| {
-            let name = untrack(|| self.name_of_member(peer)).unwrap_or_else(|| format::short_id(&peer));
+            let name =
+                untrack(|| self.name_of_member(peer)).unwrap_or_else(|| format::short_id(&peer));
             DirectModel::new(peer, name)
         });
         self.directs.update(|directs| {
@@ -162,14 +162,17 @@ impl App {
     fn member(&self, peer: PeerId) -> Option<MemberModel> {
         self.rooms.with(|rooms| {
             rooms.iter().find_map(|room| {
-                room.members.with(|members| members.iter().find(|member| member.peer == peer).cloned())
+                room.members
+                    .with(|members| members.iter().find(|member| member.peer == peer).cloned())
             })
         })
     }
 
     /// Whether somebody looks at this room right now.
     pub(crate) fn sees_room(&self, topic: &Topic) -> bool {
-        let shown = self.view.with_untracked(|view| matches!(view, View::Room(shown) if shown == topic));
+        let shown = self
+            .view
+            .with_untracked(|view| matches!(view, View::Room(shown) if shown == topic));
         shown && page::visible() && (!page::narrow() || self.pane.get_untracked() == Pane::Talk)
     }
 
@@ -186,7 +189,10 @@ impl App {
             clear(&room.unread);
         }
         let directs = self.directs.get_untracked();
-        for direct in directs.iter().filter(|direct| self.sees_direct(direct.peer)) {
+        for direct in directs
+            .iter()
+            .filter(|direct| self.sees_direct(direct.peer))
+        {
             clear(&direct.unread);
         }
     }
@@ -239,7 +245,8 @@ impl RoomModel {
     /// Adds a message unless it is there already. Whether it was new.
     pub(crate) fn push(&self, message: &moim_peer::RoomMessage, own: bool) -> bool {
         let known = self.talk.with_untracked(|talk| {
-            talk.iter().any(|item| matches!(item, TalkItem::Message(known) if known.id == message.id))
+            talk.iter()
+                .any(|item| matches!(item, TalkItem::Message(known) if known.id == message.id))
         });
         if known {
             return false;
@@ -248,7 +255,9 @@ impl RoomModel {
             Some(TalkItem::Message(before)) => Some((before.from, before.stamp.time)),
             _ => None,
         });
-        let last_time = self.talk.with_untracked(|talk| talk.iter().rev().find_map(TalkItem::time));
+        let last_time = self
+            .talk
+            .with_untracked(|talk| talk.iter().rev().find_map(TalkItem::time));
         let stamp = Stamp::new(message.sent, before, last_time, message.from);
         let message = MessageItem {
             key: next_key(),
@@ -259,7 +268,8 @@ impl RoomModel {
             own,
             stamp,
         };
-        self.talk.update(|talk| push_bounded(talk, TalkItem::Message(Arc::new(message))));
+        self.talk
+            .update(|talk| push_bounded(talk, TalkItem::Message(Arc::new(message))));
         true
     }
 
@@ -280,8 +290,13 @@ impl RoomModel {
             return;
         }
         let who = ArcRwSignal::new((vec![name.to_owned()], 0));
-        let note = NoteItem { key: next_key(), kind, who };
-        self.talk.update(|talk| push_bounded(talk, TalkItem::Note(note)));
+        let note = NoteItem {
+            key: next_key(),
+            kind,
+            who,
+        };
+        self.talk
+            .update(|talk| push_bounded(talk, TalkItem::Note(note)));
     }
 }
 
@@ -332,8 +347,14 @@ impl Stamp {
     /// message above.
     fn new(sent: u64, before: Option<(PeerId, f64)>, last_time: Option<f64>, from: PeerId) -> Self {
         let time = format::shown_time(sent, page::now());
-        let day = last_time.filter(|last| !page::same_day(*last, time)).map(|_| page::day(time));
-        Self { time, continued: day.is_none() && format::continues(before, from, time), day }
+        let day = last_time
+            .filter(|last| !page::same_day(*last, time))
+            .map(|_| page::day(time));
+        Self {
+            time,
+            continued: day.is_none() && format::continues(before, from, time),
+            day,
+        }
     }
 }
 
@@ -388,11 +409,23 @@ impl DirectModel {
     }
 
     /// Adds a message unless it is there already.
-    pub(crate) fn push(&self, id: MessageId, from: PeerId, text: &str, sent: u64, delivery: Delivery) -> Option<DirectItem> {
-        if self.talk.with_untracked(|talk| talk.iter().any(|item| item.id == id)) {
+    pub(crate) fn push(
+        &self,
+        id: MessageId,
+        from: PeerId,
+        text: &str,
+        sent: u64,
+        delivery: Delivery,
+    ) -> Option<DirectItem> {
+        if self
+            .talk
+            .with_untracked(|talk| talk.iter().any(|item| item.id == id))
+        {
             return None;
         }
-        let before = self.talk.with_untracked(|talk| talk.back().map(|item| (item.from, item.stamp.time)));
+        let before = self
+            .talk
+            .with_untracked(|talk| talk.back().map(|item| (item.from, item.stamp.time)));
         let item = DirectItem {
             key: next_key(),
             id,

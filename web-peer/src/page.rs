@@ -9,10 +9,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlElement, Storage};
 
-use crate::{
-    i18n::Language,
-    settings::PageContext,
-};
+use crate::{i18n::Language, settings::PageContext};
 
 /// Prefix of what this page keeps in `localStorage`, which it shares with its origin.
 const STORAGE_PREFIX: &str = "moim.";
@@ -25,8 +22,12 @@ const DRAWER: &str = "(max-width: 1099px)";
 
 /// The user's language, and the page's from then on.
 pub(crate) fn language() -> Language {
-    let preferred: Vec<_> =
-        window().navigator().languages().iter().filter_map(|tag| tag.as_string()).collect();
+    let preferred: Vec<_> = window()
+        .navigator()
+        .languages()
+        .iter()
+        .filter_map(|tag| tag.as_string())
+        .collect();
     let language = Language::choose(preferred.iter().map(String::as_str));
     if let Some(root) = document().document_element() {
         let _ = root.set_attribute("lang", language.tag());
@@ -36,12 +37,20 @@ pub(crate) fn language() -> Language {
 
 /// What decides about the bootstrap nodes a page can reach.
 pub(crate) fn context() -> PageContext {
-    PageContext { https: window().location().protocol().is_ok_and(|protocol| protocol == "https:") }
+    PageContext {
+        https: window()
+            .location()
+            .protocol()
+            .is_ok_and(|protocol| protocol == "https:"),
+    }
 }
 
 /// Where the page's own server lists its bootstrap node.
 pub(crate) fn own_bootstrap_document() -> String {
-    format!("{}/bootstrap.json", window().location().origin().unwrap_or_default())
+    format!(
+        "{}/bootstrap.json",
+        window().location().origin().unwrap_or_default()
+    )
 }
 
 /// The query string with its `?`, or nothing.
@@ -65,7 +74,12 @@ pub(crate) fn go_to_fragment(wanted: &str) {
 pub(crate) fn link_to(fragment: &str) -> String {
     let location = window().location();
     let part = |part: Result<String, JsValue>| part.unwrap_or_default();
-    format!("{}{}{}{fragment}", part(location.origin()), part(location.pathname()), part(location.search()))
+    format!(
+        "{}{}{}{fragment}",
+        part(location.origin()),
+        part(location.pathname()),
+        part(location.search())
+    )
 }
 
 /// Loads the page anew.
@@ -82,12 +96,20 @@ thread_local! {
 pub(crate) fn stored(key: &str) -> Option<String> {
     UNKEPT
         .with_borrow(|unkept| unkept.get(key).cloned())
-        .or_else(|| storage()?.get_item(&format!("{STORAGE_PREFIX}{key}")).ok()?)
+        .or_else(|| {
+            storage()?
+                .get_item(&format!("{STORAGE_PREFIX}{key}"))
+                .ok()?
+        })
 }
 
 /// Stores `value` under `key`. Whether it will outlive the page.
 pub(crate) fn store(key: &str, value: &str) -> bool {
-    let kept = storage().is_some_and(|storage| storage.set_item(&format!("{STORAGE_PREFIX}{key}"), value).is_ok());
+    let kept = storage().is_some_and(|storage| {
+        storage
+            .set_item(&format!("{STORAGE_PREFIX}{key}"), value)
+            .is_ok()
+    });
     if !kept {
         UNKEPT.with_borrow_mut(|unkept| unkept.insert(key.to_owned(), value.to_owned()));
     }
@@ -103,8 +125,12 @@ fn storage() -> Option<Storage> {
 pub(crate) async fn copy(text: &str) -> bool {
     let navigator = window().navigator();
     // Undefined outside secure contexts, which web-sys does not know.
-    let present = Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|clipboard| clipboard.is_object());
-    present && JsFuture::from(navigator.clipboard().write_text(text)).await.is_ok()
+    let present =
+        Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|clipboard| clipboard.is_object());
+    present
+        && JsFuture::from(navigator.clipboard().write_text(text))
+            .await
+            .is_ok()
 }
 
 /// Unix time in milliseconds.
@@ -132,8 +158,23 @@ pub(crate) fn drawer() -> bool {
     matches(DRAWER)
 }
 
+/// Whether a keyboard would come up over the page for every input that gets the focus.
+fn touch() -> bool {
+    matches("(pointer: coarse)")
+}
+
 fn matches(query: &str) -> bool {
-    window().match_media(query).ok().flatten().is_some_and(|list| list.matches())
+    window()
+        .match_media(query)
+        .ok()
+        .flatten()
+        .is_some_and(|list| list.matches())
+}
+
+/// Moves the keyboard to an input; on a touch screen only to the part of the page it is in, which
+/// is `instead`.
+pub(crate) fn focus_input_soon(input: &'static str, instead: &'static str) {
+    focus_soon(if touch() { instead } else { input });
 }
 
 /// The browser tab's title.
@@ -160,14 +201,21 @@ pub(crate) fn time_of_day(time: f64) -> String {
 
 /// The date in the user's own form.
 pub(crate) fn day(time: f64) -> String {
-    format_time(time, &[("weekday", "long"), ("month", "long"), ("day", "numeric")])
+    format_time(
+        time,
+        &[("weekday", "long"), ("month", "long"), ("day", "numeric")],
+    )
 }
 
 /// The moment in the form that `<time datetime>` takes (ISO 8601).
 pub(crate) fn iso_time(time: f64) -> String {
     let date = Date::new(&time.into());
     // `toISOString` throws for a date that is none.
-    if date.get_time().is_nan() { String::new() } else { date.to_iso_string().into() }
+    if date.get_time().is_nan() {
+        String::new()
+    } else {
+        date.to_iso_string().into()
+    }
 }
 
 /// Whether two moments fall on one day where the user is.

@@ -65,7 +65,9 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -74,7 +76,16 @@ mod tests {
 
     #[test]
     fn a_topic_survives_the_address() {
-        for topic in ["global-chat", "모임", "a/b?c#d&e=f", "100%", "%41", "two words", "it's (so)*!~", "👋🏽"] {
+        for topic in [
+            "global-chat",
+            "모임",
+            "a/b?c#d&e=f",
+            "100%",
+            "%41",
+            "two words",
+            "it's (so)*!~",
+            "👋🏽",
+        ] {
             let fragment = fragment_for(topic);
             assert!(fragment.is_ascii(), "{fragment}");
             assert_eq!(topic_in(&fragment).as_deref(), Some(topic));
@@ -97,14 +108,17 @@ mod tests {
 
     #[test]
     fn other_fragments_name_no_topic() {
-        for fragment in ["", "#", "#/", "#/t", "#/t/", "#/t/%20", "#/t/%FF", "#main", "/t/x"] {
+        for fragment in [
+            "", "#", "#/", "#/t", "#/t/", "#/t/%20", "#/t/%FF", "#main", "/t/x",
+        ] {
             assert_eq!(topic_in(fragment), None, "{fragment}");
         }
     }
 
     #[test]
     fn query_values_come_in_order_and_decoded() {
-        let query = "?bootstrap=%2Fip4%2F127.0.0.1%2Ftcp%2F8469%2Fws&x=1&bootstrap=http://a/b.json,http://c&bootstrap";
+        let query = "?bootstrap=%2Fip4%2F127.0.0.1%2Ftcp%2F8469%2Fws&x=1\
+            &bootstrap=http://a/b.json,http://c&bootstrap";
         assert_eq!(
             query_values(query, "bootstrap"),
             ["/ip4/127.0.0.1/tcp/8469/ws", "http://a/b.json,http://c"]

@@ -47,15 +47,24 @@ pub(crate) struct Checked {
 /// Reads a list separated by white space or commas.
 pub(crate) fn check_list(list: &str, context: PageContext) -> Checked {
     let mut checked = Checked::default();
-    for text in list.split(|c: char| c == ',' || c.is_whitespace()).filter(|text| !text.is_empty()) {
+    for text in list
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|text| !text.is_empty())
+    {
         match check(text, context) {
             Ok(source) if checked.sources.contains(&source) => {}
             Ok(_) if checked.sources.len() >= SOURCES_MAX => {
-                checked.refused.push(Refused { text: text.to_owned(), problem: Problem::TooMany });
+                checked.refused.push(Refused {
+                    text: text.to_owned(),
+                    problem: Problem::TooMany,
+                });
                 break;
             }
             Ok(source) => checked.sources.push(source),
-            Err(problem) => checked.refused.push(Refused { text: text.to_owned(), problem }),
+            Err(problem) => checked.refused.push(Refused {
+                text: text.to_owned(),
+                problem,
+            }),
         }
     }
     checked
@@ -97,7 +106,10 @@ fn check(text: &str, context: PageContext) -> Result<BootstrapSource, Problem> {
 fn host_of(rest: &str) -> &str {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit('@').next().unwrap_or_default();
-    match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+    match authority
+        .strip_prefix('[')
+        .and_then(|inner| inner.split_once(']'))
+    {
         Some((host, _)) => host,
         None => authority.split(':').next().unwrap_or_default(),
     }
@@ -117,7 +129,11 @@ mod tests {
     const ID: &str = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
 
     fn problems(list: &str, context: PageContext) -> Vec<Problem> {
-        check_list(list, context).refused.into_iter().map(|refused| refused.problem).collect()
+        check_list(list, context)
+            .refused
+            .into_iter()
+            .map(|refused| refused.problem)
+            .collect()
     }
 
     #[test]
@@ -141,35 +157,50 @@ mod tests {
 
     #[test]
     fn malformed_entries_say_why_and_leave_the_rest() {
-        let checked = check_list("localhost:8469 /ip4/999.0.0.1/tcp/1/ws ftp://x http:// /ip4/1.2.3.4/tcp/1/ws", PLAIN);
+        let checked = check_list(
+            "localhost:8469 /ip4/999.0.0.1/tcp/1/ws ftp://x http:// /ip4/1.2.3.4/tcp/1/ws",
+            PLAIN,
+        );
         assert_eq!(checked.sources.len(), 1);
         assert_eq!(checked.refused.len(), 4);
         for refused in checked.refused {
-            assert!(matches!(&refused.problem, Problem::Malformed(why) if !why.is_empty()), "{refused:?}");
+            assert!(
+                matches!(&refused.problem, Problem::Malformed(why) if !why.is_empty()),
+                "{refused:?}"
+            );
         }
     }
 
     #[test]
     fn what_a_page_cannot_dial_is_refused() {
         let list = format!("/ip4/127.0.0.1/tcp/8468/p2p/{ID} /ip4/127.0.0.1/udp/8468/quic-v1");
-        assert_eq!(problems(&list, PLAIN), [Problem::NotDialable, Problem::NotDialable]);
-        let webrtc = "/ip4/127.0.0.1/udp/8469/webrtc-direct/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
+        assert_eq!(
+            problems(&list, PLAIN),
+            [Problem::NotDialable, Problem::NotDialable]
+        );
+        let webrtc = "/ip4/127.0.0.1/udp/8469/webrtc-direct/\
+            certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
         assert_eq!(problems(webrtc, PLAIN), []);
     }
 
     #[test]
     fn a_https_page_reaches_plain_nodes_only_on_this_machine() {
-        let refused = "/ip4/192.0.2.1/tcp/8469/ws http://example.org/bootstrap.json http://[2001:db8::1]:80/";
+        let refused =
+            "/ip4/192.0.2.1/tcp/8469/ws http://example.org/bootstrap.json http://[2001:db8::1]:80/";
         assert_eq!(problems(refused, HTTPS), vec![Problem::BlockedByHttps; 3]);
-        let taken = "/ip4/127.0.0.1/tcp/8469/ws /dns4/localhost/tcp/8469/ws /dns4/a.example/tcp/443/wss \
-                     https://example.org/b.json http://localhost:1/ http://[::1]:1/ http://u@127.0.0.1/x";
+        let taken = "/ip4/127.0.0.1/tcp/8469/ws /dns4/localhost/tcp/8469/ws \
+            /dns4/a.example/tcp/443/wss \
+                     https://example.org/b.json http://localhost:1/ \
+            http://[::1]:1/ http://u@127.0.0.1/x";
         assert_eq!(problems(taken, HTTPS), []);
         assert_eq!(problems(refused, PLAIN), []);
     }
 
     #[test]
     fn a_list_has_an_end() {
-        let list: Vec<_> = (1..=40).map(|port| format!("/ip4/127.0.0.1/tcp/{port}/ws")).collect();
+        let list: Vec<_> = (1..=40)
+            .map(|port| format!("/ip4/127.0.0.1/tcp/{port}/ws"))
+            .collect();
         let checked = check_list(&list.join("\n"), PLAIN);
         assert_eq!(checked.sources.len(), SOURCES_MAX);
         assert_eq!(checked.refused.len(), 1);

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use leptos::{prelude::*, task::spawn_local};
 use moim_peer::{
-    BootstrapSource, DirectMessage, EventStream, Keypair, LeaveReason, Member, Peer, PeerEvent, PeerId,
-    Profile, RoomMessage, Topic,
+    BootstrapSource, DirectMessage, EventStream, Keypair, LeaveReason, Member, Peer, PeerEvent,
+    PeerId, Profile, RoomMessage, Topic,
     identity::{self, IdentityError},
 };
 
@@ -32,13 +32,17 @@ const AGENT: &str = concat!("moim-web/", env!("CARGO_PKG_VERSION"));
 /// Loads the identity and starts the peer. The page shows how it goes.
 pub(crate) fn start(app: App) {
     app.sources.set(sources(app));
-    spawn_local(async move { start_with(app, identity::load_or_create(IDENTITY_LOCATION).await).await });
+    spawn_local(
+        async move { start_with(app, identity::load_or_create(IDENTITY_LOCATION).await).await },
+    );
 }
 
 /// Starts the peer as somebody new, in place of an identity that is damaged.
 pub(crate) fn start_anew(app: App) {
     app.phase.set(Phase::Starting);
-    spawn_local(async move { start_with(app, identity::start_anew(IDENTITY_LOCATION).await).await });
+    spawn_local(
+        async move { start_with(app, identity::start_anew(IDENTITY_LOCATION).await).await },
+    );
 }
 
 async fn start_with(app: App, loaded: Result<Keypair, IdentityError>) {
@@ -56,7 +60,9 @@ async fn start_with(app: App, loaded: Result<Keypair, IdentityError>) {
 /// Stops the peer and starts it again with the bootstrap nodes that are set now, in the same rooms
 /// and as the same peer.
 pub(crate) fn restart(app: App) {
-    let Some(keypair) = app.keypair.get_value() else { return };
+    let Some(keypair) = app.keypair.get_value() else {
+        return;
+    };
     app.sources.set(sources(app));
     app.phase.set(Phase::Starting);
     app.snapshot.set(None);
@@ -79,15 +85,30 @@ pub(crate) fn sources_overridden() -> bool {
 /// The page's address first, then the user's own list, then the node that the page came from.
 fn sources(app: App) -> Checked {
     let named = route::query_values(&page::query(), SOURCES_PARAMETER).join("\n");
-    let list = if named.trim().is_empty() { page::stored(SOURCES_KEY).unwrap_or_default() } else { named };
+    let list = if named.trim().is_empty() {
+        page::stored(SOURCES_KEY).unwrap_or_default()
+    } else {
+        named
+    };
     if list.trim().is_empty() {
         let own = BootstrapSource::Url(page::own_bootstrap_document());
-        return Checked { sources: vec![own], refused: Vec::new() };
+        return Checked {
+            sources: vec![own],
+            refused: Vec::new(),
+        };
     }
     let checked = settings::check_list(&list, page::context());
     if !checked.refused.is_empty() {
-        let problems: Vec<_> = checked.refused.iter().map(|refused| source_problem(app.text, refused)).collect();
-        app.notice(format!("{} {}", app.text.sources_ignored, problems.join(" ")));
+        let problems: Vec<_> = checked
+            .refused
+            .iter()
+            .map(|refused| source_problem(app.text, refused))
+            .collect();
+        app.notice(format!(
+            "{} {}",
+            app.text.sources_ignored,
+            problems.join(" ")
+        ));
     }
     checked
 }
@@ -95,8 +116,16 @@ fn sources(app: App) -> Checked {
 async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
     app.identity.set(place);
     app.keypair.set_value(Some(keypair.clone()));
-    let sources = app.sources.with_untracked(|checked| checked.sources.clone());
-    let (peer, events) = match Peer::builder().identity(keypair).bootstrap(sources).agent(AGENT).start().await {
+    let sources = app
+        .sources
+        .with_untracked(|checked| checked.sources.clone());
+    let (peer, events) = match Peer::builder()
+        .identity(keypair)
+        .bootstrap(sources)
+        .agent(AGENT)
+        .start()
+        .await
+    {
         Ok(started) => started,
         Err(error) => return app.phase.set(Phase::NotStarted(error.to_string())),
     };
@@ -113,7 +142,9 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
     spawn_local(follow_events(app, start, peer.id(), events));
     for room in app.rooms.get_untracked() {
         // The name was good when the room was joined.
-        let Ok(profile) = Profile::named(&room.name) else { continue };
+        let Ok(profile) = Profile::named(&room.name) else {
+            continue;
+        };
         if let Ok(joined) = peer.join(room.topic.as_str(), profile).await {
             follow_room(app, &room, joined);
         }
@@ -172,8 +203,15 @@ async fn handle(app: App, me: PeerId, event: PeerEvent) {
             }
             catch_up_directs(app, me).await;
         }
-        PeerEvent::MemberJoined { topic, member } => note(app, &topic, NoteKind::Here, &member.name),
-        PeerEvent::MemberLeft { topic, name, reason, .. } => {
+        PeerEvent::MemberJoined { topic, member } => {
+            note(app, &topic, NoteKind::Here, &member.name)
+        }
+        PeerEvent::MemberLeft {
+            topic,
+            name,
+            reason,
+            ..
+        } => {
             let kind = match reason {
                 LeaveReason::Expired => NoteKind::Gone,
                 LeaveReason::Left => NoteKind::Left,
@@ -193,7 +231,9 @@ fn note(app: App, topic: &Topic, kind: NoteKind, name: &str) {
 }
 
 fn show_message(app: App, me: PeerId, message: &RoomMessage) {
-    let Some(room) = app.room(&message.topic) else { return };
+    let Some(room) = app.room(&message.topic) else {
+        return;
+    };
     if room.push(message, message.from == me) && message.from != me && !app.sees_room(&room.topic) {
         room.unread.update(|unread| *unread += 1);
         app.announcement.set((app.text.message_from)(&message.name));
@@ -205,27 +245,44 @@ fn show_direct(app: App, me: PeerId, message: &DirectMessage) {
     let other = if own { message.to } else { message.from };
     let direct = app.direct_or_new(other);
     let delivery = Delivery::Delivered(message.path);
-    let new = direct.push(message.id, message.from, &message.text, message.sent, delivery).is_some();
+    let new = direct
+        .push(
+            message.id,
+            message.from,
+            &message.text,
+            message.sent,
+            delivery,
+        )
+        .is_some();
     if new && !own && !app.sees_direct(other) {
         direct.unread.update(|unread| *unread += 1);
-        app.announcement.set((app.text.direct_from)(&direct.name.get_untracked()));
+        app.announcement
+            .set((app.text.direct_from)(&direct.name.get_untracked()));
     }
 }
 
 async fn catch_up(app: App, model: &RoomModel) {
-    let Some(room) = model.room.get_value() else { return };
-    let Some(me) = app.peer.with_untracked(|peer| peer.as_ref().map(Peer::id)) else { return };
+    let Some(room) = model.room.get_value() else {
+        return;
+    };
+    let Some(me) = app.peer.with_untracked(|peer| peer.as_ref().map(Peer::id)) else {
+        return;
+    };
     for message in room.history().await {
         show_message(app, me, &message);
     }
 }
 
 async fn catch_up_directs(app: App, me: PeerId) {
-    let Some(peer) = app.peer.get_untracked() else { return };
-    let mut others: Vec<PeerId> =
-        app.directs.with_untracked(|directs| directs.iter().map(|direct| direct.peer).collect());
+    let Some(peer) = app.peer.get_untracked() else {
+        return;
+    };
+    let mut others: Vec<PeerId> = app
+        .directs
+        .with_untracked(|directs| directs.iter().map(|direct| direct.peer).collect());
     for room in app.rooms.get_untracked() {
-        room.members.with_untracked(|members| others.extend(members.iter().map(|member| member.peer)));
+        room.members
+            .with_untracked(|members| others.extend(members.iter().map(|member| member.peer)));
     }
     others.sort_unstable();
     others.dedup();
@@ -238,11 +295,15 @@ async fn catch_up_directs(app: App, me: PeerId) {
 
 /// Keeps the signals of members who stay, so that only what changed is drawn again.
 fn show_members(app: App, model: &RoomModel, list: &[Member]) {
-    let before: HashMap<PeerId, MemberModel> = model
+    let before: HashMap<PeerId, MemberModel> = model.members.with_untracked(|members| {
+        members
+            .iter()
+            .map(|member| (member.peer, member.clone()))
+            .collect()
+    });
+    let order_before: Vec<PeerId> = model
         .members
-        .with_untracked(|members| members.iter().map(|member| (member.peer, member.clone())).collect());
-    let order_before: Vec<PeerId> =
-        model.members.with_untracked(|members| members.iter().map(|member| member.peer).collect());
+        .with_untracked(|members| members.iter().map(|member| member.peer).collect());
     let after: Vec<MemberModel> = list
         .iter()
         .map(|member| match before.get(&member.peer) {

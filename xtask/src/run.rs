@@ -25,8 +25,10 @@ use crate::{
 };
 
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
-/// How long a server may take until it answers.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long the bootstrap node may take until it answers.
+const NODE_START_LIMIT: Duration = Duration::from_secs(60);
+/// How long the page's server may: it builds once more what changed since we did.
+const PAGE_START_LIMIT: Duration = Duration::from_secs(900);
 /// How often we look whether both servers are still there.
 const WATCH: Duration = Duration::from_millis(100);
 
@@ -87,11 +89,13 @@ pub(crate) fn run(project: &Project, options: &RunOptions) -> Result<()> {
     ui::headline("Start");
     let node = ports::reachable(&wanted.http)?;
     let mut bootstrap = start_bootstrap(project, options, &wanted.http)?;
-    let info = wait_for_bootstrap(&mut bootstrap, node)?;
+    bootstrap.wait(node, "/health", NODE_START_LIMIT)?;
+    let (_, body) = http::get(node, "/bootstrap.json").context("asking the bootstrap node")?;
+    let info = BootstrapInfo::parse(&body)?;
     let page_address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.page_port));
     let mut page = trunk::serve(project, options, tooling.wasm, node.port())?;
-    wait_for_page(&mut page, page_address)?;
-    announce(options, &info, &bootstrap, &page);
+    page.wait(page_address, "/", PAGE_START_LIMIT)?;
+    announce(options, node, &info, [&bootstrap, &page]);
     if options.open {
         open(project, &page_url(options));
     }
@@ -101,14 +105,23 @@ pub(crate) fn run(project: &Project, options: &RunOptions) -> Result<()> {
 fn build(project: &Project, options: &RunOptions, tooling: &Tooling) -> Result<()> {
     ui::headline("Build");
     let mut command = project.cargo();
-    command.args(["build", "--locked", "--package", "moim-bootstrap"]);
+    // Both at once, and not by package: built apart, they would share fewer crates, and everything
+    // would be compiled twice.
+    command.args([
+        "build",
+        "--locked",
+        "--bin",
+        "moim-bootstrap",
+        "--bin",
+        "moim",
+    ]);
     if options.release {
         command.arg("--release");
     }
     step(
         project,
-        "bootstrap node",
-        "build-bootstrap",
+        "bootstrap node and terminal peer",
+        "build-programs",
         command,
         BUILD_LIMIT,
         "built",
@@ -170,65 +183,58 @@ impl Server {
         Ok(())
     }
 
-    /// Asks again and again until `ready` has an answer.
-    fn wait<T>(&mut self, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
+    /// Asks again and again until `path` is answered.
+    fn wait(&mut self, address: SocketAddr, path: &str, limit: Duration) -> Result<()> {
         let started = Instant::now();
+        let mut progress = Progress::start(self.name);
         loop {
             self.check()?;
-            if let Some(answer) = ready() {
-                return Ok(answer);
+            if http::get(address, path).is_ok_and(|(status, _)| status == 200) {
+                progress.done("up");
+                return Ok(());
             }
-            if started.elapsed() > START_LIMIT {
+            if started.elapsed() > limit {
                 bail!(
                     "the {} does not answer after {} s\n{}",
                     self.name,
-                    START_LIMIT.as_secs(),
+                    limit.as_secs(),
                     process::tail(&self.log)
                 );
             }
+            progress.tick(&self.log);
             thread::sleep(WATCH);
         }
     }
-}
-
-fn wait_for_bootstrap(server: &mut Server, address: SocketAddr) -> Result<BootstrapInfo> {
-    let progress = Progress::start(server.name);
-    server.wait(|| {
-        http::get(address, "/health")
-            .ok()
-            .filter(|(status, _)| *status == 200)
-    })?;
-    let (_, body) = http::get(address, "/bootstrap.json").context("asking the bootstrap node")?;
-    let info = BootstrapInfo::parse(&body)?;
-    progress.done("up");
-    Ok(info)
-}
-
-fn wait_for_page(server: &mut Server, address: SocketAddr) -> Result<()> {
-    let progress = Progress::start(server.name);
-    server.wait(|| {
-        http::get(address, "/")
-            .ok()
-            .filter(|(status, _)| *status == 200)
-    })?;
-    progress.done("up");
-    Ok(())
 }
 
 fn page_url(options: &RunOptions) -> String {
     format!("http://localhost:{}", options.page_port)
 }
 
-fn announce(options: &RunOptions, info: &BootstrapInfo, bootstrap: &Server, page: &Server) {
+fn announce(options: &RunOptions, node: SocketAddr, info: &BootstrapInfo, servers: [&Server; 2]) {
     ui::headline("Moim is running");
     println!("  page            {}", ui::paint("1", &page_url(options)));
+    println!("  terminal peer   {}", terminal_peer(options, node));
     println!("  bootstrap node  {}", info.peer_id);
     for address in &info.addresses {
         println!("                  {address}");
     }
-    println!("  logs            {}", bootstrap.log.display());
-    println!("                  {}", page.log.display());
+    for (index, server) in servers.iter().enumerate() {
+        let title = if index == 0 { "logs" } else { "" };
+        println!("  {title:<15} {}", server.log.display());
+    }
     println!("\nOpen the page twice and join the same topic. Ctrl-C stops everything.");
+}
+
+/// How to start a terminal peer that finds this bootstrap node.
+fn terminal_peer(options: &RunOptions, node: SocketAddr) -> String {
+    let release = if options.release { " --release" } else { "" };
+    let bootstrap = if node.port() == trunk::PROXIED_PORT {
+        String::new()
+    } else {
+        format!(" --bootstrap http://{node}/bootstrap.json")
+    };
+    format!("cargo run{release} --bin moim -- join global-chat{bootstrap}")
 }
 
 /// Opens the page where there is a desktop to open it on.
@@ -296,6 +302,14 @@ mod tests {
         for broken in ["", "{}", r#"{"peer_id":"12D3"}"#, r#"{"addresses":[]}"#] {
             assert!(BootstrapInfo::parse(broken).is_err(), "{broken}");
         }
+    }
+
+    #[test]
+    fn the_terminal_peer_is_led_to_this_node() {
+        let options = RunOptions::default();
+        let at = |port| terminal_peer(&options, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        assert_eq!(at(8470), "cargo run --bin moim -- join global-chat");
+        assert!(at(9470).ends_with(" --bootstrap http://127.0.0.1:9470/bootstrap.json"));
     }
 
     #[test]

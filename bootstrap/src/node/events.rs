@@ -157,7 +157,7 @@ impl Node {
                 src_peer_id,
                 status,
             } => {
-                tracing::warn!(peer = %src_peer_id, ?status, "relay reservation denied");
+                tracing::debug!(peer = %src_peer_id, ?status, "relay reservation denied");
                 node.relay_reservations_denied.inc();
             }
             relay::Event::ReservationTimedOut { src_peer_id } => {

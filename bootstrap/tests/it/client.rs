@@ -57,11 +57,14 @@ impl Client {
             .unwrap()
             .with_behaviour(|key, relay| {
                 let id = key.public().to_peer_id();
+                // By itself it would become a server as soon as it has a relayed address.
+                let mut kad = moim_dht::Behaviour::new(id, 7);
+                kad.set_mode(Some(kad::Mode::Client));
                 let config = identify::Config::new("/test/1".to_owned(), key.public());
                 Behaviour {
                     autonat: autonat::v2::client::Behaviour::default(),
                     identify: identify::Behaviour::new(config),
-                    kad: moim_dht::Behaviour::new(id, 7),
+                    kad,
                     ping: ping::Behaviour::default(),
                     relay,
                 }
@@ -85,7 +88,6 @@ impl Client {
         soon(what, async {
             loop {
                 let event = self.swarm.select_next_some().await;
-                println!("DBG {} {:?}", self.swarm.local_peer_id(), event);
                 if let Some(found) = wanted(&mut self.swarm, event) {
                     return found;
                 }
@@ -151,10 +153,10 @@ impl Client {
                 SwarmEvent::Behaviour(BehaviourEvent::Relay(
                     relay::client::Event::ReservationReqAccepted { .. },
                 )) => accepted = true,
-                SwarmEvent::NewListenAddr { address: new, .. } => {
-                    if new.iter().any(|part| part == Protocol::P2pCircuit) {
-                        address.get_or_insert(new);
-                    }
+                SwarmEvent::NewListenAddr { address: new, .. }
+                    if new.iter().any(|part| part == Protocol::P2pCircuit) =>
+                {
+                    address.get_or_insert(new);
                 }
                 SwarmEvent::ListenerClosed { reason, .. } => panic!("no reservation: {reason:?}"),
                 _ => {}
@@ -178,15 +180,28 @@ impl Client {
         })
         .await
     }
+}
 
-    /// Waits until a ping to `peer` came back over a relayed connection, or any.
-    pub(crate) async fn pinged(&mut self, peer: PeerId) {
-        self.until("a ping", |_, event| match event {
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) if ping.peer == peer => {
-                ping.result.ok().map(drop)
+/// Whether the event is an answered ping to `peer`.
+fn is_pong(event: &Event, peer: PeerId) -> bool {
+    matches!(
+        event,
+        SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) if ping.peer == peer && ping.result.is_ok()
+    )
+}
+
+/// Waits until each of two connected peers has an answer from the other.
+pub(crate) async fn ping_each_other(one: &mut Client, other: &mut Client) {
+    let (one_id, other_id) = (one.id(), other.id());
+    let (mut one_heard, mut other_heard) = (false, false);
+    soon("two pings", async {
+        while !(one_heard && other_heard) {
+            // Both go on until both are done: neither answers while it isn't polled.
+            tokio::select! {
+                event = one.swarm.select_next_some() => one_heard |= is_pong(&event, other_id),
+                event = other.swarm.select_next_some() => other_heard |= is_pong(&event, one_id),
             }
-            _ => None,
-        })
-        .await;
-    }
+        }
+    })
+    .await;
 }

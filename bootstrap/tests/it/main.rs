@@ -3,6 +3,8 @@
 //! Every test starts a node of its own on loopback, with ports the system picks and a fresh data
 //! directory, and waits for what the node says, never for time to pass.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 mod client;
 mod errors;
 mod hostile;

@@ -1,6 +1,5 @@
 //! The node as libp2p peers see it: every transport, the DHT, the relay, AutoNAT.
 
-use futures::future;
 use libp2p::{
     Multiaddr, PeerId, autonat,
     identity::Keypair,
@@ -16,7 +15,7 @@ use moim_protocol::{
 };
 
 use crate::{
-    client::{BehaviourEvent, Client},
+    client::{BehaviourEvent, Client, ping_each_other},
     process::Node,
     soon,
 };
@@ -223,11 +222,11 @@ async fn the_relay_carries_a_connection_from_each_transport_to_each_other() {
         listener.connect(&node.address(listener_side)).await;
         let relayed = listener.reserve(&node.address(listener_side)).await;
         dialler.connect(&node.address(dialler_side)).await;
-        let (listener_id, dialler_id) = (listener.id(), dialler.id());
+        let listener_id = listener.id();
         // Through the connection the dialler has.
         let address = circuit(&node.address(dialler_side), listener_id);
         dialler.swarm.dial(address).unwrap();
-        future::join(listener.pinged(dialler_id), dialler.pinged(listener_id)).await;
+        ping_each_other(&mut listener, &mut dialler).await;
         assert!(
             relayed
                 .to_string()
@@ -264,8 +263,7 @@ async fn dozens_of_tabs_behind_one_address_get_reservations_and_circuits() {
         tab.connect(&address).await;
         tab.reserve(&address).await;
         tab.swarm.dial(circuit(&address, host.id())).unwrap();
-        let (host_id, tab_id) = (host.id(), tab.id());
-        future::join(tab.pinged(host_id), host.pinged(tab_id)).await;
+        ping_each_other(&mut tab, &mut host).await;
         tabs.push(tab);
     }
     assert_eq!(

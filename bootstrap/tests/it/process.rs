@@ -47,6 +47,10 @@ pub(crate) struct Node {
 struct Log(NamedTempFile);
 
 impl Drop for Log {
+    #[allow(
+        clippy::print_stdout,
+        reason = "the test harness shows it with the failure"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let text = std::fs::read_to_string(self.0.path()).unwrap_or_default();

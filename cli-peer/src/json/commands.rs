@@ -28,12 +28,23 @@ pub(super) struct Request {
 #[derive(Debug, PartialEq)]
 pub(super) enum Command {
     Connections,
-    Get { key: String },
+    Get {
+        key: String,
+    },
     Leave,
     Members,
-    Put { key: String, value: Value, lifetime: Duration },
-    Say { text: String },
-    Send { to: PeerId, text: String },
+    Put {
+        key: String,
+        value: Value,
+        lifetime: Duration,
+    },
+    Say {
+        text: String,
+    },
+    Send {
+        to: PeerId,
+        text: String,
+    },
 }
 
 impl Command {
@@ -69,24 +80,55 @@ impl Refusal {
             cmd: self.command.clone(),
             line: Some(line),
         };
-        Answer { event, reference: self.reference.clone() }.to_line()
+        Answer {
+            event,
+            reference: self.reference.clone(),
+        }
+        .to_line()
     }
 }
 
 /// Reads one line.
 pub(super) fn parse(line: &str) -> Result<Request, Refusal> {
-    let refuse = |code, message| Refusal { code, message, command: None, reference: None };
+    let refuse = |code, message| Refusal {
+        code,
+        message,
+        command: None,
+        reference: None,
+    };
     let mut fields = match serde_json::from_str(line) {
         Ok(Value::Object(fields)) => Fields(fields),
-        Ok(_) => return Err(refuse("invalid_command", "a command is a JSON object such as {\"cmd\":\"members\"}".to_owned())),
+        Ok(_) => {
+            return Err(refuse(
+                "invalid_command",
+                "a command is a JSON object such as {\"cmd\":\"members\"}".to_owned(),
+            ));
+        }
         Err(error) => return Err(refuse("invalid_json", error.to_string())),
     };
     let reference = fields.0.remove("ref");
-    let refuse = |code, command, message| Refusal { code, message, command, reference: reference.clone() };
+    let refuse = |code, command, message| Refusal {
+        code,
+        message,
+        command,
+        reference: reference.clone(),
+    };
     let word = match fields.0.remove("cmd") {
         Some(Value::String(word)) => word,
-        Some(_) => return Err(refuse("invalid_command", None, "`cmd` must be a string".to_owned())),
-        None => return Err(refuse("invalid_command", None, format!("`cmd` is missing; there are {WORDS}"))),
+        Some(_) => {
+            return Err(refuse(
+                "invalid_command",
+                None,
+                "`cmd` must be a string".to_owned(),
+            ));
+        }
+        None => {
+            return Err(refuse(
+                "invalid_command",
+                None,
+                format!("`cmd` is missing; there are {WORDS}"),
+            ));
+        }
     };
     match fields.command(&word) {
         Ok(Some(command)) => Ok(Request { command, reference }),
@@ -94,7 +136,11 @@ pub(super) fn parse(line: &str) -> Result<Request, Refusal> {
             let message = format!("there is no command `{}`; there are {WORDS}", quote(&word));
             Err(refuse("unknown_command", Some(quote(&word)), message))
         }
-        Err(reason) => Err(refuse("invalid_command", Some(quote(&word)), format!("`{word}` {reason}"))),
+        Err(reason) => Err(refuse(
+            "invalid_command",
+            Some(quote(&word)),
+            format!("`{word}` {reason}"),
+        )),
     }
 }
 
@@ -111,7 +157,9 @@ impl Fields {
     fn command(mut self, word: &str) -> Result<Option<Command>, String> {
         let command = match word {
             "connections" => Command::Connections,
-            "get" => Command::Get { key: self.text("key")? },
+            "get" => Command::Get {
+                key: self.text("key")?,
+            },
             "leave" => Command::Leave,
             "members" => Command::Members,
             "put" => Command::Put {
@@ -119,8 +167,13 @@ impl Fields {
                 value: self.0.remove("value").ok_or("needs `value`, any JSON")?,
                 lifetime: self.seconds("ttl")?.unwrap_or(limits::RECORD_TTL_DEFAULT),
             },
-            "say" => Command::Say { text: self.text("text")? },
-            "send" => Command::Send { to: self.peer("to")?, text: self.text("text")? },
+            "say" => Command::Say {
+                text: self.text("text")?,
+            },
+            "send" => Command::Send {
+                to: self.peer("to")?,
+                text: self.text("text")?,
+            },
             _ => return Ok(None),
         };
         match self.0.keys().next() {
@@ -139,7 +192,8 @@ impl Fields {
 
     fn peer(&mut self, name: &str) -> Result<PeerId, String> {
         let text = self.text(name)?;
-        text.parse().map_err(|_| format!("needs `{name}` to be a whole peer id such as 12D3KooW…"))
+        text.parse()
+            .map_err(|_| format!("needs `{name}` to be a whole peer id such as 12D3KooW…"))
     }
 
     fn seconds(&mut self, name: &str) -> Result<Option<Duration>, String> {
@@ -166,23 +220,49 @@ mod tests {
         let text = || "hi".to_owned();
         let key = || "k".to_owned();
         for (line, command) in [
-            (json!({"cmd": "say", "text": "hi"}), Command::Say { text: text() }),
-            (json!({"cmd": "send", "to": PEER, "text": "hi"}), Command::Send { to: PEER.parse().unwrap(), text: text() }),
+            (
+                json!({"cmd": "say", "text": "hi"}),
+                Command::Say { text: text() },
+            ),
+            (
+                json!({"cmd": "send", "to": PEER, "text": "hi"}),
+                Command::Send {
+                    to: PEER.parse().unwrap(),
+                    text: text(),
+                },
+            ),
             (
                 json!({"cmd": "put", "key": "k", "value": null}),
-                Command::Put { key: key(), value: Value::Null, lifetime: limits::RECORD_TTL_DEFAULT },
+                Command::Put {
+                    key: key(),
+                    value: Value::Null,
+                    lifetime: limits::RECORD_TTL_DEFAULT,
+                },
             ),
             (
                 json!({"cmd": "put", "key": "k", "value": [1, {"a": 2}], "ttl": 60}),
-                Command::Put { key: key(), value: json!([1, {"a": 2}]), lifetime: Duration::from_secs(60) },
+                Command::Put {
+                    key: key(),
+                    value: json!([1, {"a": 2}]),
+                    lifetime: Duration::from_secs(60),
+                },
             ),
-            (json!({"cmd": "get", "key": "k"}), Command::Get { key: key() }),
+            (
+                json!({"cmd": "get", "key": "k"}),
+                Command::Get { key: key() },
+            ),
             (json!({"cmd": "members"}), Command::Members),
             (json!({"cmd": "connections"}), Command::Connections),
             (json!({"cmd": "leave"}), Command::Leave),
         ] {
             let word = command.word();
-            assert_eq!(parse(&line.to_string()), Ok(Request { command, reference: None }));
+            assert_eq!(
+                parse(&line.to_string()),
+                Ok(Request {
+                    command,
+                    reference: None
+                })
+            );
             assert_eq!(line["cmd"], word);
         }
     }
@@ -210,26 +290,69 @@ mod tests {
             ("7", "invalid_command", "JSON object"),
             ("{}", "invalid_command", "`cmd` is missing"),
             (r#"{"cmd":7}"#, "invalid_command", "must be a string"),
-            (r#"{"cmd":"fly"}"#, "unknown_command", "there is no command `fly`"),
+            (
+                r#"{"cmd":"fly"}"#,
+                "unknown_command",
+                "there is no command `fly`",
+            ),
             (r#"{"cmd":"say"}"#, "invalid_command", "`say` needs `text`"),
-            (r#"{"cmd":"say","text":7}"#, "invalid_command", "to be a string"),
-            (r#"{"cmd":"say","text":"a","txt":"b"}"#, "invalid_command", "`say` has no `txt`"),
-            (r#"{"cmd":"send","to":"Ada","text":"a"}"#, "invalid_command", "whole peer id"),
-            (r#"{"cmd":"send","text":"a"}"#, "invalid_command", "needs `to`"),
-            (r#"{"cmd":"put","key":"a"}"#, "invalid_command", "needs `value`"),
-            (r#"{"cmd":"put","key":"a","value":1,"ttl":-1}"#, "invalid_command", "whole number of seconds"),
-            (r#"{"cmd":"put","key":"a","value":1,"ttl":"60"}"#, "invalid_command", "whole number of seconds"),
-            (r#"{"cmd":"get","key":null}"#, "invalid_command", "`key` to be a string"),
+            (
+                r#"{"cmd":"say","text":7}"#,
+                "invalid_command",
+                "to be a string",
+            ),
+            (
+                r#"{"cmd":"say","text":"a","txt":"b"}"#,
+                "invalid_command",
+                "`say` has no `txt`",
+            ),
+            (
+                r#"{"cmd":"send","to":"Ada","text":"a"}"#,
+                "invalid_command",
+                "whole peer id",
+            ),
+            (
+                r#"{"cmd":"send","text":"a"}"#,
+                "invalid_command",
+                "needs `to`",
+            ),
+            (
+                r#"{"cmd":"put","key":"a"}"#,
+                "invalid_command",
+                "needs `value`",
+            ),
+            (
+                r#"{"cmd":"put","key":"a","value":1,"ttl":-1}"#,
+                "invalid_command",
+                "whole number of seconds",
+            ),
+            (
+                r#"{"cmd":"put","key":"a","value":1,"ttl":"60"}"#,
+                "invalid_command",
+                "whole number of seconds",
+            ),
+            (
+                r#"{"cmd":"get","key":null}"#,
+                "invalid_command",
+                "`key` to be a string",
+            ),
         ] {
             let refusal = parse(line).unwrap_err();
             assert_eq!(refusal.code, code, "{line}");
-            assert!(refusal.message.contains(reason), "{line}: {}", refusal.message);
+            assert!(
+                refusal.message.contains(reason),
+                "{line}: {}",
+                refusal.message
+            );
         }
     }
 
     #[test]
     fn deep_nesting_and_long_words_are_only_errors() {
-        assert_eq!(parse(&"[".repeat(100_000)).unwrap_err().code, "invalid_json");
+        assert_eq!(
+            parse(&"[".repeat(100_000)).unwrap_err().code,
+            "invalid_json"
+        );
         let refusal = parse(&json!({"cmd": "x".repeat(100_000)}).to_string()).unwrap_err();
         assert!(refusal.message.len() < 200, "{}", refusal.message.len());
     }

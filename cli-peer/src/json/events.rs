@@ -1,7 +1,9 @@
 //! Events and answers on standard output. The shapes are an interface: fields are added, never
 //! renamed or removed.
 
-use moim_peer::{Connection, DirectMessage, Member, MessageId, Path, PeerId, Receipt, RoomMessage, Status, Value};
+use moim_peer::{
+    Connection, DirectMessage, Member, MessageId, Path, PeerId, Receipt, RoomMessage, Status, Value,
+};
 use serde::Serialize;
 
 use crate::{exit::Failure, text};
@@ -15,7 +17,13 @@ pub(crate) enum Event {
     /// Answer: the open connections.
     Connections { connections: Vec<ConnectionRow> },
     /// A direct message arrived.
-    DirectMessage { id: String, from: String, text: String, path: &'static str, sent: u64 },
+    DirectMessage {
+        id: String,
+        from: String,
+        text: String,
+        path: &'static str,
+        sent: u64,
+    },
     /// Answer or, without `cmd`, news: something went wrong.
     Error {
         error: &'static str,
@@ -39,7 +47,10 @@ pub(crate) enum Event {
     /// Answer: the members.
     Members { members: Vec<MemberRow> },
     /// The room was joined on this side; the first line.
-    Ready { peer_id: String, addresses: Vec<String> },
+    Ready {
+        peer_id: String,
+        addresses: Vec<String>,
+    },
     /// Answer: what became of a direct message.
     Receipt {
         id: String,
@@ -51,7 +62,13 @@ pub(crate) enum Event {
         reason: Option<String>,
     },
     /// Somebody else said something in the room.
-    RoomMessage { id: String, from: String, name: String, text: String, sent: u64 },
+    RoomMessage {
+        id: String,
+        from: String,
+        name: String,
+        text: String,
+        sent: u64,
+    },
     /// Answer: said in the room.
     Said { id: String, text: String },
     /// Whether the peer takes part in the network.
@@ -63,7 +80,11 @@ pub(crate) enum Event {
     /// Answer: a value is kept by this many others.
     Stored { key: String, copies: usize },
     /// Answer: the value under a key. Without a publisher there is none.
-    Value { key: String, value: serde_json::Value, publisher: Option<String> },
+    Value {
+        key: String,
+        value: serde_json::Value,
+        publisher: Option<String>,
+    },
 }
 
 /// A member of a room.
@@ -103,7 +124,13 @@ impl Event {
     }
 
     pub(crate) fn undelivered(id: MessageId, to: PeerId, reason: String) -> Self {
-        Self::Receipt { id: id.to_string(), to: to.to_string(), state: "failed", path: None, reason: Some(reason) }
+        Self::Receipt {
+            id: id.to_string(),
+            to: to.to_string(),
+            state: "failed",
+            path: None,
+            reason: Some(reason),
+        }
     }
 
     pub(crate) fn direct_message(message: DirectMessage) -> Self {
@@ -127,19 +154,35 @@ impl Event {
     }
 
     pub(crate) fn status(status: &Status) -> Self {
-        Self::Status { state: status.word(), reason: status.reason().map(str::to_owned) }
+        Self::Status {
+            state: status.word(),
+            reason: status.reason().map(str::to_owned),
+        }
     }
 
     pub(crate) fn value(key: String, value: Option<Value>) -> Self {
         match value {
-            Some(value) => Self::Value { key, value: value.value, publisher: Some(value.publisher.to_string()) },
-            None => Self::Value { key, value: serde_json::Value::Null, publisher: None },
+            Some(value) => Self::Value {
+                key,
+                value: value.value,
+                publisher: Some(value.publisher.to_string()),
+            },
+            None => Self::Value {
+                key,
+                value: serde_json::Value::Null,
+                publisher: None,
+            },
         }
     }
 
     /// What ends the program, in its own words.
     pub(crate) fn failure(failure: &Failure) -> Self {
-        Self::Error { error: failure.code, message: failure.message.clone(), cmd: None, line: None }
+        Self::Error {
+            error: failure.code,
+            message: failure.message.clone(),
+            cmd: None,
+            line: None,
+        }
     }
 
     /// The event as a line with its end.
@@ -168,13 +211,20 @@ fn line(event: &impl Serialize) -> String {
     match serde_json::to_string(event) {
         Ok(json) => text::json(&json) + "\n",
         // Only types whose keys are no strings cannot be written, and there are none.
-        Err(_) => "{\"type\":\"error\",\"error\":\"failed\",\"message\":\"an event cannot be written\"}\n".to_owned(),
+        Err(_) => {
+            "{\"type\":\"error\",\"error\":\"failed\",\"message\":\"an event cannot be written\"}\n"
+                .to_owned()
+        }
     }
 }
 
 impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
-        Self { peer: member.peer.to_string(), name: member.name.clone(), path: member.reach.word() }
+        Self {
+            peer: member.peer.to_string(),
+            name: member.name.clone(),
+            path: member.reach.word(),
+        }
     }
 }
 
@@ -190,7 +240,9 @@ impl From<&Connection> for ConnectionRow {
             path: connection.path.word(),
             transport,
             relay,
-            round_trip_ms: connection.round_trip.map(|time| (time.as_secs_f64() * 1e5).round() / 100.0),
+            round_trip_ms: connection
+                .round_trip
+                .map(|time| (time.as_secs_f64() * 1e5).round() / 100.0),
             agent: connection.agent.clone(),
             bootstrap_node: connection.bootstrap_node,
         }

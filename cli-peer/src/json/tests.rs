@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use moim_peer::{
-    Connection, DirectMessage, DirectTransport, LeaveReason, MessageId, Path, PeerEvent, Reach, Receipt, SayError, Status, Value,
+    Connection, DirectMessage, DirectTransport, LeaveReason, MessageId, Path, PeerEvent, Reach,
+    Receipt, SayError, Status, Value,
 };
 use serde_json::json;
 
@@ -13,13 +14,23 @@ use crate::testing::{member, peer, room_message, snapshot, topic};
 const DIRECT: Path = Path::Direct(DirectTransport::Quic);
 
 fn check(line: &str, expected: &serde_json::Value) {
-    assert!(line.ends_with('\n') && line.lines().count() == 1, "{line:?}");
+    assert!(
+        line.ends_with('\n') && line.lines().count() == 1,
+        "{line:?}"
+    );
     assert!(line.starts_with("{\"type\":\""), "{line}");
-    assert_eq!(&serde_json::from_str::<serde_json::Value>(line).unwrap(), expected);
+    assert_eq!(
+        &serde_json::from_str::<serde_json::Value>(line).unwrap(),
+        expected
+    );
 }
 
 fn answering(reference: Option<serde_json::Value>) -> Answering {
-    Answering { command: "say", line: 3, reference }
+    Answering {
+        command: "say",
+        line: 3,
+        reference,
+    }
 }
 
 #[test]
@@ -27,21 +38,39 @@ fn members_come_change_and_go() {
     let id = peer(1).to_string();
     let ada = |reach| member(1, "Ada", reach);
     check(
-        &event_line(PeerEvent::MemberJoined { topic: topic(), member: ada(Reach::Connecting) }),
+        &event_line(PeerEvent::MemberJoined {
+            topic: topic(),
+            member: ada(Reach::Connecting),
+        }),
         &json!({"type": "member_joined", "peer": id, "name": "Ada", "path": "connecting"}),
     );
     let relayed = Reach::Connected(Path::Relayed { by: peer(9) });
     check(
-        &event_line(PeerEvent::MemberUpdated { topic: topic(), member: ada(Reach::Connected(DIRECT)), before: relayed }),
+        &event_line(PeerEvent::MemberUpdated {
+            topic: topic(),
+            member: ada(Reach::Connected(DIRECT)),
+            before: relayed,
+        }),
         &json!({"type": "member_updated", "peer": id, "name": "Ada", "path": "direct"}),
     );
-    for (reason, word) in [(LeaveReason::Left, "left"), (LeaveReason::Expired, "expired")] {
+    for (reason, word) in [
+        (LeaveReason::Left, "left"),
+        (LeaveReason::Expired, "expired"),
+    ] {
         check(
-            &event_line(PeerEvent::MemberLeft { topic: topic(), peer: peer(1), name: "Ada".to_owned(), reason }),
+            &event_line(PeerEvent::MemberLeft {
+                topic: topic(),
+                peer: peer(1),
+                name: "Ada".to_owned(),
+                reason,
+            }),
             &json!({"type": "member_left", "peer": id, "reason": word}),
         );
     }
-    let members = vec![MemberRow::from(&ada(relayed)), MemberRow::from(&member(2, "Bob", Reach::Unconnected))];
+    let members = vec![
+        MemberRow::from(&ada(relayed)),
+        MemberRow::from(&member(2, "Bob", Reach::Unconnected)),
+    ];
     check(
         &answering(None).with(Event::Members { members }),
         &json!({"type": "members", "members": [
@@ -72,15 +101,26 @@ fn messages_arrive() {
         &json!({"type": "direct_message", "id": message.id.to_string(), "from": peer(1).to_string(), "text": "psst",
             "path": "relayed", "sent": 5}),
     );
-    check(&event_line(PeerEvent::Lagged(7)), &json!({"type": "lagged", "missed": 7}));
-    assert_eq!(event_line(PeerEvent::StatusChanged(Status::Connected)), "", "told from the snapshot");
+    check(
+        &event_line(PeerEvent::Lagged(7)),
+        &json!({"type": "lagged", "missed": 7}),
+    );
+    assert_eq!(
+        event_line(PeerEvent::StatusChanged(Status::Connected)),
+        "",
+        "told from the snapshot"
+    );
 }
 
 #[test]
 fn commands_get_their_answers() {
     let id = MessageId::from_bytes([0xab; 16]);
     let reference = || answering(Some(json!("r1")));
-    let receipt = Receipt { id, to: peer(2), path: DIRECT };
+    let receipt = Receipt {
+        id,
+        to: peer(2),
+        path: DIRECT,
+    };
     check(
         &reference().with(Event::delivered(&receipt)),
         &json!({"type": "receipt", "id": id.to_string(), "to": peer(2).to_string(), "state": "delivered", "path": "direct",
@@ -92,14 +132,24 @@ fn commands_get_their_answers() {
             "ref": "r1"}),
     );
     check(
-        &answering(None).with(Event::Said { id: id.to_string(), text: "hi".to_owned() }),
+        &answering(None).with(Event::Said {
+            id: id.to_string(),
+            text: "hi".to_owned(),
+        }),
         &json!({"type": "said", "id": id.to_string(), "text": "hi"}),
     );
     check(
-        &answering(None).with(Event::Stored { key: "k".to_owned(), copies: 3 }),
+        &answering(None).with(Event::Stored {
+            key: "k".to_owned(),
+            copies: 3,
+        }),
         &json!({"type": "stored", "key": "k", "copies": 3}),
     );
-    let value = Value { key: "k".to_owned(), value: json!({"a": [1, null]}), publisher: peer(1) };
+    let value = Value {
+        key: "k".to_owned(),
+        value: json!({"a": [1, null]}),
+        publisher: peer(1),
+    };
     check(
         &answering(None).with(Event::value("k".to_owned(), Some(value))),
         &json!({"type": "value", "key": "k", "value": {"a": [1, null]}, "publisher": peer(1).to_string()}),
@@ -126,7 +176,13 @@ fn connections_say_how_and_with_whom() {
         agent: Some("moim/0.1.0".to_owned()),
         bootstrap_node: true,
     };
-    let relayed = Connection { path: Path::Relayed { by: peer(9) }, round_trip: None, agent: None, bootstrap_node: false, ..direct.clone() };
+    let relayed = Connection {
+        path: Path::Relayed { by: peer(9) },
+        round_trip: None,
+        agent: None,
+        bootstrap_node: false,
+        ..direct.clone()
+    };
     let connections = [direct, relayed].iter().map(ConnectionRow::from).collect();
     check(
         &answering(None).with(Event::Connections { connections }),
@@ -143,21 +199,35 @@ fn connections_say_how_and_with_whom() {
 fn state_is_told_when_it_changes_and_only_then() {
     let mut told = Told::default();
     let mut state = snapshot(1, Status::Connecting);
-    check(&told.changes(&state), &json!({"type": "status", "state": "connecting"}));
+    check(
+        &told.changes(&state),
+        &json!({"type": "status", "state": "connecting"}),
+    );
     assert_eq!(told.changes(&state), "");
-    state.status = Status::Failed { reason: "nobody there".to_owned() };
-    check(&told.changes(&state), &json!({"type": "status", "state": "failed", "reason": "nobody there"}));
+    state.status = Status::Failed {
+        reason: "nobody there".to_owned(),
+    };
+    check(
+        &told.changes(&state),
+        &json!({"type": "status", "state": "failed", "reason": "nobody there"}),
+    );
     state.dht.peers = 7;
     assert_eq!(told.changes(&state), "");
     let id = peer(1);
-    state.addresses = vec!["/ip4/127.0.0.1/tcp/9".parse().unwrap(), format!("/ip4/127.0.0.1/tcp/8/p2p/{id}").parse().unwrap()];
+    state.addresses = vec![
+        "/ip4/127.0.0.1/tcp/9".parse().unwrap(),
+        format!("/ip4/127.0.0.1/tcp/8/p2p/{id}").parse().unwrap(),
+    ];
     check(
         &told.changes(&state),
         &json!({"type": "addresses", "addresses": [
             format!("/ip4/127.0.0.1/tcp/9/p2p/{id}"), format!("/ip4/127.0.0.1/tcp/8/p2p/{id}"),
         ]}),
     );
-    let ready = Event::Ready { peer_id: id.to_string(), addresses: addresses(&state)[..1].to_vec() };
+    let ready = Event::Ready {
+        peer_id: id.to_string(),
+        addresses: addresses(&state)[..1].to_vec(),
+    };
     check(
         &ready.to_line(),
         &json!({"type": "ready", "peer_id": id.to_string(), "addresses": [format!("/ip4/127.0.0.1/tcp/9/p2p/{id}")]}),
@@ -169,7 +239,13 @@ fn a_line_stays_a_line_and_harmless_whatever_others_write() {
     let hostile = "\x1b[2J\u{9b}2J\u{85}\u{2028}\r\n\u{202e}\"}\n{\"type\":\"left\"}";
     let line = event_line(PeerEvent::RoomMessage(room_message(1, hostile, hostile)));
     let plain = line.strip_suffix('\n').unwrap();
-    assert!(!plain.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{202e}'), "{plain:?}");
+    assert!(
+        !plain.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{202e}'),
+        "{plain:?}"
+    );
     let event: serde_json::Value = serde_json::from_str(plain).unwrap();
-    assert_eq!((event["name"].as_str(), event["text"].as_str()), (Some(hostile), Some(hostile)));
+    assert_eq!(
+        (event["name"].as_str(), event["text"].as_str()),
+        (Some(hostile), Some(hostile))
+    );
 }

@@ -20,15 +20,25 @@ What you type is said in the room. Besides:
 #[derive(Debug, PartialEq)]
 pub(super) enum Command {
     Connections,
-    Get { key: String },
+    Get {
+        key: String,
+    },
     Help,
     Leave,
     Members,
     /// An empty line.
     Nothing,
-    Put { key: String, value: Value },
-    Say { text: String },
-    To { reference: String, text: String },
+    Put {
+        key: String,
+        value: Value,
+    },
+    Say {
+        text: String,
+    },
+    To {
+        reference: String,
+        text: String,
+    },
 }
 
 /// Reads one line. The error is a hint for the person.
@@ -38,14 +48,24 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         return Ok(Command::Nothing);
     }
     let Some(command) = line.strip_prefix('/') else {
-        return Ok(Command::Say { text: line.to_owned() });
+        return Ok(Command::Say {
+            text: line.to_owned(),
+        });
     };
     if command.starts_with('/') {
-        return Ok(Command::Say { text: command.to_owned() });
+        return Ok(Command::Say {
+            text: command.to_owned(),
+        });
     }
     let (word, rest) = split(command);
     let alone = |command| {
-        if rest.is_empty() { Ok(command) } else { Err(format!("/{word} stands alone; //{word} … says it in the room")) }
+        if rest.is_empty() {
+            Ok(command)
+        } else {
+            Err(format!(
+                "/{word} stands alone; //{word} … says it in the room"
+            ))
+        }
     };
     match word {
         "connections" => alone(Command::Connections),
@@ -58,22 +78,29 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "leave" | "quit" | "exit" => alone(Command::Leave),
         "members" => alone(Command::Members),
         "put" => match argument(rest)? {
-            (key, text) if !key.is_empty() && !text.is_empty() => Ok(Command::Put { key, value: value(text) }),
+            (key, text) if !key.is_empty() && !text.is_empty() => Ok(Command::Put {
+                key,
+                value: value(text),
+            }),
             _ => Err("/put KEY VALUE keeps a value, for example /put lunch \"12:30\"".to_owned()),
         },
         "to" => match argument(rest)? {
-            (reference, text) if !reference.is_empty() && !text.is_empty() => {
-                Ok(Command::To { reference, text: text.to_owned() })
-            }
+            (reference, text) if !reference.is_empty() && !text.is_empty() => Ok(Command::To {
+                reference,
+                text: text.to_owned(),
+            }),
             _ => Err("/to PEER TEXT sends a direct message; /members lists the peers".to_owned()),
         },
-        _ => Err(format!("there is no command /{word}; /help lists them, //{word} says it in the room")),
+        _ => Err(format!(
+            "there is no command /{word}; /help lists them, //{word} says it in the room"
+        )),
     }
 }
 
 /// The first word, and the rest without the white space between.
 fn split(text: &str) -> (&str, &str) {
-    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+    text.split_once(char::is_whitespace)
+        .map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
 
 /// The first argument, which may be in double quotes, and the rest.
@@ -96,9 +123,17 @@ mod tests {
 
     #[test]
     fn lines_are_understood() {
-        let say = |text: &str| Command::Say { text: text.to_owned() };
-        let to = |reference: &str, text: &str| Command::To { reference: reference.to_owned(), text: text.to_owned() };
-        let put = |key: &str, value| Command::Put { key: key.to_owned(), value };
+        let say = |text: &str| Command::Say {
+            text: text.to_owned(),
+        };
+        let to = |reference: &str, text: &str| Command::To {
+            reference: reference.to_owned(),
+            text: text.to_owned(),
+        };
+        let put = |key: &str, value| Command::Put {
+            key: key.to_owned(),
+            value,
+        };
         for (line, command) in [
             ("", Command::Nothing),
             ("   ", Command::Nothing),
@@ -112,8 +147,18 @@ mod tests {
             ("/quit", Command::Leave),
             ("/to Ada  hi there", to("Ada", "hi there")),
             ("/to \"Ada L\" hi \"you\"", to("Ada L", "hi \"you\"")),
-            ("/get k", Command::Get { key: "k".to_owned() }),
-            ("/get \"a b\"", Command::Get { key: "a b".to_owned() }),
+            (
+                "/get k",
+                Command::Get {
+                    key: "k".to_owned(),
+                },
+            ),
+            (
+                "/get \"a b\"",
+                Command::Get {
+                    key: "a b".to_owned(),
+                },
+            ),
             ("/put k {\"a\": 1}", put("k", json!({"a": 1}))),
             ("/put k some text", put("k", json!("some text"))),
             ("/put \"a b\" 7", put("a b", json!(7))),

@@ -41,7 +41,10 @@ pub(super) struct Prompt {
 /// Shows `prompt` (and `styled`, the same with colours) and reads lines.
 pub(super) fn open(prompt: String, styled: String) -> anyhow::Result<Prompt> {
     let terminal = Terminal::remember();
-    let config = Config::builder().auto_add_history(true).max_history_size(HISTORY_LINES_MAX)?.build();
+    let config = Config::builder()
+        .auto_add_history(true)
+        .max_history_size(HISTORY_LINES_MAX)?
+        .build();
     let history = MemHistory::with_config(&config);
     let mut editor: Editor<(), MemHistory> = Editor::with_history(config, history)?;
     let mut printer = editor.create_external_printer()?;
@@ -49,27 +52,36 @@ pub(super) fn open(prompt: String, styled: String) -> anyhow::Result<Prompt> {
     let (sender, input) = mpsc::channel(1);
     let (next, dealt_with) = blocking::sync_channel(1);
     let reading = Arc::clone(&terminal.reading);
-    thread::Builder::new().name("prompt".to_owned()).spawn(move || {
-        let prompt = (prompt, styled);
-        loop {
-            reading.store(true, Ordering::SeqCst);
-            let line = editor.readline(&prompt);
-            reading.store(false, Ordering::SeqCst);
-            let input = match line {
-                Ok(line) if line.len() > LINE_BYTES_MAX => Input::Line(Line::TooLong { bytes: line.len() as u64 }),
-                Ok(line) => Input::Line(Line::Text(line)),
-                Err(ReadlineError::Eof) => Input::End,
-                Err(ReadlineError::Interrupted) => Input::Interrupted,
-                Err(ReadlineError::Signal(_)) => continue,
-                Err(error) => Input::Failed(io::Error::other(error)),
-            };
-            // After the last line nobody answers, and the terminal stays as the user had it.
-            if sender.blocking_send(input).is_err() || dealt_with.recv().is_err() {
-                return;
+    thread::Builder::new()
+        .name("prompt".to_owned())
+        .spawn(move || {
+            let prompt = (prompt, styled);
+            loop {
+                reading.store(true, Ordering::SeqCst);
+                let line = editor.readline(&prompt);
+                reading.store(false, Ordering::SeqCst);
+                let input = match line {
+                    Ok(line) if line.len() > LINE_BYTES_MAX => Input::Line(Line::TooLong {
+                        bytes: line.len() as u64,
+                    }),
+                    Ok(line) => Input::Line(Line::Text(line)),
+                    Err(ReadlineError::Eof) => Input::End,
+                    Err(ReadlineError::Interrupted) => Input::Interrupted,
+                    Err(ReadlineError::Signal(_)) => continue,
+                    Err(error) => Input::Failed(io::Error::other(error)),
+                };
+                // After the last line nobody answers, and the terminal stays as the user had it.
+                if sender.blocking_send(input).is_err() || dealt_with.recv().is_err() {
+                    return;
+                }
             }
-        }
-    })?;
-    Ok(Prompt { input, output, next, terminal })
+        })?;
+    Ok(Prompt {
+        input,
+        output,
+        next,
+        terminal,
+    })
 }
 
 /// The terminal as it was before the prompt. While a line is typed it is in raw mode, and a program

@@ -16,7 +16,10 @@ const CANDIDATES_SHOWN_MAX: usize = 8;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ResolveError {
     /// Several members match, these are they (each with name and short id).
-    Ambiguous { reference: String, candidates: Vec<String> },
+    Ambiguous {
+        reference: String,
+        candidates: Vec<String>,
+    },
     /// Nobody matches.
     Nobody { reference: String },
 }
@@ -24,17 +27,26 @@ pub(super) enum ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ambiguous { reference, candidates } => {
+            Self::Ambiguous {
+                reference,
+                candidates,
+            } => {
                 write!(f, "{reference} could be ")?;
                 for (index, candidate) in candidates.iter().take(CANDIDATES_SHOWN_MAX).enumerate() {
                     write!(f, "{}{candidate}", if index == 0 { "" } else { ", " })?;
                 }
-                if let Some(more) = candidates.len().checked_sub(CANDIDATES_SHOWN_MAX).filter(|more| *more > 0) {
+                if let Some(more) = candidates
+                    .len()
+                    .checked_sub(CANDIDATES_SHOWN_MAX)
+                    .filter(|more| *more > 0)
+                {
                     write!(f, " or {more} others")?;
                 }
                 f.write_str("; say which by the end of its id")
             }
-            Self::Nobody { reference } => write!(f, "nobody here is {reference}; /members lists who is"),
+            Self::Nobody { reference } => {
+                write!(f, "nobody here is {reference}; /members lists who is")
+            }
         }
     }
 }
@@ -49,19 +61,30 @@ pub(super) fn resolve(reference: &str, members: &[Member]) -> Result<PeerId, Res
         return Ok(peer);
     }
     let plain = reference.strip_prefix('@').unwrap_or(reference);
-    let part = plain.trim_start_matches(['…', '.']).trim_end_matches(['…', '.']);
+    let part = plain
+        .trim_start_matches(['…', '.'])
+        .trim_end_matches(['…', '.']);
     let lower = plain.to_lowercase();
     let exact = members.iter().any(|member| member.name == plain);
     let named = |member: &&Member| {
-        if exact { member.name == plain } else { member.name.to_lowercase() == lower }
+        if exact {
+            member.name == plain
+        } else {
+            member.name.to_lowercase() == lower
+        }
     };
     let identified = |member: &&Member| {
         let id = member.peer.to_base58();
         part.len() >= PART_CHARACTERS_MIN && (id.starts_with(part) || id.ends_with(part))
     };
-    let found: Vec<&Member> = members.iter().filter(|member| named(member) || identified(member)).collect();
+    let found: Vec<&Member> = members
+        .iter()
+        .filter(|member| named(member) || identified(member))
+        .collect();
     match found.as_slice() {
-        [] => Err(ResolveError::Nobody { reference: text::line(reference) }),
+        [] => Err(ResolveError::Nobody {
+            reference: text::line(reference),
+        }),
         [member] => Ok(member.peer),
         several => Err(ResolveError::Ambiguous {
             reference: text::line(reference),
@@ -81,7 +104,11 @@ mod tests {
 
     fn member(seed: u8, name: &str) -> Member {
         let keypair = Keypair::ed25519_from_bytes([seed; 32]).unwrap();
-        Member { peer: keypair.public().to_peer_id(), name: name.to_owned(), reach: Reach::default() }
+        Member {
+            peer: keypair.public().to_peer_id(),
+            name: name.to_owned(),
+            reach: Reach::default(),
+        }
     }
 
     fn end(member: &Member, characters: usize) -> String {
@@ -91,7 +118,11 @@ mod tests {
 
     #[test]
     fn names_ids_and_parts_of_ids_are_found() {
-        let members = [member(1, "Ada"), member(2, "bob"), member(3, "Chris van Dyk")];
+        let members = [
+            member(1, "Ada"),
+            member(2, "bob"),
+            member(3, "Chris van Dyk"),
+        ];
         let [ada, bob, chris] = &members;
         let id = bob.peer.to_base58();
         for (reference, who) in [
@@ -107,7 +138,10 @@ mod tests {
             assert_eq!(resolve(reference, &members), Ok(who.peer), "{reference}");
         }
         // A whole id needs no member.
-        assert_eq!(resolve(&member(9, "").peer.to_base58(), &members), Ok(member(9, "").peer));
+        assert_eq!(
+            resolve(&member(9, "").peer.to_base58(), &members),
+            Ok(member(9, "").peer)
+        );
     }
 
     #[test]
@@ -124,13 +158,24 @@ mod tests {
     fn several_are_listed() {
         let members = [member(1, "Ada"), member(2, "Ada"), member(3, "ada")];
         let error = resolve("Ada", &members).unwrap_err().to_string();
-        assert!(error.contains(&short(&members[0].peer)) && error.contains(&short(&members[1].peer)), "{error}");
+        assert!(
+            error.contains(&short(&members[0].peer)) && error.contains(&short(&members[1].peer)),
+            "{error}"
+        );
         assert!(!error.contains(&short(&members[2].peer)), "{error}");
         assert_eq!(resolve("ada", &members), Ok(members[2].peer));
         // Everybody's id starts so.
-        assert!(matches!(resolve("12D3Koo", &members), Err(ResolveError::Ambiguous { .. })));
+        assert!(matches!(
+            resolve("12D3Koo", &members),
+            Err(ResolveError::Ambiguous { .. })
+        ));
         let crowd: Vec<_> = (0..20).map(|seed| member(seed, "same")).collect();
-        assert!(resolve("same", &crowd).unwrap_err().to_string().contains("or 12 others"));
+        assert!(
+            resolve("same", &crowd)
+                .unwrap_err()
+                .to_string()
+                .contains("or 12 others")
+        );
     }
 
     #[test]
@@ -138,9 +183,15 @@ mod tests {
         let victim = member(1, "Ada");
         let mallory = member(2, &end(&victim, 6));
         let members = [victim.clone(), mallory];
-        assert!(matches!(resolve(&end(&victim, 6), &members), Err(ResolveError::Ambiguous { .. })));
+        assert!(matches!(
+            resolve(&end(&victim, 6), &members),
+            Err(ResolveError::Ambiguous { .. })
+        ));
         assert_eq!(resolve(&end(&victim, 8), &members), Ok(victim.peer));
         let mallory = member(2, &victim.peer.to_base58());
-        assert_eq!(resolve(&victim.peer.to_base58(), &[victim.clone(), mallory]), Ok(victim.peer));
+        assert_eq!(
+            resolve(&victim.peer.to_base58(), &[victim.clone(), mallory]),
+            Ok(victim.peer)
+        );
     }
 }

@@ -18,7 +18,9 @@ impl Style {
     pub(super) fn of_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { colour: stdout().is_terminal() && !unwanted && !dumb }
+        Self {
+            colour: stdout().is_terminal() && !unwanted && !dumb,
+        }
     }
 
     /// With colours or without.
@@ -28,7 +30,11 @@ impl Style {
     }
 
     fn marked(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Less important.

@@ -3,8 +3,8 @@
 //! **Invariant:** every text that others wrote goes through [`text`] before it is shown.
 
 use moim_peer::{
-    BootstrapState, Connection, DirectMessage, LeaveReason, Member, Path, PeerId, Reach, Receipt, RoomMessage, SendError,
-    Snapshot, Status, Stored, Value,
+    BootstrapState, Connection, DirectMessage, LeaveReason, Member, Path, PeerId, Reach, Receipt,
+    RoomMessage, SendError, Snapshot, Status, Stored, Value,
 };
 
 use super::style::Style;
@@ -28,7 +28,11 @@ pub(super) struct View {
 impl View {
     /// A peer as it is always shown: name and short id.
     pub(super) fn who(self, peer: &PeerId, name: &str) -> String {
-        format!("{} {}", self.style.name(peer, &text::line(name)), self.style.dim(&short(peer)))
+        format!(
+            "{} {}",
+            self.style.name(peer, &text::line(name)),
+            self.style.dim(&short(peer))
+        )
     }
 
     /// A peer that is shown by its id where it is no member.
@@ -44,12 +48,22 @@ impl View {
     }
 
     pub(super) fn room_message(self, message: &RoomMessage) -> String {
-        self.timed(&format!("{}: {}", self.who(&message.from, &message.name), text::block(&message.text)))
+        self.timed(&format!(
+            "{}: {}",
+            self.who(&message.from, &message.name),
+            text::block(&message.text)
+        ))
     }
 
     pub(super) fn direct_message(self, message: &DirectMessage, members: &[Member]) -> String {
-        let mark = self.style.strong(&format!("[direct message, {}]", path(message.path)));
-        self.timed(&format!("{mark} {}: {}", self.whom(&message.from, members), text::block(&message.text)))
+        let mark = self
+            .style
+            .strong(&format!("[direct message, {}]", path(message.path)));
+        self.timed(&format!(
+            "{mark} {}: {}",
+            self.whom(&message.from, members),
+            text::block(&message.text)
+        ))
     }
 
     pub(super) fn sending(self, to: &str) -> String {
@@ -58,17 +72,26 @@ impl View {
 
     pub(super) fn delivered(self, to: &str, message: &str, receipt: &Receipt) -> String {
         let mark = self.style.good("✓ delivered");
-        self.timed(&format!("{mark} to {to} ({}): {}", path(receipt.path), self.style.dim(&excerpt(message))))
+        self.timed(&format!(
+            "{mark} to {to} ({}): {}",
+            path(receipt.path),
+            self.style.dim(&excerpt(message))
+        ))
     }
 
     pub(super) fn undelivered(self, to: &str, message: &str, error: &SendError) -> String {
         let mark = self.style.bad("✗ not delivered");
         let advice = match error {
-            SendError::NoReceipt { .. } => "; it may have arrived all the same. Try again when /members shows the peer as reached",
+            SendError::NoReceipt { .. } => {
+                "; it may have arrived all the same. Try again when /members shows the peer as reached"
+            }
             _ => "",
         };
         let reason = text::line(&explain(error));
-        self.timed(&format!("{mark} to {to}: {}\n      {reason}{advice}", excerpt(message)))
+        self.timed(&format!(
+            "{mark} to {to}: {}\n      {reason}{advice}",
+            excerpt(message)
+        ))
     }
 
     pub(super) fn joined(self, member: &Member) -> String {
@@ -77,19 +100,31 @@ impl View {
             Reach::Connecting => "is here, connecting".to_owned(),
             Reach::Unconnected => "is here".to_owned(),
         };
-        self.timed(&format!("{} {} {how}", self.style.good("→"), self.who(&member.peer, &member.name)))
+        self.timed(&format!(
+            "{} {} {how}",
+            self.style.good("→"),
+            self.who(&member.peer, &member.name)
+        ))
     }
 
     /// A member is reached in another way; empty where that is nothing to a person.
     pub(super) fn updated(self, member: &Member, before: Reach) -> String {
         let how = match (before, member.reach) {
             (before, now) if before == now => "has this name now".to_owned(),
-            (_, Reach::Connected(Path::Direct(transport))) => format!("is reached directly now ({transport})"),
-            (_, Reach::Connected(Path::Relayed { by })) => format!("is reached through the relay {} now", short(&by)),
+            (_, Reach::Connected(Path::Direct(transport))) => {
+                format!("is reached directly now ({transport})")
+            }
+            (_, Reach::Connected(Path::Relayed { by })) => {
+                format!("is reached through the relay {} now", short(&by))
+            }
             (Reach::Connected(_), _) => "is here, but the connection is gone".to_owned(),
             _ => return String::new(),
         };
-        self.timed(&format!("{} {} {how}", self.style.dim("·"), self.who(&member.peer, &member.name)))
+        self.timed(&format!(
+            "{} {} {how}",
+            self.style.dim("·"),
+            self.who(&member.peer, &member.name)
+        ))
     }
 
     pub(super) fn gone(self, peer: &PeerId, name: &str, reason: LeaveReason) -> String {
@@ -97,11 +132,18 @@ impl View {
             LeaveReason::Expired => "is gone: not heard of for too long",
             LeaveReason::Left => "left",
         };
-        self.timed(&format!("{} {} {how}", self.style.bad("←"), self.who(peer, name)))
+        self.timed(&format!(
+            "{} {} {how}",
+            self.style.bad("←"),
+            self.who(peer, name)
+        ))
     }
 
     pub(super) fn status(self, status: &Status) -> String {
-        let because = status.reason().map(|reason| format!(": {}", text::line(reason))).unwrap_or_default();
+        let because = status
+            .reason()
+            .map(|reason| format!(": {}", text::line(reason)))
+            .unwrap_or_default();
         match status {
             Status::Connected => self.timed(&self.style.good("connected: in the DHT")),
             Status::Connecting => self.timed(&self.style.dim("connecting …")),
@@ -118,15 +160,25 @@ impl View {
     }
 
     pub(super) fn stored(self, stored: &Stored) -> String {
-        self.timed(&format!("{} {} is kept by {}", self.style.good("✓"), text::line(&stored.key), count(stored.copies, "peer")))
+        self.timed(&format!(
+            "{} {} is kept by {}",
+            self.style.good("✓"),
+            text::line(&stored.key),
+            count(stored.copies, "peer")
+        ))
     }
 
     pub(super) fn value(self, key: &str, value: Option<&Value>) -> String {
         let key = text::line(key);
         match value {
             Some(value) => {
-                let by = self.style.dim(&format!("(from {})", short(&value.publisher)));
-                self.timed(&format!("{key} = {} {by}", text::json(&value.value.to_string())))
+                let by = self
+                    .style
+                    .dim(&format!("(from {})", short(&value.publisher)));
+                self.timed(&format!(
+                    "{key} = {} {by}",
+                    text::json(&value.value.to_string())
+                ))
             }
             None => self.timed(&format!("there is no value under {key}")),
         }
@@ -141,7 +193,14 @@ impl View {
         let mut lines = format!("You are {me}. ");
         lines.push_str(&match members.len() {
             0 => "Nobody else is here yet.\n".to_owned(),
-            others => format!("{} here:\n", if others == 1 { "One other is".to_owned() } else { format!("{others} others are") }),
+            others => format!(
+                "{} here:\n",
+                if others == 1 {
+                    "One other is".to_owned()
+                } else {
+                    format!("{others} others are")
+                }
+            ),
         });
         for member in members {
             let how = match member.reach {
@@ -149,29 +208,57 @@ impl View {
                 Reach::Connecting => "connecting".to_owned(),
                 Reach::Unconnected => "not connected, reached through others".to_owned(),
             };
-            lines.push_str(&format!("  {}  {}\n", self.who(&member.peer, &member.name), self.style.dim(&how)));
+            lines.push_str(&format!(
+                "  {}  {}\n",
+                self.who(&member.peer, &member.name),
+                self.style.dim(&how)
+            ));
         }
         lines
     }
 
     pub(super) fn network(self, snapshot: &Snapshot, members: &[Member]) -> String {
-        let mut lines = format!("{}: {}", self.style.strong("network"), snapshot.status.word());
+        let mut lines = format!(
+            "{}: {}",
+            self.style.strong("network"),
+            snapshot.status.word()
+        );
         if let Some(reason) = snapshot.status.reason() {
             lines.push_str(&format!(", {}", text::line(reason)));
         }
-        let serving = if snapshot.dht.server { ", and serves it" } else { "" };
-        lines.push_str(&format!("; knows {} of the DHT{serving}\n", count(snapshot.dht.peers, "peer")));
-        lines.push_str(&format!("{}: {}\n", self.style.strong("your peer id"), snapshot.peer));
+        let serving = if snapshot.dht.server {
+            ", and serves it"
+        } else {
+            ""
+        };
+        lines.push_str(&format!(
+            "; knows {} of the DHT{serving}\n",
+            count(snapshot.dht.peers, "peer")
+        ));
+        lines.push_str(&format!(
+            "{}: {}\n",
+            self.style.strong("your peer id"),
+            snapshot.peer
+        ));
         for node in &snapshot.bootstrap {
             let state = match &node.state {
                 BootstrapState::Connected { peer } => format!("connected to {}", short(peer)),
                 BootstrapState::Connecting => "connecting".to_owned(),
-                BootstrapState::Failed { reason } => format!("failed, will be tried again: {}", text::line(reason)),
+                BootstrapState::Failed { reason } => {
+                    format!("failed, will be tried again: {}", text::line(reason))
+                }
             };
-            lines.push_str(&format!("{}: {}: {state}\n", self.style.strong("bootstrap node"), text::line(&node.source)));
+            lines.push_str(&format!(
+                "{}: {}: {state}\n",
+                self.style.strong("bootstrap node"),
+                text::line(&node.source)
+            ));
         }
         for address in addresses(snapshot) {
-            lines.push_str(&format!("{}: {address}\n", self.style.strong("your address")));
+            lines.push_str(&format!(
+                "{}: {address}\n",
+                self.style.strong("your address")
+            ));
         }
         if snapshot.connections.is_empty() {
             lines.push_str("no connections\n");

@@ -25,7 +25,14 @@ fn garbage_on_standard_input_is_answered_and_the_rest_goes_on() {
     let mut peer = alone();
     peer.write(b"garbage\n");
     peer.write(b"\xff\xfe\n");
-    peer.write(&[b"{\"cmd\":\"say\",\"text\":\"".as_slice(), &[b'x'; 300_000], b"\"}\n"].concat());
+    peer.write(
+        &[
+            b"{\"cmd\":\"say\",\"text\":\"".as_slice(),
+            &[b'x'; 300_000],
+            b"\"}\n",
+        ]
+        .concat(),
+    );
     peer.write(b"\n  \n[]\n");
     peer.command(&json!({"cmd": "fly"}));
     peer.command(&json!({"cmd": "say"}));
@@ -49,11 +56,22 @@ fn garbage_on_standard_input_is_answered_and_the_rest_goes_on() {
         (13, "invalid_json"),
     ] {
         let error = peer.event("error");
-        assert_eq!((&error["line"], &error["error"]), (&json!(line), &json!(code)), "{error}");
-        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()));
+        assert_eq!(
+            (&error["line"], &error["error"]),
+            (&json!(line), &json!(code)),
+            "{error}"
+        );
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty())
+        );
     }
     peer.command(&json!({"cmd": "members", "ref": 1}));
-    assert_eq!(peer.event("members"), json!({"type": "members", "members": [], "ref": 1}));
+    assert_eq!(
+        peer.event("members"),
+        json!({"type": "members", "members": [], "ref": 1})
+    );
     peer.command(&json!({"cmd": "connections"}));
     assert_eq!(peer.event("connections")["connections"], json!([]));
     peer.command(&json!({"cmd": "leave"}));
@@ -66,22 +84,41 @@ fn what_breaks_a_limit_is_an_error_of_that_command() {
     let (mut peer, own) = alone_with_id();
     for (command, code) in [
         (json!({"cmd": "say", "text": ""}), "empty"),
-        (json!({"cmd": "say", "text": "x".repeat(20_000)}), "too_long"),
+        (
+            json!({"cmd": "say", "text": "x".repeat(20_000)}),
+            "too_long",
+        ),
         (json!({"cmd": "send", "to": own, "text": "hi"}), "to_self"),
         (json!({"cmd": "send", "to": own, "text": ""}), "empty"),
         (json!({"cmd": "put", "key": "", "value": 1}), "invalid"),
-        (json!({"cmd": "put", "key": "k", "value": 1, "ttl": 1}), "invalid"),
-        (json!({"cmd": "put", "key": "k", "value": 1, "ttl": u64::MAX}), "invalid"),
-        (json!({"cmd": "put", "key": "k", "value": "x".repeat(10_000)}), "invalid"),
+        (
+            json!({"cmd": "put", "key": "k", "value": 1, "ttl": 1}),
+            "invalid",
+        ),
+        (
+            json!({"cmd": "put", "key": "k", "value": 1, "ttl": u64::MAX}),
+            "invalid",
+        ),
+        (
+            json!({"cmd": "put", "key": "k", "value": "x".repeat(10_000)}),
+            "invalid",
+        ),
         (json!({"cmd": "get", "key": "k".repeat(300)}), "invalid"),
-        (json!({"cmd": "put", "key": "k", "value": 1}), "not_connected"),
+        (
+            json!({"cmd": "put", "key": "k", "value": 1}),
+            "not_connected",
+        ),
         (json!({"cmd": "get", "key": "k"}), "not_connected"),
     ] {
         let mut command = command;
         command["ref"] = json!(code);
         peer.command(&command);
         let error = peer.event("error");
-        assert_eq!((&error["error"], &error["ref"], &error["cmd"]), (&json!(code), &json!(code), &command["cmd"]), "{error}");
+        assert_eq!(
+            (&error["error"], &error["ref"], &error["cmd"]),
+            (&json!(code), &json!(code), &command["cmd"]),
+            "{error}"
+        );
     }
     peer.command(&json!({"cmd": "say", "text": "hello"}));
     assert_eq!(peer.event("said")["text"], "hello");
@@ -98,11 +135,20 @@ fn the_end_of_the_input_leaves() {
 #[test]
 fn commands_before_the_end_of_the_input_get_their_answers() {
     let mut peer = alone();
-    peer.write(b"{\"cmd\":\"get\",\"key\":\"k\",\"ref\":1}\n{\"cmd\":\"say\",\"text\":\"bye\",\"ref\":2}");
+    peer.write(
+        b"{\"cmd\":\"get\",\"key\":\"k\",\"ref\":1}\n{\"cmd\":\"say\",\"text\":\"bye\",\"ref\":2}",
+    );
     peer.end_input();
-    let answers: Vec<Value> = peer.rest().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answers: Vec<Value> = peer
+        .rest()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     for reference in [1, 2] {
-        assert!(answers.iter().any(|answer| answer["ref"] == reference), "{answers:?}");
+        assert!(
+            answers.iter().any(|answer| answer["ref"] == reference),
+            "{answers:?}"
+        );
     }
     assert!(peer.exit().success());
 }
@@ -137,18 +183,38 @@ fn a_reader_that_does_not_read_cannot_hold_up_the_end() {
     let home = TempDir::new().unwrap();
     let (_reader, writer) = std::io::pipe().unwrap();
     let mut command = moim(home.path());
-    command.args(["join", "t", "--json", "--ephemeral", "--listen", "none", "--bootstrap", &dead_address()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+    command.args([
+        "join",
+        "t",
+        "--json",
+        "--ephemeral",
+        "--listen",
+        "none",
+        "--bootstrap",
+        &dead_address(),
+    ]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(writer)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // More answers than a pipe holds. Writing them stops when the program stops reading.
     let writing = thread::spawn(move || {
         use std::io::Write as _;
-        let command = format!("{{\"cmd\":\"members\",\"ref\":\"{}\"}}\n", "x".repeat(10_000));
+        let command = format!(
+            "{{\"cmd\":\"members\",\"ref\":\"{}\"}}\n",
+            "x".repeat(10_000)
+        );
         while stdin.write_all(command.as_bytes()).is_ok() {}
     });
     // Until it is there, the signal would end it in the ordinary way.
     thread::sleep(Duration::from_secs(2));
-    let status = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let status = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
     let begin = Instant::now();
     while child.try_wait().unwrap().is_none() && begin.elapsed() < Duration::from_secs(10) {
@@ -165,10 +231,22 @@ fn a_reader_that_does_not_read_cannot_hold_up_the_end() {
 fn without_json_lines_are_read_and_shown_as_text() {
     let home = TempDir::new().unwrap();
     let mut command = moim(home.path());
-    command.args(["join", "global-chat", "--name", "Ada", "--listen", "none", "--bootstrap", &dead_address()]);
+    command.args([
+        "join",
+        "global-chat",
+        "--name",
+        "Ada",
+        "--listen",
+        "none",
+        "--bootstrap",
+        &dead_address(),
+    ]);
     let mut peer = Joined::spawn(command, home);
     let first = peer.line().unwrap();
-    assert!(first.starts_with("You are Ada …") && first.contains("global-chat"), "{first}");
+    assert!(
+        first.starts_with("You are Ada …") && first.contains("global-chat"),
+        "{first}"
+    );
     peer.write(b"/help\n");
     peer.line_that(|line| line.contains("/members"));
     peer.write(b"/dance\n");
@@ -183,7 +261,10 @@ fn without_json_lines_are_read_and_shown_as_text() {
     peer.line_that(|line| line.contains("nobody heard that"));
     peer.write(b"/leave\n");
     let rest = peer.rest();
-    assert!(rest.iter().any(|line| line.starts_with("Leaving")), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line.starts_with("Leaving")),
+        "{rest:?}"
+    );
     assert!(!rest.concat().contains('\x1b'));
     assert!(peer.exit().success());
 }
@@ -193,6 +274,10 @@ fn help_names_commands_and_exit_codes() {
     for arguments in [&["--help"][..], &["join", "--help"]] {
         let output = run(arguments);
         assert!(output.status.success());
-        assert!(String::from_utf8(output.stdout).unwrap().contains("EXIT CODES"));
+        assert!(
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .contains("EXIT CODES")
+        );
     }
 }

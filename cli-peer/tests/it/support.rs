@@ -1,8 +1,12 @@
 //! Runs the program and reads what it says.
 
-#![expect(clippy::unwrap_used, reason = "only tests use this; a panic is how they fail")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "only tests use this; a panic is how they fail"
+)]
 
 use std::{
+    collections::VecDeque,
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
@@ -22,20 +26,31 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 pub(crate) fn dead_address() -> String {
     // Nothing gets this port by chance within the test: ports are handed out in turn.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port())
+    format!(
+        "/ip4/127.0.0.1/tcp/{}",
+        listener.local_addr().unwrap().port()
+    )
 }
 
 /// The program with a home of its own, so that no test touches the user's identity.
 pub(crate) fn moim(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moim"));
-    command.env("HOME", home).env("XDG_DATA_HOME", home.join("data")).env("USER", "tester").env_remove("RUST_LOG");
+    command
+        .env("HOME", home)
+        .env("XDG_DATA_HOME", home.join("data"))
+        .env("USER", "tester")
+        .env_remove("RUST_LOG");
     command
 }
 
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     let home = TempDir::new().unwrap();
-    moim(home.path()).args(arguments).stdin(Stdio::null()).output().unwrap()
+    moim(home.path())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
@@ -47,6 +62,8 @@ pub(crate) struct Joined {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Option<Receiver<String>>,
+    /// Events that were read and that nobody has asked for yet.
+    waiting: VecDeque<Value>,
     /// What was read so far, for messages of failures.
     seen: Vec<String>,
     _home: TempDir,
@@ -57,22 +74,45 @@ impl Joined {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let home = TempDir::new().unwrap();
         let mut command = moim(home.path());
-        command.args(["join", "global-chat", "--listen", "/ip4/127.0.0.1/tcp/0"]).args(arguments);
+        command
+            .args(["join", "global-chat", "--listen", "/ip4/127.0.0.1/tcp/0"])
+            .args(arguments);
         Self::spawn(command, home)
     }
 
     /// Starts a JSON peer that enters the DHT at `bootstrap`, and waits until it is ready. Returns
     /// its id and its first address with it.
     pub(crate) fn ready(name: &str, bootstrap: &str, more: &[&str]) -> (Self, String, String) {
-        let mut joined = Self::start(&[&["--json", "--ephemeral", "--name", name, "--bootstrap", bootstrap], more].concat());
+        let mut joined = Self::start(
+            &[
+                &[
+                    "--json",
+                    "--ephemeral",
+                    "--name",
+                    name,
+                    "--bootstrap",
+                    bootstrap,
+                ],
+                more,
+            ]
+            .concat(),
+        );
         let ready = joined.event("ready");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        (joined, text(&ready["peer_id"]), text(&ready["addresses"][0]))
+        (
+            joined,
+            text(&ready["peer_id"]),
+            text(&ready["addresses"][0]),
+        )
     }
 
     pub(crate) fn spawn(mut command: Command, home: TempDir) -> Self {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         thread::spawn(move || {
@@ -83,7 +123,14 @@ impl Joined {
                 }
             }
         });
-        Self { stdin: child.stdin.take(), child, lines: Some(lines), seen: Vec::new(), _home: home }
+        Self {
+            stdin: child.stdin.take(),
+            child,
+            lines: Some(lines),
+            waiting: VecDeque::new(),
+            seen: Vec::new(),
+            _home: home,
+        }
     }
 
     /// Writes raw bytes.
@@ -95,7 +142,9 @@ impl Joined {
 
     /// Writes raw bytes to a program that may be gone.
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(bytes).and_then(|()| stdin.flush()))
+        self.stdin.as_mut().map_or(Ok(()), |stdin| {
+            stdin.write_all(bytes).and_then(|()| stdin.flush())
+        })
     }
 
     /// Gives a command.
@@ -114,7 +163,10 @@ impl Joined {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
@@ -126,7 +178,9 @@ impl Joined {
                 Some(line)
             }
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("silent for {DEADLINE:?} after:\n{}", self.seen.join("\n")),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("silent for {DEADLINE:?} after:\n{}", self.seen.join("\n"))
+            }
         }
     }
 
@@ -143,10 +197,25 @@ impl Joined {
         panic!("not seen within {DEADLINE:?}:\n{}", self.seen.join("\n"));
     }
 
-    /// The next event that `wanted` takes. Every line must be an event.
+    /// The first event that `wanted` takes and that was not asked for before. What has nothing to
+    /// do with each other may come in any order. Every line must be an event.
     pub(crate) fn event_that(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let event = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-        event(&self.line_that(|line| wanted(&event(line))))
+        if let Some(index) = self.waiting.iter().position(&wanted) {
+            return self.waiting.remove(index).unwrap();
+        }
+        let end = Instant::now() + DEADLINE;
+        while Instant::now() < end {
+            let Some(line) = self.line() else {
+                panic!("ended after:\n{}", self.seen.join("\n"))
+            };
+            let event =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            if wanted(&event) {
+                return event;
+            }
+            self.waiting.push_back(event);
+        }
+        panic!("not seen within {DEADLINE:?}:\n{}", self.seen.join("\n"));
     }
 
     /// The next event of this type.
@@ -166,7 +235,11 @@ impl Joined {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < end, "still running after:\n{}", self.seen.join("\n"));
+            assert!(
+                Instant::now() < end,
+                "still running after:\n{}",
+                self.seen.join("\n")
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }

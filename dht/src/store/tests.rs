@@ -477,7 +477,7 @@ fn in_a_full_store_the_biggest_publisher_gives_way_soonest_to_expire_first() {
     let mut first = None;
     for n in 0..9 {
         let record = big.value(&format!("big {n}"), json!(n), 1, t.plus_secs(n));
-        first.get_or_insert(record.clone());
+        first.get_or_insert_with(|| record.clone());
         store.put_at(record, t).unwrap();
     }
     let modest = Peer::new().value("modest", json!(1), 1, t);

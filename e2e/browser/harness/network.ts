@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test as base, expect, type BrowserContext, type BrowserContextOptions } from '@playwright/test';
 import { BootstrapNode, type Transport } from './bootstrap-node.ts';
@@ -9,6 +10,14 @@ import { Terminal } from './terminal.ts';
 
 /** Page errors that upstream causes (rust-libp2p#6551) and that harm nothing. */
 const WEBRTC_WEBSYS_ERROR = /closure invoked recursively or after being dropped/;
+
+/** Names of this machine in URLs. Terminal peers listen on every interface, and pages dial them. */
+const OWN_HOSTS = new Set([
+  'localhost',
+  ...Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .map(({ address, family }) => (family === 'IPv6' ? `[${address}]` : address)),
+]);
 
 /** How a tab is opened. */
 export interface TabOptions extends BrowserContextOptions {
@@ -106,8 +115,7 @@ export class Network {
     }
     const outside = this.#requests.filter((url) => {
       const { protocol, hostname } = new URL(url);
-      const local = ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
-      return !local && !['data:', 'blob:'].includes(protocol);
+      return !OWN_HOSTS.has(hostname) && !['data:', 'blob:'].includes(protocol);
     });
     expect(outside, 'requests that leave this machine').toEqual([]);
   }

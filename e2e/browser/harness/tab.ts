@@ -122,10 +122,17 @@ export class Tab {
     await expect(this.page.getByTestId('room-input')).toBeVisible();
   }
 
-  /** Opens the connection panel with the settings. */
+  /** Brings the connection panel with the settings to the front, if it is not there already. */
   async openConnection(): Promise<void> {
-    await this.page.locator('#status-button').click();
-    await expect(this.page.getByTestId('peer-id')).toBeVisible();
+    const id = this.page.getByTestId('peer-id');
+    if (!(await id.isVisible())) {
+      // A narrow page has a button for it, a wide one shows it where no direct conversation is.
+      const open = this.page.locator('#status-button').or(this.#view(/^(Connection|연결)/));
+      const close = this.page.getByRole('button', { name: /^(Close|닫기)$/ });
+      const [button] = await open.filter({ visible: true }).all();
+      await (button ?? close.filter({ visible: true }).first()).click();
+    }
+    await expect(id).toBeVisible();
   }
 
   /** Gives other bootstrap nodes in the settings. */
@@ -135,9 +142,13 @@ export class Tab {
     await this.page.getByTestId('sources-save').click();
   }
 
+  #view(name: RegExp): Locator {
+    return this.page.getByRole('navigation').getByRole('button', { name });
+  }
+
   /** Presses a view's button on a narrow page; a wide page shows every view and has none. */
   async #show(view: RegExp): Promise<void> {
-    const button = this.page.getByRole('navigation').getByRole('button', { name: view });
+    const button = this.#view(view);
     if (await button.isVisible()) {
       await button.click();
     }

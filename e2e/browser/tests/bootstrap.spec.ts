@@ -12,6 +12,8 @@ const sleepUntil = (at: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, Math.max(at - now(), 0)));
 
 test('the bootstrap node goes for 30 s and comes back under open pages', async ({ network }) => {
+  // While the WebSocket is away, WebRTC-direct is tried.
+  network.webrtcErrorsAreKnown = true;
   const topic = newTopic('restart');
   const [tcp, quic] = [
     await network.terminal(topic, 'tcp', 'tcp'),
@@ -65,6 +67,7 @@ test('the bootstrap node goes for 30 s and comes back under open pages', async (
 });
 
 test('a page opened before the bootstrap node is there joins when it comes', async ({ network }) => {
+  network.webrtcErrorsAreKnown = true;
   await network.node.stop();
   const tab = await network.open();
   await expect(tab.status).toHaveAttribute('data-state', /^(failed|connecting|reconnecting)$/);

@@ -186,12 +186,13 @@ impl Entry {
 
     /// The peer's status, given whether it has a DHT server.
     pub(super) fn status(&mut self, in_dht: bool) -> Status {
-        if in_dht {
-            self.was_connected = true;
-            return Status::Connected;
-        }
+        self.was_connected |= in_dht;
+        // The device knows before any connection has timed out.
         if !self.online {
             return Status::Offline;
+        }
+        if in_dht {
+            return Status::Connected;
         }
         let reasons: Vec<String> = self
             .sources

@@ -64,9 +64,9 @@ enum AskedKind {
 /// Where a list of members goes.
 #[derive(Clone, Copy)]
 enum Origin {
-    /// The member itself said it, on a connection of its own.
-    Itself,
-    /// Another member passed it on.
+    /// The member itself said it to us, who should tell the room.
+    ForTheRoom,
+    /// A member said it, of itself or of another.
     Another,
     /// It came by the room's gossip.
     Gossip,
@@ -348,14 +348,15 @@ impl Driver {
     /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
     /// lookup has enough.
     pub(super) fn on_providers(&mut self, topic: TopicHash, providers: &[PeerId], now: Instant) -> bool {
+        tracing::debug!(%topic, providers = providers.len(), "the DHT names providers");
+        // We ourselves are named first of all, by our own store.
+        let me = self.me;
+        let providers: Vec<PeerId> = providers.iter().copied().filter(|provider| *provider != me).collect();
         let mut enough = !providers.is_empty();
         for search in self.searches(topic) {
-            enough &= providers.is_empty() || search.has_enough();
+            enough &= !providers.is_empty() && search.has_enough();
         }
-        for provider in providers.iter().copied() {
-            if provider == self.me {
-                continue;
-            }
+        for provider in providers {
             let mut ask = false;
             if let Some(room) = self.rooms.get_mut(&topic) {
                 ask |= room.search.provider(provider, now);
@@ -490,9 +491,17 @@ impl Driver {
         if !self.rooms.contains_key(&topic) {
             return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
         }
+        // A newcomer asks a few members for their lists and announces itself to all it meets: those
+        // few tell the room. Somebody who hears the room's gossip says there itself that it left.
+        let for_the_room = match &request {
+            Request::Announce { presence } => {
+                presence.presence().state == State::Left && !self.listens(topic, &peer)
+            }
+            Request::Sync { .. } => true,
+        };
+        let origin = if for_the_room { Origin::ForTheRoom } else { Origin::Another };
         if let Some(presence) = request.presence()
-            && let Err(error) =
-                self.take_presence(topic, presence.clone(), Duration::ZERO, Origin::Itself, now)
+            && let Err(error) = self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
         {
             return Response::error(error.code(), &error.to_string());
         }
@@ -503,6 +512,12 @@ impl Driver {
             }
             _ => Response::Accepted,
         }
+    }
+
+    fn listens(&self, topic: TopicHash, peer: &PeerId) -> bool {
+        self.rooms.get(&topic).is_some_and(|room| {
+            self.swarm.behaviour().gossip_listeners(&room.gossip_topic.hash()).contains(peer)
+        })
     }
 
     fn on_presence_answer(&mut self, peer: PeerId, id: OutboundRequestId, body: &[u8], now: Instant) {
@@ -611,8 +626,8 @@ impl Driver {
             }
             Verdict::Unchanged => {}
         }
-        // What a member said only to us, the others hear from us, once.
-        if matches!(origin, Origin::Itself) && matches!(verdict, Verdict::Joined | Verdict::Left) {
+        // Once: it is no news the next time.
+        if matches!(origin, Origin::ForTheRoom) && matches!(verdict, Verdict::Joined | Verdict::Left) {
             self.gossip_presence(topic, &signed);
         }
         Ok(())

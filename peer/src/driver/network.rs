@@ -330,6 +330,9 @@ impl Driver {
     }
 }
 
+/// What a browser's failed WebSocket means: it hides the reason from pages.
+const UNREACHABLE: &str = "nobody answers there, or the connection was dropped";
+
 /// The innermost reasons, by address, for people.
 pub(super) fn describe_dial_error(error: &DialError) -> String {
     match error {
@@ -340,7 +343,12 @@ pub(super) fn describe_dial_error(error: &DialError) -> String {
         DialError::Transport(errors) => {
             let mut reasons: Vec<String> = Vec::new();
             for (address, error) in errors {
-                let reason = format!("{address}: {}", innermost(error));
+                let text = innermost(error);
+                // Transports name the address or not, and a browser does not tell why.
+                let address = address.to_string();
+                let text = text.replace(&format!("{address}: "), "");
+                let text = if text == "broken pipe" { UNREACHABLE } else { text.as_str() };
+                let reason = format!("{address}: {text}");
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }

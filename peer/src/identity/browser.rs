@@ -52,14 +52,30 @@ thread_local! {
 /// private windows and, for Web Locks, in pages that came over plain `http` from another machine.
 pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
     let failed = |action, place: String| {
-        move |error: JsValue| IdentityError::Storage { action, location: place, reason: describe(&error) }
+        move |error: JsValue| IdentityError::Storage {
+            action,
+            location: place,
+            reason: describe(&error),
+        }
     };
-    let slot = take_slot(location).await.map_err(failed("reserve", format!("IndexedDB {location}")))?;
+    let slot = take_slot(location)
+        .await
+        .map_err(failed("reserve", format!("IndexedDB {location}")))?;
     let place = format!("IndexedDB {location}, identity {slot}");
-    let database = open(location).await.map_err(failed("read", place.clone()))?;
-    let keypair = match read(&database, slot).await.map_err(failed("read", place.clone()))? {
-        Some(stored) => decode(&stored).map_err(|reason| IdentityError::Broken { location: place, reason }),
-        None => write(&database, slot, false).await.map_err(failed("write", place)),
+    let database = open(location)
+        .await
+        .map_err(failed("read", place.clone()))?;
+    let keypair = match read(&database, slot)
+        .await
+        .map_err(failed("read", place.clone()))?
+    {
+        Some(stored) => decode(&stored).map_err(|reason| IdentityError::Broken {
+            location: place,
+            reason,
+        }),
+        None => write(&database, slot, false)
+            .await
+            .map_err(failed("write", place)),
     };
     database.close();
     keypair
@@ -109,11 +125,18 @@ async fn take_slot(location: &str) -> Result<u32, JsValue> {
             return Ok(hold(location, slot));
         }
     }
-    Err(js_sys::Error::new(&format!("all {SLOTS_MAX} identities are in use by other tabs; close some")).into())
+    Err(js_sys::Error::new(&format!(
+        "all {SLOTS_MAX} identities are in use by other tabs; close some"
+    ))
+    .into())
 }
 
 fn held_slot(location: &str) -> Option<u32> {
-    HELD.with_borrow(|held| held.iter().find(|(name, _)| name == location).map(|(_, slot)| *slot))
+    HELD.with_borrow(|held| {
+        held.iter()
+            .find(|(name, _)| name == location)
+            .map(|(_, slot)| *slot)
+    })
 }
 
 fn hold(location: &str, slot: u32) -> u32 {
@@ -143,8 +166,14 @@ async fn lock(location: &str, slot: u32) -> Result<bool, JsValue> {
             JsValue::UNDEFINED
         }
     });
-    let requested: Promise =
-        request.call3(&locks, &lock_name(location, slot).into(), &options, &callback)?.dyn_into()?;
+    let requested: Promise = request
+        .call3(
+            &locks,
+            &lock_name(location, slot).into(),
+            &options,
+            &callback,
+        )?
+        .dyn_into()?;
     // A refused request settles without calling back, a granted one calls back and never settles.
     match select(answered, JsFuture::from(requested)).await {
         Either::Left((granted, _)) => Ok(granted.unwrap_or(false)),
@@ -161,15 +190,26 @@ fn lock_name(location: &str, slot: u32) -> String {
 fn remembered_slot(location: &str) -> Option<u32> {
     let storage = session_storage()?;
     let get: Function = property(&storage, "getItem").ok()?.dyn_into().ok()?;
-    let slot = get.call1(&storage, &lock_name(location, 0).into()).ok()?.as_string()?;
-    slot.parse().ok().filter(|slot| (1..=SLOTS_MAX).contains(slot))
+    let slot = get
+        .call1(&storage, &lock_name(location, 0).into())
+        .ok()?
+        .as_string()?;
+    slot.parse()
+        .ok()
+        .filter(|slot| (1..=SLOTS_MAX).contains(slot))
 }
 
 /// Remembering is a comfort: without it a reload still finds a slot, by counting from 1.
 fn remember_slot(location: &str, slot: u32) {
-    let Some(storage) = session_storage() else { return };
+    let Some(storage) = session_storage() else {
+        return;
+    };
     if let Ok(Ok(set)) = property(&storage, "setItem").map(JsCast::dyn_into::<Function>) {
-        let _ = set.call2(&storage, &lock_name(location, 0).into(), &slot.to_string().into());
+        let _ = set.call2(
+            &storage,
+            &lock_name(location, 0).into(),
+            &slot.to_string().into(),
+        );
     }
 }
 
@@ -180,7 +220,9 @@ fn session_storage() -> Option<JsValue> {
 
 async fn open(location: &str) -> Result<Database, JsValue> {
     let factory = Factory::new().map_err(js_error)?;
-    let mut request = factory.open(location, Some(DATABASE_VERSION)).map_err(js_error)?;
+    let mut request = factory
+        .open(location, Some(DATABASE_VERSION))
+        .map_err(js_error)?;
     request.on_upgrade_needed(|event| {
         // What fails here makes the request itself fail, which is reported below.
         if let Ok(database) = event.database() {
@@ -191,9 +233,15 @@ async fn open(location: &str) -> Result<Database, JsValue> {
 }
 
 async fn read(database: &Database, slot: u32) -> Result<Option<JsValue>, JsValue> {
-    let transaction = database.transaction(&[STORE], TransactionMode::ReadOnly).map_err(js_error)?;
+    let transaction = database
+        .transaction(&[STORE], TransactionMode::ReadOnly)
+        .map_err(js_error)?;
     let store = transaction.object_store(STORE).map_err(js_error)?;
-    store.get(JsValue::from(slot)).map_err(js_error)?.await.map_err(js_error)
+    store
+        .get(JsValue::from(slot))
+        .map_err(js_error)?
+        .await
+        .map_err(js_error)
 }
 
 fn decode(stored: &JsValue) -> Result<Keypair, String> {
@@ -208,19 +256,45 @@ fn decode(stored: &JsValue) -> Result<Keypair, String> {
 /// write fail.
 async fn write(database: &Database, slot: u32, replace: bool) -> Result<Keypair, JsValue> {
     let keypair = Keypair::generate_ed25519();
-    let bytes = keypair.to_protobuf_encoding().map_err(|error| js_sys::Error::new(&error.to_string()))?;
-    let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite).map_err(js_error)?;
+    let bytes = keypair
+        .to_protobuf_encoding()
+        .map_err(|error| js_sys::Error::new(&error.to_string()))?;
+    let transaction = database
+        .transaction(&[STORE], TransactionMode::ReadWrite)
+        .map_err(js_error)?;
     let store = transaction.object_store(STORE).map_err(js_error)?;
     let key = JsValue::from(slot);
-    if replace && let Some(old) = store.get(key.clone()).map_err(js_error)?.await.map_err(js_error)? {
+    if replace
+        && let Some(old) = store
+            .get(key.clone())
+            .map_err(js_error)?
+            .await
+            .map_err(js_error)?
+    {
         let aside = JsValue::from(format!("{slot}.broken-{:.0}", js_sys::Date::now()));
-        store.add(&old, Some(&aside)).map_err(js_error)?.await.map_err(js_error)?;
-        store.delete(key.clone()).map_err(js_error)?.await.map_err(js_error)?;
+        store
+            .add(&old, Some(&aside))
+            .map_err(js_error)?
+            .await
+            .map_err(js_error)?;
+        store
+            .delete(key.clone())
+            .map_err(js_error)?
+            .await
+            .map_err(js_error)?;
     }
     // `add` refuses to write over something, `put` would not.
-    store.add(&Uint8Array::from(bytes.as_slice()), Some(&key)).map_err(js_error)?.await.map_err(js_error)?;
+    store
+        .add(&Uint8Array::from(bytes.as_slice()), Some(&key))
+        .map_err(js_error)?
+        .await
+        .map_err(js_error)?;
     // Only the end of the transaction says that the key is kept: a full disk shows here.
-    let outcome = transaction.commit().map_err(js_error)?.await.map_err(js_error)?;
+    let outcome = transaction
+        .commit()
+        .map_err(js_error)?
+        .await
+        .map_err(js_error)?;
     if outcome.is_committed() {
         Ok(keypair)
     } else {
@@ -243,7 +317,11 @@ fn js_error(error: idb::Error) -> JsValue {
 
 /// What a thrown value says, for people.
 fn describe(error: &JsValue) -> String {
-    let text = |name| Reflect::get(error, &JsValue::from(name)).ok().and_then(|value| value.as_string());
+    let text = |name| {
+        Reflect::get(error, &JsValue::from(name))
+            .ok()
+            .and_then(|value| value.as_string())
+    };
     text("message")
         .filter(|message| !message.is_empty())
         .or_else(|| text("name"))

@@ -368,10 +368,22 @@ proptest! {
 fn the_start_of_a_young_session_is_waited_for() {
     let now = start();
     let mut ordering = Ordering::new();
-    assert!(ordering.handle(peer(1), 1, 2, true, "second", now).is_empty());
+    assert!(
+        ordering
+            .handle(peer(1), 1, 2, true, "second", now)
+            .is_empty()
+    );
     let out = ordering.handle(peer(1), 1, 1, true, "first", now);
     assert_eq!(out, [(peer(1), "first"), (peer(1), "second")]);
 
-    assert!(ordering.handle(peer(2), 1, 5, true, "fifth", now).is_empty());
-    assert_eq!(ordering.tick(now + ORDER_GAP_MAX), [(peer(2), "fifth")], "not for ever");
+    assert!(
+        ordering
+            .handle(peer(2), 1, 5, true, "fifth", now)
+            .is_empty()
+    );
+    assert_eq!(
+        ordering.tick(now + ORDER_GAP_MAX),
+        [(peer(2), "fifth")],
+        "not for ever"
+    );
 }

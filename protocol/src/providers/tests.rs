@@ -228,6 +228,22 @@ fn a_sample_keeps_to_its_bytes() {
 }
 
 #[test]
+fn where_bytes_are_short_newcomers_and_veterans_share_them() {
+    let mut server = Server::new();
+    for n in 0..300 {
+        server.add(KEY, id(n)).unwrap();
+    }
+    let sample = server.table.sample(KEY, 200, 700, server.now);
+    let fresh: HashSet<PeerId> = (200..300).map(id).collect();
+    let newcomers = sample
+        .iter()
+        .filter(|provider| fresh.contains(&provider.peer))
+        .count();
+    assert!(sample.len() >= 10, "{}", sample.len());
+    assert_eq!(newcomers, sample.len().div_ceil(2));
+}
+
+#[test]
 fn addresses_are_bounded_in_number_and_bytes() {
     let mut server = Server::new();
     let long = |n: usize| -> Multiaddr { format!("/dns4/{:x>300}/tcp/{n}", 1).parse().unwrap() };

@@ -20,7 +20,13 @@ pub(crate) fn ConnectionPanel() -> impl IntoView {
     let bootstrap = part(app, |snapshot| snapshot.bootstrap.clone());
     let dht = part(app, |snapshot| snapshot.dht);
     let inside = part(app, |snapshot| snapshot.status.word() == "connected");
-    let addresses = part(app, |snapshot| snapshot.addresses.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let addresses = part(app, |snapshot| {
+        snapshot
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    });
     let connections = part(app, |snapshot| snapshot.connections.clone());
     let count = move || connections.with(|list| list.as_ref().map_or(0, Vec::len));
     view! {
@@ -49,8 +55,8 @@ pub(crate) fn ConnectionPanel() -> impl IntoView {
                     if nodes.is_empty() {
                         view! { <p class="hint">{text.bootstrap_none}</p> }.into_any()
                     } else {
-                        let rows: Vec<_> = nodes.into_iter().map(|node| view! { <Bootstrap node=node /> }).collect();
-                        view! { <ul class="facts">{rows}</ul> }.into_any()
+                        let rows = nodes.into_iter().map(|node| view! { <Bootstrap node=node /> });
+                        view! { <ul class="facts">{rows.collect_view()}</ul> }.into_any()
                     }
                 }}
             </section>
@@ -70,9 +76,10 @@ pub(crate) fn ConnectionPanel() -> impl IntoView {
                     if list.is_empty() {
                         view! { <p class="hint">{text.no_connections}</p> }.into_any()
                     } else {
-                        let rows: Vec<_> =
-                            list.into_iter().map(|connection| view! { <ConnectionRow connection=connection /> }).collect();
-                        view! { <ul class="facts">{rows}</ul> }.into_any()
+                        let rows = list
+                            .into_iter()
+                            .map(|connection| view! { <ConnectionRow connection=connection /> });
+                        view! { <ul class="facts">{rows.collect_view()}</ul> }.into_any()
                     }
                 }}
             </section>
@@ -83,10 +90,12 @@ pub(crate) fn ConnectionPanel() -> impl IntoView {
                     if list.is_empty() {
                         view! { <p class="hint">{text.no_addresses}</p> }.into_any()
                     } else {
-                        let rows: Vec<_> = list.into_iter().map(|address| view! { <li><code>{address}</code></li> }).collect();
+                        let rows = list
+                            .into_iter()
+                            .map(|address| view! { <li><code>{address}</code></li> });
                         view! {
                             <p class="hint">{text.addresses_help}</p>
-                            <ul class="facts">{rows}</ul>
+                            <ul class="facts">{rows.collect_view()}</ul>
                         }
                         .into_any()
                     }
@@ -109,7 +118,10 @@ where
 fn OwnId() -> impl IntoView {
     let app = App::of_page();
     let text = app.text;
-    let id = Memo::new(move |_| app.peer.with(|peer| peer.as_ref().map(|peer| peer.id().to_string())));
+    let id = Memo::new(move |_| {
+        app.peer
+            .with(|peer| peer.as_ref().map(|peer| peer.id().to_string()))
+    });
     let copy = move |_| {
         if let Some(id) = id.get_untracked() {
             actions::copy(app, id, text.id_copied);
@@ -122,7 +134,13 @@ fn OwnId() -> impl IntoView {
                 Some(id) => view! {
                     <div class="own-id">
                         <code data-testid="peer-id">{id}</code>
-                        <button type="button" class="button quiet" aria-label=text.copy_id title=text.copy_id on:click=copy>
+                        <button
+                            type="button"
+                            class="button quiet"
+                            aria-label=text.copy_id
+                            title=text.copy_id
+                            on:click=copy
+                        >
                             <Drawn icon=Icon::Copy />
                         </button>
                     </div>
@@ -145,11 +163,16 @@ fn OwnId() -> impl IntoView {
 fn Bootstrap(node: BootstrapNode) -> impl IntoView {
     let text = App::of_page().text;
     let (state, icon, word, detail) = match node.state {
-        BootstrapState::Connected { peer } => {
-            ("connected", Icon::Check, text.bootstrap_connected, Some(format::short_id(&peer)))
-        }
+        BootstrapState::Connected { peer } => (
+            "connected",
+            Icon::Check,
+            text.bootstrap_connected,
+            Some(format::short_id(&peer)),
+        ),
         BootstrapState::Connecting => ("connecting", Icon::Wait, text.bootstrap_connecting, None),
-        BootstrapState::Failed { reason } => ("failed", Icon::Cross, text.bootstrap_failed, Some(reason)),
+        BootstrapState::Failed { reason } => {
+            ("failed", Icon::Cross, text.bootstrap_failed, Some(reason))
+        }
     };
     view! {
         <li data-testid="bootstrap-node" data-state=state>
@@ -157,7 +180,7 @@ fn Bootstrap(node: BootstrapNode) -> impl IntoView {
             <p class="state" data-state=state>
                 <Drawn icon=icon />
                 {word}
-                {detail.map(|detail| view! { <span class="reason">{detail}</span> })}
+                {detail.map(|detail| view! { <bdi class="reason" lang="en">{detail}</bdi> })}
             </p>
         </li>
     }
@@ -167,12 +190,20 @@ fn Bootstrap(node: BootstrapNode) -> impl IntoView {
 fn ConnectionRow(connection: Connection) -> impl IntoView {
     let app = App::of_page();
     let text = app.text;
-    let Connection { peer, address, path, round_trip, agent, bootstrap_node } = connection;
+    let Connection {
+        peer,
+        address,
+        path,
+        round_trip,
+        agent,
+        bootstrap_node,
+    } = connection;
     let short = format::short_id(&peer);
     let (icon, way) = match path {
-        Path::Direct(transport) => {
-            (Icon::Direct, format!("{}, {}", text.reach_direct, transport_name(transport)))
-        }
+        Path::Direct(transport) => (
+            Icon::Direct,
+            format!("{}, {}", text.reach_direct, transport_name(transport)),
+        ),
         Path::Relayed { by } => (Icon::Relayed, (text.relayed_by)(&format::short_id(&by))),
     };
     let title = move || match (app.name_of_member(peer), bootstrap_node) {

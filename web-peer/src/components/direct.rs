@@ -46,7 +46,13 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
                     </h2>
                     <ReachLine peer=peer reach=Signal::derive(move || app.reach_of(peer)) />
                 </div>
-                <button type="button" class="button quiet" aria-label=text.close title=text.close on:click=move |_| actions::close_side(app)>
+                <button
+                    type="button"
+                    class="button quiet"
+                    aria-label=text.close
+                    title=text.close
+                    on:click=move |_| actions::close_side(app)
+                >
                     <Drawn icon=Icon::Close />
                 </button>
             </div>
@@ -85,8 +91,18 @@ fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoVie
     let delivery = item.delivery.clone();
     let state = delivery.clone();
     let again = item.clone();
-    let DirectItem { from, own, text: said, stamp, .. } = item;
-    let author = if own { text.you.to_owned() } else { name.get_untracked() };
+    let DirectItem {
+        from,
+        own,
+        text: said,
+        stamp,
+        ..
+    } = item;
+    let author = if own {
+        text.you.to_owned()
+    } else {
+        name.get_untracked()
+    };
     view! {
         <li
             class="message"

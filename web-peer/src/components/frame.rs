@@ -14,7 +14,10 @@ fn status(app: App) -> Memo<(&'static str, Option<String>)> {
     Memo::new(move |_| match app.phase.get() {
         Phase::Starting => ("connecting", None),
         Phase::Running => app.snapshot.with(|snapshot| match snapshot {
-            Some(snapshot) => (snapshot.status.word(), snapshot.status.reason().map(str::to_owned)),
+            Some(snapshot) => (
+                snapshot.status.word(),
+                snapshot.status.reason().map(str::to_owned),
+            ),
             None => ("connecting", None),
         }),
         Phase::IdentityBroken(_) | Phase::NotStarted(_) | Phase::Stopped => ("failed", None),
@@ -116,7 +119,10 @@ pub(crate) fn Banner() -> impl IntoView {
             }
             (Phase::NotStarted(reason), _) => ((text.not_started)(&reason), None, reload()),
             (Phase::Stopped, _) => (text.stopped.to_owned(), None, reload()),
-            _ if app.sources.with(|checked| checked.sources.is_empty() && !checked.refused.is_empty()) => {
+            _ if app
+                .sources
+                .with(|checked| checked.sources.is_empty() && !checked.refused.is_empty()) =>
+            {
                 (text.sources_unusable.to_owned(), None, ().into_any())
             }
             (_, ("offline", _)) => (text.offline_help.to_owned(), None, retry()),
@@ -124,7 +130,14 @@ pub(crate) fn Banner() -> impl IntoView {
             (_, ("failed", reason)) => (text.failed_help.to_owned(), reason, retry()),
             _ => return None,
         };
-        let reason = reason.map(|reason| view! { <span class="reason">{(text.reason)(&reason)}</span> });
+        // The peer's own words, which are English.
+        let reason = reason.map(|reason| {
+            view! {
+                <span class="reason">
+                    {text.reason} " " <bdi lang="en">{reason}</bdi>
+                </span>
+            }
+        });
         Some(view! {
             <div class="banner" data-state=status.with(|(word, _)| *word)>
                 <p>{help} " " {reason}</p>
@@ -138,11 +151,20 @@ pub(crate) fn Banner() -> impl IntoView {
             .into_iter()
             .map(|notice| {
                 let dismissed = notice.clone();
-                let dismiss = move |_| app.notices.update(|notices| notices.retain(|notice| *notice != dismissed));
+                let dismiss = move |_| {
+                    app.notices
+                        .update(|notices| notices.retain(|notice| *notice != dismissed));
+                };
                 view! {
                     <div class="banner">
                         <p>{notice}</p>
-                        <button type="button" class="button quiet" aria-label=text.dismiss title=text.dismiss on:click=dismiss>
+                        <button
+                            type="button"
+                            class="button quiet"
+                            aria-label=text.dismiss
+                            title=text.dismiss
+                            on:click=dismiss
+                        >
                             <Drawn icon=Icon::Close />
                         </button>
                     </div>
@@ -169,13 +191,24 @@ pub(crate) fn Tabs() -> impl IntoView {
         pane == wanted && (wanted != Pane::Side || is_direct == direct)
     };
     let current = move |pane, direct| move || here(pane, direct).then_some("page");
-    let unread_directs =
-        move || app.directs.with(|directs| directs.iter().map(|direct| direct.unread.get()).sum::<usize>());
-    let unread_rooms = move || app.rooms.with(|rooms| rooms.iter().map(|room| room.unread.get()).sum::<usize>());
+    let unread_directs = move || {
+        app.directs.with(|directs| {
+            directs
+                .iter()
+                .map(|direct| direct.unread.get())
+                .sum::<usize>()
+        })
+    };
+    let unread_rooms = move || {
+        app.rooms
+            .with(|rooms| rooms.iter().map(|room| room.unread.get()).sum::<usize>())
+    };
     let open_direct = move |_| {
         let shown = match app.side.get_untracked() {
             Side::Direct(peer) => Some(peer),
-            Side::Connection => app.directs.with_untracked(|directs| directs.first().map(|direct| direct.peer)),
+            Side::Connection => app
+                .directs
+                .with_untracked(|directs| directs.first().map(|direct| direct.peer)),
         };
         if let Some(peer) = shown {
             actions::open_direct(app, peer);
@@ -183,11 +216,19 @@ pub(crate) fn Tabs() -> impl IntoView {
     };
     view! {
         <nav class="tabs" aria-label=text.views>
-            <button type="button" aria-current=current(Pane::People, false) on:click=move |_| app.pane.set(Pane::People)>
+            <button
+                type="button"
+                aria-current=current(Pane::People, false)
+                on:click=move |_| app.pane.set(Pane::People)
+            >
                 <Drawn icon=Icon::People />
                 {text.view_people}
             </button>
-            <button type="button" aria-current=current(Pane::Talk, false) on:click=move |_| app.pane.set(Pane::Talk)>
+            <button
+                type="button"
+                aria-current=current(Pane::Talk, false)
+                on:click=move |_| app.pane.set(Pane::Talk)
+            >
                 <Drawn icon=Icon::Room />
                 {text.view_room}
                 <Unread count=Signal::derive(unread_rooms) />
@@ -236,7 +277,11 @@ pub(crate) fn Unread(#[prop(into)] count: Signal<usize>) -> impl IntoView {
 pub(crate) fn Toast() -> impl IntoView {
     let app = App::of_page();
     view! {
-        <div class="toast" role="status" data-shown=move || app.toast.with(|toast| !toast.is_empty()).to_string()>
+        <div
+            class="toast"
+            role="status"
+            data-shown=move || app.toast.with(|toast| !toast.is_empty()).to_string()
+        >
             {app.toast}
         </div>
     }

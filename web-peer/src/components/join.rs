@@ -16,7 +16,11 @@ pub(crate) fn JoinView() -> impl IntoView {
     let busy = RwSignal::new(false);
     let ready = move || app.phase.get() == Phase::Running && !busy.get();
     let waiting = Memo::new(move |_| {
-        app.snapshot.with(|snapshot| snapshot.as_ref().is_none_or(|snapshot| snapshot.status.word() != "connected"))
+        app.snapshot.with(|snapshot| {
+            snapshot
+                .as_ref()
+                .is_none_or(|snapshot| snapshot.status.word() != "connected")
+        })
     });
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -29,7 +33,11 @@ pub(crate) fn JoinView() -> impl IntoView {
             let result = actions::join(app).await;
             // Joined: this form is gone already.
             let Err(refused) = result else { return };
-            let first = if refused.name.is_some() { "[data-testid=name-input]" } else { "[data-testid=topic-input]" };
+            let first = if refused.name.is_some() {
+                "[data-testid=name-input]"
+            } else {
+                "[data-testid=topic-input]"
+            };
             refusal.set(refused);
             busy.set(false);
             crate::page::focus_soon(first);
@@ -58,7 +66,12 @@ pub(crate) fn JoinView() -> impl IntoView {
                     refusal=topic_refusal
                     autocomplete="off"
                 />
-                <button type="submit" class="button primary wide" data-testid="join" disabled=move || !ready()>
+                <button
+                    type="submit"
+                    class="button primary wide"
+                    data-testid="join"
+                    disabled=move || !ready()
+                >
                     {text.join}
                 </button>
                 <p class="hint" role="status">

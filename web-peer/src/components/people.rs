@@ -32,7 +32,12 @@ pub(crate) fn People() -> impl IntoView {
                     <RoomRow room=room />
                 </For>
                 <li>
-                    <button type="button" class="row" aria-current=at_join on:click=move |_| actions::show_join(app)>
+                    <button
+                        type="button"
+                        class="row"
+                        aria-current=at_join
+                        on:click=move |_| actions::show_join(app)
+                    >
                         <Drawn icon=Icon::Plus />
                         <span class="row-name">{text.join_another}</span>
                     </button>
@@ -60,12 +65,21 @@ fn RoomRow(room: RoomModel) -> impl IntoView {
     let name = topic.to_string();
     let current = {
         let topic = topic.clone();
-        move || app.view.with(|view| matches!(view, View::Room(shown) if *shown == topic)).then_some("page")
+        move || {
+            app.view
+                .with(|view| matches!(view, View::Room(shown) if *shown == topic))
+                .then_some("page")
+        }
     };
     let unread = room.unread;
     view! {
         <li>
-            <button type="button" class="row" aria-current=current on:click=move |_| actions::show_room(app, &topic)>
+            <button
+                type="button"
+                class="row"
+                aria-current=current
+                on:click=move |_| actions::show_room(app, &topic)
+            >
                 <Drawn icon=Icon::Room />
                 <bdi class="row-name">{name}</bdi>
                 <Unread count=Signal::derive(move || unread.get()) />
@@ -78,7 +92,9 @@ fn RoomRow(room: RoomModel) -> impl IntoView {
 fn Members(room: RoomModel) -> impl IntoView {
     let app = App::of_page();
     let text = app.text;
-    let me = app.peer.with_untracked(|peer| peer.as_ref().map(moim_peer::Peer::id));
+    let me = app
+        .peer
+        .with_untracked(|peer| peer.as_ref().map(moim_peer::Peer::id));
     let own_name = room.name;
     let members = room.members;
     let nobody = members.clone();
@@ -115,7 +131,10 @@ fn MemberRow(member: MemberModel) -> impl IntoView {
     let MemberModel { peer, name, reach } = member;
     let unread = move || {
         app.directs.with(|directs| {
-            directs.iter().find(|direct| direct.peer == peer).map_or(0, |direct| direct.unread.get())
+            directs
+                .iter()
+                .find(|direct| direct.peer == peer)
+                .map_or(0, |direct| direct.unread.get())
         })
     };
     let avatar_name = name.clone();
@@ -138,6 +157,9 @@ fn MemberRow(member: MemberModel) -> impl IntoView {
                     <ReachLine peer=peer reach=Signal::derive(move || Some(reach.get())) />
                 </span>
                 <Unread count=Signal::derive(unread) />
+                <span class="row-action">
+                    <Drawn icon=Icon::Chat />
+                </span>
             </button>
         </li>
     }
@@ -146,7 +168,9 @@ fn MemberRow(member: MemberModel) -> impl IntoView {
 #[component]
 fn DirectRow(direct: DirectModel) -> impl IntoView {
     let app = App::of_page();
-    let DirectModel { peer, name, unread, .. } = direct;
+    let DirectModel {
+        peer, name, unread, ..
+    } = direct;
     let avatar_name = name.clone();
     let current = move || (app.side.get() == Side::Direct(peer)).then_some("true");
     view! {
@@ -174,7 +198,11 @@ fn DirectRow(direct: DirectModel) -> impl IntoView {
 pub(crate) fn ReachLine(peer: PeerId, #[prop(into)] reach: Signal<Option<Reach>>) -> impl IntoView {
     let text = App::of_page().text;
     view! {
-        <span class="row-detail reach" data-path=move || reach.get().map_or("away", |reach| reach.word()) title=move || reach_help(text, reach.get())>
+        <span
+            class="row-detail reach"
+            data-path=move || reach.get().map_or("away", |reach| reach.word())
+            title=move || reach_help(text, reach.get())
+        >
             <Drawn icon=Signal::derive(move || Icon::of_reach(reach.get())) />
             {move || reach_word(text, reach.get())}
             <span class="short-id">{format::short_id(&peer)}</span>

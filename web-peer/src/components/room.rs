@@ -34,7 +34,10 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
         let members = room.members.clone();
         Memo::new(move |_| {
             members.with(|members| {
-                !members.is_empty() && members.iter().all(|member| !matches!(member.reach.get(), Reach::Connected(_)))
+                !members.is_empty()
+                    && members
+                        .iter()
+                        .all(|member| !matches!(member.reach.get(), Reach::Connected(_)))
             })
         })
     };
@@ -75,7 +78,9 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
                 <ol>
                     <For each=move || talk.get() key=TalkItem::key let:item>
                         {match item {
-                            TalkItem::Message(message) => view! { <Message message=message /> }.into_any(),
+                            TalkItem::Message(message) => {
+                                view! { <Message message=message /> }.into_any()
+                            }
                             TalkItem::Note(note) => view! { <Note note=note /> }.into_any(),
                         }}
                     </For>
@@ -105,8 +110,19 @@ fn is_own(item: &TalkItem) -> bool {
 #[component]
 fn Message(message: Arc<MessageItem>) -> impl IntoView {
     let text = App::of_page().text;
-    let MessageItem { from, name, text: said, own, stamp, .. } = message.as_ref().clone();
-    let shown = if own { (text.you_named)(&name) } else { name.clone() };
+    let MessageItem {
+        from,
+        name,
+        text: said,
+        own,
+        stamp,
+        ..
+    } = message.as_ref().clone();
+    let shown = if own {
+        (text.you_named)(&name)
+    } else {
+        name.clone()
+    };
     view! {
         <li
             class="message"
@@ -134,7 +150,10 @@ fn Note(note: NoteItem) -> impl IntoView {
     let line = move || {
         who.with(|(names, more)| {
             // One name's direction must not turn the others around (Unicode FSI … PDI).
-            let names: Vec<_> = names.iter().map(|name| format!("\u{2068}{name}\u{2069}")).collect();
+            let names: Vec<_> = names
+                .iter()
+                .map(|name| format!("\u{2068}{name}\u{2069}"))
+                .collect();
             match kind {
                 NoteKind::Here => (text.here)(&names, *more),
                 NoteKind::Left => (text.left)(&names, *more),

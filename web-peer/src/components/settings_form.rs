@@ -2,12 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::{
-    actions,
-    i18n::source_problem,
-    model::App,
-    page, settings, state,
-};
+use crate::{actions, i18n::source_problem, model::App, page, settings, state};
 
 /// The list of bootstrap nodes, checked before it is used.
 #[component]
@@ -21,7 +16,13 @@ pub(crate) fn SettingsForm() -> impl IntoView {
         event.prevent_default();
         let wanted = list.get_untracked();
         let checked = settings::check_list(&wanted, page::context());
-        problems.set(checked.refused.iter().map(|refused| source_problem(text, refused)).collect());
+        problems.set(
+            checked
+                .refused
+                .iter()
+                .map(|refused| source_problem(text, refused))
+                .collect(),
+        );
         if checked.refused.is_empty() {
             actions::use_sources(app, &wanted);
         } else {
@@ -50,22 +51,35 @@ pub(crate) fn SettingsForm() -> impl IntoView {
                         autocomplete="off"
                         disabled=overridden
                         aria-describedby="sources-problems sources-hint"
-                        aria-invalid=move || problems.with(|problems| !problems.is_empty()).to_string()
+                        aria-invalid=move || (!problems.with(Vec::is_empty)).to_string()
                         prop:value=list
                         on:input=move |event| list.set(event_target_value(&event))
                     />
                     <div class="refusal" id="sources-problems" role="alert">
-                        {move || problems.get().into_iter().map(|problem| view! { <p>{problem}</p> }).collect_view()}
+                        {move || {
+                            let problems = problems.get().into_iter();
+                            problems.map(|problem| view! { <p>{problem}</p> }).collect_view()
+                        }}
                     </div>
                     <p class="hint" id="sources-hint">
                         {text.sources_hint}
                     </p>
                 </div>
                 <div class="buttons">
-                    <button type="submit" class="button" data-testid="sources-save" disabled=overridden>
+                    <button
+                        type="submit"
+                        class="button"
+                        data-testid="sources-save"
+                        disabled=overridden
+                    >
                         {text.sources_save}
                     </button>
-                    <button type="button" class="button quiet" disabled=overridden on:click=use_default>
+                    <button
+                        type="button"
+                        class="button quiet"
+                        disabled=overridden
+                        on:click=use_default
+                    >
                         {text.sources_default}
                     </button>
                 </div>

@@ -60,7 +60,14 @@ pub(crate) fn TalkLog(
 
     view! {
         <div class="log-frame">
-            <div class="log" role="log" aria-label=label tabindex="0" node_ref=log on:scroll=on_scroll>
+            <div
+                class="log"
+                role="log"
+                aria-label=label
+                tabindex="0"
+                node_ref=log
+                on:scroll=on_scroll
+            >
                 {children()}
             </div>
             <Show when=move || behind.get()>

@@ -14,7 +14,9 @@ pub(super) static MESSAGES: Messages = Messages {
     open_connection: "Show the connection",
     close: "Close",
     unread: |count| format!("{count} unread"),
-    copy_refused: |text| format!("The browser does not allow copying here. Copy it by hand: {text}"),
+    copy_refused: |text| {
+        format!("The browser does not allow copying here. Copy it by hand: {text}")
+    },
     dismiss: "Dismiss",
 
     status: "Network",
@@ -23,20 +25,22 @@ pub(super) static MESSAGES: Messages = Messages {
     reconnecting: "Reconnecting",
     offline: "Offline",
     failed: "Not connected",
-    reconnecting_help: "The way into the network was lost. Moim tries again by itself, and conversations over \
-        connections that are still open go on.",
+    reconnecting_help: "The way into the network was lost. Moim tries again by itself, and \
+        conversations over connections that are still open go on.",
     offline_help: "This device says it has no network. Moim goes on as soon as it is back.",
-    failed_help: "Moim cannot get into the network, and goes on trying. Check that the bootstrap node is running \
-        and that its address is right (Connection, Settings).",
+    failed_help: "Moim cannot get into the network, and goes on trying. Check that the \
+        bootstrap node is running and that its address is right (Connection, Settings).",
     try_again: "Try again now",
-    reason: |reason| format!("Reason: {reason}"),
-    not_started: |reason| format!("The peer could not be started: {reason}. Reload the page to try again."),
+    reason: "Reason:",
+    not_started: |reason| {
+        format!("The peer could not be started: {reason}. Reload the page to try again.")
+    },
     stopped: "The peer has stopped. Reload the page to start it again.",
     reload: "Reload",
 
     join_heading: "Join a topic",
-    join_intro: "Everybody who joins the same topic meets in one room. There is no server in the middle and no \
-        account: this tab is a peer of its own.",
+    join_intro: "Everybody who joins the same topic meets in one room. There is no server in \
+        the middle and no account: this tab is a peer of its own.",
     name: "Your name",
     name_hint: "How the others see you",
     topic: "Topic",
@@ -66,8 +70,8 @@ pub(super) static MESSAGES: Messages = Messages {
     reach_direct_help: "Connected straight to this member",
     reach_relayed_help: "Connected through a relay, encrypted end to end",
     reach_connecting_help: "A connection to this member is being made",
-    reach_unconnected_help: "No connection of your own: room messages come through other members, and a direct \
-        message connects first",
+    reach_unconnected_help: "No connection of your own: room messages come through other \
+        members, and a direct message connects first",
     reach_away_help: "This peer is in none of the rooms you have joined",
 
     share: "Copy link",
@@ -76,12 +80,17 @@ pub(super) static MESSAGES: Messages = Messages {
     room_log: |topic| format!("Messages in {topic}"),
     room_input: |topic| format!("Message to {topic}"),
     room_empty: "Nothing has been said yet",
-    room_empty_help: "What is said here reaches everybody in the room, and only those who are here now.",
-    room_unreached: "No connection to anybody in this room right now. What you say may reach nobody.",
+    room_empty_help: "What is said here reaches everybody in the room, and only those who are \
+        here now.",
+    room_unreached: "No connection to anybody in this room right now. What you say may reach \
+        nobody.",
     send: "Send",
     write_here: "Write a message",
     input_help: "Enter sends, Shift+Enter starts a new line",
-    here: |names, more| format!("{} {} here", list(names, more), if names.len() + more == 1 { "is" } else { "are" }),
+    here: |names, more| {
+        let are = if names.len() + more == 1 { "is" } else { "are" };
+        format!("{} {are} here", list(names, more))
+    },
     left: |names, more| format!("{} left", list(names, more)),
     gone: |names, more| {
         let are = if names.len() + more == 1 { "is" } else { "are" };
@@ -113,7 +122,7 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_connecting: "Connecting",
     bootstrap_failed: "Not reached",
     dht: "DHT",
-    dht_outside: "Not in it yet",
+    dht_outside: "Not in it",
     dht_inside: |count| match count {
         1 => "In it, knows 1 server".to_owned(),
         _ => format!("In it, knows {count} servers"),
@@ -138,61 +147,76 @@ pub(super) static MESSAGES: Messages = Messages {
 
     settings: "Settings",
     sources_label: "Other bootstrap nodes",
-    sources_hint: "Multiaddrs (/…/ws or /…/webrtc-direct) or URLs of a bootstrap.json, one per line. Empty: the one \
-        that this page came from.",
+    sources_hint: "Multiaddrs (/…/ws or /…/webrtc-direct) or URLs of a bootstrap.json, one per \
+        line. Empty: the one that this page came from.",
     sources_save: "Save and reconnect",
     sources_default: "Use the default",
     sources_saved: "Saved. Connecting through these bootstrap nodes.",
-    sources_overridden: "The address of this page names its bootstrap nodes (?bootstrap=). They are used instead of \
-        these settings.",
+    sources_overridden: "The address of this page names its bootstrap nodes (?bootstrap=). They \
+        are used instead of these settings.",
     sources_ignored: "These bootstrap nodes are left out:",
-    sources_unusable: "None of the given bootstrap nodes can be used, so there is no way into the network. Correct \
-        them in the page's address or under Connection, Settings.",
-    source_malformed: |entry, reason| format!("“{entry}” is neither a multiaddr nor a URL: {reason}"),
+    sources_unusable: "None of the given bootstrap nodes can be used, so there is no way into \
+        the network. Correct them in the page's address or under Connection, Settings.",
+    source_malformed: |entry, reason| {
+        format!("“{entry}” is neither a multiaddr nor a URL: {reason}")
+    },
     source_not_dialable: |entry| {
         format!(
-            "A page cannot dial “{entry}”: browsers have no TCP or QUIC of their own. Take the node's /ws or \
-             /webrtc-direct address, or the URL of its bootstrap.json."
+            "A page cannot dial “{entry}”: browsers have no TCP or QUIC of their own. Take the \
+             node's /ws or /webrtc-direct address, or the URL of its bootstrap.json."
         )
     },
     source_blocked: |entry| {
         format!(
-            "The browser blocks “{entry}”, because this page came over https and that is not encrypted. Take a \
-             /tls/ws or https address."
+            "The browser blocks “{entry}”, because this page came over https and that is not \
+             encrypted. Take a /tls/ws or https address."
         )
     },
     source_too_many: |max| format!("At most {max} bootstrap nodes are used."),
-    not_kept: "The browser does not let this page keep settings; they hold until the page is closed.",
+    not_kept: "The browser does not let this page keep settings; they hold until the page is \
+        closed.",
 
     identity_unavailable: |reason| {
         format!(
-            "This browser does not let the page keep an identity ({reason}). You are somebody new until the page is \
-             closed. To keep an identity, open the page in a normal window over https or from localhost."
+            "This browser does not let the page keep an identity ({reason}). You are somebody \
+             new until the page is closed. To keep an identity, open the page in a normal \
+             window over https or from localhost."
         )
     },
     identity_broken: |reason| {
         format!(
-            "The identity kept in this browser is damaged ({reason}), so this tab cannot be the peer it was. You can \
-             start as somebody new; the damaged one is put aside, not deleted."
+            "The identity kept in this browser is damaged ({reason}), so this tab cannot be the \
+             peer it was. You can start as somebody new; the damaged one is put aside, not \
+             deleted."
         )
     },
     start_anew: "Start as somebody new",
 
     name_empty: "Type a name.",
-    name_too_long: |bytes| format!("This name is too long: it has {bytes} bytes, {NAME_BYTES_MAX} is the most."),
+    name_too_long: |bytes| {
+        format!("This name is too long: it has {bytes} bytes, {NAME_BYTES_MAX} is the most.")
+    },
     name_control: "A name must not have control characters.",
     topic_empty: "Type a topic.",
-    topic_too_long: |bytes| format!("This topic is too long: it has {bytes} bytes, {TOPIC_BYTES_MAX} is the most."),
+    topic_too_long: |bytes| {
+        format!("This topic is too long: it has {bytes} bytes, {TOPIC_BYTES_MAX} is the most.")
+    },
     topic_forbidden: |code| format!("The character {code} is not allowed in a topic."),
     already_joined: "You are in this room already.",
     too_many_rooms: |max| format!("You can be in {max} rooms at once. Leave one first."),
     message_too_long: |bytes| {
-        format!("This message is too long: it has {bytes} bytes, {TEXT_BYTES_MAX} is the most. Send it in parts.")
+        format!(
+            "This message is too long: it has {bytes} bytes, {TEXT_BYTES_MAX} is the most. \
+            Send it in parts."
+        )
     },
     room_left: "You have left this room.",
     busy: "Too many messages are waiting to be sent. Try again when the network is back.",
     no_receipt: |seconds, reason| {
-        format!("No receipt within {seconds} s ({reason}). It may have arrived all the same; sending it again is safe.")
+        format!(
+            "No receipt within {seconds} s ({reason}). It may have arrived all the same; \
+            sending it again is safe."
+        )
     },
     refused: |reason| format!("The other side refused it: {reason}"),
     to_self: "That is you.",

@@ -29,7 +29,9 @@ pub(crate) fn join_refusal(text: &Messages, error: &JoinError) -> String {
 fn topic_refusal(text: &Messages, error: &TopicError) -> String {
     match error {
         TopicError::Empty => text.topic_empty.to_owned(),
-        TopicError::Forbidden(character) => (text.topic_forbidden)(&format!("U+{:04X}", u32::from(*character))),
+        TopicError::Forbidden(character) => {
+            (text.topic_forbidden)(&format!("U+{:04X}", u32::from(*character)))
+        }
         TopicError::TooLong(bytes) => (text.topic_too_long)(*bytes),
         other => other.to_string(),
     }

@@ -23,17 +23,22 @@ pub(super) static MESSAGES: Messages = Messages {
     reconnecting: "다시 연결 중",
     offline: "오프라인",
     failed: "연결 안 됨",
-    reconnecting_help: "네트워크로 들어가는 길이 끊겼습니다. 모임이 스스로 다시 시도하며, 아직 열려 있는 연결의 대화는 계속됩니다.",
+    reconnecting_help: "네트워크로 들어가는 길이 끊겼습니다. 모임이 스스로 다시 시도하며, 아직 \
+        열려 있는 연결의 대화는 계속됩니다.",
     offline_help: "이 기기에 네트워크가 없습니다. 돌아오는 대로 바로 이어집니다.",
-    failed_help: "네트워크에 들어갈 수 없어 계속 시도하고 있습니다. 부트스트랩 노드가 켜져 있는지, 연결 화면의 설정에 있는 주소가 맞는지 확인하세요.",
+    failed_help: "네트워크에 들어갈 수 없어 계속 시도하고 있습니다. 부트스트랩 노드가 켜져 \
+        있는지, 연결 화면의 설정에 있는 주소가 맞는지 확인하세요.",
     try_again: "지금 다시 시도",
-    reason: |reason| format!("이유: {reason}"),
-    not_started: |reason| format!("피어를 시작하지 못했습니다: {reason}. 페이지를 새로 고쳐 다시 시도하세요."),
+    reason: "이유:",
+    not_started: |reason| {
+        format!("피어를 시작하지 못했습니다: {reason}. 페이지를 새로 고쳐 다시 시도하세요.")
+    },
     stopped: "피어가 멈췄습니다. 페이지를 새로 고치면 다시 시작합니다.",
     reload: "새로 고침",
 
     join_heading: "주제에 참여하기",
-    join_intro: "같은 주제에 참여한 사람은 모두 한 방에서 만납니다. 가운데에 서버도 계정도 없습니다. 이 탭이 곧 하나의 피어입니다.",
+    join_intro: "같은 주제에 참여한 사람은 모두 한 방에서 만납니다. 가운데에 서버도 계정도 \
+        없습니다. 이 탭이 곧 하나의 피어입니다.",
     name: "이름",
     name_hint: "다른 사람에게 보이는 이름",
     topic: "주제",
@@ -62,7 +67,8 @@ pub(super) static MESSAGES: Messages = Messages {
     reach_direct_help: "이 참여자와 바로 연결되어 있습니다",
     reach_relayed_help: "중계를 거쳐 연결되어 있습니다. 내용은 양 끝 사이에서 암호화됩니다",
     reach_connecting_help: "이 참여자와 연결하고 있습니다",
-    reach_unconnected_help: "바로 이어진 연결은 없습니다. 방의 메시지는 다른 참여자를 거쳐 오고, 개인 메시지를 보낼 때 먼저 연결합니다",
+    reach_unconnected_help: "바로 이어진 연결은 없습니다. 방의 메시지는 다른 참여자를 거쳐 \
+        오고, 개인 메시지를 보낼 때 먼저 연결합니다",
     reach_away_help: "이 피어는 내가 참여한 어느 방에도 없습니다",
 
     share: "링크 복사",
@@ -72,7 +78,8 @@ pub(super) static MESSAGES: Messages = Messages {
     room_input: |topic| format!("{topic} 방에 보낼 메시지"),
     room_empty: "아직 아무 말도 없습니다",
     room_empty_help: "여기에 쓴 말은 지금 방에 있는 모든 사람에게만 전해집니다.",
-    room_unreached: "지금은 이 방의 누구와도 연결되어 있지 않습니다. 하는 말이 아무에게도 닿지 않을 수 있습니다.",
+    room_unreached: "지금은 이 방의 누구와도 연결되어 있지 않습니다. 하는 말이 아무에게도 닿지 \
+        않을 수 있습니다.",
     send: "보내기",
     write_here: "메시지 쓰기",
     input_help: "Enter로 보내고 Shift+Enter로 줄을 바꿉니다",
@@ -105,7 +112,7 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_connecting: "연결 중",
     bootstrap_failed: "닿지 않음",
     dht: "DHT",
-    dht_outside: "아직 들어가지 못함",
+    dht_outside: "들어가 있지 않음",
     dht_inside: |count| format!("들어가 있음, 아는 서버 {count}개"),
     addresses: "내 주소",
     addresses_help: "다른 피어가 중계를 거쳐 이 탭에 닿는 주소입니다.",
@@ -126,23 +133,27 @@ pub(super) static MESSAGES: Messages = Messages {
 
     settings: "설정",
     sources_label: "다른 부트스트랩 노드",
-    sources_hint: "멀티주소(/…/ws 또는 /…/webrtc-direct)나 bootstrap.json의 URL을 한 줄에 하나씩 적습니다. 비워 두면 이 페이지를 보낸 노드를 씁니다.",
+    sources_hint: "멀티주소(/…/ws 또는 /…/webrtc-direct)나 bootstrap.json의 URL을 한 줄에 \
+        하나씩 적습니다. 비워 두면 이 페이지를 보낸 노드를 씁니다.",
     sources_save: "저장하고 다시 연결",
     sources_default: "기본값 쓰기",
     sources_saved: "저장했습니다. 이 부트스트랩 노드로 연결합니다.",
-    sources_overridden: "이 페이지의 주소에 부트스트랩 노드가 적혀 있어서(?bootstrap=) 설정 대신 그것을 씁니다.",
+    sources_overridden: "이 페이지의 주소에 부트스트랩 노드가 적혀 있어서(?bootstrap=) 설정 \
+        대신 그것을 씁니다.",
     sources_ignored: "다음 부트스트랩 노드는 쓰지 않습니다:",
-    sources_unusable: "적힌 부트스트랩 노드를 하나도 쓸 수 없어 네트워크에 들어갈 길이 없습니다. 페이지 주소나 설정에서 고치세요.",
+    sources_unusable: "적힌 부트스트랩 노드를 하나도 쓸 수 없어 네트워크에 들어갈 길이 \
+        없습니다. 페이지 주소나 설정에서 고치세요.",
     source_malformed: |entry, reason| format!("“{entry}”: 멀티주소도 URL도 아닙니다 ({reason})"),
     source_not_dialable: |entry| {
         format!(
-            "페이지는 “{entry}”에 연결할 수 없습니다. 브라우저에는 TCP나 QUIC을 직접 쓰는 길이 없습니다. 노드의 /ws나 \
-             /webrtc-direct 주소, 또는 bootstrap.json의 URL을 쓰세요."
+            "페이지는 “{entry}”에 연결할 수 없습니다. 브라우저에는 TCP나 QUIC을 직접 쓰는 길이 \
+             없습니다. 노드의 /ws나 /webrtc-direct 주소, 또는 bootstrap.json의 URL을 쓰세요."
         )
     },
     source_blocked: |entry| {
         format!(
-            "이 페이지는 https로 왔는데 “{entry}”은(는) 암호화되지 않아 브라우저가 막습니다. /tls/ws나 https 주소를 쓰세요."
+            "이 페이지는 https로 왔는데 “{entry}”은(는) 암호화되지 않아 브라우저가 막습니다. \
+             /tls/ws나 https 주소를 쓰세요."
         )
     },
     source_too_many: |max| format!("부트스트랩 노드는 {max}개까지 씁니다."),
@@ -150,33 +161,47 @@ pub(super) static MESSAGES: Messages = Messages {
 
     identity_unavailable: |reason| {
         format!(
-            "이 브라우저에서는 페이지가 ID를 보관할 수 없습니다({reason}). 페이지를 닫을 때까지 새로운 피어로 참여합니다. ID를 \
-             보관하려면 일반 창에서 https나 localhost로 여세요."
+            "이 브라우저에서는 페이지가 ID를 보관할 수 없습니다({reason}). 페이지를 닫을 때까지 \
+             새로운 피어로 참여합니다. ID를 보관하려면 일반 창에서 https나 localhost로 여세요."
         )
     },
     identity_broken: |reason| {
         format!(
-            "이 브라우저에 보관된 ID가 손상되어({reason}) 이 탭은 전과 같은 피어가 될 수 없습니다. 새로운 피어로 시작할 수 있으며, \
-             손상된 것은 지우지 않고 옆에 치워 둡니다."
+            "이 브라우저에 보관된 ID가 손상되어({reason}) 이 탭은 전과 같은 피어가 될 수 \
+             없습니다. 새로운 피어로 시작할 수 있으며, 손상된 것은 지우지 않고 옆에 치워 둡니다."
         )
     },
     start_anew: "새로운 피어로 시작",
 
     name_empty: "이름을 적으세요.",
-    name_too_long: |bytes| format!("이름이 너무 깁니다: {bytes}바이트이고, {NAME_BYTES_MAX}바이트까지 쓸 수 있습니다."),
+    name_too_long: |bytes| {
+        format!("이름이 너무 깁니다: {bytes}바이트이고, {NAME_BYTES_MAX}바이트까지 쓸 수 있습니다.")
+    },
     name_control: "이름에 제어 문자를 쓸 수 없습니다.",
     topic_empty: "주제를 적으세요.",
-    topic_too_long: |bytes| format!("주제가 너무 깁니다: {bytes}바이트이고, {TOPIC_BYTES_MAX}바이트까지 쓸 수 있습니다."),
+    topic_too_long: |bytes| {
+        format!(
+            "주제가 너무 깁니다: {bytes}바이트이고, {TOPIC_BYTES_MAX}바이트까지 쓸 수 있습니다."
+        )
+    },
     topic_forbidden: |code| format!("주제에 {code} 문자를 쓸 수 없습니다."),
     already_joined: "이미 이 방에 있습니다.",
-    too_many_rooms: |max| format!("방에는 한 번에 {max}개까지 참여할 수 있습니다. 먼저 하나에서 나가세요."),
+    too_many_rooms: |max| {
+        format!("방에는 한 번에 {max}개까지 참여할 수 있습니다. 먼저 하나에서 나가세요.")
+    },
     message_too_long: |bytes| {
-        format!("메시지가 너무 깁니다: {bytes}바이트이고, {TEXT_BYTES_MAX}바이트까지 보낼 수 있습니다. 나누어 보내세요.")
+        format!(
+            "메시지가 너무 깁니다: {bytes}바이트이고, {TEXT_BYTES_MAX}바이트까지 보낼 수 \
+            있습니다. 나누어 보내세요."
+        )
     },
     room_left: "이미 이 방에서 나갔습니다.",
     busy: "보내기를 기다리는 메시지가 너무 많습니다. 네트워크가 돌아오면 다시 시도하세요.",
     no_receipt: |seconds, reason| {
-        format!("{seconds}초 안에 수신 확인이 없었습니다({reason}). 도착했을 수도 있으며, 다시 보내도 됩니다.")
+        format!(
+            "{seconds}초 안에 수신 확인이 없었습니다({reason}). 도착했을 수도 있으며, 다시 \
+            보내도 됩니다."
+        )
     },
     refused: |reason| format!("상대가 받지 않았습니다: {reason}"),
     to_self: "자기 자신입니다.",
@@ -184,7 +209,11 @@ pub(super) static MESSAGES: Messages = Messages {
 };
 
 fn list(names: &[String], more: usize) -> String {
-    let named = names.iter().map(|name| format!("{name} 님")).collect::<Vec<_>>().join(", ");
+    let named = names
+        .iter()
+        .map(|name| format!("{name} 님"))
+        .collect::<Vec<_>>()
+        .join(", ");
     match (names, more) {
         ([], _) => format!("{more}명"),
         (_, 0) => named,

@@ -8,8 +8,8 @@ use toml::{Table, Value};
 use super::{Server, start};
 use crate::{args::RunOptions, project::Project, setup::wasm::Toolchain};
 
-/// The port of the bootstrap node that Trunk.toml names.
-const PROXIED_PORT: u16 = 8470;
+/// The port of the bootstrap node that Trunk.toml names, and that terminal peers ask by default.
+pub(super) const PROXIED_PORT: u16 = 8470;
 
 /// What every call of trunk has in common.
 pub(crate) fn prepare(project: &Project, command: &mut Command, toolchain: Toolchain) {
