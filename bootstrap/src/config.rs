@@ -99,7 +99,7 @@ pub struct Args {
     /// port mapping leads here; may be repeated [env: MOIM_EXTERNAL_ADDRESS, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
     pub external_address: Vec<Multiaddr>,
-    /// Other bootstrap node of the same network, ending in /p2p/<its id>; may be repeated. Nodes that
+    /// Other bootstrap node of the same network, ending in /p2p/ID; may be repeated. Nodes that
     /// name each other make one DHT. The node's own address is ignored, so that all may have the
     /// same list [env: MOIM_BOOTSTRAP, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]

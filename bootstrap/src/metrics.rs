@@ -29,7 +29,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) dht_providers: Gauge,
     pub(crate) dht_record_bytes: Gauge,
     pub(crate) dht_records: Gauge,
-    pub(crate) dht_refused: Gauge,
+    pub(crate) dht_refused: Counter,
     pub(crate) peers: Gauge,
     pub(crate) relay_circuits: Gauge,
     pub(crate) relay_circuits_accepted: Counter,

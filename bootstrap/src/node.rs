@@ -258,6 +258,8 @@ impl Node {
         set(&node.dht_record_bytes, store.record_bytes);
         set(&node.dht_provider_keys, store.provider_keys);
         set(&node.dht_providers, store.providers);
+        let newly_refused = store.refused_total.saturating_sub(node.dht_refused.get());
+        node.dht_refused.inc_by(newly_refused);
         set(&node.relay_reservations, self.reservations.len());
         let peers = network.num_peers();
         self.status

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc as blocking};
 
-use moim_peer::{Member, Peer, PeerEvent, Room, Snapshot, limits};
+use moim_peer::{Member, Peer, PeerEvent, Room, Snapshot, Status, limits};
 use tokio::sync::watch;
 
 use self::{
@@ -126,11 +126,21 @@ impl Person {
             Ok(_) if busy => Reaction::Print(
                 view.problem("too much is under way; wait for some of it to be done"),
             ),
-            Ok(Command::Get { key }) => Reaction::Start(String::new(), self.get(key)),
-            Ok(Command::Put { key, value }) => Reaction::Start(String::new(), self.put(key, value)),
+            Ok(Command::Get { key }) => Reaction::Start(self.waiting(), self.get(key)),
+            Ok(Command::Put { key, value }) => {
+                Reaction::Start(self.waiting(), self.put(key, value))
+            }
             Ok(Command::Say { text }) => Reaction::Start(String::new(), self.say(text)),
             Ok(Command::To { reference, text }) => self.send(&reference, text, &members()),
         }
+    }
+
+    /// What to say before something that needs the DHT and will wait for it.
+    fn waiting(&self) -> String {
+        if self.state.borrow().status == Status::Connected {
+            return String::new();
+        }
+        self.view.style.dim("waiting for the DHT …") + "\n"
     }
 
     fn get(&self, key: String) -> Job {

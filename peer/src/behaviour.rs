@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use libp2p::{
-    PeerId, connection_limits, gossipsub, identify, kad,
+    PeerId, connection_limits, gossipsub, identify,
     identity::Keypair,
-    ping, relay,
+    kad, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 use moim_protocol::{limits, names};
@@ -53,13 +53,20 @@ impl Behaviour {
         settings: &PeerBuilder,
     ) -> Result<Self, StartError> {
         let me = keypair.public().to_peer_id();
-        let mut kad =
-            kad::Behaviour::with_config(me, moim_dht::Store::new(me, platform::seed()), moim_dht::config());
+        let mut kad = kad::Behaviour::with_config(
+            me,
+            moim_dht::Store::new(me, platform::seed()),
+            moim_dht::config(),
+        );
         kad.set_mode(Some(match settings.dht {
             DhtMode::Client => kad::Mode::Client,
             DhtMode::Server => kad::Mode::Server,
         }));
-        let gossip = if settings.gossip { Some(gossip(keypair)?) } else { None };
+        let gossip = if settings.gossip {
+            Some(gossip(keypair)?)
+        } else {
+            None
+        };
         Ok(Self {
             limits: connection_limits::Behaviour::new(
                 connection_limits::ConnectionLimits::default()
@@ -75,7 +82,9 @@ impl Behaviour {
                     .with_push_listen_addr_updates(true),
             ),
             ping: ping::Behaviour::new(
-                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+                ping::Config::new()
+                    .with_interval(PING_INTERVAL)
+                    .with_timeout(PING_TIMEOUT),
             ),
             kad,
             gossip: gossip.into(),
@@ -87,7 +96,9 @@ impl Behaviour {
 
     /// Peers that are known to listen to a gossip topic and are connected.
     pub(crate) fn gossip_listeners(&self, topic: &gossipsub::TopicHash) -> Vec<PeerId> {
-        let Some(gossip) = self.gossip.as_ref() else { return Vec::new() };
+        let Some(gossip) = self.gossip.as_ref() else {
+            return Vec::new();
+        };
         gossip
             .all_peers()
             .filter(|(_, topics)| topics.contains(&topic))
@@ -97,7 +108,10 @@ impl Behaviour {
 }
 
 fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, StartError> {
-    let set_up = |reason: String| StartError::SetUp { part: "gossipsub", reason };
+    let set_up = |reason: String| StartError::SetUp {
+        part: "gossipsub",
+        reason,
+    };
     let config = gossipsub::ConfigBuilder::default()
         .max_transmit_size(limits::BODY_BYTES_MAX)
         // In a small room everybody hears the author directly, whatever the mesh looks like.
@@ -116,6 +130,9 @@ fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, StartError> {
         })
         .build()
         .map_err(|error| set_up(error.to_string()))?;
-    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(keypair.clone()), config)
-        .map_err(|error| set_up(error.to_owned()))
+    gossipsub::Behaviour::new(
+        gossipsub::MessageAuthenticity::Signed(keypair.clone()),
+        config,
+    )
+    .map_err(|error| set_up(error.to_owned()))
 }

@@ -49,12 +49,17 @@ impl FromStr for BootstrapSource {
         if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Self::Url(text.to_owned()));
         }
-        let address: Multiaddr = text.parse().map_err(|error: libp2p::multiaddr::Error| BootstrapSourceError {
-            text: text.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let address: Multiaddr =
+            text.parse()
+                .map_err(|error: libp2p::multiaddr::Error| BootstrapSourceError {
+                    text: text.to_owned(),
+                    reason: error.to_string(),
+                })?;
         if address.iter().next().is_none() {
-            return Err(BootstrapSourceError { text: text.to_owned(), reason: "it is empty".to_owned() });
+            return Err(BootstrapSourceError {
+                text: text.to_owned(),
+                reason: "it is empty".to_owned(),
+            });
         }
         Ok(Self::Address(address))
     }
@@ -98,7 +103,10 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn from_address(address: &Multiaddr) -> Self {
         let (peer, address) = split_peer(address.clone());
-        Self { peer, addresses: vec![address] }
+        Self {
+            peer,
+            addresses: vec![address],
+        }
     }
 
     pub(crate) fn from_document(body: &[u8]) -> Result<Self, SourceError> {
@@ -117,7 +125,10 @@ impl Target {
         if addresses.is_empty() {
             return Err(SourceError::NoAddress);
         }
-        Ok(Self { peer: Some(peer), addresses })
+        Ok(Self {
+            peer: Some(peer),
+            addresses,
+        })
     }
 }
 
@@ -138,8 +149,14 @@ mod tests {
 
     #[test]
     fn multiaddrs_and_urls_are_sources() {
-        assert!(matches!("/ip4/127.0.0.1/tcp/8468".parse(), Ok(BootstrapSource::Address(_))));
-        assert!(matches!("http://localhost:8470/bootstrap.json".parse(), Ok(BootstrapSource::Url(_))));
+        assert!(matches!(
+            "/ip4/127.0.0.1/tcp/8468".parse(),
+            Ok(BootstrapSource::Address(_))
+        ));
+        assert!(matches!(
+            "http://localhost:8470/bootstrap.json".parse(),
+            Ok(BootstrapSource::Url(_))
+        ));
         for wrong in ["", "/", "localhost:8468", "/ip4/300.0.0.1/tcp/1", "ftp://x"] {
             let error = wrong.parse::<BootstrapSource>().expect_err(wrong);
             assert!(error.to_string().contains("multiaddr"), "{error}");
@@ -152,18 +169,27 @@ mod tests {
             r#"{{"peer_id":"{ID}","addresses":["/ip4/127.0.0.1/tcp/8469/ws/p2p/{ID}","/new-thing/1","/ip4/1.2.3.4/tcp/1"]}}"#
         );
         let target = Target::from_document(body.as_bytes()).expect("valid");
-        assert_eq!(target.peer.map(|peer| peer.to_string()).as_deref(), Some(ID));
+        assert_eq!(
+            target.peer.map(|peer| peer.to_string()).as_deref(),
+            Some(ID)
+        );
         assert_eq!(target.addresses.len(), 2);
     }
 
     #[test]
     fn bad_documents_say_what_is_wrong() {
-        assert!(matches!(Target::from_document(b"<html>"), Err(SourceError::Json(_))));
+        assert!(matches!(
+            Target::from_document(b"<html>"),
+            Err(SourceError::Json(_))
+        ));
         assert!(matches!(
             Target::from_document(br#"{"peer_id":"x","addresses":[]}"#),
             Err(SourceError::PeerId)
         ));
         let body = format!(r#"{{"peer_id":"{ID}","addresses":["garbage"]}}"#);
-        assert!(matches!(Target::from_document(body.as_bytes()), Err(SourceError::NoAddress)));
+        assert!(matches!(
+            Target::from_document(body.as_bytes()),
+            Err(SourceError::NoAddress)
+        ));
     }
 }

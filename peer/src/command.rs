@@ -21,19 +21,53 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 
 #[derive(Debug)]
 pub(crate) enum Command {
-    Conversation { other: PeerId, reply: Reply<Vec<DirectMessage>> },
-    Get { key: String, reply: Reply<Result<Option<Value>, GetError>> },
-    Join { topic: Topic, profile: Profile, reply: Reply<Result<watch::Receiver<Vec<Member>>, JoinError>> },
+    Conversation {
+        other: PeerId,
+        reply: Reply<Vec<DirectMessage>>,
+    },
+    Get {
+        key: String,
+        reply: Reply<Result<Option<Value>, GetError>>,
+    },
+    Join {
+        topic: Topic,
+        profile: Profile,
+        reply: Reply<Result<watch::Receiver<Vec<Member>>, JoinError>>,
+    },
     /// `reply` is answered once the signed `left` was handed to members and DHT servers, or after a
     /// short deadline.
-    Leave { topic: Topic, reply: Option<Reply<()>> },
-    Lookup { topic: Topic, wait: Duration, reply: Reply<Result<Vec<Member>, LookupError>> },
+    Leave {
+        topic: Topic,
+        reply: Option<Reply<()>>,
+    },
+    Lookup {
+        topic: Topic,
+        wait: Duration,
+        reply: Reply<Result<Vec<Member>, LookupError>>,
+    },
     /// The device lost or regained its network, or woke up.
     NetworkChanged { online: bool },
-    Put { key: String, value: serde_json::Value, lifetime: Duration, reply: Reply<Result<Stored, PutError>> },
-    RoomHistory { topic: Topic, reply: Reply<Vec<RoomMessage>> },
-    Say { topic: Topic, text: String, reply: Reply<Result<RoomMessage, SayError>> },
-    Send { id: MessageId, to: PeerId, text: String, reply: Reply<Result<Receipt, SendError>> },
+    Put {
+        key: String,
+        value: serde_json::Value,
+        lifetime: Duration,
+        reply: Reply<Result<Stored, PutError>>,
+    },
+    RoomHistory {
+        topic: Topic,
+        reply: Reply<Vec<RoomMessage>>,
+    },
+    Say {
+        topic: Topic,
+        text: String,
+        reply: Reply<Result<RoomMessage, SayError>>,
+    },
+    Send {
+        id: MessageId,
+        to: PeerId,
+        text: String,
+        reply: Reply<Result<Receipt, SendError>>,
+    },
     /// Leave every room, close every connection, end.
     Stop { reply: Reply<()> },
 }

@@ -26,19 +26,10 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
-    core::upgrade::Version,
-    identity::Keypair,
-    relay,
+    Multiaddr, PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
     request_response::OutboundRequestId,
 };
-use moim_protocol::{
-    limits,
-    message::MessageId,
-    outbox::Outbox,
-    seen::SeenIds,
-    topic::TopicHash,
-};
+use moim_protocol::{limits, message::MessageId, outbox::Outbox, seen::SeenIds, topic::TopicHash};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 use web_time::Instant;
@@ -136,9 +127,17 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Builds the swarm, starts listening, and runs the driver in the background.
-    #[expect(clippy::unused_async, reason = "starting may have to wait for a platform one day")]
-    pub(crate) async fn start(mut settings: PeerBuilder) -> Result<(Peer, EventStream), StartError> {
-        let keypair = settings.identity.take().unwrap_or_else(Keypair::generate_ed25519);
+    #[expect(
+        clippy::unused_async,
+        reason = "starting may have to wait for a platform one day"
+    )]
+    pub(crate) async fn start(
+        mut settings: PeerBuilder,
+    ) -> Result<(Peer, EventStream), StartError> {
+        let keypair = settings
+            .identity
+            .take()
+            .unwrap_or_else(Keypair::generate_ed25519);
         let me = keypair.public().to_peer_id();
         let (relay_transport, relay_behaviour) = relay::client::new(me);
         let transport = swarm::transport(&keypair, relay_transport)?;
@@ -150,7 +149,10 @@ impl Driver {
         for address in &settings.listen {
             swarm
                 .listen_on(address.clone())
-                .map_err(|source| StartError::Listen { address: address.to_string(), source })?;
+                .map_err(|source| StartError::Listen {
+                    address: address.to_string(),
+                    source,
+                })?;
         }
 
         let now = platform::now();
@@ -200,7 +202,14 @@ impl Driver {
             dirty: true,
         };
         platform::spawn(driver.run().instrument(tracing::info_span!("peer", %me)));
-        Ok((Peer { id: me, commands: commands_sender, snapshot: snapshot_receiver }, stream))
+        Ok((
+            Peer {
+                id: me,
+                commands: commands_sender,
+                snapshot: snapshot_receiver,
+            },
+            stream,
+        ))
     }
 
     async fn run(mut self) {
@@ -235,7 +244,9 @@ impl Driver {
     /// Handles what else the network has ready, so that a burst costs one round of everything else.
     fn drain_swarm(&mut self) {
         for _ in 0..EVENTS_PER_ROUND {
-            let Some(Some(event)) = self.swarm.next().now_or_never() else { return };
+            let Some(Some(event)) = self.swarm.next().now_or_never() else {
+                return;
+            };
             self.on_swarm_event(event, platform::now());
         }
     }
@@ -258,7 +269,9 @@ impl Driver {
     fn dial_due(&mut self, now: Instant) -> HashSet<PeerId> {
         let wanted = self.wanted();
         let connections = &self.connections;
-        let dials = self.reaching.poll(&wanted, |peer| connections.best_path(peer), now);
+        let dials = self
+            .reaching
+            .poll(&wanted, |peer| connections.best_path(peer), now);
         for dial in dials {
             self.dial_member(dial, now);
         }
@@ -277,7 +290,10 @@ impl Driver {
         consider(self.relays.next_deadline(self.connections.relays()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());
-        consider(self.reaching.next_deadline(wanted, |peer| self.connections.best_path(peer)));
+        consider(
+            self.reaching
+                .next_deadline(wanted, |peer| self.connections.best_path(peer)),
+        );
         for room in self.rooms.values() {
             consider(room.search.next_deadline());
             consider(room.announcer.next_deadline());
@@ -299,7 +315,14 @@ impl Driver {
     fn wanted(&self) -> HashSet<PeerId> {
         let mut wanted = HashSet::new();
         for room in self.rooms.values() {
-            wanted.extend(self.reaching.neighbours(room.search.roster.members().map(|member| member.presence.peer)));
+            wanted.extend(
+                self.reaching.neighbours(
+                    room.search
+                        .roster
+                        .members()
+                        .map(|member| member.presence.peer),
+                ),
+            );
         }
         wanted
     }
@@ -342,7 +365,11 @@ impl Driver {
     /// loopback last.
     fn own_addresses(&self) -> Vec<Multiaddr> {
         let mut addresses: Vec<Multiaddr> = Vec::new();
-        for address in self.swarm.external_addresses().chain(self.swarm.listeners()) {
+        for address in self
+            .swarm
+            .external_addresses()
+            .chain(self.swarm.listeners())
+        {
             let (_, bare) = crate::bootstrap::split_peer(address.clone());
             if !addresses.contains(&bare) {
                 addresses.push(bare);
@@ -354,7 +381,9 @@ impl Driver {
 
     /// Whether others can open a direct connection to this peer, as far as it knows.
     fn can_be_dialled(&self) -> bool {
-        self.swarm.listeners().any(|address| !swarm::is_relayed(address))
+        self.swarm
+            .listeners()
+            .any(|address| !swarm::is_relayed(address))
     }
 
     /// Brings the status and the snapshot up to date.
@@ -380,13 +409,22 @@ impl Driver {
     }
 
     fn take_snapshot(&mut self) -> Snapshot {
-        let peers = self.swarm.behaviour_mut().kad.kbuckets().map(|bucket| bucket.num_entries()).sum();
+        let peers = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .kbuckets()
+            .map(|bucket| bucket.num_entries())
+            .sum();
         Snapshot {
             peer: self.me,
             status: self.status.clone(),
             addresses: self.own_addresses(),
             bootstrap: self.entry.nodes(),
-            dht: DhtState { server: self.dht_mode == DhtMode::Server, peers },
+            dht: DhtState {
+                server: self.dht_mode == DhtMode::Server,
+                peers,
+            },
             connections: self
                 .connections
                 .iter()

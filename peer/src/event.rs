@@ -116,7 +116,11 @@ impl EventSink {
 
     pub(crate) fn emit(&mut self, event: PeerEvent) {
         if self.missed > 0 {
-            if self.sender.try_send(PeerEvent::Lagged(self.missed)).is_err() {
+            if self
+                .sender
+                .try_send(PeerEvent::Lagged(self.missed))
+                .is_err()
+            {
                 self.missed = self.missed.saturating_add(1);
                 return;
             }

@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use libp2p::PeerId;
-use moim_protocol::{
-    limits,
-    message::MessageId,
-    topic::Topic,
-};
+use moim_protocol::{limits, message::MessageId, topic::Topic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -57,10 +53,19 @@ impl Peer {
     pub async fn join(&self, topic: &str, profile: Profile) -> Result<Room, JoinError> {
         let topic = Topic::new(topic)?;
         let members = self
-            .ask(|reply| Command::Join { topic: topic.clone(), profile, reply })
+            .ask(|reply| Command::Join {
+                topic: topic.clone(),
+                profile,
+                reply,
+            })
             .await
             .ok_or(JoinError::Stopped)??;
-        Ok(Room { topic, members, peer: self.clone(), left: false })
+        Ok(Room {
+            topic,
+            members,
+            peer: self.clone(),
+            left: false,
+        })
     }
 
     /// Sends a direct message. Resolves when the receiver *has accepted and stored* it. Dropping
@@ -93,7 +98,14 @@ impl Peer {
         if to == self.id {
             return Err(SendError::ToSelf);
         }
-        self.ask(|reply| Command::Send { id, to, text, reply }).await.unwrap_or(Err(SendError::Stopped))
+        self.ask(|reply| Command::Send {
+            id,
+            to,
+            text,
+            reply,
+        })
+        .await
+        .unwrap_or(Err(SendError::Stopped))
     }
 
     /// A fresh random message id.
@@ -103,7 +115,9 @@ impl Peer {
 
     /// What was written to and received from `other` in this session, oldest first.
     pub async fn conversation(&self, other: PeerId) -> Vec<DirectMessage> {
-        self.ask(|reply| Command::Conversation { other, reply }).await.unwrap_or_default()
+        self.ask(|reply| Command::Conversation { other, reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// Stores a JSON value in the DHT for `lifetime` ([`limits::RECORD_TTL_MIN`] to
@@ -119,8 +133,17 @@ impl Peer {
         lifetime: Duration,
     ) -> Result<Stored, PutError> {
         let key = key.into();
-        self.in_dht().await.map_err(|reason| PutError::NotConnected { reason })?;
-        self.ask(|reply| Command::Put { key, value, lifetime, reply }).await.unwrap_or(Err(PutError::Stopped))
+        self.in_dht()
+            .await
+            .map_err(|reason| PutError::NotConnected { reason })?;
+        self.ask(|reply| Command::Put {
+            key,
+            value,
+            lifetime,
+            reply,
+        })
+        .await
+        .unwrap_or(Err(PutError::Stopped))
     }
 
     /// Looks a JSON value up in the DHT: the newest valid one found, or `None`.
@@ -129,8 +152,12 @@ impl Peer {
     /// [`GetError`]; a missing value is not one.
     pub async fn get(&self, key: impl Into<String>) -> Result<Option<Value>, GetError> {
         let key = key.into();
-        self.in_dht().await.map_err(|reason| GetError::NotConnected { reason })?;
-        self.ask(|reply| Command::Get { key, reply }).await.unwrap_or(Err(GetError::Stopped))
+        self.in_dht()
+            .await
+            .map_err(|reason| GetError::NotConnected { reason })?;
+        self.ask(|reply| Command::Get { key, reply })
+            .await
+            .unwrap_or(Err(GetError::Stopped))
     }
 
     /// Who is in `topic`, without joining it: asks the DHT and the members found there, for at
@@ -140,8 +167,12 @@ impl Peer {
     /// [`LookupError`].
     pub async fn lookup(&self, topic: &str, wait: Duration) -> Result<Vec<Member>, LookupError> {
         let topic = Topic::new(topic)?;
-        self.in_dht().await.map_err(|reason| LookupError::NotConnected { reason })?;
-        self.ask(|reply| Command::Lookup { topic, wait, reply }).await.unwrap_or(Err(LookupError::Stopped))
+        self.in_dht()
+            .await
+            .map_err(|reason| LookupError::NotConnected { reason })?;
+        self.ask(|reply| Command::Lookup { topic, wait, reply })
+            .await
+            .unwrap_or(Err(LookupError::Stopped))
     }
 
     /// Tells the peer that the device lost (`false`) or regained (`true`) its network or woke from
@@ -165,7 +196,10 @@ impl Peer {
             Some(_) => Ok(()),
             None => Err(match &self.snapshot.borrow().status {
                 Status::Offline => "the device is offline".to_owned(),
-                status => status.reason().unwrap_or("no bootstrap node has answered yet").to_owned(),
+                status => status
+                    .reason()
+                    .unwrap_or("no bootstrap node has answered yet")
+                    .to_owned(),
             }),
         }
     }
@@ -211,13 +245,19 @@ impl Room {
             return Err(SayError::TooLong { bytes: text.len() });
         }
         let topic = self.topic.clone();
-        self.peer.ask(|reply| Command::Say { topic, text, reply }).await.unwrap_or(Err(SayError::Stopped))
+        self.peer
+            .ask(|reply| Command::Say { topic, text, reply })
+            .await
+            .unwrap_or(Err(SayError::Stopped))
     }
 
     /// What was said here in this session, own messages too, oldest first.
     pub async fn history(&self) -> Vec<RoomMessage> {
         let topic = self.topic.clone();
-        self.peer.ask(|reply| Command::RoomHistory { topic, reply }).await.unwrap_or_default()
+        self.peer
+            .ask(|reply| Command::RoomHistory { topic, reply })
+            .await
+            .unwrap_or_default()
     }
 
     /// Leaves the room and says so. Resolves when members and DHT servers were told, at the latest
@@ -225,7 +265,13 @@ impl Room {
     pub async fn leave(mut self) {
         self.left = true;
         let topic = self.topic.clone();
-        let _ = self.peer.ask(|reply| Command::Leave { topic, reply: Some(reply) }).await;
+        let _ = self
+            .peer
+            .ask(|reply| Command::Leave {
+                topic,
+                reply: Some(reply),
+            })
+            .await;
     }
 
     /// Tells the driver to leave without waiting; for page close, where nothing can be awaited.
@@ -236,7 +282,10 @@ impl Room {
     fn send_leave(&mut self) {
         if !self.left {
             self.left = true;
-            let _ = self.peer.commands.try_send(Command::Leave { topic: self.topic.clone(), reply: None });
+            let _ = self.peer.commands.try_send(Command::Leave {
+                topic: self.topic.clone(),
+                reply: None,
+            });
         }
     }
 }

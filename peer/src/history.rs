@@ -68,7 +68,10 @@ impl History {
     }
 
     pub(crate) fn conversation(&self, other: &PeerId) -> Vec<DirectMessage> {
-        self.conversations.get(other).map(|messages| messages.iter().cloned().collect()).unwrap_or_default()
+        self.conversations
+            .get(other)
+            .map(|messages| messages.iter().cloned().collect())
+            .unwrap_or_default()
     }
 }
 

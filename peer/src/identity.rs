@@ -17,7 +17,9 @@ pub use self::imp::{load_or_create, start_anew};
 #[non_exhaustive]
 pub enum IdentityError {
     /// What is stored is not a key. It is never replaced silently: with it the peer id would go.
-    #[error("the identity in {location} is broken: {reason}; restore it from a backup, or move it away to start as a new peer")]
+    #[error(
+        "the identity in {location} is broken: {reason}; restore it from a backup, or move it away to start as a new peer"
+    )]
     Broken {
         /// File or database entry.
         location: String,

@@ -51,12 +51,14 @@ pub use moim_protocol::{
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},
     builder::{DhtMode, PeerBuilder},
-    error::{GetError, JoinError, LookupError, ProfileError, PutError, SayError, SendError, StartError},
+    error::{
+        GetError, JoinError, LookupError, ProfileError, PutError, SayError, SendError, StartError,
+    },
     event::{EventStream, LeaveReason, PeerEvent},
     handle::{Peer, Room},
     history::{DirectMessage, RoomMessage},
     snapshot::{
-        BootstrapNode, BootstrapState, Connection, DhtState, DirectTransport, Member, Path, Profile, Reach, Receipt,
-        Snapshot, Status, Stored, Value,
+        BootstrapNode, BootstrapState, Connection, DhtState, DirectTransport, Member, Path,
+        Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
     },
 };

@@ -23,7 +23,11 @@ pub(crate) fn behaviour(protocol: &'static str) -> Behaviour {
         .with_request_timeout(REQUEST_TIMEOUT)
         .with_max_concurrent_streams(CONCURRENT_STREAMS_MAX);
     let protocol = StreamProtocol::new(protocol);
-    request_response::Behaviour::with_codec(Codec, [(protocol, request_response::ProtocolSupport::Full)], config)
+    request_response::Behaviour::with_codec(
+        Codec,
+        [(protocol, request_response::ProtocolSupport::Full)],
+        config,
+    )
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,7 +36,9 @@ pub(crate) struct Codec;
 /// Reads to the end of the stream. A body over the limit comes back one byte too long, so that it
 /// can be answered as such.
 async fn read<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<Vec<u8>> {
-    let limit = u64::try_from(limits::BODY_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(limits::BODY_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     let mut body = Vec::new();
     io.take(limit).read_to_end(&mut body).await?;
     Ok(body)
@@ -62,14 +68,24 @@ impl request_response::Codec for Codec {
         read(io).await
     }
 
-    async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, body: Vec<u8>) -> io::Result<()>
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        body: Vec<u8>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
         write(io, &body).await
     }
 
-    async fn write_response<T>(&mut self, _: &StreamProtocol, io: &mut T, body: Vec<u8>) -> io::Result<()>
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        body: Vec<u8>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {

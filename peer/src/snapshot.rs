@@ -30,7 +30,9 @@ impl Profile {
         if name.chars().any(char::is_control) {
             return Err(ProfileError::ControlCharacter);
         }
-        Ok(Self { name: name.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+        })
     }
 
     /// The display name.

@@ -3,7 +3,12 @@
 
 use std::time::Duration;
 
-use libp2p::{Multiaddr, core::muxing::StreamMuxerBox, core::transport::Boxed, PeerId, multiaddr::Protocol, yamux};
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{muxing::StreamMuxerBox, transport::Boxed},
+    multiaddr::Protocol,
+    yamux,
+};
 
 use crate::snapshot::{DirectTransport, Path};
 
@@ -63,7 +68,9 @@ fn transport_of(address: &Multiaddr) -> DirectTransport {
 
 /// Whether `address` leads through a relay.
 pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
-    address.iter().any(|protocol| protocol == Protocol::P2pCircuit)
+    address
+        .iter()
+        .any(|protocol| protocol == Protocol::P2pCircuit)
 }
 
 /// The order in which this platform tries addresses: those of the first rank at once, those of
@@ -71,7 +78,11 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
 pub(crate) fn dial_ranks(addresses: &[Multiaddr]) -> Vec<Vec<Multiaddr>> {
     let mut ranks: Vec<Vec<Multiaddr>> = vec![Vec::new(); imp::RANKS + 1];
     for address in addresses {
-        let rank = if is_relayed(address) { Some(imp::RANKS) } else { imp::rank(address) };
+        let rank = if is_relayed(address) {
+            Some(imp::RANKS)
+        } else {
+            imp::rank(address)
+        };
         if let Some(rank) = rank.and_then(|rank| ranks.get_mut(rank))
             && !rank.contains(address)
         {

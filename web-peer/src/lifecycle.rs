@@ -25,14 +25,17 @@ pub(crate) fn follow(app: App) {
             page::reload();
         }
     });
-    on("online", move |_| network_changed(app));
-    on("offline", move |_| network_changed(app));
+    on("online", move |_| network_changed(app, true));
+    on("offline", move |_| network_changed(app, false));
     // Bubbles up from the document. A hidden page's timers are slowed down, and a device that was
-    // asleep finds its connections gone.
+    // asleep finds its connections gone. That a device says it is offline without having lost
+    // anything is no news: a bootstrap node on the same machine is reached all the same.
     on("visibilitychange", move |_| {
         if page::visible() {
             app.mark_seen();
-            network_changed(app);
+            if page::online() {
+                network_changed(app, true);
+            }
         }
     });
     on("keydown", move |event| {
@@ -75,8 +78,8 @@ fn on(event: &str, handler: impl Fn(Event) + 'static) {
     let _ = window_event_listener_untyped(event, handler);
 }
 
-fn network_changed(app: App) {
+fn network_changed(app: App, online: bool) {
     if let Some(peer) = app.peer.get_untracked() {
-        peer.network_changed(page::online());
+        peer.network_changed(online);
     }
 }

@@ -129,9 +129,6 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
         Ok(started) => started,
         Err(error) => return app.phase.set(Phase::NotStarted(error.to_string())),
     };
-    if !page::online() {
-        peer.network_changed(false);
-    }
     app.peer.set(Some(peer.clone()));
     app.phase.set(Phase::Running);
     let start = app.starts.try_update_value(|starts| {

@@ -19,7 +19,11 @@ impl Node {
                 listener_id,
                 address,
             } => {
-                tracing::info!(%address, "listening");
+                // The first ones are told all at once when the node is ready.
+                match self.ready_at {
+                    Some(_) => tracing::debug!(%address, "listening"),
+                    None => tracing::info!(%address, "listening on a new address"),
+                }
                 if let Some(listener) = self.listeners.get_mut(&listener_id) {
                     listener.addresses.push(address);
                 }

@@ -185,6 +185,37 @@ async fn the_dht_keeps_what_is_signed_and_shows_members_until_they_leave() {
 }
 
 #[tokio::test]
+async fn what_the_dht_refuses_is_not_acknowledged_and_counted() {
+    let node = Node::start().await;
+    let mut client = Client::new().await;
+    client.connect(&node.address("tcp")).await;
+    client.identify().await;
+    client
+        .swarm
+        .behaviour_mut()
+        .kad
+        .add_address(&node.peer_id(), node.address("tcp"));
+    let member = Keypair::generate_ed25519();
+    let mut forged = presence(&member, 1, State::Here);
+    *forged.value.last_mut().unwrap() ^= 1;
+    client.swarm.behaviour_mut().kad.put_record_to(
+        forged,
+        vec![node.peer_id()].into_iter(),
+        Quorum::One,
+    );
+    let result = client.result(|result| match result {
+        QueryResult::PutRecord(result) => Some(result),
+        _ => None,
+    });
+    result.await.unwrap_err();
+    soon("the refusal in the metrics", async {
+        while node.metric("moim_bootstrap_dht_refused_total").await != 1 {}
+    })
+    .await;
+    assert_eq!(node.metric("moim_bootstrap_dht_records").await, 0);
+}
+
+#[tokio::test]
 async fn bootstrap_nodes_that_name_each_other_make_one_dht() {
     let first = Node::start().await;
     let list = format!("--bootstrap={}", first.address("tcp"));

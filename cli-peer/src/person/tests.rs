@@ -331,6 +331,10 @@ async fn lines_lead_to_what_they_say() {
     assert_eq!(printed(text("hello"), false), "start ");
     assert!(printed(text("hello"), true).contains("too much is under way"));
     assert!(printed(text("/members"), true).contains("Nobody else is here yet"));
+    assert_eq!(
+        printed(text("/get k"), false),
+        "start waiting for the DHT …\n"
+    );
     assert_eq!(printed(text("/leave"), true), "leave");
     assert!(printed(text("/to Bob hi"), false).contains("nobody here is Bob"));
     assert!(

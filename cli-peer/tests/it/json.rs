@@ -12,12 +12,7 @@ use crate::support::{Joined, dead_address, moim, run};
 
 /// A peer that is alone.
 fn alone() -> Joined {
-    alone_with_id().0
-}
-
-fn alone_with_id() -> (Joined, String) {
-    let (peer, id, _) = Joined::ready("Ada", &dead_address(), &[]);
-    (peer, id)
+    Joined::ready("Ada", &dead_address(), &[]).0
 }
 
 #[test]
@@ -81,7 +76,8 @@ fn garbage_on_standard_input_is_answered_and_the_rest_goes_on() {
 
 #[test]
 fn what_breaks_a_limit_is_an_error_of_that_command() {
-    let (mut peer, own) = alone_with_id();
+    let (_server, _, address) = Joined::ready("Server", &dead_address(), &["--serve-dht"]);
+    let (mut peer, own, _) = Joined::ready("Ada", &address, &[]);
     for (command, code) in [
         (json!({"cmd": "say", "text": ""}), "empty"),
         (
@@ -104,11 +100,6 @@ fn what_breaks_a_limit_is_an_error_of_that_command() {
             "invalid",
         ),
         (json!({"cmd": "get", "key": "k".repeat(300)}), "invalid"),
-        (
-            json!({"cmd": "put", "key": "k", "value": 1}),
-            "not_connected",
-        ),
-        (json!({"cmd": "get", "key": "k"}), "not_connected"),
     ] {
         let mut command = command;
         command["ref"] = json!(code);
@@ -122,6 +113,20 @@ fn what_breaks_a_limit_is_an_error_of_that_command() {
     }
     peer.command(&json!({"cmd": "say", "text": "hello"}));
     assert_eq!(peer.event("said")["text"], "hello");
+}
+
+#[test]
+fn without_the_dht_a_command_says_so_in_the_end_and_holds_up_no_other() {
+    let mut peer = alone();
+    peer.command(&json!({"cmd": "get", "key": "k", "ref": "slow"}));
+    peer.command(&json!({"cmd": "put", "key": "k", "value": 1, "ref": "slow"}));
+    peer.command(&json!({"cmd": "say", "text": "quick", "ref": "quick"}));
+    let answer = peer.event_that(|event| event["ref"].is_string());
+    assert_eq!(answer["ref"], "quick", "{answer}");
+    for _ in 0..2 {
+        let answer = peer.event_that(|event| event["ref"] == "slow");
+        assert_eq!(answer["error"], "not_connected", "{answer}");
+    }
 }
 
 #[test]

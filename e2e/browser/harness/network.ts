@@ -1,7 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { test as base, expect, type BrowserContext, type BrowserContextOptions } from '@playwright/test';
+import {
+  test as base,
+  expect,
+  type BrowserContext,
+  type BrowserContextOptions,
+} from '@playwright/test';
 import { BootstrapNode, type Transport } from './bootstrap-node.ts';
 import { artefacts } from './programs.ts';
 import { Site } from './site.ts';
@@ -111,7 +116,8 @@ export class Network {
         (error) => !(this.webrtcErrorsAreKnown && WEBRTC_WEBSYS_ERROR.test(error)),
       );
       expect(errors, 'uncaught errors of the page').toEqual([]);
-      expect(tab.console.filter((line) => /panicked/.test(line)), 'panics of the page').toEqual([]);
+      const panics = tab.console.filter((line) => /panicked/.test(line));
+      expect(panics, 'panics of the page').toEqual([]);
     }
     const outside = this.#requests.filter((url) => {
       const { protocol, hostname } = new URL(url);
@@ -136,7 +142,8 @@ export class Network {
     for (const context of this.#contexts) {
       await context.close();
     }
-    await Promise.all([...this.terminals, ...this.#also, this.node, this.site].map((it) => it.end()));
+    const everything = [...this.terminals, ...this.#also, this.node, this.site];
+    await Promise.all(everything.map((it) => it.end()));
   }
 }
 

@@ -66,7 +66,7 @@ test('the bootstrap node goes for 30 s and comes back under open pages', async (
   await expect(sent).toHaveAttribute('data-state', 'delivered', { timeout: PATIENCE });
 });
 
-test('a page opened before the bootstrap node is there joins when it comes', async ({ network }) => {
+test('a page opened before the bootstrap node joins when that comes', async ({ network }) => {
   network.webrtcErrorsAreKnown = true;
   await network.node.stop();
   const tab = await network.open();
@@ -150,7 +150,7 @@ test.describe('without WebSocket', () => {
   });
 });
 
-test('WebRTC-direct is tried when the WebSocket of the address list is dead', async ({ network }) => {
+test('WebRTC-direct is tried when the WebSocket that is listed is dead', async ({ network }) => {
   network.webrtcErrorsAreKnown = true;
   // A list that names a dead WebSocket first, as behind a firewall that lets only UDP through.
   const context = await network.newContext();

@@ -26,7 +26,9 @@ test('two pages and two terminal peers: see, talk, receipts, leave', async ({ ne
     peers.filter(({ peer }) => peer.peerId !== peerId);
 
   await test.step('each sees the three others within 5 s of joining', async () => {
-    const seen = peers.flatMap(({ peer }) => others(peer).map((other) => peer.sees(other.peer.peerId)));
+    const seen = peers.flatMap(({ peer }) =>
+      others(peer).map((other) => peer.sees(other.peer.peerId)),
+    );
     const slowest = Math.max(...(await Promise.all(seen))) - lastJoined;
     console.log(`    everybody sees everybody ${Math.round(slowest)} ms after the last joined`);
     expect(slowest).toBeLessThanOrEqual(SEEN_WITHIN);

@@ -1,7 +1,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '../harness/network.ts';
 import type { Tab } from '../harness/tab.ts';
-import { BACK_WITHIN, newTopic, PATIENCE } from '../harness/times.ts';
+import { BACK_WITHIN, newTopic } from '../harness/times.ts';
 
 const LOCALES = [
   { locale: 'en-US', lang: 'en', join: 'Join' },
@@ -61,7 +61,8 @@ for (const colorScheme of SCHEMES) {
       await look('join');
       await tab.join(topic, 'Ada');
       await terminal.sees(tab.peerId);
-      terminal.say('Hello! https://example.org/a/very/long/address/that/does/not/break/anywhere/ '.repeat(3));
+      const address = 'https://example.org/a/very/long/address/that/does/not/break/anywhere/';
+      terminal.say(`Hello! ${address} ${address} ${address}`);
       await tab.hears(terminal.peerId, 'Hello!');
       await tab.say('안녕하세요, 반갑습니다.');
       await forEachView(tab, terminal.peerId, look);

@@ -34,7 +34,8 @@ test('a closed tab is gone within 2 s', async ({ network }) => {
   const closed = await closes.close();
   const event = await terminal.loses(closes.peerId, mark);
   const seen = await stays.loses(closes.peerId);
-  console.log(`    gone after ${Math.round(event.at - closed)} and ${Math.round(seen - closed)} ms`);
+  const took = [event.at - closed, seen - closed].map(Math.round);
+  console.log(`    gone after ${took.join(' and ')} ms`);
   expect(event['reason']).toBe('left');
   expect(Math.max(event.at, seen) - closed).toBeLessThanOrEqual(LEFT_WITHIN);
 });

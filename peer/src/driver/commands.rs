@@ -16,19 +16,30 @@ impl Driver {
                 let _ = reply.send(self.history.conversation(&other));
             }
             Command::Get { key, reply } => self.get(key, reply, now),
-            Command::Join { topic, profile, reply } => {
+            Command::Join {
+                topic,
+                profile,
+                reply,
+            } => {
                 let _ = reply.send(self.join(topic, profile, now));
             }
             Command::Leave { topic, reply } => self.leave(topic.hash(), reply, now),
             Command::Lookup { topic, wait, reply } => {
                 if self.lookups.len() >= room::LOOKUPS_MAX || !self.in_dht() {
-                    let _ = reply.send(Err(LookupError::NotConnected { reason: NO_SERVER.to_owned() }));
+                    let _ = reply.send(Err(LookupError::NotConnected {
+                        reason: NO_SERVER.to_owned(),
+                    }));
                 } else {
                     self.begin_lookup(topic.hash(), wait, reply, now);
                 }
             }
             Command::NetworkChanged { online } => self.on_network_changed(online, now),
-            Command::Put { key, value, lifetime, reply } => self.put(key, value, lifetime, reply, now),
+            Command::Put {
+                key,
+                value,
+                lifetime,
+                reply,
+            } => self.put(key, value, lifetime, reply, now),
             Command::RoomHistory { topic, reply } => {
                 let history = self
                     .rooms
@@ -44,7 +55,12 @@ impl Driver {
                 };
                 let _ = reply.send(said);
             }
-            Command::Send { id, to, text, reply } => {
+            Command::Send {
+                id,
+                to,
+                text,
+                reply,
+            } => {
                 self.send(direct::NewMessage { id, to, text }, reply, now);
             }
             Command::Stop { reply } => self.begin_stop(Some(reply), now),

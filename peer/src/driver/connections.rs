@@ -49,9 +49,25 @@ pub(super) struct Connections {
 const AGENT_CHARS_MAX: usize = 64;
 
 impl Connections {
-    pub(super) fn opened(&mut self, id: ConnectionId, peer: PeerId, address: Multiaddr, now: Instant) -> Path {
+    pub(super) fn opened(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        address: Multiaddr,
+        now: Instant,
+    ) -> Path {
         let path = path_of(&address);
-        self.open.insert((peer, id), Open { peer, address, path, round_trip: None, silent: 0, since: now });
+        self.open.insert(
+            (peer, id),
+            Open {
+                peer,
+                address,
+                path,
+                round_trip: None,
+                silent: 0,
+                since: now,
+            },
+        );
         self.ids.insert(id, peer);
         self.peers.entry(peer).or_default().connections.insert(id);
         path
@@ -72,7 +88,13 @@ impl Connections {
 
     pub(super) fn identified(&mut self, peer: &PeerId, agent: &str, abilities: Abilities) {
         if let Some(known) = self.peers.get_mut(peer) {
-            known.agent = Some(agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS_MAX).collect());
+            known.agent = Some(
+                agent
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(AGENT_CHARS_MAX)
+                    .collect(),
+            );
             known.abilities = abilities;
         }
     }
@@ -96,7 +118,10 @@ impl Connections {
     }
 
     pub(super) fn abilities(&self, peer: &PeerId) -> Abilities {
-        self.peers.get(peer).map(|known| known.abilities).unwrap_or_default()
+        self.peers
+            .get(peer)
+            .map(|known| known.abilities)
+            .unwrap_or_default()
     }
 
     /// How a peer is reached: directly, if any of its connections is direct.
@@ -113,7 +138,9 @@ impl Connections {
 
     /// The address of a direct connection that we dialled or accepted.
     pub(super) fn direct_address(&self, peer: &PeerId) -> Option<&Multiaddr> {
-        self.of(peer).find(|open| matches!(open.path, Path::Direct(_))).map(|open| &open.address)
+        self.of(peer)
+            .find(|open| matches!(open.path, Path::Direct(_)))
+            .map(|open| &open.address)
     }
 
     /// Relayed connections that a direct one has made superfluous.
@@ -121,7 +148,9 @@ impl Connections {
         if !matches!(self.best_path(peer), Some(Path::Direct(_))) {
             return Vec::new();
         }
-        let Some(known) = self.peers.get(peer) else { return Vec::new() };
+        let Some(known) = self.peers.get(peer) else {
+            return Vec::new();
+        };
         known
             .connections
             .iter()
@@ -131,11 +160,17 @@ impl Connections {
     }
 
     pub(super) fn servers(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.peers.iter().filter(|(_, known)| known.abilities.dht_server).map(|(peer, _)| *peer)
+        self.peers
+            .iter()
+            .filter(|(_, known)| known.abilities.dht_server)
+            .map(|(peer, _)| *peer)
     }
 
     pub(super) fn relays(&self) -> impl Iterator<Item = PeerId> + '_ {
-        self.peers.iter().filter(|(_, known)| known.abilities.relay).map(|(peer, _)| *peer)
+        self.peers
+            .iter()
+            .filter(|(_, known)| known.abilities.relay)
+            .map(|(peer, _)| *peer)
     }
 
     pub(super) fn len(&self) -> usize {

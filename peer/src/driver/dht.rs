@@ -55,16 +55,31 @@ impl Driver {
         let signed = match record.sign(&self.keypair) {
             Ok(signed) => signed,
             Err(error) => {
-                let _ = reply.send(Err(PutError::Invalid { reason: error.to_string() }));
+                let _ = reply.send(Err(PutError::Invalid {
+                    reason: error.to_string(),
+                }));
                 return;
             }
         };
         if !self.in_dht() || self.queries.is_full() {
-            let _ = reply.send(Err(PutError::NotConnected { reason: NO_SERVER.to_owned() }));
+            let _ = reply.send(Err(PutError::NotConnected {
+                reason: NO_SERVER.to_owned(),
+            }));
             return;
         }
-        let query = self.swarm.behaviour_mut().kad.get_closest_peers(record_key(&signed.record().key));
-        self.queries.insert(query, Purpose::PutFind { record: Box::new(signed), reply }, now);
+        let query = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .get_closest_peers(record_key(&signed.record().key));
+        self.queries.insert(
+            query,
+            Purpose::PutFind {
+                record: Box::new(signed),
+                reply,
+            },
+            now,
+        );
     }
 
     fn on_put_found(
@@ -83,34 +98,77 @@ impl Driver {
             expires: Some(now + signed.life(platform::wall())),
         };
         let own_copy = self.dht_mode == DhtMode::Server
-            && self.swarm.behaviour_mut().kad.store_mut().put(record.clone()).is_ok();
+            && self
+                .swarm
+                .behaviour_mut()
+                .kad
+                .store_mut()
+                .put(record.clone())
+                .is_ok();
         if servers.is_empty() {
-            let _ = reply.send(Err(PutError::NotConnected { reason: NO_SERVER.to_owned() }));
+            let _ = reply.send(Err(PutError::NotConnected {
+                reason: NO_SERVER.to_owned(),
+            }));
             return;
         }
         let asked = servers.len();
         // `All`, so that the answer tells how many took it; the rule against stalls ends it in time.
-        let query = self.swarm.behaviour_mut().kad.put_record_to(record, servers.into_iter(), kad::Quorum::All);
-        self.queries.insert(query, Purpose::Put { key, own_copy, asked, reply }, now);
+        let query = self.swarm.behaviour_mut().kad.put_record_to(
+            record,
+            servers.into_iter(),
+            kad::Quorum::All,
+        );
+        self.queries.insert(
+            query,
+            Purpose::Put {
+                key,
+                own_copy,
+                asked,
+                reply,
+            },
+            now,
+        );
     }
 
-    pub(super) fn get(&mut self, key: String, reply: Reply<Result<Option<Value>, GetError>>, now: Instant) {
+    pub(super) fn get(
+        &mut self,
+        key: String,
+        reply: Reply<Result<Option<Value>, GetError>>,
+        now: Instant,
+    ) {
         if key.is_empty() || key.len() > limits::RECORD_KEY_BYTES_MAX {
             let reason = format!("it must have 1 to {} bytes", limits::RECORD_KEY_BYTES_MAX);
             let _ = reply.send(Err(GetError::Invalid { reason }));
             return;
         }
         if !self.in_dht() || self.queries.is_full() {
-            let _ = reply.send(Err(GetError::NotConnected { reason: NO_SERVER.to_owned() }));
+            let _ = reply.send(Err(GetError::NotConnected {
+                reason: NO_SERVER.to_owned(),
+            }));
             return;
         }
-        let query = self.swarm.behaviour_mut().kad.get_record(record_key(&key).into());
-        self.queries.insert(query, Purpose::Get { key, best: None, found: 0, reply }, now);
+        let query = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .get_record(record_key(&key).into());
+        self.queries.insert(
+            query,
+            Purpose::Get {
+                key,
+                best: None,
+                found: 0,
+                reply,
+            },
+            now,
+        );
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event, now: Instant) {
         match event {
-            kad::Event::OutboundQueryProgressed { id, result, step, .. } => self.on_query(id, result, step.last, now),
+            kad::Event::OutboundQueryProgressed {
+                id, result, step, ..
+            } => self.on_query(id, result, step.last, now),
             kad::Event::RoutingUpdated { .. } => self.dirty = true,
             other => tracing::trace!(?other),
         }
@@ -121,7 +179,10 @@ impl Driver {
         match (self.queries.get_mut(&id), &result) {
             (
                 Some(Purpose::Members { topic }),
-                QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders { providers, .. })),
+                QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+                    providers,
+                    ..
+                })),
             ) => {
                 let topic = *topic;
                 let providers: Vec<_> = providers.iter().copied().collect();
@@ -132,7 +193,9 @@ impl Driver {
                 }
             }
             (
-                Some(Purpose::Get { key, best, found, .. }),
+                Some(Purpose::Get {
+                    key, best, found, ..
+                }),
                 QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(peer_record))),
             ) => {
                 take_newest(key, best, &peer_record.record.value);
@@ -143,7 +206,9 @@ impl Driver {
         if !last {
             return;
         }
-        let Some(purpose) = self.queries.remove(&id) else { return };
+        let Some(purpose) = self.queries.remove(&id) else {
+            return;
+        };
         match (purpose, result) {
             (Purpose::AnnounceFind { topic }, QueryResult::GetClosestPeers(found)) => {
                 self.on_announce_found(topic, closest(found, self.me), now);
@@ -154,7 +219,15 @@ impl Driver {
             (Purpose::PutFind { record, reply }, QueryResult::GetClosestPeers(found)) => {
                 self.on_put_found(&record, found, reply, now);
             }
-            (Purpose::Put { key, own_copy, asked, reply }, QueryResult::PutRecord(result)) => {
+            (
+                Purpose::Put {
+                    key,
+                    own_copy,
+                    asked,
+                    reply,
+                },
+                QueryResult::PutRecord(result),
+            ) => {
                 let copies = copies(&result, asked);
                 tracing::debug!(%key, copies, own_copy, "stored");
                 let _ = reply.send(if copies == 0 {
@@ -163,10 +236,19 @@ impl Driver {
                     Ok(Stored { key, copies })
                 });
             }
-            (Purpose::Get { key, best, reply, .. }, _) => {
+            (
+                Purpose::Get {
+                    key, best, reply, ..
+                },
+                _,
+            ) => {
                 let value = best.map(|signed| {
                     let record = signed.record();
-                    Value { key, value: record.value.clone(), publisher: record.publisher }
+                    Value {
+                        key,
+                        value: record.value.clone(),
+                        publisher: record.publisher,
+                    }
                 });
                 let _ = reply.send(Ok(value));
             }
@@ -189,9 +271,10 @@ impl Driver {
 fn copies(result: &kad::PutRecordResult, asked: usize) -> usize {
     match result {
         Ok(_) => asked,
-        Err(kad::PutRecordError::QuorumFailed { success, .. } | kad::PutRecordError::Timeout { success, .. }) => {
-            success.len()
-        }
+        Err(
+            kad::PutRecordError::QuorumFailed { success, .. }
+            | kad::PutRecordError::Timeout { success, .. },
+        ) => success.len(),
     }
 }
 
@@ -204,7 +287,9 @@ fn take_newest(key: &str, best: &mut Option<SignedRecord>, bytes: &[u8]) {
             return;
         }
     };
-    if record_key(&signed.record().key) != record_key(key) || signed.check_time(platform::wall()).is_err() {
+    if record_key(&signed.record().key) != record_key(key)
+        || signed.check_time(platform::wall()).is_err()
+    {
         return;
     }
     let newer = best.as_ref().is_none_or(|best| {

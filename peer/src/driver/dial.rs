@@ -45,7 +45,12 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// An empty rank stands for the addresses that the behaviours know (the DHT's).
-    pub(super) fn new(peer: Option<PeerId>, ranks: Vec<Vec<Multiaddr>>, upgrade: bool, now: Instant) -> Self {
+    pub(super) fn new(
+        peer: Option<PeerId>,
+        ranks: Vec<Vec<Multiaddr>>,
+        upgrade: bool,
+        now: Instant,
+    ) -> Self {
         Self {
             peer,
             upgrade,
@@ -66,21 +71,32 @@ impl Attempt {
         if now < self.next_rank && !self.under_way.is_empty() {
             return Vec::new();
         }
-        let Some(rank) = self.ranks.pop_front() else { return Vec::new() };
+        let Some(rank) = self.ranks.pop_front() else {
+            return Vec::new();
+        };
         self.next_rank = now + RANK_HEAD_START;
         let dials: Vec<_> = match self.peer {
             Some(peer) => {
-                let condition = if self.upgrade { PeerCondition::Always } else { PeerCondition::Disconnected };
+                let condition = if self.upgrade {
+                    PeerCondition::Always
+                } else {
+                    PeerCondition::Disconnected
+                };
                 let dial = DialOpts::peer_id(peer).condition(condition);
                 // With addresses of its own a dial does not ask the behaviours for more.
-                vec![if rank.is_empty() { dial.build() } else { dial.addresses(rank).build() }]
+                vec![if rank.is_empty() {
+                    dial.build()
+                } else {
+                    dial.addresses(rank).build()
+                }]
             }
             None => rank
                 .into_iter()
                 .map(|address| DialOpts::unknown_peer_id().address(address).build())
                 .collect(),
         };
-        self.under_way.extend(dials.iter().map(DialOpts::connection_id));
+        self.under_way
+            .extend(dials.iter().map(DialOpts::connection_id));
         dials
     }
 
@@ -96,7 +112,7 @@ impl Attempt {
     }
 
     /// Gives the attempt up when its time is over.
-    pub(super) fn tick(&mut self, now: Instant) -> Progress {
+    pub(super) fn tick(&self, now: Instant) -> Progress {
         if now >= self.deadline {
             return Progress::Failed(if self.under_way.is_empty() {
                 self.last_error.clone()
@@ -120,7 +136,9 @@ impl Attempt {
             self.deadline
         } else if self.under_way.is_empty() {
             // Due at once.
-            self.next_rank.min(self.deadline).min(self.deadline - ATTEMPT_TIMEOUT)
+            self.next_rank
+                .min(self.deadline)
+                .min(self.deadline - ATTEMPT_TIMEOUT)
         } else {
             self.next_rank.min(self.deadline)
         }
@@ -142,12 +160,21 @@ mod tests {
     #[test]
     fn the_second_rank_follows_when_the_first_fails_or_is_slow() {
         let start = now();
-        let ranks = vec![vec![address("/ip4/127.0.0.1/tcp/1")], vec![address("/ip4/127.0.0.1/tcp/2")]];
+        let ranks = vec![
+            vec![address("/ip4/127.0.0.1/tcp/1")],
+            vec![address("/ip4/127.0.0.1/tcp/2")],
+        ];
         let mut attempt = Attempt::new(Some(PeerId::random()), ranks.clone(), false, start);
         let first = attempt.due(start);
         assert_eq!(first.len(), 1);
-        assert!(attempt.due(start).is_empty(), "the first has its head start");
-        assert_eq!(attempt.failed(first[0].connection_id(), "refused".into()), Progress::Ongoing);
+        assert!(
+            attempt.due(start).is_empty(),
+            "the first has its head start"
+        );
+        assert_eq!(
+            attempt.failed(first[0].connection_id(), "refused".into()),
+            Progress::Ongoing
+        );
         let second = attempt.due(start);
         assert_eq!(second.len(), 1, "at once after the failure");
         assert_eq!(
@@ -157,14 +184,24 @@ mod tests {
 
         let mut attempt = Attempt::new(Some(PeerId::random()), ranks, false, start);
         assert_eq!(attempt.due(start).len(), 1);
-        assert_eq!(attempt.due(start + RANK_HEAD_START).len(), 1, "beside the slow one");
-        assert!(matches!(attempt.tick(start + ATTEMPT_TIMEOUT), Progress::Failed(_)));
+        assert_eq!(
+            attempt.due(start + RANK_HEAD_START).len(),
+            1,
+            "beside the slow one"
+        );
+        assert!(matches!(
+            attempt.tick(start + ATTEMPT_TIMEOUT),
+            Progress::Failed(_)
+        ));
     }
 
     #[test]
     fn without_an_id_every_address_is_its_own_dial() {
         let start = now();
-        let ranks = vec![vec![address("/ip4/127.0.0.1/tcp/1"), address("/ip4/127.0.0.1/tcp/2")]];
+        let ranks = vec![vec![
+            address("/ip4/127.0.0.1/tcp/1"),
+            address("/ip4/127.0.0.1/tcp/2"),
+        ]];
         let mut attempt = Attempt::new(None, ranks, false, start);
         assert_eq!(attempt.due(start).len(), 2);
     }

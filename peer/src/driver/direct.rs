@@ -45,17 +45,34 @@ impl PendingSend {
 }
 
 impl Driver {
-    pub(super) fn send(&mut self, message: NewMessage, reply: Reply<Result<Receipt, SendError>>, now: Instant) {
+    pub(super) fn send(
+        &mut self,
+        message: NewMessage,
+        reply: Reply<Result<Receipt, SendError>>,
+        now: Instant,
+    ) {
         let sent = platform::wall();
-        match self.outbox.send(message.id, message.to, message.text.clone(), sent, now) {
+        match self
+            .outbox
+            .send(message.id, message.to, message.text.clone(), sent, now)
+        {
             Ok(()) => {
-                self.sends.insert(message.id, PendingSend { message, sent: sent.0, reply });
+                self.sends.insert(
+                    message.id,
+                    PendingSend {
+                        message,
+                        sent: sent.0,
+                        reply,
+                    },
+                );
             }
             Err(OutboxError::Full) => {
                 let _ = reply.send(Err(SendError::Busy));
             }
             Err(error) => {
-                let _ = reply.send(Err(SendError::Refused { reason: error.to_string() }));
+                let _ = reply.send(Err(SendError::Refused {
+                    reason: error.to_string(),
+                }));
             }
         }
     }
@@ -65,7 +82,9 @@ impl Driver {
             match action {
                 OutboxAction::Transmit { id, to, body } => self.transmit(id, to, body, now),
                 OutboxAction::Failed { id, reason, .. } => {
-                    let Some(pending) = self.sends.remove(&id) else { continue };
+                    let Some(pending) = self.sends.remove(&id) else {
+                        continue;
+                    };
                     let error = match reason {
                         FailureReason::Deadline { last } => SendError::NoReceipt {
                             seconds: limits::OUTBOX_DEADLINE.as_secs(),
@@ -86,7 +105,11 @@ impl Driver {
             return;
         }
         // The next attempt finds the connection, if there is one to be had.
-        let reason = self.reaching.last_error(&to).unwrap_or("not connected").to_owned();
+        let reason = self
+            .reaching
+            .last_error(&to)
+            .unwrap_or("not connected")
+            .to_owned();
         if !self.reaching.is_dialling(&to) {
             self.reaching.urge(to, now);
         }
@@ -97,33 +120,43 @@ impl Driver {
         self.outbox.connected(peer, now);
     }
 
-    /// Nothing to do at once: the message is tried again until its deadline, and then fails with
-    /// the reason that [`Driver::transmit`] finds.
-    pub(super) fn outbox_unreachable(&mut self, peer: &PeerId, reason: &str, _now: Instant) {
-        tracing::debug!(%peer, %reason, "cannot be reached");
-    }
-
     pub(super) fn on_message(&mut self, event: rpc::Event, now: Instant) {
         match event {
             request_response::Event::Message {
                 peer,
                 connection_id,
-                message: request_response::Message::Request { request, channel, .. },
+                message:
+                    request_response::Message::Request {
+                        request, channel, ..
+                    },
             } => {
                 let answer = self.take_message(peer, connection_id, &request);
                 // The sender tries again if this does not reach it, and is told the same.
-                let _ = self.swarm.behaviour_mut().message.send_response(channel, answer.encode());
+                let _ = self
+                    .swarm
+                    .behaviour_mut()
+                    .message
+                    .send_response(channel, answer.encode());
             }
             request_response::Event::Message {
                 connection_id,
-                message: request_response::Message::Response { request_id, response },
+                message:
+                    request_response::Message::Response {
+                        request_id,
+                        response,
+                    },
                 ..
             } => {
-                let Some(id) = self.transmissions.remove(&request_id) else { return };
+                let Some(id) = self.transmissions.remove(&request_id) else {
+                    return;
+                };
                 match Response::decode(&response) {
-                    Ok(Response::Accepted { id: accepted }) if accepted == id => self.delivered(id, connection_id),
+                    Ok(Response::Accepted { id: accepted }) if accepted == id => {
+                        self.delivered(id, connection_id)
+                    }
                     Ok(Response::Accepted { .. }) => {
-                        self.outbox.failure(id, true, "the receipt is for another message", now);
+                        self.outbox
+                            .failure(id, true, "the receipt is for another message", now);
                     }
                     Ok(Response::Error { code, reason }) => {
                         self.outbox.failure(id, code.is_retryable(), &reason, now);
@@ -131,13 +164,16 @@ impl Driver {
                     Err(error) => self.outbox.failure(id, true, &error.to_string(), now),
                 }
             }
-            request_response::Event::OutboundFailure { request_id, error, .. } => {
+            request_response::Event::OutboundFailure {
+                request_id, error, ..
+            } => {
                 if let Some(id) = self.transmissions.remove(&request_id) {
                     let retryable = !matches!(error, OutboundFailure::UnsupportedProtocols);
                     self.outbox.failure(id, retryable, &error.to_string(), now);
                 }
             }
-            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
         }
     }
 
@@ -149,7 +185,14 @@ impl Driver {
         // A repeated message has lost its receipt on the way, not itself.
         if self.received.insert((from, id)) {
             let path = self.path_or_unknown(connection);
-            let message = DirectMessage { id, from, to: self.me, text, sent: sent.0, path };
+            let message = DirectMessage {
+                id,
+                from,
+                to: self.me,
+                text,
+                sent: sent.0,
+                path,
+            };
             self.history.push(from, message.clone());
             self.events.emit(PeerEvent::DirectMessage(message));
         }
@@ -158,10 +201,19 @@ impl Driver {
 
     fn delivered(&mut self, id: MessageId, connection: ConnectionId) {
         self.outbox.accepted(id);
-        let Some(pending) = self.sends.remove(&id) else { return };
+        let Some(pending) = self.sends.remove(&id) else {
+            return;
+        };
         let path = self.path_or_unknown(connection);
         let NewMessage { to, text, .. } = pending.message;
-        let message = DirectMessage { id, from: self.me, to, text, sent: pending.sent, path };
+        let message = DirectMessage {
+            id,
+            from: self.me,
+            to,
+            text,
+            sent: pending.sent,
+            path,
+        };
         self.history.push(to, message);
         let _ = pending.reply.send(Ok(Receipt { id, to, path }));
     }
@@ -169,6 +221,8 @@ impl Driver {
     /// The way a message took. Its connection may be closed by the time its event is handled; then
     /// the peer's other connections, or the plainest guess, must do.
     fn path_or_unknown(&self, connection: ConnectionId) -> Path {
-        self.connections.path(connection).unwrap_or(Path::Direct(DirectTransport::Tcp))
+        self.connections
+            .path(connection)
+            .unwrap_or(Path::Direct(DirectTransport::Tcp))
     }
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use libp2p::{Multiaddr, PeerId, swarm::{ConnectionId, dial_opts::DialOpts}};
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{ConnectionId, dial_opts::DialOpts},
+};
 use moim_protocol::{backoff::Backoff, limits};
 use web_time::Instant;
 
@@ -24,7 +27,7 @@ const LOST_PAUSE: Duration = Duration::from_millis(250);
 enum State {
     Waiting { until: Instant },
     Fetching,
-    Dialling(Attempt),
+    Dialling(Box<Attempt>),
     Connected(PeerId),
 }
 
@@ -41,7 +44,10 @@ struct Source {
 pub(super) enum Action {
     Dial(DialOpts),
     /// Fetch the document at `url` and report by [`Entry::fetched`].
-    Fetch { source: usize, url: String },
+    Fetch {
+        source: usize,
+        url: String,
+    },
 }
 
 #[derive(Debug)]
@@ -64,15 +70,27 @@ impl Entry {
             .map(|(index, source)| Source {
                 source,
                 state: State::Waiting { until: now },
-                backoff: Backoff::new(limits::REDIAL_BASE, limits::REDIAL_MAX, seed.wrapping_add(index)),
+                backoff: Backoff::new(
+                    limits::REDIAL_BASE,
+                    limits::REDIAL_MAX,
+                    seed.wrapping_add(index),
+                ),
                 last_error: None,
             })
             .collect();
-        Self { sources, online: true, was_connected: false }
+        Self {
+            sources,
+            online: true,
+            was_connected: false,
+        }
     }
 
     /// What is due now. `connected` tells whether there is a connection to a peer already.
-    pub(super) fn poll(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<Action> {
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        connected: impl Fn(&PeerId) -> bool,
+    ) -> Vec<Action> {
         let mut actions = Vec::new();
         for (index, source) in self.sources.iter_mut().enumerate() {
             match &mut source.state {
@@ -81,11 +99,17 @@ impl Entry {
                         source.dial(Target::from_address(address), now, &connected);
                     }
                     BootstrapSource::Url(url) => {
-                        actions.push(Action::Fetch { source: index, url: url.clone() });
+                        actions.push(Action::Fetch {
+                            source: index,
+                            url: url.clone(),
+                        });
                         source.state = State::Fetching;
                     }
                 },
-                State::Connected(_) | State::Dialling(_) | State::Fetching | State::Waiting { .. } => {}
+                State::Connected(_)
+                | State::Dialling(_)
+                | State::Fetching
+                | State::Waiting { .. } => {}
             }
             if let State::Dialling(attempt) = &mut source.state {
                 actions.extend(attempt.due(now).into_iter().map(Action::Dial));
@@ -105,7 +129,9 @@ impl Entry {
         now: Instant,
         connected: impl Fn(&PeerId) -> bool,
     ) {
-        let Some(source) = self.sources.get_mut(index) else { return };
+        let Some(source) = self.sources.get_mut(index) else {
+            return;
+        };
         if !matches!(source.state, State::Fetching) {
             return;
         }
@@ -120,7 +146,8 @@ impl Entry {
         let mut ours = false;
         for source in &mut self.sources {
             let dialled = matches!(&source.state, State::Dialling(attempt) if attempt.owns(id));
-            let wanted = matches!(&source.state, State::Dialling(attempt) if attempt.peer() == Some(peer));
+            let wanted =
+                matches!(&source.state, State::Dialling(attempt) if attempt.peer() == Some(peer));
             if dialled || wanted {
                 source.state = State::Connected(peer);
                 source.last_error = None;
@@ -151,7 +178,9 @@ impl Entry {
         for source in &mut self.sources {
             if matches!(&source.state, State::Connected(connected) if connected == peer) {
                 source.last_error = Some("the connection was lost".to_owned());
-                source.state = State::Waiting { until: now + LOST_PAUSE };
+                source.state = State::Waiting {
+                    until: now + LOST_PAUSE,
+                };
             }
         }
     }
@@ -170,7 +199,9 @@ impl Entry {
     }
 
     pub(super) fn is_bootstrap_node(&self, peer: &PeerId) -> bool {
-        self.sources.iter().any(|source| matches!(&source.state, State::Connected(connected) if connected == peer))
+        self.sources
+            .iter()
+            .any(|source| matches!(&source.state, State::Connected(connected) if connected == peer))
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -197,16 +228,27 @@ impl Entry {
         let reasons: Vec<String> = self
             .sources
             .iter()
-            .filter_map(|source| source.last_error.as_ref().map(|error| format!("{}: {error}", source.source)))
+            .filter_map(|source| {
+                source
+                    .last_error
+                    .as_ref()
+                    .map(|error| format!("{}: {error}", source.source))
+            })
             .collect();
         if self.was_connected {
-            return Status::Reconnecting { reason: reasons.join("; ") };
+            return Status::Reconnecting {
+                reason: reasons.join("; "),
+            };
         }
         if self.sources.is_empty() {
-            return Status::Failed { reason: "no bootstrap node was given".to_owned() };
+            return Status::Failed {
+                reason: "no bootstrap node was given".to_owned(),
+            };
         }
         if reasons.len() == self.sources.len() {
-            return Status::Failed { reason: reasons.join("; ") };
+            return Status::Failed {
+                reason: reasons.join("; "),
+            };
         }
         Status::Connecting
     }
@@ -218,7 +260,9 @@ impl Entry {
                 source: source.source.to_string(),
                 state: match (&source.state, &source.last_error) {
                     (State::Connected(peer), _) => BootstrapState::Connected { peer: *peer },
-                    (State::Waiting { .. }, Some(reason)) => BootstrapState::Failed { reason: reason.clone() },
+                    (State::Waiting { .. }, Some(reason)) => BootstrapState::Failed {
+                        reason: reason.clone(),
+                    },
                     _ => BootstrapState::Connecting,
                 },
             })
@@ -237,11 +281,13 @@ impl Source {
             return;
         }
         let ranks: Vec<Vec<Multiaddr>> = dial_ranks(&target.addresses);
-        self.state = State::Dialling(Attempt::new(target.peer, ranks, false, now));
+        self.state = State::Dialling(Box::new(Attempt::new(target.peer, ranks, false, now)));
     }
 
     fn fail(&mut self, reason: String, now: Instant) {
         self.last_error = Some(reason);
-        self.state = State::Waiting { until: now + self.backoff.next_delay() };
+        self.state = State::Waiting {
+            until: now + self.backoff.next_delay(),
+        };
     }
 }

@@ -6,7 +6,9 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId, gossipsub::IdentTopic, kad,
+    Multiaddr, PeerId,
+    gossipsub::IdentTopic,
+    kad,
     multiaddr::Protocol,
     request_response::{self, OutboundFailure, OutboundRequestId},
 };
@@ -84,7 +86,9 @@ impl Driver {
             return Err(JoinError::AlreadyJoined);
         }
         if self.rooms.len() >= room::ROOMS_MAX {
-            return Err(JoinError::TooManyRooms { max: room::ROOMS_MAX });
+            return Err(JoinError::TooManyRooms {
+                max: room::ROOMS_MAX,
+            });
         }
         let gossip_topic = IdentTopic::new(hash.gossip_topic());
         if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
@@ -92,8 +96,11 @@ impl Driver {
         {
             tracing::warn!(%error, "cannot subscribe to the room's gossip");
         }
-        let refresh = self.presence_lifetime.mul_f64(limits::PRESENCE_REFRESH.div_duration_f64(limits::PRESENCE_TTL));
-        let mut announcer = Announcer::with_refresh(refresh, self.seed ^ u64::from(hash.as_bytes()[0]));
+        let refresh = self
+            .presence_lifetime
+            .mul_f64(limits::PRESENCE_REFRESH.div_duration_f64(limits::PRESENCE_TTL));
+        let mut announcer =
+            Announcer::with_refresh(refresh, self.seed ^ u64::from(hash.as_bytes()[0]));
         announcer.announce_now(now);
         let (members, receiver) = watch::channel(Vec::new());
         self.rooms.insert(
@@ -147,8 +154,12 @@ impl Driver {
 
     /// Tells the members, the room and the DHT that we are here.
     fn announce(&mut self, topic: TopicHash, now: Instant) {
-        let Some(signed) = self.sign_presence(topic, State::Here) else { return };
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
+        let Some(signed) = self.sign_presence(topic, State::Here) else {
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
         room.search.roster.set_own(Some(signed.clone()), now);
         room.own = Some(signed.clone());
         self.gossip_presence(topic, &signed);
@@ -163,17 +174,32 @@ impl Driver {
             tracing::warn!(%error, "cannot keep our own provider record");
         }
         let query = kad.get_closest_peers(key);
-        self.queries.insert(query, Purpose::AnnounceFind { topic }, now);
+        self.queries
+            .insert(query, Purpose::AnnounceFind { topic }, now);
     }
 
     /// The servers closest to the topic are known: hand our presence to them.
-    pub(super) fn on_announce_found(&mut self, topic: TopicHash, mut servers: Vec<PeerId>, now: Instant) {
-        servers.extend(self.connections.servers().filter(|server| !servers.contains(server)).collect::<Vec<_>>());
+    pub(super) fn on_announce_found(
+        &mut self,
+        topic: TopicHash,
+        mut servers: Vec<PeerId>,
+        now: Instant,
+    ) {
+        servers.extend(
+            self.connections
+                .servers()
+                .filter(|server| !servers.contains(server))
+                .collect::<Vec<_>>(),
+        );
         servers.truncate(kad::K_VALUE.get());
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
         room.servers.clone_from(&servers);
         // Signed anew: addresses may have changed while the servers were looked for.
-        let Some(signed) = self.sign_presence(topic, State::Here) else { return };
+        let Some(signed) = self.sign_presence(topic, State::Here) else {
+            return;
+        };
         if let Some(room) = self.rooms.get_mut(&topic) {
             room.search.roster.set_own(Some(signed.clone()), now);
             room.own = Some(signed.clone());
@@ -181,7 +207,13 @@ impl Driver {
         self.put_presence(&signed, servers, Purpose::AnnouncePut { topic }, now);
     }
 
-    fn put_presence(&mut self, signed: &SignedPresence, servers: Vec<PeerId>, purpose: Purpose, now: Instant) {
+    fn put_presence(
+        &mut self,
+        signed: &SignedPresence,
+        servers: Vec<PeerId>,
+        purpose: Purpose,
+        now: Instant,
+    ) {
         let presence = signed.presence();
         let record = kad::Record {
             key: presence_record_key(presence.topic, &presence.peer).into(),
@@ -204,8 +236,13 @@ impl Driver {
     }
 
     fn gossip_presence(&mut self, topic: TopicHash, signed: &SignedPresence) {
-        let Some(room) = self.rooms.get(&topic) else { return };
-        let body = moim_protocol::room::RoomMessage::Presence { presence: signed.clone() }.encode();
+        let Some(room) = self.rooms.get(&topic) else {
+            return;
+        };
+        let body = moim_protocol::room::RoomMessage::Presence {
+            presence: signed.clone(),
+        }
+        .encode();
         let gossip_topic = room.gossip_topic.hash();
         if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
             && let Err(error) = gossip.publish(gossip_topic, body)
@@ -217,13 +254,23 @@ impl Driver {
 
     /// Tells connected members directly: those that gossip does not reach, and so that a `left`
     /// needs no second hop.
-    fn tell_members(&mut self, topic: TopicHash, signed: &SignedPresence, kind: AskedKind) -> HashSet<PeerId> {
-        let Some(room) = self.rooms.get(&topic) else { return HashSet::new() };
+    fn tell_members(
+        &mut self,
+        topic: TopicHash,
+        signed: &SignedPresence,
+        kind: AskedKind,
+    ) -> HashSet<PeerId> {
+        let Some(room) = self.rooms.get(&topic) else {
+            return HashSet::new();
+        };
         let listeners: HashSet<PeerId> = match kind {
             // A refresh needs no request where gossip carries it.
-            AskedKind::Here if self.gossip => {
-                self.swarm.behaviour().gossip_listeners(&room.gossip_topic.hash()).into_iter().collect()
-            }
+            AskedKind::Here if self.gossip => self
+                .swarm
+                .behaviour()
+                .gossip_listeners(&room.gossip_topic.hash())
+                .into_iter()
+                .collect(),
             _ => HashSet::new(),
         };
         let told: HashSet<PeerId> = room
@@ -233,7 +280,10 @@ impl Driver {
             .map(|member| member.presence.peer)
             .filter(|peer| self.connections.is_connected(peer) && !listeners.contains(peer))
             .collect();
-        let body = Request::Announce { presence: signed.clone() }.encode();
+        let body = Request::Announce {
+            presence: signed.clone(),
+        }
+        .encode();
         for peer in &told {
             self.ask(*peer, body.clone(), Asked { topic, kind });
         }
@@ -245,7 +295,11 @@ impl Driver {
             tracing::debug!("too many presence requests under way");
             return;
         }
-        let id = self.swarm.behaviour_mut().presence.send_request(&peer, body);
+        let id = self
+            .swarm
+            .behaviour_mut()
+            .presence
+            .send_request(&peer, body);
         self.asked.insert(id, asked);
     }
 
@@ -259,17 +313,32 @@ impl Driver {
         };
         self.gossip_presence(topic, &signed);
         let told = self.tell_members(topic, &signed, AskedKind::Left);
-        let Some(room) = self.rooms.remove(&topic) else { return };
+        let Some(room) = self.rooms.remove(&topic) else {
+            return;
+        };
         let mut servers = room.servers;
-        servers.extend(self.connections.servers().filter(|server| !servers.contains(server)).collect::<Vec<_>>());
+        servers.extend(
+            self.connections
+                .servers()
+                .filter(|server| !servers.contains(server))
+                .collect::<Vec<_>>(),
+        );
         servers.truncate(kad::K_VALUE.get());
         // A gossip topic or provider record that was never there is as good as removed.
         if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
             let _ = gossip.unsubscribe(&room.gossip_topic);
         }
-        self.swarm.behaviour_mut().kad.stop_providing(&topic.provider_key().into());
+        self.swarm
+            .behaviour_mut()
+            .kad
+            .stop_providing(&topic.provider_key().into());
         self.put_presence(&signed, servers, Purpose::LeavePut { topic }, now);
-        self.leavings.push(Leaving { topic, told, deadline: now + room::LEAVE_DEADLINE, reply });
+        self.leavings.push(Leaving {
+            topic,
+            told,
+            deadline: now + room::LEAVE_DEADLINE,
+            reply,
+        });
         self.dirty = true;
     }
 
@@ -292,10 +361,13 @@ impl Driver {
     pub(super) fn advance_rooms(&mut self, now: Instant) {
         let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
         for topic in topics {
-            let Some(room) = self.rooms.get_mut(&topic) else { continue };
+            let Some(room) = self.rooms.get_mut(&topic) else {
+                continue;
+            };
             let announce = room.announcer.poll(now);
             let lookup = room.search.lookup_due(now);
-            let sync = (room.search.next_sync <= now).then(|| room.search.next_sync = now + room::SYNC_INTERVAL);
+            let sync = (room.search.next_sync <= now)
+                .then(|| room.search.next_sync = now + room::SYNC_INTERVAL);
             let gone: Vec<(PeerId, String)> = {
                 let names: HashMap<PeerId, String> = room
                     .search
@@ -341,17 +413,30 @@ impl Driver {
         if !self.in_dht() || self.queries.is_full() || self.queries.members_query(&topic) {
             return;
         }
-        let query = self.swarm.behaviour_mut().kad.get_providers(topic.provider_key().into());
+        let query = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .get_providers(topic.provider_key().into());
         self.queries.insert(query, Purpose::Members { topic }, now);
     }
 
     /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
     /// lookup has enough.
-    pub(super) fn on_providers(&mut self, topic: TopicHash, providers: &[PeerId], now: Instant) -> bool {
+    pub(super) fn on_providers(
+        &mut self,
+        topic: TopicHash,
+        providers: &[PeerId],
+        now: Instant,
+    ) -> bool {
         tracing::debug!(%topic, providers = providers.len(), "the DHT names providers");
         // We ourselves are named first of all, by our own store.
         let me = self.me;
-        let providers: Vec<PeerId> = providers.iter().copied().filter(|provider| *provider != me).collect();
+        let providers: Vec<PeerId> = providers
+            .iter()
+            .copied()
+            .filter(|provider| *provider != me)
+            .collect();
         let mut enough = !providers.is_empty();
         for search in self.searches(topic) {
             enough &= !providers.is_empty() && search.has_enough();
@@ -361,7 +446,11 @@ impl Driver {
             if let Some(room) = self.rooms.get_mut(&topic) {
                 ask |= room.search.provider(provider, now);
             }
-            for lookup in self.lookups.iter_mut().filter(|lookup| lookup.search.roster.topic() == topic) {
+            for lookup in self
+                .lookups
+                .iter_mut()
+                .filter(|lookup| lookup.search.roster.topic() == topic)
+            {
                 if lookup.search.provider(provider, now) {
                     ask = true;
                     lookup.quiet = now + room::LOOKUP_QUIET;
@@ -384,7 +473,8 @@ impl Driver {
     fn searches(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Search> {
         let room = self.rooms.get_mut(&topic).map(|room| &mut room.search);
         let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
-        room.into_iter().chain(lookups.filter(move |search| search.roster.topic() == topic))
+        room.into_iter()
+            .chain(lookups.filter(move |search| search.roster.topic() == topic))
     }
 
     /// Asks a peer for its list of members and tells it of ourselves.
@@ -396,23 +486,45 @@ impl Driver {
             }
             None => None,
         };
-        for lookup in self.lookups.iter_mut().filter(|lookup| lookup.search.roster.topic() == topic) {
+        for lookup in self
+            .lookups
+            .iter_mut()
+            .filter(|lookup| lookup.search.roster.topic() == topic)
+        {
             lookup.search.asking.insert(peer, page);
         }
-        let body = Request::Sync { topic, presence, after }.encode();
-        self.ask(peer, body, Asked { topic, kind: AskedKind::Sync(page) });
+        let body = Request::Sync {
+            topic,
+            presence,
+            after,
+        }
+        .encode();
+        self.ask(
+            peer,
+            body,
+            Asked {
+                topic,
+                kind: AskedKind::Sync(page),
+            },
+        );
     }
 
     fn sync_with_somebody(&mut self, topic: TopicHash) {
-        let Some(room) = self.rooms.get(&topic) else { return };
+        let Some(room) = self.rooms.get(&topic) else {
+            return;
+        };
         let connected: Vec<PeerId> = room
             .search
             .roster
             .members()
             .map(|member| member.presence.peer)
-            .filter(|peer| self.connections.is_connected(peer) && !room.search.asking.contains_key(peer))
+            .filter(|peer| {
+                self.connections.is_connected(peer) && !room.search.asking.contains_key(peer)
+            })
             .collect();
-        let Ok(count) = u64::try_from(connected.len()) else { return };
+        let Ok(count) = u64::try_from(connected.len()) else {
+            return;
+        };
         if count == 0 {
             return;
         }
@@ -428,7 +540,11 @@ impl Driver {
         let mut tell = Vec::new();
         for (topic, room) in &mut self.rooms {
             if room.search.concerns(&peer) {
-                if room.search.list_due(now) { ask.push(*topic) } else { tell.push((*topic, room.own.clone())) }
+                if room.search.list_due(now) {
+                    ask.push(*topic)
+                } else {
+                    tell.push((*topic, room.own.clone()))
+                }
             }
         }
         for lookup in &mut self.lookups {
@@ -442,7 +558,14 @@ impl Driver {
         for (topic, own) in tell {
             if let Some(own) = own {
                 let body = Request::Announce { presence: own }.encode();
-                self.ask(peer, body, Asked { topic, kind: AskedKind::Here });
+                self.ask(
+                    peer,
+                    body,
+                    Asked {
+                        topic,
+                        kind: AskedKind::Here,
+                    },
+                );
             }
         }
     }
@@ -460,22 +583,39 @@ impl Driver {
         match event {
             request_response::Event::Message {
                 peer,
-                message: request_response::Message::Request { request, channel, .. },
+                message:
+                    request_response::Message::Request {
+                        request, channel, ..
+                    },
                 ..
             } => {
                 let answer = self.answer_presence(peer, &request, now);
                 // The asker may be gone already.
-                let _ = self.swarm.behaviour_mut().presence.send_response(channel, answer.encode());
+                let _ = self
+                    .swarm
+                    .behaviour_mut()
+                    .presence
+                    .send_response(channel, answer.encode());
             }
             request_response::Event::Message {
                 peer,
-                message: request_response::Message::Response { request_id, response },
+                message:
+                    request_response::Message::Response {
+                        request_id,
+                        response,
+                    },
                 ..
             } => self.on_presence_answer(peer, request_id, &response, now),
-            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+            request_response::Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
                 self.on_presence_failure(peer, request_id, &error, now);
             }
-            request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {}
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
         }
     }
 
@@ -499,16 +639,24 @@ impl Driver {
             }
             Request::Sync { .. } => true,
         };
-        let origin = if for_the_room { Origin::ForTheRoom } else { Origin::Another };
+        let origin = if for_the_room {
+            Origin::ForTheRoom
+        } else {
+            Origin::Another
+        };
         if let Some(presence) = request.presence()
-            && let Err(error) = self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
+            && let Err(error) =
+                self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
         {
             return Response::error(error.code(), &error.to_string());
         }
         match (request, self.rooms.get(&topic)) {
             (Request::Sync { after, .. }, Some(room)) => {
                 let page = room.search.roster.entries(after, now, PAGE_BYTES_MAX);
-                Response::Members { members: page.entries, next: page.next }
+                Response::Members {
+                    members: page.entries,
+                    next: page.next,
+                }
             }
             _ => Response::Accepted,
         }
@@ -516,12 +664,23 @@ impl Driver {
 
     fn listens(&self, topic: TopicHash, peer: &PeerId) -> bool {
         self.rooms.get(&topic).is_some_and(|room| {
-            self.swarm.behaviour().gossip_listeners(&room.gossip_topic.hash()).contains(peer)
+            self.swarm
+                .behaviour()
+                .gossip_listeners(&room.gossip_topic.hash())
+                .contains(peer)
         })
     }
 
-    fn on_presence_answer(&mut self, peer: PeerId, id: OutboundRequestId, body: &[u8], now: Instant) {
-        let Some(Asked { topic, kind }) = self.asked.remove(&id) else { return };
+    fn on_presence_answer(
+        &mut self,
+        peer: PeerId,
+        id: OutboundRequestId,
+        body: &[u8],
+        now: Instant,
+    ) {
+        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
+            return;
+        };
         match kind {
             AskedKind::Here => {}
             AskedKind::Left => self.told_left(topic, &peer),
@@ -538,8 +697,16 @@ impl Driver {
         }
     }
 
-    fn on_presence_failure(&mut self, peer: PeerId, id: OutboundRequestId, error: &OutboundFailure, now: Instant) {
-        let Some(Asked { topic, kind }) = self.asked.remove(&id) else { return };
+    fn on_presence_failure(
+        &mut self,
+        peer: PeerId,
+        id: OutboundRequestId,
+        error: &OutboundFailure,
+        now: Instant,
+    ) {
+        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
+            return;
+        };
         tracing::debug!(%peer, %error, "presence request failed");
         match kind {
             AskedKind::Here => {}
@@ -549,7 +716,11 @@ impl Driver {
     }
 
     fn told_left(&mut self, topic: TopicHash, peer: &PeerId) {
-        for leaving in self.leavings.iter_mut().filter(|leaving| leaving.topic == topic) {
+        for leaving in self
+            .leavings
+            .iter_mut()
+            .filter(|leaving| leaving.topic == topic)
+        {
             leaving.told.remove(peer);
         }
     }
@@ -558,7 +729,11 @@ impl Driver {
         if let Some(room) = self.rooms.get_mut(&topic) {
             room.search.asking.remove(peer);
         }
-        for lookup in self.lookups.iter_mut().filter(|lookup| lookup.search.roster.topic() == topic) {
+        for lookup in self
+            .lookups
+            .iter_mut()
+            .filter(|lookup| lookup.search.roster.topic() == topic)
+        {
             lookup.search.asking.remove(peer);
             lookup.quiet = now + room::LOOKUP_QUIET;
         }
@@ -574,9 +749,18 @@ impl Driver {
         now: Instant,
     ) {
         for (presence, age) in members {
-            for lookup in self.lookups.iter_mut().filter(|lookup| lookup.search.roster.topic() == topic) {
+            for lookup in self
+                .lookups
+                .iter_mut()
+                .filter(|lookup| lookup.search.roster.topic() == topic)
+            {
                 // What one list has wrong, another has right.
-                let _ = lookup.search.roster.handle_presence(presence.clone(), age, now, platform::wall());
+                let _ = lookup.search.roster.handle_presence(
+                    presence.clone(),
+                    age,
+                    now,
+                    platform::wall(),
+                );
             }
             if self.rooms.contains_key(&topic)
                 && let Err(error) = self.take_presence(topic, presence, age, Origin::Another, now)
@@ -591,8 +775,14 @@ impl Driver {
     }
 
     /// A member's presence by gossip. Returns whether it is worth passing on.
-    pub(super) fn on_gossiped_presence(&mut self, topic: TopicHash, presence: SignedPresence, now: Instant) -> bool {
-        self.take_presence(topic, presence, Duration::ZERO, Origin::Gossip, now).is_ok()
+    pub(super) fn on_gossiped_presence(
+        &mut self,
+        topic: TopicHash,
+        presence: SignedPresence,
+        now: Instant,
+    ) -> bool {
+        self.take_presence(topic, presence, Duration::ZERO, Origin::Gossip, now)
+            .is_ok()
     }
 
     fn take_presence(
@@ -603,10 +793,19 @@ impl Driver {
         origin: Origin,
         now: Instant,
     ) -> Result<(), RosterError> {
-        let Some(room) = self.rooms.get_mut(&topic) else { return Ok(()) };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return Ok(());
+        };
         let peer = signed.presence().peer;
-        let before = room.search.roster.get(&peer).map(|member| member.presence.name.clone());
-        let verdict = room.search.roster.handle_presence(signed.clone(), age, now, platform::wall())?;
+        let before = room
+            .search
+            .roster
+            .get(&peer)
+            .map(|member| member.presence.name.clone());
+        let verdict =
+            room.search
+                .roster
+                .handle_presence(signed.clone(), age, now, platform::wall())?;
         match verdict {
             Verdict::Joined => {
                 self.learn_addresses(&signed, now);
@@ -627,7 +826,9 @@ impl Driver {
             Verdict::Unchanged => {}
         }
         // Once: it is no news the next time.
-        if matches!(origin, Origin::ForTheRoom) && matches!(verdict, Verdict::Joined | Verdict::Left) {
+        if matches!(origin, Origin::ForTheRoom)
+            && matches!(verdict, Verdict::Joined | Verdict::Left)
+        {
             self.gossip_presence(topic, &signed);
         }
         Ok(())
@@ -637,7 +838,8 @@ impl Driver {
         let presence = signed.presence();
         let addresses = self.usable(&presence.addresses, presence.peer);
         let can_be_dialled = self.can_be_dialled();
-        self.reaching.member(presence.peer, addresses, can_be_dialled, now);
+        self.reaching
+            .member(presence.peer, addresses, can_be_dialled, now);
     }
 
     /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is
@@ -661,49 +863,88 @@ impl Driver {
                 relayed.push(circuit);
             }
         }
-        Addresses { direct: dial_ranks(&direct), relayed }
+        Addresses {
+            direct: dial_ranks(&direct),
+            relayed,
+        }
     }
 
     fn member_joined(&mut self, topic: TopicHash, signed: &SignedPresence, now: Instant) {
         let presence = signed.presence();
         let reach = self.reach_of(topic, &presence.peer);
-        let member = Member { peer: presence.peer, name: presence.name.clone(), reach };
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
-        room.shown.insert(presence.peer, Shown { reach, since: now });
-        self.events.emit(PeerEvent::MemberJoined { topic: room.topic.clone(), member });
+        let member = Member {
+            peer: presence.peer,
+            name: presence.name.clone(),
+            reach,
+        };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
+        room.shown
+            .insert(presence.peer, Shown { reach, since: now });
+        self.events.emit(PeerEvent::MemberJoined {
+            topic: room.topic.clone(),
+            member,
+        });
     }
 
     fn member_renamed(&mut self, topic: TopicHash, signed: &SignedPresence) {
         let presence = signed.presence();
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
-        let reach = room.shown.get(&presence.peer).map(|shown| shown.reach).unwrap_or_default();
-        let member = Member { peer: presence.peer, name: presence.name.clone(), reach };
-        self.events.emit(PeerEvent::MemberUpdated { topic: room.topic.clone(), member, before: reach });
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
+        let reach = room
+            .shown
+            .get(&presence.peer)
+            .map(|shown| shown.reach)
+            .unwrap_or_default();
+        let member = Member {
+            peer: presence.peer,
+            name: presence.name.clone(),
+            reach,
+        };
+        self.events.emit(PeerEvent::MemberUpdated {
+            topic: room.topic.clone(),
+            member,
+            before: reach,
+        });
     }
 
     fn member_gone(&mut self, topic: TopicHash, peer: PeerId, name: String, reason: LeaveReason) {
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
         room.shown.remove(&peer);
-        self.events.emit(PeerEvent::MemberLeft { topic: room.topic.clone(), peer, name, reason });
-        if !self.rooms.values().any(|room| room.search.roster.contains(&peer)) {
+        self.events.emit(PeerEvent::MemberLeft {
+            topic: room.topic.clone(),
+            peer,
+            name,
+            reason,
+        });
+        if !self
+            .rooms
+            .values()
+            .any(|room| room.search.roster.contains(&peer))
+        {
             self.reaching.forget(&peer);
         }
     }
 
     fn reach_of(&self, topic: TopicHash, peer: &PeerId) -> Reach {
-        let Some(room) = self.rooms.get(&topic) else { return Reach::Unconnected };
-        let neighbours = self.reaching.neighbours(room.search.roster.members().map(|member| member.presence.peer));
-        self.reaching.reach(peer, neighbours.contains(peer), self.connections.best_path(peer))
-    }
-
-    /// A dial and all its addresses failed.
-    pub(super) fn on_unreachable(&mut self, peer: &PeerId, reason: &str, now: Instant) {
-        for lookup in &mut self.lookups {
-            if lookup.search.is_stranger(peer) {
-                lookup.quiet = lookup.quiet.max(now);
-            }
-        }
-        self.outbox_unreachable(peer, reason, now);
+        let Some(room) = self.rooms.get(&topic) else {
+            return Reach::Unconnected;
+        };
+        let neighbours = self.reaching.neighbours(
+            room.search
+                .roster
+                .members()
+                .map(|member| member.presence.peer),
+        );
+        self.reaching.reach(
+            peer,
+            neighbours.contains(peer),
+            self.connections.best_path(peer),
+        )
     }
 
     /// Brings the members' lists and the events about how they are reached up to date.
@@ -714,7 +955,11 @@ impl Driver {
                 let peer = member.presence.peer;
                 let path: Option<Path> = self.connections.best_path(&peer);
                 let reach = self.reaching.reach(&peer, wanted.contains(&peer), path);
-                let member = Member { peer, name: member.presence.name.clone(), reach };
+                let member = Member {
+                    peer,
+                    name: member.presence.name.clone(),
+                    reach,
+                };
                 if let Some(shown) = room.shown.get_mut(&peer)
                     && shown.reach != reach
                 {
@@ -743,7 +988,12 @@ impl Driver {
         let due: Vec<TopicHash> = self
             .lookups
             .iter_mut()
-            .filter_map(|lookup| lookup.search.lookup_due(now).then(|| lookup.search.roster.topic()))
+            .filter_map(|lookup| {
+                lookup
+                    .search
+                    .lookup_due(now)
+                    .then(|| lookup.search.roster.topic())
+            })
             .collect();
         for topic in due {
             self.look_up_members(topic, now);
@@ -769,7 +1019,9 @@ impl Driver {
                     Member {
                         peer,
                         name: member.presence.name.clone(),
-                        reach: self.reaching.reach(&peer, false, self.connections.best_path(&peer)),
+                        reach: self
+                            .reaching
+                            .reach(&peer, false, self.connections.best_path(&peer)),
                     }
                 })
                 .collect();

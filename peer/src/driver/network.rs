@@ -8,21 +8,14 @@ use libp2p::{
     identify,
     multiaddr::Protocol,
     ping, relay,
-    swarm::{
-        ConnectionId, DialError, SwarmEvent,
-        dial_opts::DialOpts,
-    },
+    swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use moim_protocol::names;
 use web_time::Instant;
 
 use super::{Driver, Fetched, connections::Abilities, entry::Action};
 use crate::{
-    behaviour::BehaviourEvent,
-    bootstrap::Target,
-    platform,
-    snapshot::Path,
-    swarm::path_of,
+    behaviour::BehaviourEvent, bootstrap::Target, platform, snapshot::Path, swarm::path_of,
 };
 
 /// Pings in a row without an answer after which a connection is taken for dead.
@@ -47,10 +40,20 @@ impl Driver {
     pub(super) fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>, now: Instant) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event, now),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
                 self.on_connected(peer_id, connection_id, &endpoint, now);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                cause,
+                ..
+            } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
                 if self.connections.closed(connection_id).is_some() {
                     self.entry.disconnected(&peer_id, now);
@@ -59,7 +62,11 @@ impl Driver {
                 }
                 self.dirty = true;
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                peer_id,
+                error,
+            } => {
                 self.on_dial_failed(connection_id, peer_id, &error, now);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
@@ -77,7 +84,11 @@ impl Driver {
             SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
                 self.on_addresses_changed(now);
             }
-            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+            SwarmEvent::ListenerClosed {
+                listener_id,
+                reason,
+                ..
+            } => {
                 if self.relays.closed(listener_id, now) {
                     tracing::debug!(?reason, "relay reservation ended");
                     self.on_addresses_changed(now);
@@ -96,7 +107,10 @@ impl Driver {
             BehaviourEvent::Message(event) => self.on_message(event, now),
             BehaviourEvent::Ping(event) => self.on_ping(event),
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
-            BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+            BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
+                relay_peer_id,
+                ..
+            }) => {
                 self.relays.accepted(&relay_peer_id);
                 // Those who are reached through this relay are within reach again.
                 self.reaching.network_changed(now);
@@ -106,12 +120,25 @@ impl Driver {
         }
     }
 
-    fn on_connected(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint, now: Instant) {
+    fn on_connected(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        endpoint: &ConnectedPoint,
+        now: Instant,
+    ) {
         let address = match endpoint {
             ConnectedPoint::Dialer { address, .. } => address.clone(),
             // A relayed listener's own address tells the relay, the other's tells nothing.
-            ConnectedPoint::Listener { local_addr, send_back_addr } => {
-                if endpoint.is_relayed() { local_addr.clone() } else { send_back_addr.clone() }
+            ConnectedPoint::Listener {
+                local_addr,
+                send_back_addr,
+            } => {
+                if endpoint.is_relayed() {
+                    local_addr.clone()
+                } else {
+                    send_back_addr.clone()
+                }
             }
         };
         let path = self.connections.opened(id, peer, address, now);
@@ -127,24 +154,37 @@ impl Driver {
         self.dirty = true;
     }
 
-    fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError, now: Instant) {
+    fn on_dial_failed(
+        &mut self,
+        id: ConnectionId,
+        peer: Option<PeerId>,
+        error: &DialError,
+        now: Instant,
+    ) {
         let reason = describe_dial_error(error);
         tracing::debug!(?peer, %reason, "dial failed");
-        if !self.entry.failed(id, &reason, now)
-            && let Some((peer, reason)) = self.reaching.failed(id, &reason, now)
-        {
-            self.on_unreachable(&peer, &reason, now);
+        if !self.entry.failed(id, &reason, now) {
+            self.reaching.failed(id, &reason, now);
         }
         self.dirty = true;
     }
 
     fn on_identify(&mut self, event: identify::Event, now: Instant) {
-        let identify::Event::Received { peer_id, info, .. } = event else { return };
-        let speaks = |name: &str| info.protocols.iter().any(|protocol| protocol.as_ref() == name);
-        let abilities =
-            Abilities { dht_server: speaks(names::KAD_PROTOCOL), relay: speaks(RELAY_HOP_PROTOCOL) };
+        let identify::Event::Received { peer_id, info, .. } = event else {
+            return;
+        };
+        let speaks = |name: &str| {
+            info.protocols
+                .iter()
+                .any(|protocol| protocol.as_ref() == name)
+        };
+        let abilities = Abilities {
+            dht_server: speaks(names::KAD_PROTOCOL),
+            relay: speaks(RELAY_HOP_PROTOCOL),
+        };
         let was_in_dht = self.in_dht();
-        self.connections.identified(&peer_id, &info.agent_version, abilities);
+        self.connections
+            .identified(&peer_id, &info.agent_version, abilities);
         if abilities.dht_server {
             self.add_server(peer_id, &info.listen_addrs);
         }
@@ -164,8 +204,12 @@ impl Driver {
     }
 
     fn on_ping(&mut self, event: ping::Event) {
-        let ping::Event { connection, result, .. } = event;
-        let Some(open) = self.connections.get_mut(connection) else { return };
+        let ping::Event {
+            connection, result, ..
+        } = event;
+        let Some(open) = self.connections.get_mut(connection) else {
+            return;
+        };
         match result {
             Ok(round_trip) => {
                 open.round_trip = Some(round_trip);
@@ -218,7 +262,9 @@ impl Driver {
                     let fetched = self.fetched_sender.clone();
                     platform::spawn(async move {
                         let result = match platform::fetch(url).await {
-                            Ok(body) => Target::from_document(&body).map_err(|error| error.to_string()),
+                            Ok(body) => {
+                                Target::from_document(&body).map_err(|error| error.to_string())
+                            }
                             Err(error) => Err(error.to_string()),
                         };
                         // The driver is gone if nobody takes it.
@@ -232,7 +278,10 @@ impl Driver {
 
     pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Instant) {
         let connections = &self.connections;
-        self.entry.fetched(fetched.source, fetched.result, now, |peer| connections.is_connected(peer));
+        self.entry
+            .fetched(fetched.source, fetched.result, now, |peer| {
+                connections.is_connected(peer)
+            });
         self.dirty = true;
     }
 
@@ -241,7 +290,9 @@ impl Driver {
         let peer = dial.get_peer_id();
         if let Err(error) = self.swarm.dial(dial) {
             match (peer, &error) {
-                (Some(peer), DialError::DialPeerConditionFalse(_)) if self.connections.is_connected(&peer) => {
+                (Some(peer), DialError::DialPeerConditionFalse(_))
+                    if self.connections.is_connected(&peer) =>
+                {
                     self.entry.connected(id, peer);
                 }
                 _ => {
@@ -311,7 +362,9 @@ impl Driver {
                 continue;
             };
             let (_, address) = crate::bootstrap::split_peer(address);
-            let circuit = address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit);
+            let circuit = address
+                .with(Protocol::P2p(relay))
+                .with(Protocol::P2pCircuit);
             match self.swarm.listen_on(circuit) {
                 Ok(listener) => self.relays.listening(relay, listener),
                 Err(error) => {
@@ -326,7 +379,11 @@ impl Driver {
     pub(super) fn circuit_through(&self, relay: PeerId) -> Option<Multiaddr> {
         let address = self.connections.direct_address(&relay)?.clone();
         let (_, address) = crate::bootstrap::split_peer(address);
-        Some(address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit))
+        Some(
+            address
+                .with(Protocol::P2p(relay))
+                .with(Protocol::P2pCircuit),
+        )
     }
 }
 
@@ -347,7 +404,11 @@ pub(super) fn describe_dial_error(error: &DialError) -> String {
                 // Transports name the address or not, and a browser does not tell why.
                 let address = address.to_string();
                 let text = text.replace(&format!("{address}: "), "");
-                let text = if text == "broken pipe" { UNREACHABLE } else { text.as_str() };
+                let text = if text == "broken pipe" {
+                    UNREACHABLE
+                } else {
+                    text.as_str()
+                };
                 let reason = format!("{address}: {text}");
                 if !reasons.contains(&reason) {
                     reasons.push(reason);

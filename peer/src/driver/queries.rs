@@ -43,11 +43,24 @@ pub(super) enum Purpose {
     /// Find providers of a topic.
     Members { topic: TopicHash },
     /// Find the servers that are to hold a value.
-    PutFind { record: Box<SignedRecord>, reply: Reply<Result<Stored, PutError>> },
+    PutFind {
+        record: Box<SignedRecord>,
+        reply: Reply<Result<Stored, PutError>>,
+    },
     /// Hand the value to them.
-    Put { key: String, own_copy: bool, asked: usize, reply: Reply<Result<Stored, PutError>> },
+    Put {
+        key: String,
+        own_copy: bool,
+        asked: usize,
+        reply: Reply<Result<Stored, PutError>>,
+    },
     /// Look a value up.
-    Get { key: String, best: Option<SignedRecord>, found: usize, reply: Reply<Result<Option<Value>, GetError>> },
+    Get {
+        key: String,
+        best: Option<SignedRecord>,
+        found: usize,
+        reply: Reply<Result<Option<Value>, GetError>>,
+    },
 }
 
 #[derive(Debug)]
@@ -70,7 +83,13 @@ const STALL_CHECK: Duration = Duration::from_millis(50);
 
 impl Queries {
     pub(super) fn insert(&mut self, id: QueryId, purpose: Purpose, now: Instant) {
-        let query = Query { purpose, started: now, first_answer: None, seen: (0, 0, 0), progress: now };
+        let query = Query {
+            purpose,
+            started: now,
+            first_answer: None,
+            seen: (0, 0, 0),
+            progress: now,
+        };
         self.open.insert(id, query);
     }
 
@@ -87,19 +106,19 @@ impl Queries {
     }
 
     /// Queries that should end now with what they have.
-    pub(super) fn stalled<S: kad::store::RecordStore>(
-        &mut self,
-        kad: &kad::Behaviour<S>,
-        now: Instant,
-    ) -> Vec<QueryId>
+    pub(super) fn stalled<S>(&mut self, kad: &kad::Behaviour<S>, now: Instant) -> Vec<QueryId>
     where
-        S: Send + 'static,
+        S: kad::store::RecordStore + Send + 'static,
     {
         let mut stalled = Vec::new();
         for (id, query) in &mut self.open {
             let Some(open) = kad.query(id) else { continue };
             let stats = open.stats();
-            let seen = (stats.num_requests(), stats.num_successes(), stats.num_failures());
+            let seen = (
+                stats.num_requests(),
+                stats.num_successes(),
+                stats.num_failures(),
+            );
             if seen != query.seen {
                 query.seen = seen;
                 query.progress = now;
@@ -111,7 +130,8 @@ impl Queries {
                 Some(first) => STALL.max(first.saturating_mul(STALL_PER_FIRST_ANSWER)),
                 None => STALL_WITHOUT_ANSWER,
             };
-            let enough = matches!(&query.purpose, Purpose::Get { found, .. } if *found >= VALUES_WANTED);
+            let enough =
+                matches!(&query.purpose, Purpose::Get { found, .. } if *found >= VALUES_WANTED);
             if enough || now.saturating_duration_since(query.progress) >= allowed {
                 stalled.push(*id);
             }
@@ -124,11 +144,15 @@ impl Queries {
     }
 
     pub(super) fn members_query(&self, topic: &TopicHash) -> bool {
-        self.open.values().any(|query| matches!(&query.purpose, Purpose::Members { topic: of } if of == topic))
+        self.open
+            .values()
+            .any(|query| matches!(&query.purpose, Purpose::Members { topic: of } if of == topic))
     }
 
     pub(super) fn leaving(&self, topic: &TopicHash) -> bool {
-        self.open.values().any(|query| matches!(&query.purpose, Purpose::LeavePut { topic: of } if of == topic))
+        self.open
+            .values()
+            .any(|query| matches!(&query.purpose, Purpose::LeavePut { topic: of } if of == topic))
     }
 
     pub(super) fn announcing(&self, topic: &TopicHash) -> bool {
@@ -144,5 +168,9 @@ pub(super) fn closest(result: kad::GetClosestPeersResult, me: PeerId) -> Vec<Pee
         Ok(found) => found.peers,
         Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
     };
-    peers.into_iter().map(|peer| peer.peer_id).filter(|peer| *peer != me).collect()
+    peers
+        .into_iter()
+        .map(|peer| peer.peer_id)
+        .filter(|peer| *peer != me)
+        .collect()
 }

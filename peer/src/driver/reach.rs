@@ -56,8 +56,10 @@ const UPGRADES_MAX: u32 = 4;
 #[derive(Debug)]
 enum State {
     /// Nothing under way; the next attempt not before this.
-    Resting { until: Instant },
-    Dialling(Attempt),
+    Resting {
+        until: Instant,
+    },
+    Dialling(Box<Attempt>),
 }
 
 #[derive(Debug)]
@@ -103,7 +105,11 @@ pub(super) struct Reaching {
 
 impl Reaching {
     pub(super) fn new(me: PeerId, seed: u64) -> Self {
-        Self { me, seed, targets: HashMap::new() }
+        Self {
+            me,
+            seed,
+            targets: HashMap::new(),
+        }
     }
 
     /// The members of a room to make connections to.
@@ -115,14 +121,18 @@ impl Reaching {
         let limit = hash_limit(count, NEIGHBOURS);
         let mut members: Vec<_> = members.map(|peer| (self.pair_hash(&peer), peer)).collect();
         members.sort_unstable();
-        let near = members.iter().take_while(|(hash, _)| *hash <= limit).count();
+        let near = members
+            .iter()
+            .take_while(|(hash, _)| *hash <= limit)
+            .count();
         members.truncate(near.max(NEIGHBOURS_MIN));
         members.into_iter().map(|(_, peer)| peer).collect()
     }
 
     /// Whether a connection to a member of a room of `count` others is worth keeping.
     pub(super) fn keeps(&self, peer: &PeerId, count: usize) -> bool {
-        count <= FULL_MESH_MAX || self.pair_hash(peer) <= hash_limit(count, NEIGHBOURS * KEEP_FACTOR)
+        count <= FULL_MESH_MAX
+            || self.pair_hash(peer) <= hash_limit(count, NEIGHBOURS * KEEP_FACTOR)
     }
 
     fn pair_hash(&self, other: &PeerId) -> u64 {
@@ -134,7 +144,13 @@ impl Reaching {
 
     /// A member's signed addresses are known. `can_be_dialled` tells whether others can dial this
     /// peer directly.
-    pub(super) fn member(&mut self, peer: PeerId, addresses: Addresses, can_be_dialled: bool, now: Instant) {
+    pub(super) fn member(
+        &mut self,
+        peer: PeerId,
+        addresses: Addresses,
+        can_be_dialled: bool,
+        now: Instant,
+    ) {
         let yields = if addresses.direct.is_empty() {
             // Only a relayed way from here: let the other side try its direct one, or, where
             // neither has one, let the smaller id dial.
@@ -142,7 +158,9 @@ impl Reaching {
         } else {
             self.me > peer
         };
-        let Some(target) = self.entry(peer, now) else { return };
+        let Some(target) = self.entry(peer, now) else {
+            return;
+        };
         let moved = target.addresses.as_ref() != Some(&addresses);
         let first = target.addresses.is_none();
         target.addresses = Some(addresses);
@@ -150,7 +168,11 @@ impl Reaching {
         if moved {
             target.upgrades = 0;
             if let State::Resting { until } = &mut target.state {
-                *until = if first && yields && !target.failed { now + YIELD } else { now };
+                *until = if first && yields && !target.failed {
+                    now + YIELD
+                } else {
+                    now
+                };
                 target.backoff.reset();
             }
             target.failed = false;
@@ -179,10 +201,14 @@ impl Reaching {
     }
 
     fn entry(&mut self, peer: PeerId, now: Instant) -> Option<&mut Target> {
-        if peer == self.me || (!self.targets.contains_key(&peer) && self.targets.len() >= TARGETS_MAX) {
+        if peer == self.me
+            || (!self.targets.contains_key(&peer) && self.targets.len() >= TARGETS_MAX)
+        {
             return None;
         }
-        let seed = self.seed.wrapping_add(u64::try_from(self.targets.len()).unwrap_or_default());
+        let seed = self
+            .seed
+            .wrapping_add(u64::try_from(self.targets.len()).unwrap_or_default());
         Some(self.targets.entry(peer).or_insert_with(|| Target {
             state: State::Resting { until: now },
             addresses: None,
@@ -203,7 +229,11 @@ impl Reaching {
         now: Instant,
     ) -> Vec<DialOpts> {
         let mut dials = Vec::new();
-        let mut under_way = self.targets.values().filter(|t| matches!(t.state, State::Dialling(_))).count();
+        let mut under_way = self
+            .targets
+            .values()
+            .filter(|t| matches!(t.state, State::Dialling(_)))
+            .count();
         for (peer, target) in &mut self.targets {
             if let State::Resting { until } = &target.state
                 && *until <= now
@@ -211,7 +241,7 @@ impl Reaching {
                 && let Some(attempt) = target.attempt(*peer, wanted.contains(peer), path(peer), now)
             {
                 under_way += 1;
-                target.state = State::Dialling(attempt);
+                target.state = State::Dialling(Box::new(attempt));
             }
             if let State::Dialling(attempt) = &mut target.state {
                 dials.extend(attempt.due(now));
@@ -234,7 +264,9 @@ impl Reaching {
 
     /// A connection was opened, by whom ever.
     pub(super) fn connected(&mut self, peer: &PeerId, path: Path, now: Instant) {
-        let Some(target) = self.targets.get_mut(peer) else { return };
+        let Some(target) = self.targets.get_mut(peer) else {
+            return;
+        };
         target.urgent = false;
         target.failed = false;
         target.last_error = None;
@@ -256,7 +288,11 @@ impl Reaching {
     /// The last connection to a peer is gone: try again, but not at the same moment as the other
     /// side.
     pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
-        let wait = if self.me > *peer { YIELD } else { Duration::from_millis(100) };
+        let wait = if self.me > *peer {
+            YIELD
+        } else {
+            Duration::from_millis(100)
+        };
         if let Some(target) = self.targets.get_mut(peer) {
             target.upgrades = 0;
             if matches!(target.state, State::Resting { .. }) {
@@ -265,18 +301,18 @@ impl Reaching {
         }
     }
 
-    /// A dial failed. Returns the peer if it was ours and the whole attempt has failed with it.
-    pub(super) fn failed(&mut self, id: ConnectionId, reason: &str, now: Instant) -> Option<(PeerId, String)> {
-        let (peer, target) = self
-            .targets
-            .iter_mut()
-            .find(|(_, target)| matches!(&target.state, State::Dialling(attempt) if attempt.owns(id)))?;
-        let State::Dialling(attempt) = &mut target.state else { return None };
-        if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
-            target.fail(reason.clone(), now);
-            return Some((*peer, reason));
+    /// A dial failed; with the last one its attempt has failed.
+    pub(super) fn failed(&mut self, id: ConnectionId, reason: &str, now: Instant) {
+        for target in self.targets.values_mut() {
+            if let State::Dialling(attempt) = &mut target.state
+                && attempt.owns(id)
+            {
+                if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
+                    target.fail(reason, now);
+                }
+                return;
+            }
         }
-        None
     }
 
     /// A member is gone, or a stranger was asked: forget it unless there is something for it.
@@ -308,7 +344,10 @@ impl Reaching {
     }
 
     pub(super) fn is_dialling(&self, peer: &PeerId) -> bool {
-        matches!(self.targets.get(peer).map(|target| &target.state), Some(State::Dialling(_)))
+        matches!(
+            self.targets.get(peer).map(|target| &target.state),
+            Some(State::Dialling(_))
+        )
     }
 
     pub(super) fn last_error(&self, peer: &PeerId) -> Option<&str> {
@@ -320,14 +359,19 @@ impl Reaching {
         wanted: &HashSet<PeerId>,
         path: impl Fn(&PeerId) -> Option<Path>,
     ) -> Option<Instant> {
-        let full = self.targets.values().filter(|t| matches!(t.state, State::Dialling(_))).count() >= ATTEMPTS_MAX;
+        let full = self
+            .targets
+            .values()
+            .filter(|t| matches!(t.state, State::Dialling(_)))
+            .count()
+            >= ATTEMPTS_MAX;
         self.targets
             .iter()
             .filter_map(|(peer, target)| match &target.state {
                 State::Dialling(attempt) => Some(attempt.next_deadline()),
-                State::Resting { until } => {
-                    (!full && target.purpose(wanted.contains(peer), path(peer)).is_some()).then_some(*until)
-                }
+                State::Resting { until } => (!full
+                    && target.purpose(wanted.contains(peer), path(peer)).is_some())
+                .then_some(*until),
             })
             .min()
     }
@@ -351,13 +395,22 @@ impl Target {
             None => (wanted || self.urgent).then_some(Purpose::Connect),
             Some(Path::Direct(_)) => None,
             Some(Path::Relayed { .. }) => {
-                let possible = self.addresses.as_ref().is_some_and(|addresses| !addresses.direct.is_empty());
+                let possible = self
+                    .addresses
+                    .as_ref()
+                    .is_some_and(|addresses| !addresses.direct.is_empty());
                 (wanted && possible && self.upgrades < UPGRADES_MAX).then_some(Purpose::Upgrade)
             }
         }
     }
 
-    fn attempt(&mut self, peer: PeerId, wanted: bool, path: Option<Path>, now: Instant) -> Option<Attempt> {
+    fn attempt(
+        &mut self,
+        peer: PeerId,
+        wanted: bool,
+        path: Option<Path>,
+        now: Instant,
+    ) -> Option<Attempt> {
         let purpose = self.purpose(wanted, path)?;
         Some(match (purpose, &self.addresses) {
             (Purpose::Upgrade, Some(addresses)) => {
@@ -373,6 +426,8 @@ impl Target {
         self.last_error = Some(reason);
         self.urgent = false;
         self.failed = true;
-        self.state = State::Resting { until: now + self.backoff.next_delay() };
+        self.state = State::Resting {
+            until: now + self.backoff.next_delay(),
+        };
     }
 }

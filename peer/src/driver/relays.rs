@@ -28,17 +28,29 @@ pub(super) struct Relays {
 
 impl Relays {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, listening: HashMap::new(), refused: HashMap::new() }
+        Self {
+            seed,
+            listening: HashMap::new(),
+            refused: HashMap::new(),
+        }
     }
 
     /// A relay to reserve at now, of those that are connected.
-    pub(super) fn due(&self, connected: impl Iterator<Item = PeerId>, now: Instant) -> Option<PeerId> {
+    pub(super) fn due(
+        &self,
+        connected: impl Iterator<Item = PeerId>,
+        now: Instant,
+    ) -> Option<PeerId> {
         if self.listening.len() >= RELAYS_MAX {
             return None;
         }
         connected
             .filter(|relay| !self.listening.contains_key(relay))
-            .find(|relay| self.refused.get(relay).is_none_or(|(_, until)| *until <= now))
+            .find(|relay| {
+                self.refused
+                    .get(relay)
+                    .is_none_or(|(_, until)| *until <= now)
+            })
     }
 
     pub(super) fn listening(&mut self, relay: PeerId, listener: ListenerId) {
@@ -52,7 +64,12 @@ impl Relays {
 
     /// The reservation was refused or is lost. Returns whether the listener was one of these.
     pub(super) fn closed(&mut self, listener: ListenerId, now: Instant) -> bool {
-        let Some(relay) = self.listening.iter().find(|(_, id)| **id == listener).map(|(relay, _)| *relay) else {
+        let Some(relay) = self
+            .listening
+            .iter()
+            .find(|(_, id)| **id == listener)
+            .map(|(relay, _)| *relay)
+        else {
             return false;
         };
         self.listening.remove(&relay);

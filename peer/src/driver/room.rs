@@ -132,7 +132,11 @@ impl Search {
         if now < self.next_lookup {
             return false;
         }
-        let pause = LOOKUP_PAUSES.get(self.round).or(LOOKUP_PAUSES.last()).copied().unwrap_or(SYNC_INTERVAL);
+        let pause = LOOKUP_PAUSES
+            .get(self.round)
+            .or(LOOKUP_PAUSES.last())
+            .copied()
+            .unwrap_or(SYNC_INTERVAL);
         self.round = self.round.saturating_add(1);
         self.answers = 0;
         self.next_lookup = now + pause;
@@ -144,7 +148,12 @@ impl Search {
     /// ones ask more servers, so that a single one cannot hide the room.
     pub(super) fn has_enough(&mut self) -> bool {
         self.answers = self.answers.saturating_add(1);
-        self.answers >= if self.round <= QUICK_LOOKUPS { 1 } else { ANSWERS_WANTED }
+        self.answers
+            >= if self.round <= QUICK_LOOKUPS {
+                1
+            } else {
+                ANSWERS_WANTED
+            }
     }
 
     /// Starts the dense lookups anew: the DHT is back.

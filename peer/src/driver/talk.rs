@@ -17,7 +17,12 @@ use crate::{
 };
 
 impl Driver {
-    pub(super) fn say(&mut self, topic: TopicHash, text: String, now: Instant) -> Result<RoomMessage, SayError> {
+    pub(super) fn say(
+        &mut self,
+        topic: TopicHash,
+        text: String,
+        now: Instant,
+    ) -> Result<RoomMessage, SayError> {
         let me = self.me;
         let room = self.rooms.get_mut(&topic).ok_or(SayError::Left)?;
         if room.held.len() >= HELD_MAX {
@@ -42,7 +47,11 @@ impl Driver {
         }
         .encode();
         push_bounded(&mut room.history, message.clone());
-        room.held.push_back(Held { message: message.clone(), body, since: now });
+        room.held.push_back(Held {
+            message: message.clone(),
+            body,
+            since: now,
+        });
         self.release_held(topic, now);
         Ok(message)
     }
@@ -51,8 +60,12 @@ impl Driver {
     /// its time is over.
     pub(super) fn release_held(&mut self, topic: TopicHash, now: Instant) {
         loop {
-            let Some(room) = self.rooms.get(&topic) else { return };
-            let Some(held) = room.held.front() else { return };
+            let Some(room) = self.rooms.get(&topic) else {
+                return;
+            };
+            let Some(held) = room.held.front() else {
+                return;
+            };
             if self.next_held(room, now).is_some_and(|until| until > now) {
                 return;
             }
@@ -72,7 +85,10 @@ impl Driver {
     /// Until when the first waiting message waits: in the past when it need not.
     pub(super) fn next_held(&self, room: &RoomState, now: Instant) -> Option<Instant> {
         let held = room.held.front()?;
-        let listeners = self.swarm.behaviour().gossip_listeners(&room.gossip_topic.hash());
+        let listeners = self
+            .swarm
+            .behaviour()
+            .gossip_listeners(&room.gossip_topic.hash());
         // A member that came a moment ago is about to listen; one that has not by now, will not.
         let arriving = room
             .shown
@@ -85,15 +101,27 @@ impl Driver {
             return Some(until.min(held.since + HOLD_FOR_ARRIVING));
         }
         let nobody = listeners.is_empty() && !room.shown.is_empty();
-        Some(if nobody { held.since + HOLD_FOR_ANYBODY } else { now })
+        Some(if nobody {
+            held.since + HOLD_FOR_ANYBODY
+        } else {
+            now
+        })
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event, now: Instant) {
         match event {
-            gossipsub::Event::Message { propagation_source, message_id, message } => {
+            gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            } => {
                 let acceptance = self.on_room_data(&message, now);
                 if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
-                    gossip.report_message_validation_result(&message_id, &propagation_source, acceptance);
+                    gossip.report_message_validation_result(
+                        &message_id,
+                        &propagation_source,
+                        acceptance,
+                    );
                 }
             }
             gossipsub::Event::Subscribed { peer_id, topic } => {
@@ -107,10 +135,15 @@ impl Driver {
     }
 
     /// Checks and takes what came by gossip. The author's signature was checked by gossipsub.
-    fn on_room_data(&mut self, message: &gossipsub::Message, now: Instant) -> gossipsub::MessageAcceptance {
-        let (Some(topic), Some(author)) =
-            (TopicHash::from_gossip_topic(message.topic.as_str()), message.source)
-        else {
+    fn on_room_data(
+        &mut self,
+        message: &gossipsub::Message,
+        now: Instant,
+    ) -> gossipsub::MessageAcceptance {
+        let (Some(topic), Some(author)) = (
+            TopicHash::from_gossip_topic(message.topic.as_str()),
+            message.source,
+        ) else {
             return gossipsub::MessageAcceptance::Reject;
         };
         let wire = match Wire::decode(&message.data) {
@@ -134,11 +167,26 @@ impl Driver {
                     gossipsub::MessageAcceptance::Ignore
                 }
             }
-            Wire::Text { id, session, sequence, name, text, sent } => {
-                let message =
-                    RoomMessage { id, topic: room.topic.clone(), from: author, name, text, sent: sent.0 };
+            Wire::Text {
+                id,
+                session,
+                sequence,
+                name,
+                text,
+                sent,
+            } => {
+                let message = RoomMessage {
+                    id,
+                    topic: room.topic.clone(),
+                    from: author,
+                    name,
+                    text,
+                    sent: sent.0,
+                };
                 let young = Wire::is_young(session, sent);
-                let ready = room.ordering.handle(author, session, sequence, young, message, now);
+                let ready = room
+                    .ordering
+                    .handle(author, session, sequence, young, message, now);
                 self.deliver(topic, ready.into_iter().map(|(_, message)| message));
                 gossipsub::MessageAcceptance::Accept
             }
@@ -147,13 +195,17 @@ impl Driver {
 
     /// Messages that waited for earlier ones long enough.
     pub(super) fn deliver_ordered(&mut self, topic: TopicHash, now: Instant) {
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
         let ready = room.ordering.tick(now);
         self.deliver(topic, ready.into_iter().map(|(_, message)| message));
     }
 
     fn deliver(&mut self, topic: TopicHash, messages: impl Iterator<Item = RoomMessage>) {
-        let Some(room) = self.rooms.get_mut(&topic) else { return };
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
         for message in messages {
             push_bounded(&mut room.history, message.clone());
             self.events.emit(PeerEvent::RoomMessage(message));

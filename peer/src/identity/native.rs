@@ -16,17 +16,22 @@ use crate::platform;
 ///
 /// # Errors
 /// [`IdentityError`] when the file is not a key, or cannot be read or written.
-#[expect(clippy::unused_async, reason = "the browser's twin waits for IndexedDB")]
 pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
     let path = Path::new(location);
     match fs::read(path) {
-        Ok(bytes) => Keypair::from_protobuf_encoding(&bytes).map_err(|error| IdentityError::Broken {
-            location: location.to_owned(),
-            reason: error.to_string(),
-        }),
-        Err(error) if error.kind() == ErrorKind::NotFound => create(path).map_err(|reason| {
-            IdentityError::Storage { action: "write", location: location.to_owned(), reason }
-        }),
+        Ok(bytes) => {
+            Keypair::from_protobuf_encoding(&bytes).map_err(|error| IdentityError::Broken {
+                location: location.to_owned(),
+                reason: error.to_string(),
+            })
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            create(path).map_err(|reason| IdentityError::Storage {
+                action: "write",
+                location: location.to_owned(),
+                reason,
+            })
+        }
         Err(error) => Err(IdentityError::Storage {
             action: "read",
             location: location.to_owned(),
@@ -41,12 +46,17 @@ pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
 ///
 /// # Errors
 /// [`IdentityError::Storage`] when the file cannot be moved or written.
-#[expect(clippy::unused_async, reason = "the browser's twin waits for IndexedDB")]
 pub async fn start_anew(location: &str) -> Result<Keypair, IdentityError> {
-    let storage = |reason| IdentityError::Storage { action: "write", location: location.to_owned(), reason };
+    let storage = |reason| IdentityError::Storage {
+        action: "write",
+        location: location.to_owned(),
+        reason,
+    };
     let aside = format!("{location}.broken-{}", platform::wall().0);
     match fs::rename(location, aside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(storage(error.to_string())),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(storage(error.to_string()));
+        }
         Ok(()) | Err(_) => {}
     }
     create(Path::new(location)).map_err(storage)
@@ -54,7 +64,9 @@ pub async fn start_anew(location: &str) -> Result<Keypair, IdentityError> {
 
 fn create(path: &Path) -> Result<Keypair, String> {
     let keypair = Keypair::generate_ed25519();
-    let bytes = keypair.to_protobuf_encoding().map_err(|error| error.to_string())?;
+    let bytes = keypair
+        .to_protobuf_encoding()
+        .map_err(|error| error.to_string())?;
     write_private(path, &bytes).map_err(|error| error.to_string())?;
     Ok(keypair)
 }
@@ -103,14 +115,27 @@ mod tests {
         let directory = tempfile::tempdir().expect("temporary directory");
         let path = directory.path().join("identity.key");
         fs::write(&path, b"not a key").expect("writes");
-        let error = load_or_create(path.to_str().expect("UTF-8")).await.expect_err("broken");
+        let error = load_or_create(path.to_str().expect("UTF-8"))
+            .await
+            .expect_err("broken");
         assert!(matches!(error, IdentityError::Broken { .. }), "{error}");
         assert_eq!(fs::read(&path).expect("still there"), b"not a key");
     }
 
     #[tokio::test]
     async fn an_unwritable_place_is_reported() {
-        let error = load_or_create("/proc/nowhere/identity.key").await.expect_err("unwritable");
-        assert!(matches!(error, IdentityError::Storage { action: "write", .. }), "{error}");
+        let error = load_or_create("/proc/nowhere/identity.key")
+            .await
+            .expect_err("unwritable");
+        assert!(
+            matches!(
+                error,
+                IdentityError::Storage {
+                    action: "write",
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }

@@ -16,7 +16,6 @@ use crate::{
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs `future` in the background.
-#[expect(clippy::disallowed_methods, reason = "the one place that spawns in the browser")]
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     wasm_bindgen_futures::spawn_local(future);
 }
@@ -29,7 +28,8 @@ pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
 }
 
 async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
-    let window = web_sys::window().ok_or_else(|| SourceError::Fetch("there is no window".to_owned()))?;
+    let window =
+        web_sys::window().ok_or_else(|| SourceError::Fetch("there is no window".to_owned()))?;
     let options = RequestInit::new();
     options.set_cache(RequestCache::NoStore);
     let response: Response = JsFuture::from(window.fetch_with_str_and_init(&url, &options))
@@ -37,10 +37,19 @@ async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
         .and_then(JsCast::dyn_into)
         .map_err(|error| fetch_error(&error))?;
     if !response.ok() {
-        return Err(SourceError::Fetch(format!("the server answered {}", response.status())));
+        return Err(SourceError::Fetch(format!(
+            "the server answered {}",
+            response.status()
+        )));
     }
-    let body = response.array_buffer().map_err(|error| fetch_error(&error))?;
-    let body = Uint8Array::new(&JsFuture::from(body).await.map_err(|error| fetch_error(&error))?);
+    let body = response
+        .array_buffer()
+        .map_err(|error| fetch_error(&error))?;
+    let body = Uint8Array::new(
+        &JsFuture::from(body)
+            .await
+            .map_err(|error| fetch_error(&error))?,
+    );
     if usize::try_from(body.length()).unwrap_or(usize::MAX) > DOCUMENT_BYTES_MAX {
         return Err(SourceError::TooLarge);
     }

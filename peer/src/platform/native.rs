@@ -20,11 +20,19 @@ pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
 }
 
 fn fetch_blocking(url: &str) -> Result<Vec<u8>, SourceError> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).max_redirects(3).build().into();
-    let mut response = agent.get(url).call().map_err(|error| SourceError::Fetch(error.to_string()))?;
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(FETCH_TIMEOUT))
+        .max_redirects(3)
+        .build()
+        .into();
+    let mut response = agent
+        .get(url)
+        .call()
+        .map_err(|error| SourceError::Fetch(error.to_string()))?;
     let mut body = Vec::new();
-    let limit = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(DOCUMENT_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
     response
         .body_mut()
         .as_reader()

@@ -24,7 +24,9 @@ pub(crate) struct PlatformBehaviour {
 
 impl PlatformBehaviour {
     pub(crate) fn new(_: PeerId) -> Self {
-        Self { nothing: dummy::Behaviour }
+        Self {
+            nothing: dummy::Behaviour,
+        }
     }
 }
 
@@ -49,7 +51,10 @@ pub(crate) fn transport(
     relay: relay::client::Transport,
 ) -> Result<BoxedTransport, StartError> {
     let noise = || {
-        noise::Config::new(keypair).map_err(|error| StartError::SetUp { part: "noise", reason: error.to_string() })
+        noise::Config::new(keypair).map_err(|error| StartError::SetUp {
+            part: "noise",
+            reason: error.to_string(),
+        })
     };
     let websocket = websocket_websys::Transport::default()
         .upgrade(Version::V1Lazy)

@@ -29,7 +29,10 @@ pub(crate) struct PlatformBehaviour {
 
 impl PlatformBehaviour {
     pub(crate) fn new(me: PeerId) -> Self {
-        Self { dcutr: dcutr::Behaviour::new(me), reachability: autonat::v2::client::Behaviour::default() }
+        Self {
+            dcutr: dcutr::Behaviour::new(me),
+            reachability: autonat::v2::client::Behaviour::default(),
+        }
     }
 }
 
@@ -57,12 +60,16 @@ pub(crate) fn transport(
     relay: relay::client::Transport,
 ) -> Result<BoxedTransport, StartError> {
     let noise = || {
-        noise::Config::new(keypair).map_err(|error| StartError::SetUp { part: "noise", reason: error.to_string() })
+        noise::Config::new(keypair).map_err(|error| StartError::SetUp {
+            part: "noise",
+            reason: error.to_string(),
+        })
     };
     let tcp_config = || tcp::Config::default().nodelay(true);
 
     // WebSocket resolves names below itself, because TLS needs the name; the others above.
-    let mut websocket = websocket::Config::new(resolving(tcp::tokio::Transport::new(tcp_config()))?);
+    let mut websocket =
+        websocket::Config::new(resolving(tcp::tokio::Transport::new(tcp_config()))?);
     websocket.set_max_data_size(WEBSOCKET_FRAME_BYTES_MAX);
     let websocket = websocket
         .upgrade(Version::V1Lazy)
@@ -91,7 +98,9 @@ pub(crate) fn transport(
     // The relay client takes every address with `/p2p-circuit` in it, the others none of these; the
     // resolver takes everything, so it comes last.
     let direct = OrTransport::new(websocket, sockets).map(|either, _| either.into_inner());
-    Ok(OrTransport::new(circuits, direct).map(|either, _| either.into_inner()).boxed())
+    Ok(OrTransport::new(circuits, direct)
+        .map(|either, _| either.into_inner())
+        .boxed())
 }
 
 /// Resolves DNS names by the system's settings; where there are none, by the resolver's defaults,
@@ -101,6 +110,8 @@ fn resolving<T>(inner: T) -> Result<dns::tokio::Transport<T>, StartError> {
         let (config, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
         return Ok(dns::tokio::Transport::custom(inner, config, options));
     }
-    dns::tokio::Transport::system(inner)
-        .map_err(|error| StartError::SetUp { part: "the resolver", reason: error.to_string() })
+    dns::tokio::Transport::system(inner).map_err(|error| StartError::SetUp {
+        part: "the resolver",
+        reason: error.to_string(),
+    })
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use moim_peer::{BootstrapSource, DhtMode, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status};
+use moim_peer::{
+    BootstrapSource, DhtMode, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status,
+};
 
 /// Longer than anything here takes on a busy machine; waiting for it means failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,11 +25,19 @@ impl TestPeer {
             .with_test_writer()
             .try_init();
         let (peer, events) = builder.start().await.expect("starts");
-        Self { peer, events, seen: Vec::new() }
+        Self {
+            peer,
+            events,
+            seen: Vec::new(),
+        }
     }
 
     /// The first event, from now on or looked past before, of which `pick` makes something.
-    pub(crate) async fn expect<T>(&mut self, what: &str, pick: impl Fn(&PeerEvent) -> Option<T>) -> T {
+    pub(crate) async fn expect<T>(
+        &mut self,
+        what: &str,
+        pick: impl Fn(&PeerEvent) -> Option<T>,
+    ) -> T {
         if let Some(index) = self.seen.iter().position(|event| pick(event).is_some()) {
             let event = self.seen.remove(index);
             return pick(&event).expect("picked before");
@@ -43,24 +53,41 @@ impl TestPeer {
         };
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(picked) => picked,
-            Err(_) => panic!("{} waits for {what} in vain; seen: {:#?}", self.peer.id(), self.seen),
+            Err(_) => panic!(
+                "{} waits for {what} in vain; seen: {:#?}",
+                self.peer.id(),
+                self.seen
+            ),
         }
     }
 
     pub(crate) async fn connected(&self) {
         let mut snapshot = self.peer.snapshot();
         let wait = snapshot.wait_for(|snapshot| snapshot.status == Status::Connected);
-        tokio::time::timeout(PATIENCE, wait).await.expect("in the DHT in time").expect("the peer runs");
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .expect("in the DHT in time")
+            .expect("the peer runs");
     }
 
     pub(crate) async fn join(&self, topic: &str, name: &str) -> Room {
-        self.peer.join(topic, Profile::named(name).expect("a name")).await.expect("joins")
+        self.peer
+            .join(topic, Profile::named(name).expect("a name"))
+            .await
+            .expect("joins")
     }
 
     /// Waits until the room's member list satisfies `done`.
-    pub(crate) async fn members(&self, room: &Room, what: &str, done: impl FnMut(&Vec<moim_peer::Member>) -> bool) {
+    pub(crate) async fn members(
+        &self,
+        room: &Room,
+        what: &str,
+        done: impl FnMut(&Vec<moim_peer::Member>) -> bool,
+    ) {
         let mut members = room.members();
-        let outcome = tokio::time::timeout(PATIENCE, members.wait_for(done)).await.map(|result| result.is_ok());
+        let outcome = tokio::time::timeout(PATIENCE, members.wait_for(done))
+            .await
+            .map(|result| result.is_ok());
         assert_eq!(
             outcome,
             Ok(true),
@@ -86,7 +113,9 @@ pub(crate) async fn server() -> (TestPeer, BootstrapSource) {
         .expect("listens")
         .addresses[0]
         .clone();
-    let source = format!("{address}/p2p/{}", server.peer.id()).parse().expect("valid");
+    let source = format!("{address}/p2p/{}", server.peer.id())
+        .parse()
+        .expect("valid");
     (server, source)
 }
 

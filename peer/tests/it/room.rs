@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use moim_peer::{
-    BootstrapSource, JoinError, LeaveReason, Path, Peer, PeerEvent, PeerId, Profile, Reach, RoomMessage, SendError, Status,
+    BootstrapSource, JoinError, LeaveReason, Path, Peer, PeerEvent, PeerId, Profile, Reach,
+    RoomMessage, SendError, Status,
 };
 use serde_json::json;
 
@@ -21,14 +22,18 @@ async fn two_peers_meet_talk_and_part() {
     for (one, other, name) in [(&mut ada, bob_id, "Bob"), (&mut bob, ada_id, "Ada")] {
         let member = one
             .expect("the other joins", |event| match event {
-                PeerEvent::MemberJoined { member, .. } if member.peer == other => Some(member.clone()),
+                PeerEvent::MemberJoined { member, .. } if member.peer == other => {
+                    Some(member.clone())
+                }
                 _ => None,
             })
             .await;
         assert_eq!(member.name, name);
     }
     ada.members(&ada_room, "reached directly", |members| {
-        members.iter().any(|member| matches!(member.reach, Reach::Connected(Path::Direct(_))))
+        members
+            .iter()
+            .any(|member| matches!(member.reach, Reach::Connected(Path::Direct(_))))
     })
     .await;
 
@@ -41,7 +46,11 @@ async fn two_peers_meet_talk_and_part() {
         .await;
     assert_eq!(heard, said);
 
-    let receipt = bob.peer.send(ada_id, "hello, Ada").await.expect("delivered");
+    let receipt = bob
+        .peer
+        .send(ada_id, "hello, Ada")
+        .await
+        .expect("delivered");
     assert_eq!(receipt.to, ada_id);
     let direct = ada
         .expect("the direct message", |event| match event {
@@ -49,7 +58,10 @@ async fn two_peers_meet_talk_and_part() {
             _ => None,
         })
         .await;
-    assert_eq!((direct.id, direct.text.as_str(), direct.from), (receipt.id, "hello, Ada", bob_id));
+    assert_eq!(
+        (direct.id, direct.text.as_str(), direct.from),
+        (receipt.id, "hello, Ada", bob_id)
+    );
     assert_eq!(ada.peer.conversation(bob_id).await, vec![direct], "stored");
 
     bob_room.leave().await;
@@ -71,13 +83,20 @@ async fn a_value_put_by_one_is_got_by_another() {
     bob.connected().await;
 
     assert_eq!(bob.peer.get("colour").await.expect("asked"), None);
-    let stored = ada.peer.put("colour", json!({"name": "green"}), Duration::from_secs(600)).await.expect("stored");
+    let stored = ada
+        .peer
+        .put("colour", json!({"name": "green"}), Duration::from_secs(600))
+        .await
+        .expect("stored");
     assert_eq!((stored.key.as_str(), stored.copies), ("colour", 1));
     let value = bob.peer.get("colour").await.expect("asked").expect("there");
     assert_eq!(value.value, json!({"name": "green"}));
     assert_eq!(value.publisher, ada.peer.id());
 
-    bob.peer.put("colour", json!("blue"), Duration::from_secs(600)).await.expect("stored");
+    bob.peer
+        .put("colour", json!("blue"), Duration::from_secs(600))
+        .await
+        .expect("stored");
     let value = ada.peer.get("colour").await.expect("asked").expect("there");
     assert_eq!(value.value, json!("blue"), "the newer value took its place");
 }
@@ -93,11 +112,16 @@ async fn every_message_of_a_busy_room_arrives_once_and_in_order() {
         peers.push((peer, room));
     }
     for (peer, room) in &peers {
-        peer.members(room, "the three others are there", |members| members.len() == 3).await;
+        peer.members(room, "the three others are there", |members| {
+            members.len() == 3
+        })
+        .await;
     }
     for number in 0..MESSAGES {
         for (peer, room) in &peers {
-            room.say(format!("{} {number}", peer.peer.id())).await.expect("said");
+            room.say(format!("{} {number}", peer.peer.id()))
+                .await
+                .expect("said");
         }
     }
     let authors: Vec<_> = peers.iter().map(|(peer, _)| peer.peer.id()).collect();
@@ -114,16 +138,25 @@ async fn every_message_of_a_busy_room_arrives_once_and_in_order() {
             );
         }
         for author in authors.iter().filter(|author| **author != me) {
-            let texts: Vec<_> =
-                heard.iter().filter(|message| message.from == *author).map(|message| message.text.clone()).collect();
-            let said: Vec<_> = (0..MESSAGES).map(|number| format!("{author} {number}")).collect();
+            let texts: Vec<_> = heard
+                .iter()
+                .filter(|message| message.from == *author)
+                .map(|message| message.text.clone())
+                .collect();
+            let said: Vec<_> = (0..MESSAGES)
+                .map(|number| format!("{author} {number}"))
+                .collect();
             assert_eq!(texts, said, "once and in order");
         }
     }
     // A direct message comes after everything that gossip still had under way on the connection.
     let (first, others) = peers.split_first_mut().expect("four");
     for (other, _) in others {
-        other.peer.send(first.0.peer.id(), "done").await.expect("delivered");
+        other
+            .peer
+            .send(first.0.peer.id(), "done")
+            .await
+            .expect("delivered");
         let event = first.0.expect("the last word", |event| match event {
             PeerEvent::DirectMessage(message) => Some(message.text.clone()),
             PeerEvent::RoomMessage(message) => Some(format!("twice: {}", message.text)),
@@ -139,7 +172,11 @@ async fn a_peer_that_vanishes_is_gone_when_its_presence_expires() {
     let mut ada = peer(&source).await;
     let _ada_room = ada.join("fragile", "Ada").await;
     let lifetime = Duration::from_secs(4);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("runtime");
     let builder = Peer::builder()
         .bootstrap([source.clone()])
         .presence_lifetime(lifetime)
@@ -148,7 +185,10 @@ async fn a_peer_that_vanishes_is_gone_when_its_presence_expires() {
     let (bob, room) = runtime
         .spawn(async move {
             let (peer, events) = builder.start().await.expect("starts");
-            let room = peer.join("fragile", Profile::named("Bob").expect("a name")).await.expect("joins");
+            let room = peer
+                .join("fragile", Profile::named("Bob").expect("a name"))
+                .await
+                .expect("joins");
             (peer.id(), (peer, events, room))
         })
         .await
@@ -179,7 +219,11 @@ async fn a_peer_that_vanishes_is_gone_when_its_presence_expires() {
         })
         .await;
     assert_eq!(reason, LeaveReason::Expired);
-    assert!(vanished.elapsed() <= lifetime + Duration::from_secs(1), "{:?}", vanished.elapsed());
+    assert!(
+        vanished.elapsed() <= lifetime + Duration::from_secs(1),
+        "{:?}",
+        vanished.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -187,19 +231,36 @@ async fn a_message_to_nobody_fails_with_a_reason() {
     let (_server, source) = server().await;
     let ada = peer(&source).await;
     ada.connected().await;
-    let error = ada.peer.send(ada.peer.id(), "hello").await.expect_err("to itself");
+    let error = ada
+        .peer
+        .send(ada.peer.id(), "hello")
+        .await
+        .expect_err("to itself");
     assert!(matches!(error, SendError::ToSelf), "{error}");
-    let error = ada.peer.send(PeerId::random(), "").await.expect_err("empty");
+    let error = ada
+        .peer
+        .send(PeerId::random(), "")
+        .await
+        .expect_err("empty");
     assert!(matches!(error, SendError::Empty), "{error}");
-    let error = ada.peer.send(PeerId::random(), "x".repeat(20_000)).await.expect_err("too long");
-    assert!(matches!(error, SendError::TooLong { bytes: 20_000 }), "{error}");
+    let error = ada
+        .peer
+        .send(PeerId::random(), "x".repeat(20_000))
+        .await
+        .expect_err("too long");
+    assert!(
+        matches!(error, SendError::TooLong { bytes: 20_000 }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn one_good_bootstrap_address_among_bad_ones_is_enough() {
     let (server, source) = server().await;
     let stranger = PeerId::random();
-    let BootstrapSource::Address(address) = &source else { panic!("an address") };
+    let BootstrapSource::Address(address) = &source else {
+        panic!("an address")
+    };
     let mut wrong_id = address.clone();
     wrong_id.pop();
     let bad: Vec<BootstrapSource> = [
@@ -211,15 +272,26 @@ async fn one_good_bootstrap_address_among_bad_ones_is_enough() {
     .iter()
     .map(|text| text.parse().expect("well-formed"))
     .collect();
-    let ada = TestPeer::start(Peer::builder().bootstrap(bad.clone().into_iter().chain([source.clone()]))).await;
+    let ada =
+        TestPeer::start(Peer::builder().bootstrap(bad.clone().into_iter().chain([source.clone()])))
+            .await;
     ada.connected().await;
 
     let bob = TestPeer::start(Peer::builder().bootstrap(bad)).await;
     let mut snapshot = bob.peer.snapshot();
     let failed = snapshot.wait_for(|snapshot| matches!(snapshot.status, Status::Failed { .. }));
-    let failed = tokio::time::timeout(PATIENCE, failed).await.expect("in time").expect("runs").clone();
+    let failed = tokio::time::timeout(PATIENCE, failed)
+        .await
+        .expect("in time")
+        .expect("runs")
+        .clone();
     let reason = failed.status.reason().expect("a reason").to_owned();
-    for part in ["/ip4/127.0.0.1/tcp/9", "another peer", "http://127.0.0.1:9/bootstrap.json", "webrtc-direct"] {
+    for part in [
+        "/ip4/127.0.0.1/tcp/9",
+        "another peer",
+        "http://127.0.0.1:9/bootstrap.json",
+        "webrtc-direct",
+    ] {
         assert!(reason.contains(part), "{part} is not in: {reason}");
     }
     drop(server);
@@ -232,7 +304,8 @@ async fn a_room_left_by_dropping_it_is_left_for_the_others() {
     let bob = peer(&source).await;
     let _room = ada.join("short", "Ada").await;
     let room = bob.join("short", "Bob").await;
-    bob.members(&room, "Ada is there", |members| members.len() == 1).await;
+    bob.members(&room, "Ada is there", |members| members.len() == 1)
+        .await;
     drop(room);
     let reason = ada
         .expect("that Bob leaves", |event| match event {
@@ -242,7 +315,12 @@ async fn a_room_left_by_dropping_it_is_left_for_the_others() {
         .await;
     assert_eq!(reason, LeaveReason::Left);
     let again = bob.join("short", "Bob again").await;
-    bob.members(&again, "Ada is still there", |members| members.len() == 1).await;
-    let error = bob.peer.join("short", Profile::named("Bob").expect("a name")).await.expect_err("joined already");
+    bob.members(&again, "Ada is still there", |members| members.len() == 1)
+        .await;
+    let error = bob
+        .peer
+        .join("short", Profile::named("Bob").expect("a name"))
+        .await
+        .expect_err("joined already");
     assert!(matches!(error, JoinError::AlreadyJoined), "{error}");
 }
