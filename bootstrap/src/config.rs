@@ -1,4 +1,5 @@
-//! What the node is told to do: settings from flags, environment and file, merged into a [`Config`].
+//! What the node is told to do: settings from flags, environment and file, merged into a
+//! [`Config`].
 //!
 //! Precedence is flag, then environment, then file, then default, setting by setting. This module
 //! reads a file and is handed the environment; it opens nothing else and starts nothing.

@@ -92,7 +92,10 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.into())),
             // Some network file systems know no locks. That is worth a word but no refusal.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                tracing::warn!(path = %path.display(), "file system without locks: make sure that only one node uses this directory");
+                tracing::warn!(
+                    path = %path.display(),
+                    "file system without locks: see to it that only one node uses this directory"
+                );
                 Ok(Self {
                     path: path.into(),
                     _lock: lock,

@@ -26,9 +26,9 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// reservation, which keeps theirs open.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Streams on one connection (TCP, WebSocket, QUIC): [`CIRCUITS_PER_PEER_MAX`] and as many again for
-/// DHT requests. With yamux' 256 KiB receive window a peer could make us buffer 128 MiB, but only for
-/// protocols that leave data unread, and none here does.
+/// Streams on one connection (TCP, WebSocket, QUIC): [`CIRCUITS_PER_PEER_MAX`] and as many again
+/// for DHT requests. With yamux' 256 KiB receive window a peer could make us buffer 128 MiB, but only
+/// for protocols that leave data unread, and none here does.
 pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
 /// [`STREAMS_PER_CONNECTION_MAX`] as QUIC wants it.
 pub(crate) const QUIC_STREAMS_MAX: u32 = STREAMS_PER_CONNECTION_MAX as u32;
@@ -73,8 +73,8 @@ pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// and libp2p remembers 20; a machine with a dozen container networks has many more.
 pub(crate) const ANNOUNCED_ADDRESSES_MAX: usize = 16;
 
-/// How often another bootstrap node that isn't connected is dialled: after a restart the DHT is whole
-/// again within this time.
+/// How often another bootstrap node that isn't connected is dialled: after a restart the DHT is
+/// whole again within this time.
 pub(crate) const JOIN_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what has expired is removed from the store. Expired entries are never handed out;
 /// this only frees their memory.

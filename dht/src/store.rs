@@ -1,7 +1,7 @@
 //! What a DHT server keeps: signed records, checked before they are kept, and who provides what.
 //!
-//! **Invariant:** whatever [`Store::put`] accepts was admitted by [`moim_protocol::admission`] under
-//! its key, and is handed out only until the end of the life it was signed for, measured on this
+//! **Invariant:** whatever [`Store::put`] accepts was admitted by [`moim_protocol::admission`]
+//! under its key, and is handed out only until the end of the life it was signed for, measured on this
 //! machine's clock from its arrival. Memory is bounded whatever arrives.
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
@@ -374,5 +374,8 @@ fn has_left(admitted: &Admitted) -> bool {
 /// Whether `key` is a multihash: code and length as varints (one byte each covers those in use),
 /// then as many bytes as the length says. Providers of anything else are noise.
 fn is_multihash(key: &[u8]) -> bool {
-    matches!(key, [_, length, digest @ ..] if !digest.is_empty() && usize::from(*length) == digest.len())
+    let [_, length, digest @ ..] = key else {
+        return false;
+    };
+    !digest.is_empty() && usize::from(*length) == digest.len()
 }

@@ -184,10 +184,10 @@ impl Client {
 
 /// Whether the event is an answered ping to `peer`.
 fn is_pong(event: &Event, peer: PeerId) -> bool {
-    matches!(
-        event,
-        SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) if ping.peer == peer && ping.result.is_ok()
-    )
+    let SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) = event else {
+        return false;
+    };
+    ping.peer == peer && ping.result.is_ok()
 }
 
 /// Waits until each of two connected peers has an answer from the other.

@@ -183,39 +183,47 @@ fn a_closed_output_ends_the_program() {
 #[cfg(unix)]
 #[test]
 fn a_reader_that_does_not_read_cannot_hold_up_the_end() {
-    use std::process::Stdio;
+    use std::{
+        io::{Read as _, Write as _},
+        process::Stdio,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     let home = TempDir::new().unwrap();
-    let (_reader, writer) = std::io::pipe().unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
     let mut command = moim(home.path());
-    command.args([
-        "join",
-        "t",
-        "--json",
-        "--ephemeral",
-        "--listen",
-        "none",
-        "--bootstrap",
-        &dead_address(),
-    ]);
+    command
+        .args(["join", "t", "--json", "--ephemeral", "--listen", "none"])
+        .args(["--bootstrap", &dead_address()]);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(writer)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // From its first byte on it listens for signals.
+    reader.read_exact(&mut [0]).unwrap();
+    // More answers than a pipe holds. The program stops reading when it cannot write.
     let mut stdin = child.stdin.take().unwrap();
-    // More answers than a pipe holds. Writing them stops when the program stops reading.
+    let written = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&written);
     let writing = thread::spawn(move || {
-        use std::io::Write as _;
         let command = format!(
             "{{\"cmd\":\"members\",\"ref\":\"{}\"}}\n",
             "x".repeat(10_000)
         );
-        while stdin.write_all(command.as_bytes()).is_ok() {}
+        while stdin.write_all(command.as_bytes()).is_ok() {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
     });
-    // Until it is there, the signal would end it in the ordinary way.
-    thread::sleep(Duration::from_secs(2));
+    let mut before = usize::MAX;
+    while before != written.load(Ordering::SeqCst) {
+        before = written.load(Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(500));
+    }
     let status = std::process::Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status()

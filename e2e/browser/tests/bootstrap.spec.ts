@@ -38,10 +38,21 @@ test('the bootstrap node goes for 30 s and comes back under open pages', async (
     await expect(tab.status).toHaveAttribute('data-state', 'reconnecting', { timeout: AWAY });
   }
   console.log(`    pages noticed after ${Math.round(now() - stopped)} ms`);
-  tcp.say('are you still there?');
-  await quic.hears(tcp.peerId, 'are you still there?');
+  // From the first moment on: what the lost relay carried must find its other way by itself.
+  const said = [0, 1, 2, 3, 4].map((number) => `message ${number}.`);
+  for (const [number, text] of said.entries()) {
+    await sleepUntil(stopped + number * 1_000);
+    tcp.say(text);
+    quic.say(text);
+  }
+  await quic.hears(tcp.peerId, said.at(-1)!);
+  expect(quic.heardFrom(tcp.peerId)).toEqual(said);
   for (const tab of tabs) {
-    await tab.hears(tcp.peerId, 'are you still there?');
+    for (const from of [tcp.peerId, quic.peerId]) {
+      await tab.hears(from, said.at(-1)!);
+      const shown = await tab.roomMessages(from).allInnerTexts();
+      expect(shown.map((text) => /message \d\./.exec(text)?.[0])).toEqual(said);
+    }
     await tab.say(`still here: ${tab.peerId}`);
     await tcp.hears(tab.peerId, `still here: ${tab.peerId}`);
     await tab.openDirect(tcp.peerId);

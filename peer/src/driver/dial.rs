@@ -104,6 +104,12 @@ impl Attempt {
         self.under_way.contains(&id)
     }
 
+    /// A dial succeeded. Returns whether no other is under way.
+    pub(super) fn succeeded(&mut self, id: ConnectionId) -> bool {
+        self.under_way.remove(&id);
+        self.under_way.is_empty()
+    }
+
     pub(super) fn failed(&mut self, id: ConnectionId, reason: String) -> Progress {
         if self.under_way.remove(&id) {
             self.last_error = reason;

@@ -144,7 +144,7 @@ impl Driver {
         let path = self.connections.opened(id, peer, address, now);
         tracing::debug!(%peer, path = path.word(), "connected");
         self.entry.connected(id, peer);
-        self.reaching.connected(&peer, path, now);
+        self.reaching.connected(&peer, id, path, now);
         // Requests and gossip choose among connections as they like, so only one kind stays.
         for superfluous in self.connections.superfluous(&peer) {
             self.swarm.close_connection(superfluous);

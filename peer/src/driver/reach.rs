@@ -263,7 +263,7 @@ impl Reaching {
     }
 
     /// A connection was opened, by whom ever.
-    pub(super) fn connected(&mut self, peer: &PeerId, path: Path, now: Instant) {
+    pub(super) fn connected(&mut self, peer: &PeerId, id: ConnectionId, path: Path, now: Instant) {
         let Some(target) = self.targets.get_mut(peer) else {
             return;
         };
@@ -278,7 +278,11 @@ impl Reaching {
             }
             Path::Relayed { .. } => {
                 // A direct dial of the same attempt may still be under way and win.
-                if !matches!(target.state, State::Dialling(_)) {
+                let over = match &mut target.state {
+                    State::Dialling(attempt) => attempt.succeeded(id),
+                    State::Resting { .. } => true,
+                };
+                if over {
                     target.state = State::Resting { until: now };
                 }
             }
