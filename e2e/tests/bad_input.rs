@@ -149,7 +149,7 @@ fn udp_abuse(door: SocketAddr, noise: &mut Noise) {
     for _ in 0..500 {
         // QUIC Initials (RFC 9000 section 17.2.2) of version 1 with garbage inside.
         send(&[&[0xc3, 0, 0, 0, 1, 8][..], &noise.bytes(1194)].concat());
-        // STUN binding requests (RFC 8489 section 5): well-formed head, lying length, unknown ufrag.
+        // STUN binding requests (RFC 8489 section 5): good head, lying length, unknown ufrag.
         let cookie = [0x21, 0x12, 0xa4, 0x42];
         send(&[&[0, 1, 0, 0][..], &cookie, &noise.bytes(12)].concat());
         send(&[&[0, 1, 0xff, 0xfc][..], &cookie, &noise.bytes(12)].concat());

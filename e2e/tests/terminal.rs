@@ -114,7 +114,13 @@ fn commands_given_before_it_is_connected_are_answered() {
     let mut peer = TerminalBuilder::new(&topic("eager"), "eager")
         .bootstrap(node.address(Transport::Tcp))
         .launch();
-    peer.process().write(b"{\"cmd\":\"members\",\"ref\":1}\n{\"cmd\":\"connections\",\"ref\":2}\n{\"cmd\":\"say\",\"text\":\"hi\",\"ref\":3}\n");
+    for command in [
+        "{\"cmd\":\"members\",\"ref\":1}\n",
+        "{\"cmd\":\"connections\",\"ref\":2}\n",
+        "{\"cmd\":\"say\",\"text\":\"hi\",\"ref\":3}\n",
+    ] {
+        peer.process().write(command.as_bytes());
+    }
     for reference in 1..=3 {
         peer.wait(
             &format!("the answer to command {reference}"),

@@ -8,8 +8,7 @@ use libp2p::{
     kad, ping, relay,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
-use moim_protocol::{limits, names};
-use sha2::{Digest as _, Sha256};
+use moim_protocol::{limits, names, room::gossip_message_id};
 
 use crate::{
     builder::{DhtMode, PeerBuilder},
@@ -121,12 +120,13 @@ fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, StartError> {
         .history_gossip(8)
         .validation_mode(gossipsub::ValidationMode::Strict)
         .validate_messages()
-        // The same signed presence, published by several members, is one message.
         .message_id_fn(|message| {
-            let mut hash = Sha256::new();
-            hash.update(message.topic.as_str().as_bytes());
-            hash.update(&message.data);
-            gossipsub::MessageId::from(hash.finalize().to_vec())
+            let id = gossip_message_id(
+                message.topic.as_str(),
+                message.source.as_ref(),
+                &message.data,
+            );
+            gossipsub::MessageId::from(id.to_vec())
         })
         .build()
         .map_err(|error| set_up(error.to_string()))?;

@@ -29,7 +29,9 @@ test('the bootstrap node goes for 30 s and comes back under open pages', async (
   await tcp.sees(quic.peerId);
   // Messages must arrive meanwhile between those who are connected directly: wait until they are.
   for (const tab of tabs) {
-    await expect(tab.member(tcp.peerId)).toHaveAttribute('data-path', 'direct');
+    for (const terminal of [tcp, quic]) {
+      await expect(tab.member(terminal.peerId)).toHaveAttribute('data-path', 'direct');
+    }
   }
 
   const stopped = now();

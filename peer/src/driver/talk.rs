@@ -153,6 +153,11 @@ impl Driver {
                 return gossipsub::MessageAcceptance::Reject;
             }
         };
+        // Old messages may come again from anybody; whoever passes them on need not know better.
+        if let Err(error) = wire.check_time(platform::wall()) {
+            tracing::debug!(%author, %error, "room message ignored");
+            return gossipsub::MessageAcceptance::Ignore;
+        }
         let Some(room) = self.rooms.get_mut(&topic) else {
             return gossipsub::MessageAcceptance::Ignore;
         };
