@@ -1,5 +1,6 @@
-//! Peers from outside the crate, on loopback. Built for native and, where a file says so, for the
-//! browser from the same source.
+//! Peers from outside the crate, on loopback.
+
+#![cfg(not(target_arch = "wasm32"))]
 
 mod common;
 mod many;
