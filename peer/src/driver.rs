@@ -13,10 +13,12 @@ mod direct;
 mod entry;
 mod members;
 mod network;
+mod presence;
 mod queries;
 mod reach;
 mod relays;
 mod room;
+mod search;
 mod talk;
 
 use std::{
@@ -38,7 +40,7 @@ use self::{
     connections::Connections,
     direct::PendingSend,
     entry::Entry,
-    members::Asked,
+    presence::Asked,
     queries::Queries,
     reach::Reaching,
     relays::Relays,

@@ -1,78 +1,31 @@
 //! Who is in a room: announcing ourselves, finding the others, telling and asking them.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use libp2p::{
-    Multiaddr, PeerId,
-    gossipsub::IdentTopic,
-    kad,
-    multiaddr::Protocol,
-    request_response::{self, OutboundFailure, OutboundRequestId},
-};
+use libp2p::{PeerId, gossipsub::IdentTopic, kad};
 use moim_protocol::{
     announcer::Announcer,
     limits,
     ordering::Ordering,
     presence::{Presence, SignedPresence, State, next_sequence, presence_record_key},
-    presence_wire::{Request, Response},
-    roster::{RosterError, Verdict},
     topic::{Topic, TopicHash},
-    wire::ErrorCode,
 };
 use tokio::sync::watch;
 use web_time::Instant;
 
 use super::{
     Driver,
+    presence::AskedKind,
     queries::Purpose,
-    reach::Addresses,
-    room::{self, Leaving, Lookup, RoomState, Search, Shown},
+    room::{self, Leaving, RoomState, Search, Shown},
 };
 use crate::{
     command::Reply,
-    error::{JoinError, LookupError},
+    error::JoinError,
     event::{LeaveReason, PeerEvent},
-    platform, rpc,
+    platform,
     snapshot::{Member, Path, Profile, Reach},
-    swarm::{dial_ranks, is_relayed},
 };
-
-/// Room for the rest of an answer beside the members in it.
-const PAGE_BYTES_MAX: usize = limits::BODY_BYTES_MAX;
-
-/// Requests of the presence protocol that wait for an answer.
-const ASKED_MAX: usize = 512;
-
-/// What a request of ours was for.
-#[derive(Debug)]
-pub(super) struct Asked {
-    topic: TopicHash,
-    kind: AskedKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AskedKind {
-    /// Somebody's list of members; which page.
-    Sync(usize),
-    /// Told a member that we are here.
-    Here,
-    /// Told a member that we left.
-    Left,
-}
-
-/// Where a list of members goes.
-#[derive(Clone, Copy)]
-enum Origin {
-    /// The member itself said it to us, who should tell the room.
-    ForTheRoom,
-    /// A member said it, of itself or of another.
-    Another,
-    /// It came by the room's gossip.
-    Gossip,
-}
 
 impl Driver {
     pub(super) fn join(
@@ -128,7 +81,11 @@ impl Driver {
     }
 
     /// Signs our presence in a room. `None` when it cannot be signed, which is logged.
-    fn sign_presence(&mut self, topic: TopicHash, state: State) -> Option<SignedPresence> {
+    pub(super) fn sign_presence(
+        &mut self,
+        topic: TopicHash,
+        state: State,
+    ) -> Option<SignedPresence> {
         let addresses = self.own_addresses();
         let wall = platform::wall();
         let room = self.rooms.get_mut(&topic)?;
@@ -153,7 +110,7 @@ impl Driver {
     }
 
     /// Tells the members, the room and the DHT that we are here.
-    fn announce(&mut self, topic: TopicHash, now: Instant) {
+    pub(super) fn announce(&mut self, topic: TopicHash, now: Instant) {
         let Some(signed) = self.sign_presence(topic, State::Here) else {
             return;
         };
@@ -207,7 +164,7 @@ impl Driver {
         self.put_presence(&signed, servers, Purpose::AnnouncePut { topic }, now);
     }
 
-    fn put_presence(
+    pub(super) fn put_presence(
         &mut self,
         signed: &SignedPresence,
         servers: Vec<PeerId>,
@@ -235,7 +192,7 @@ impl Driver {
         }
     }
 
-    fn gossip_presence(&mut self, topic: TopicHash, signed: &SignedPresence) {
+    pub(super) fn gossip_presence(&mut self, topic: TopicHash, signed: &SignedPresence) {
         let Some(room) = self.rooms.get(&topic) else {
             return;
         };
@@ -250,57 +207,6 @@ impl Driver {
             // Nobody listens yet, or somebody else was faster: members also hear it in other ways.
             tracing::trace!(%error, "presence not published");
         }
-    }
-
-    /// Tells connected members directly: those that gossip does not reach, and so that a `left`
-    /// needs no second hop.
-    fn tell_members(
-        &mut self,
-        topic: TopicHash,
-        signed: &SignedPresence,
-        kind: AskedKind,
-    ) -> HashSet<PeerId> {
-        let Some(room) = self.rooms.get(&topic) else {
-            return HashSet::new();
-        };
-        let listeners: HashSet<PeerId> = match kind {
-            // A refresh needs no request where gossip carries it.
-            AskedKind::Here if self.gossip => self
-                .swarm
-                .behaviour()
-                .gossip_listeners(&room.gossip_topic.hash())
-                .into_iter()
-                .collect(),
-            _ => HashSet::new(),
-        };
-        let told: HashSet<PeerId> = room
-            .search
-            .roster
-            .members()
-            .map(|member| member.presence.peer)
-            .filter(|peer| self.connections.is_connected(peer) && !listeners.contains(peer))
-            .collect();
-        let body = Request::Announce {
-            presence: signed.clone(),
-        }
-        .encode();
-        for peer in &told {
-            self.ask(*peer, body.clone(), Asked { topic, kind });
-        }
-        told
-    }
-
-    fn ask(&mut self, peer: PeerId, body: Vec<u8>, asked: Asked) {
-        if self.asked.len() >= ASKED_MAX {
-            tracing::debug!("too many presence requests under way");
-            return;
-        }
-        let id = self
-            .swarm
-            .behaviour_mut()
-            .presence
-            .send_request(&peer, body);
-        self.asked.insert(id, asked);
     }
 
     pub(super) fn leave(&mut self, topic: TopicHash, reply: Option<Reply<()>>, now: Instant) {
@@ -340,21 +246,6 @@ impl Driver {
             reply,
         });
         self.dirty = true;
-    }
-
-    pub(super) fn begin_lookup(
-        &mut self,
-        topic: TopicHash,
-        wait: Duration,
-        reply: Reply<Result<Vec<Member>, LookupError>>,
-        now: Instant,
-    ) {
-        self.lookups.push(Lookup {
-            search: Search::new(topic, self.me, now),
-            deadline: now.checked_add(wait).unwrap_or(now),
-            quiet: now + room::LOOKUP_QUIET,
-            reply,
-        });
     }
 
     /// Everything about rooms that is due.
@@ -409,467 +300,12 @@ impl Driver {
         });
     }
 
-    fn look_up_members(&mut self, topic: TopicHash, now: Instant) {
-        if !self.in_dht() || self.queries.is_full() || self.queries.members_query(&topic) {
-            return;
-        }
-        let query = self
-            .swarm
-            .behaviour_mut()
-            .kad
-            .get_providers(topic.provider_key().into());
-        self.queries.insert(query, Purpose::Members { topic }, now);
-    }
-
-    /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
-    /// lookup has enough.
-    pub(super) fn on_providers(
+    pub(super) fn member_joined(
         &mut self,
         topic: TopicHash,
-        providers: &[PeerId],
-        now: Instant,
-    ) -> bool {
-        tracing::debug!(%topic, providers = providers.len(), "the DHT names providers");
-        // We ourselves are named first of all, by our own store.
-        let me = self.me;
-        let providers: Vec<PeerId> = providers
-            .iter()
-            .copied()
-            .filter(|provider| *provider != me)
-            .collect();
-        let mut enough = !providers.is_empty();
-        for search in self.searches(topic) {
-            enough &= !providers.is_empty() && search.has_enough();
-        }
-        for provider in providers {
-            let mut ask = false;
-            if let Some(room) = self.rooms.get_mut(&topic) {
-                ask |= room.search.provider(provider, now);
-            }
-            for lookup in self
-                .lookups
-                .iter_mut()
-                .filter(|lookup| lookup.search.roster.topic() == topic)
-            {
-                if lookup.search.provider(provider, now) {
-                    ask = true;
-                    lookup.quiet = now + room::LOOKUP_QUIET;
-                }
-            }
-            if !ask {
-                continue;
-            }
-            if self.connections.is_connected(&provider) {
-                self.on_member_connected(provider, now);
-            } else {
-                self.reaching.stranger(provider, now);
-            }
-        }
-        // At once: kad knows their addresses only as long as the lookup runs.
-        self.dial_due(now);
-        enough
-    }
-
-    fn searches(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Search> {
-        let room = self.rooms.get_mut(&topic).map(|room| &mut room.search);
-        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
-        room.into_iter()
-            .chain(lookups.filter(move |search| search.roster.topic() == topic))
-    }
-
-    /// Asks a peer for its list of members and tells it of ourselves.
-    fn sync_with(&mut self, topic: TopicHash, peer: PeerId, after: Option<PeerId>, page: usize) {
-        let presence = match self.rooms.get_mut(&topic) {
-            Some(room) => {
-                room.search.asking.insert(peer, page);
-                room.own.clone()
-            }
-            None => None,
-        };
-        for lookup in self
-            .lookups
-            .iter_mut()
-            .filter(|lookup| lookup.search.roster.topic() == topic)
-        {
-            lookup.search.asking.insert(peer, page);
-        }
-        let body = Request::Sync {
-            topic,
-            presence,
-            after,
-        }
-        .encode();
-        self.ask(
-            peer,
-            body,
-            Asked {
-                topic,
-                kind: AskedKind::Sync(page),
-            },
-        );
-    }
-
-    fn sync_with_somebody(&mut self, topic: TopicHash) {
-        let Some(room) = self.rooms.get(&topic) else {
-            return;
-        };
-        let connected: Vec<PeerId> = room
-            .search
-            .roster
-            .members()
-            .map(|member| member.presence.peer)
-            .filter(|peer| {
-                self.connections.is_connected(peer) && !room.search.asking.contains_key(peer)
-            })
-            .collect();
-        let Ok(count) = u64::try_from(connected.len()) else {
-            return;
-        };
-        if count == 0 {
-            return;
-        }
-        let index = usize::try_from(platform::seed() % count).unwrap_or_default();
-        if let Some(peer) = connected.get(index) {
-            self.sync_with(topic, *peer, None, 0);
-        }
-    }
-
-    /// A connection to this peer is there: tell it who we are, and ask it who else is there.
-    pub(super) fn on_member_connected(&mut self, peer: PeerId, now: Instant) {
-        let mut ask = Vec::new();
-        let mut tell = Vec::new();
-        for (topic, room) in &mut self.rooms {
-            if room.search.concerns(&peer) {
-                if room.search.list_due(now) {
-                    ask.push(*topic)
-                } else {
-                    tell.push((*topic, room.own.clone()))
-                }
-            }
-        }
-        for lookup in &mut self.lookups {
-            if lookup.search.concerns(&peer) && lookup.search.list_due(now) {
-                ask.push(lookup.search.roster.topic());
-            }
-        }
-        for topic in ask {
-            self.sync_with(topic, peer, None, 0);
-        }
-        for (topic, own) in tell {
-            if let Some(own) = own {
-                let body = Request::Announce { presence: own }.encode();
-                self.ask(
-                    peer,
-                    body,
-                    Asked {
-                        topic,
-                        kind: AskedKind::Here,
-                    },
-                );
-            }
-        }
-    }
-
-    pub(super) fn on_member_disconnected(&mut self, peer: &PeerId) {
-        for room in self.rooms.values_mut() {
-            room.search.asking.remove(peer);
-        }
-        for leaving in &mut self.leavings {
-            leaving.told.remove(peer);
-        }
-    }
-
-    pub(super) fn on_presence(&mut self, event: rpc::Event, now: Instant) {
-        match event {
-            request_response::Event::Message {
-                peer,
-                message:
-                    request_response::Message::Request {
-                        request, channel, ..
-                    },
-                ..
-            } => {
-                let answer = self.answer_presence(peer, &request, now);
-                // The asker may be gone already.
-                let _ = self
-                    .swarm
-                    .behaviour_mut()
-                    .presence
-                    .send_response(channel, answer.encode());
-            }
-            request_response::Event::Message {
-                peer,
-                message:
-                    request_response::Message::Response {
-                        request_id,
-                        response,
-                    },
-                ..
-            } => self.on_presence_answer(peer, request_id, &response, now),
-            request_response::Event::OutboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => {
-                self.on_presence_failure(peer, request_id, &error, now);
-            }
-            request_response::Event::InboundFailure { .. }
-            | request_response::Event::ResponseSent { .. } => {}
-        }
-    }
-
-    fn answer_presence(&mut self, peer: PeerId, body: &[u8], now: Instant) -> Response {
-        let request = match Request::decode(body).and_then(|request| {
-            request.check_sender(&peer)?;
-            Ok(request)
-        }) {
-            Ok(request) => request,
-            Err(error) => return Response::error(error.code(), &error.to_string()),
-        };
-        let topic = request.topic();
-        if !self.rooms.contains_key(&topic) {
-            return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
-        }
-        // A newcomer asks a few members for their lists and announces itself to all it meets: those
-        // few tell the room. Somebody who hears the room's gossip says there itself that it left.
-        let for_the_room = match &request {
-            Request::Announce { presence } => {
-                presence.presence().state == State::Left && !self.listens(topic, &peer)
-            }
-            Request::Sync { .. } => true,
-        };
-        let origin = if for_the_room {
-            Origin::ForTheRoom
-        } else {
-            Origin::Another
-        };
-        if let Some(presence) = request.presence()
-            && let Err(error) =
-                self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
-        {
-            return Response::error(error.code(), &error.to_string());
-        }
-        match (request, self.rooms.get(&topic)) {
-            (Request::Sync { after, .. }, Some(room)) => {
-                let page = room.search.roster.entries(after, now, PAGE_BYTES_MAX);
-                Response::Members {
-                    members: page.entries,
-                    next: page.next,
-                }
-            }
-            _ => Response::Accepted,
-        }
-    }
-
-    fn listens(&self, topic: TopicHash, peer: &PeerId) -> bool {
-        self.rooms.get(&topic).is_some_and(|room| {
-            self.swarm
-                .behaviour()
-                .gossip_listeners(&room.gossip_topic.hash())
-                .contains(peer)
-        })
-    }
-
-    fn on_presence_answer(
-        &mut self,
-        peer: PeerId,
-        id: OutboundRequestId,
-        body: &[u8],
+        signed: &SignedPresence,
         now: Instant,
     ) {
-        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
-            return;
-        };
-        match kind {
-            AskedKind::Here => {}
-            AskedKind::Left => self.told_left(topic, &peer),
-            AskedKind::Sync(page) => {
-                self.asked_done(topic, &peer, now);
-                match Response::decode(body) {
-                    Ok(Response::Members { members, next }) => {
-                        self.take_members(topic, peer, members, next, page, now);
-                    }
-                    Ok(Response::Accepted | Response::Error { .. }) => {}
-                    Err(error) => tracing::debug!(%peer, %error, "unusable list of members"),
-                }
-            }
-        }
-    }
-
-    fn on_presence_failure(
-        &mut self,
-        peer: PeerId,
-        id: OutboundRequestId,
-        error: &OutboundFailure,
-        now: Instant,
-    ) {
-        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
-            return;
-        };
-        tracing::debug!(%peer, %error, "presence request failed");
-        match kind {
-            AskedKind::Here => {}
-            AskedKind::Left => self.told_left(topic, &peer),
-            AskedKind::Sync(_) => self.asked_done(topic, &peer, now),
-        }
-    }
-
-    fn told_left(&mut self, topic: TopicHash, peer: &PeerId) {
-        for leaving in self
-            .leavings
-            .iter_mut()
-            .filter(|leaving| leaving.topic == topic)
-        {
-            leaving.told.remove(peer);
-        }
-    }
-
-    fn asked_done(&mut self, topic: TopicHash, peer: &PeerId, now: Instant) {
-        if let Some(room) = self.rooms.get_mut(&topic) {
-            room.search.asking.remove(peer);
-        }
-        for lookup in self
-            .lookups
-            .iter_mut()
-            .filter(|lookup| lookup.search.roster.topic() == topic)
-        {
-            lookup.search.asking.remove(peer);
-            lookup.quiet = now + room::LOOKUP_QUIET;
-        }
-    }
-
-    fn take_members(
-        &mut self,
-        topic: TopicHash,
-        from: PeerId,
-        members: Vec<(SignedPresence, Duration)>,
-        next: Option<PeerId>,
-        page: usize,
-        now: Instant,
-    ) {
-        for (presence, age) in members {
-            for lookup in self
-                .lookups
-                .iter_mut()
-                .filter(|lookup| lookup.search.roster.topic() == topic)
-            {
-                // What one list has wrong, another has right.
-                let _ = lookup.search.roster.handle_presence(
-                    presence.clone(),
-                    age,
-                    now,
-                    platform::wall(),
-                );
-            }
-            if self.rooms.contains_key(&topic)
-                && let Err(error) = self.take_presence(topic, presence, age, Origin::Another, now)
-            {
-                tracing::debug!(%from, %error, "presence not taken");
-            }
-        }
-        // The last id of a page is behind the one that was asked for, so this ends.
-        if next.is_some() && page < limits::SYNC_PAGES_MAX {
-            self.sync_with(topic, from, next, page + 1);
-        }
-    }
-
-    /// A member's presence by gossip. Returns whether it is worth passing on.
-    pub(super) fn on_gossiped_presence(
-        &mut self,
-        topic: TopicHash,
-        presence: SignedPresence,
-        now: Instant,
-    ) -> bool {
-        self.take_presence(topic, presence, Duration::ZERO, Origin::Gossip, now)
-            .is_ok()
-    }
-
-    fn take_presence(
-        &mut self,
-        topic: TopicHash,
-        signed: SignedPresence,
-        age: Duration,
-        origin: Origin,
-        now: Instant,
-    ) -> Result<(), RosterError> {
-        let Some(room) = self.rooms.get_mut(&topic) else {
-            return Ok(());
-        };
-        let peer = signed.presence().peer;
-        let before = room
-            .search
-            .roster
-            .get(&peer)
-            .map(|member| member.presence.name.clone());
-        let verdict =
-            room.search
-                .roster
-                .handle_presence(signed.clone(), age, now, platform::wall())?;
-        match verdict {
-            Verdict::Joined => {
-                self.learn_addresses(&signed, now);
-                self.member_joined(topic, &signed, now);
-            }
-            Verdict::Updated => {
-                self.learn_addresses(&signed, now);
-                if before.as_deref() != Some(signed.presence().name.as_str()) {
-                    self.member_renamed(topic, &signed);
-                }
-            }
-            Verdict::Left => {
-                self.member_gone(topic, peer, before.unwrap_or_default(), LeaveReason::Left);
-            }
-            Verdict::Own => {
-                room.presence_sequence = room.presence_sequence.max(signed.presence().sequence);
-            }
-            Verdict::Unchanged => {}
-        }
-        // Once: it is no news the next time.
-        if matches!(origin, Origin::ForTheRoom)
-            && matches!(verdict, Verdict::Joined | Verdict::Left)
-        {
-            self.gossip_presence(topic, &signed);
-        }
-        Ok(())
-    }
-
-    fn learn_addresses(&mut self, signed: &SignedPresence, now: Instant) {
-        let presence = signed.presence();
-        let addresses = self.usable(&presence.addresses, presence.peer);
-        let can_be_dialled = self.can_be_dialled();
-        self.reaching
-            .member(presence.peer, addresses, can_be_dialled, now);
-    }
-
-    /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is
-    /// connected goes through that connection, whatever address the member has for the relay.
-    fn usable(&self, addresses: &[Multiaddr], peer: PeerId) -> Addresses {
-        let mut direct = Vec::new();
-        let mut relayed: Vec<Multiaddr> = Vec::new();
-        for address in addresses {
-            let (_, bare) = crate::bootstrap::split_peer(address.clone());
-            if !is_relayed(&bare) {
-                direct.push(bare);
-                continue;
-            }
-            let relay = bare.iter().find_map(|protocol| match protocol {
-                Protocol::P2p(relay) => Some(relay),
-                _ => None,
-            });
-            let through = relay.and_then(|relay| self.circuit_through(relay));
-            let circuit = through.unwrap_or(bare).with(Protocol::P2p(peer));
-            if !relayed.contains(&circuit) {
-                relayed.push(circuit);
-            }
-        }
-        Addresses {
-            direct: dial_ranks(&direct),
-            relayed,
-        }
-    }
-
-    fn member_joined(&mut self, topic: TopicHash, signed: &SignedPresence, now: Instant) {
         let presence = signed.presence();
         let reach = self.reach_of(topic, &presence.peer);
         let member = Member {
@@ -888,7 +324,7 @@ impl Driver {
         });
     }
 
-    fn member_renamed(&mut self, topic: TopicHash, signed: &SignedPresence) {
+    pub(super) fn member_renamed(&mut self, topic: TopicHash, signed: &SignedPresence) {
         let presence = signed.presence();
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
@@ -910,7 +346,13 @@ impl Driver {
         });
     }
 
-    fn member_gone(&mut self, topic: TopicHash, peer: PeerId, name: String, reason: LeaveReason) {
+    pub(super) fn member_gone(
+        &mut self,
+        topic: TopicHash,
+        peer: PeerId,
+        name: String,
+        reason: LeaveReason,
+    ) {
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
@@ -930,7 +372,7 @@ impl Driver {
         }
     }
 
-    fn reach_of(&self, topic: TopicHash, peer: &PeerId) -> Reach {
+    pub(super) fn reach_of(&self, topic: TopicHash, peer: &PeerId) -> Reach {
         let Some(room) = self.rooms.get(&topic) else {
             return Reach::Unconnected;
         };
@@ -980,52 +422,6 @@ impl Driver {
                 }
                 changed
             });
-        }
-    }
-
-    /// Lookups that are done, or go on.
-    pub(super) fn advance_lookups(&mut self, now: Instant) {
-        let due: Vec<TopicHash> = self
-            .lookups
-            .iter_mut()
-            .filter_map(|lookup| {
-                lookup
-                    .search
-                    .lookup_due(now)
-                    .then(|| lookup.search.roster.topic())
-            })
-            .collect();
-        for topic in due {
-            self.look_up_members(topic, now);
-        }
-        let mut index = 0;
-        while let Some(lookup) = self.lookups.get_mut(index) {
-            lookup.search.roster.tick(now);
-            let busy = !lookup.search.asking.is_empty();
-            if lookup.deadline > now && (lookup.quiet > now || busy) {
-                if busy {
-                    lookup.quiet = lookup.quiet.max(now + Duration::from_millis(50));
-                }
-                index += 1;
-                continue;
-            }
-            let lookup = self.lookups.swap_remove(index);
-            let members = lookup
-                .search
-                .roster
-                .members()
-                .map(|member| {
-                    let peer = member.presence.peer;
-                    Member {
-                        peer,
-                        name: member.presence.name.clone(),
-                        reach: self
-                            .reaching
-                            .reach(&peer, false, self.connections.best_path(&peer)),
-                    }
-                })
-                .collect();
-            let _ = lookup.reply.send(Ok(members));
         }
     }
 }

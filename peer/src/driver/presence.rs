@@ -1,0 +1,366 @@
+//! The presence protocol: telling members that we are here or left, asking for their lists, and
+//! taking what they say.
+
+use std::{collections::HashSet, time::Duration};
+
+use libp2p::{
+    PeerId,
+    request_response::{self, OutboundFailure, OutboundRequestId},
+};
+use moim_protocol::{
+    limits,
+    presence::{SignedPresence, State},
+    presence_wire::{Request, Response},
+    roster::{RosterError, Verdict},
+    topic::TopicHash,
+    wire::ErrorCode,
+};
+use web_time::Instant;
+
+use super::{
+    Driver,
+    room::{self},
+};
+use crate::{event::LeaveReason, platform, rpc};
+
+/// Room for the rest of an answer beside the members in it.
+const PAGE_BYTES_MAX: usize = limits::BODY_BYTES_MAX;
+
+/// Requests of the presence protocol that wait for an answer.
+const ASKED_MAX: usize = 512;
+
+/// What a request of ours was for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) topic: TopicHash,
+    pub(super) kind: AskedKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AskedKind {
+    /// Somebody's list of members; which page.
+    Sync(usize),
+    /// Told a member that we are here.
+    Here,
+    /// Told a member that we left.
+    Left,
+}
+
+/// Where a list of members goes.
+#[derive(Clone, Copy)]
+pub(super) enum Origin {
+    /// The member itself said it to us, who should tell the room.
+    ForTheRoom,
+    /// A member said it, of itself or of another.
+    Another,
+    /// It came by the room's gossip.
+    Gossip,
+}
+
+impl Driver {
+    /// Tells connected members directly: those that gossip does not reach, and so that a `left`
+    /// needs no second hop.
+    pub(super) fn tell_members(
+        &mut self,
+        topic: TopicHash,
+        signed: &SignedPresence,
+        kind: AskedKind,
+    ) -> HashSet<PeerId> {
+        let Some(room) = self.rooms.get(&topic) else {
+            return HashSet::new();
+        };
+        let listeners: HashSet<PeerId> = match kind {
+            // A refresh needs no request where gossip carries it.
+            AskedKind::Here if self.gossip => self
+                .swarm
+                .behaviour()
+                .gossip_listeners(&room.gossip_topic.hash())
+                .into_iter()
+                .collect(),
+            _ => HashSet::new(),
+        };
+        let told: HashSet<PeerId> = room
+            .search
+            .roster
+            .members()
+            .map(|member| member.presence.peer)
+            .filter(|peer| self.connections.is_connected(peer) && !listeners.contains(peer))
+            .collect();
+        let body = Request::Announce {
+            presence: signed.clone(),
+        }
+        .encode();
+        for peer in &told {
+            self.ask(*peer, body.clone(), Asked { topic, kind });
+        }
+        told
+    }
+
+    pub(super) fn ask(&mut self, peer: PeerId, body: Vec<u8>, asked: Asked) {
+        if self.asked.len() >= ASKED_MAX {
+            tracing::debug!("too many presence requests under way");
+            return;
+        }
+        let id = self
+            .swarm
+            .behaviour_mut()
+            .presence
+            .send_request(&peer, body);
+        self.asked.insert(id, asked);
+    }
+
+    pub(super) fn on_presence(&mut self, event: rpc::Event, now: Instant) {
+        match event {
+            request_response::Event::Message {
+                peer,
+                message:
+                    request_response::Message::Request {
+                        request, channel, ..
+                    },
+                ..
+            } => {
+                let answer = self.answer_presence(peer, &request, now);
+                // The asker may be gone already.
+                let _ = self
+                    .swarm
+                    .behaviour_mut()
+                    .presence
+                    .send_response(channel, answer.encode());
+            }
+            request_response::Event::Message {
+                peer,
+                message:
+                    request_response::Message::Response {
+                        request_id,
+                        response,
+                    },
+                ..
+            } => self.on_presence_answer(peer, request_id, &response, now),
+            request_response::Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
+                self.on_presence_failure(peer, request_id, &error, now);
+            }
+            request_response::Event::InboundFailure { .. }
+            | request_response::Event::ResponseSent { .. } => {}
+        }
+    }
+
+    pub(super) fn answer_presence(&mut self, peer: PeerId, body: &[u8], now: Instant) -> Response {
+        let request = match Request::decode(body).and_then(|request| {
+            request.check_sender(&peer)?;
+            Ok(request)
+        }) {
+            Ok(request) => request,
+            Err(error) => return Response::error(error.code(), &error.to_string()),
+        };
+        let topic = request.topic();
+        if !self.rooms.contains_key(&topic) {
+            return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
+        }
+        // A newcomer asks a few members for their lists and announces itself to all it meets: those
+        // few tell the room. Somebody who hears the room's gossip says there itself that it left.
+        let for_the_room = match &request {
+            Request::Announce { presence } => {
+                presence.presence().state == State::Left && !self.listens(topic, &peer)
+            }
+            Request::Sync { .. } => true,
+        };
+        let origin = if for_the_room {
+            Origin::ForTheRoom
+        } else {
+            Origin::Another
+        };
+        if let Some(presence) = request.presence()
+            && let Err(error) =
+                self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
+        {
+            return Response::error(error.code(), &error.to_string());
+        }
+        match (request, self.rooms.get(&topic)) {
+            (Request::Sync { after, .. }, Some(room)) => {
+                let page = room.search.roster.entries(after, now, PAGE_BYTES_MAX);
+                Response::Members {
+                    members: page.entries,
+                    next: page.next,
+                }
+            }
+            _ => Response::Accepted,
+        }
+    }
+
+    pub(super) fn listens(&self, topic: TopicHash, peer: &PeerId) -> bool {
+        self.rooms.get(&topic).is_some_and(|room| {
+            self.swarm
+                .behaviour()
+                .gossip_listeners(&room.gossip_topic.hash())
+                .contains(peer)
+        })
+    }
+
+    pub(super) fn on_presence_answer(
+        &mut self,
+        peer: PeerId,
+        id: OutboundRequestId,
+        body: &[u8],
+        now: Instant,
+    ) {
+        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
+            return;
+        };
+        match kind {
+            AskedKind::Here => {}
+            AskedKind::Left => self.told_left(topic, &peer),
+            AskedKind::Sync(page) => {
+                self.asked_done(topic, &peer, now);
+                match Response::decode(body) {
+                    Ok(Response::Members { members, next }) => {
+                        self.take_members(topic, peer, members, next, page, now);
+                    }
+                    Ok(Response::Accepted | Response::Error { .. }) => {}
+                    Err(error) => tracing::debug!(%peer, %error, "unusable list of members"),
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_presence_failure(
+        &mut self,
+        peer: PeerId,
+        id: OutboundRequestId,
+        error: &OutboundFailure,
+        now: Instant,
+    ) {
+        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
+            return;
+        };
+        tracing::debug!(%peer, %error, "presence request failed");
+        match kind {
+            AskedKind::Here => {}
+            AskedKind::Left => self.told_left(topic, &peer),
+            AskedKind::Sync(_) => self.asked_done(topic, &peer, now),
+        }
+    }
+
+    pub(super) fn told_left(&mut self, topic: TopicHash, peer: &PeerId) {
+        for leaving in self
+            .leavings
+            .iter_mut()
+            .filter(|leaving| leaving.topic == topic)
+        {
+            leaving.told.remove(peer);
+        }
+    }
+
+    pub(super) fn asked_done(&mut self, topic: TopicHash, peer: &PeerId, now: Instant) {
+        if let Some(room) = self.rooms.get_mut(&topic) {
+            room.search.asking.remove(peer);
+        }
+        for lookup in self
+            .lookups
+            .iter_mut()
+            .filter(|lookup| lookup.search.roster.topic() == topic)
+        {
+            lookup.search.asking.remove(peer);
+            lookup.quiet = now + room::LOOKUP_QUIET;
+        }
+    }
+
+    pub(super) fn take_members(
+        &mut self,
+        topic: TopicHash,
+        from: PeerId,
+        members: Vec<(SignedPresence, Duration)>,
+        next: Option<PeerId>,
+        page: usize,
+        now: Instant,
+    ) {
+        for (presence, age) in members {
+            for lookup in self
+                .lookups
+                .iter_mut()
+                .filter(|lookup| lookup.search.roster.topic() == topic)
+            {
+                // What one list has wrong, another has right.
+                let _ = lookup.search.roster.handle_presence(
+                    presence.clone(),
+                    age,
+                    now,
+                    platform::wall(),
+                );
+            }
+            if self.rooms.contains_key(&topic)
+                && let Err(error) = self.take_presence(topic, presence, age, Origin::Another, now)
+            {
+                tracing::debug!(%from, %error, "presence not taken");
+            }
+        }
+        // The last id of a page is behind the one that was asked for, so this ends.
+        if next.is_some() && page < limits::SYNC_PAGES_MAX {
+            self.sync_with(topic, from, next, page + 1);
+        }
+    }
+
+    /// A member's presence by gossip. Returns whether it is worth passing on.
+    pub(super) fn on_gossiped_presence(
+        &mut self,
+        topic: TopicHash,
+        presence: SignedPresence,
+        now: Instant,
+    ) -> bool {
+        self.take_presence(topic, presence, Duration::ZERO, Origin::Gossip, now)
+            .is_ok()
+    }
+
+    pub(super) fn take_presence(
+        &mut self,
+        topic: TopicHash,
+        signed: SignedPresence,
+        age: Duration,
+        origin: Origin,
+        now: Instant,
+    ) -> Result<(), RosterError> {
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return Ok(());
+        };
+        let peer = signed.presence().peer;
+        let before = room
+            .search
+            .roster
+            .get(&peer)
+            .map(|member| member.presence.name.clone());
+        let verdict =
+            room.search
+                .roster
+                .handle_presence(signed.clone(), age, now, platform::wall())?;
+        match verdict {
+            Verdict::Joined => {
+                self.learn_addresses(&signed, now);
+                self.member_joined(topic, &signed, now);
+            }
+            Verdict::Updated => {
+                self.learn_addresses(&signed, now);
+                if before.as_deref() != Some(signed.presence().name.as_str()) {
+                    self.member_renamed(topic, &signed);
+                }
+            }
+            Verdict::Left => {
+                self.member_gone(topic, peer, before.unwrap_or_default(), LeaveReason::Left);
+            }
+            Verdict::Own => {
+                room.presence_sequence = room.presence_sequence.max(signed.presence().sequence);
+            }
+            Verdict::Unchanged => {}
+        }
+        // Once: it is no news the next time.
+        if matches!(origin, Origin::ForTheRoom)
+            && matches!(verdict, Verdict::Joined | Verdict::Left)
+        {
+            self.gossip_presence(topic, &signed);
+        }
+        Ok(())
+    }
+}

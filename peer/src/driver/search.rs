@@ -1,0 +1,296 @@
+//! Finding the members of a topic: lookups in the DHT, and whom to ask for a list.
+
+use std::time::Duration;
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use moim_protocol::{presence::SignedPresence, presence_wire::Request, topic::TopicHash};
+use web_time::Instant;
+
+use super::{
+    Driver,
+    presence::{Asked, AskedKind},
+    queries::Purpose,
+    reach::Addresses,
+    room::{self, Lookup, Search},
+};
+use crate::{
+    command::Reply,
+    error::LookupError,
+    platform,
+    snapshot::Member,
+    swarm::{dial_ranks, is_relayed},
+};
+
+impl Driver {
+    pub(super) fn begin_lookup(
+        &mut self,
+        topic: TopicHash,
+        wait: Duration,
+        reply: Reply<Result<Vec<Member>, LookupError>>,
+        now: Instant,
+    ) {
+        self.lookups.push(Lookup {
+            search: Search::new(topic, self.me, now),
+            deadline: now.checked_add(wait).unwrap_or(now),
+            quiet: now + room::LOOKUP_QUIET,
+            reply,
+        });
+    }
+
+    pub(super) fn look_up_members(&mut self, topic: TopicHash, now: Instant) {
+        if !self.in_dht() || self.queries.is_full() || self.queries.members_query(&topic) {
+            return;
+        }
+        let query = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .get_providers(topic.provider_key().into());
+        self.queries.insert(query, Purpose::Members { topic }, now);
+    }
+
+    /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
+    /// lookup has enough.
+    pub(super) fn on_providers(
+        &mut self,
+        topic: TopicHash,
+        providers: &[PeerId],
+        now: Instant,
+    ) -> bool {
+        tracing::debug!(%topic, providers = providers.len(), "the DHT names providers");
+        // We ourselves are named first of all, by our own store.
+        let me = self.me;
+        let providers: Vec<PeerId> = providers
+            .iter()
+            .copied()
+            .filter(|provider| *provider != me)
+            .collect();
+        let mut enough = !providers.is_empty();
+        for search in self.searches(topic) {
+            enough &= !providers.is_empty() && search.has_enough();
+        }
+        for provider in providers {
+            let mut ask = false;
+            if let Some(room) = self.rooms.get_mut(&topic) {
+                ask |= room.search.provider(provider, now);
+            }
+            for lookup in self
+                .lookups
+                .iter_mut()
+                .filter(|lookup| lookup.search.roster.topic() == topic)
+            {
+                if lookup.search.provider(provider, now) {
+                    ask = true;
+                    lookup.quiet = now + room::LOOKUP_QUIET;
+                }
+            }
+            if !ask {
+                continue;
+            }
+            if self.connections.is_connected(&provider) {
+                self.on_member_connected(provider, now);
+            } else {
+                self.reaching.stranger(provider, now);
+            }
+        }
+        // At once: kad knows their addresses only as long as the lookup runs.
+        self.dial_due(now);
+        enough
+    }
+
+    pub(super) fn searches(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Search> {
+        let room = self.rooms.get_mut(&topic).map(|room| &mut room.search);
+        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
+        room.into_iter()
+            .chain(lookups.filter(move |search| search.roster.topic() == topic))
+    }
+
+    /// Asks a peer for its list of members and tells it of ourselves.
+    pub(super) fn sync_with(
+        &mut self,
+        topic: TopicHash,
+        peer: PeerId,
+        after: Option<PeerId>,
+        page: usize,
+    ) {
+        let presence = match self.rooms.get_mut(&topic) {
+            Some(room) => {
+                room.search.asking.insert(peer, page);
+                room.own.clone()
+            }
+            None => None,
+        };
+        for lookup in self
+            .lookups
+            .iter_mut()
+            .filter(|lookup| lookup.search.roster.topic() == topic)
+        {
+            lookup.search.asking.insert(peer, page);
+        }
+        let body = Request::Sync {
+            topic,
+            presence,
+            after,
+        }
+        .encode();
+        self.ask(
+            peer,
+            body,
+            Asked {
+                topic,
+                kind: AskedKind::Sync(page),
+            },
+        );
+    }
+
+    pub(super) fn sync_with_somebody(&mut self, topic: TopicHash) {
+        let Some(room) = self.rooms.get(&topic) else {
+            return;
+        };
+        let connected: Vec<PeerId> = room
+            .search
+            .roster
+            .members()
+            .map(|member| member.presence.peer)
+            .filter(|peer| {
+                self.connections.is_connected(peer) && !room.search.asking.contains_key(peer)
+            })
+            .collect();
+        let Ok(count) = u64::try_from(connected.len()) else {
+            return;
+        };
+        if count == 0 {
+            return;
+        }
+        let index = usize::try_from(platform::seed() % count).unwrap_or_default();
+        if let Some(peer) = connected.get(index) {
+            self.sync_with(topic, *peer, None, 0);
+        }
+    }
+
+    /// A connection to this peer is there: tell it who we are, and ask it who else is there.
+    pub(super) fn on_member_connected(&mut self, peer: PeerId, now: Instant) {
+        let mut ask = Vec::new();
+        let mut tell = Vec::new();
+        for (topic, room) in &mut self.rooms {
+            if room.search.concerns(&peer) {
+                if room.search.list_due(now) {
+                    ask.push(*topic)
+                } else {
+                    tell.push((*topic, room.own.clone()))
+                }
+            }
+        }
+        for lookup in &mut self.lookups {
+            if lookup.search.concerns(&peer) && lookup.search.list_due(now) {
+                ask.push(lookup.search.roster.topic());
+            }
+        }
+        for topic in ask {
+            self.sync_with(topic, peer, None, 0);
+        }
+        for (topic, own) in tell {
+            if let Some(own) = own {
+                let body = Request::Announce { presence: own }.encode();
+                self.ask(
+                    peer,
+                    body,
+                    Asked {
+                        topic,
+                        kind: AskedKind::Here,
+                    },
+                );
+            }
+        }
+    }
+
+    pub(super) fn on_member_disconnected(&mut self, peer: &PeerId) {
+        for room in self.rooms.values_mut() {
+            room.search.asking.remove(peer);
+        }
+        for leaving in &mut self.leavings {
+            leaving.told.remove(peer);
+        }
+    }
+
+    pub(super) fn learn_addresses(&mut self, signed: &SignedPresence, now: Instant) {
+        let presence = signed.presence();
+        let addresses = self.usable(&presence.addresses, presence.peer);
+        let can_be_dialled = self.can_be_dialled();
+        self.reaching
+            .member(presence.peer, addresses, can_be_dialled, now);
+    }
+
+    /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is
+    /// connected goes through that connection, whatever address the member has for the relay.
+    pub(super) fn usable(&self, addresses: &[Multiaddr], peer: PeerId) -> Addresses {
+        let mut direct = Vec::new();
+        let mut relayed: Vec<Multiaddr> = Vec::new();
+        for address in addresses {
+            let (_, bare) = crate::bootstrap::split_peer(address.clone());
+            if !is_relayed(&bare) {
+                direct.push(bare);
+                continue;
+            }
+            let relay = bare.iter().find_map(|protocol| match protocol {
+                Protocol::P2p(relay) => Some(relay),
+                _ => None,
+            });
+            let through = relay.and_then(|relay| self.circuit_through(relay));
+            let circuit = through.unwrap_or(bare).with(Protocol::P2p(peer));
+            if !relayed.contains(&circuit) {
+                relayed.push(circuit);
+            }
+        }
+        Addresses {
+            direct: dial_ranks(&direct),
+            relayed,
+        }
+    }
+
+    /// Lookups that are done, or go on.
+    pub(super) fn advance_lookups(&mut self, now: Instant) {
+        let due: Vec<TopicHash> = self
+            .lookups
+            .iter_mut()
+            .filter_map(|lookup| {
+                lookup
+                    .search
+                    .lookup_due(now)
+                    .then(|| lookup.search.roster.topic())
+            })
+            .collect();
+        for topic in due {
+            self.look_up_members(topic, now);
+        }
+        let mut index = 0;
+        while let Some(lookup) = self.lookups.get_mut(index) {
+            lookup.search.roster.tick(now);
+            let busy = !lookup.search.asking.is_empty();
+            if lookup.deadline > now && (lookup.quiet > now || busy) {
+                if busy {
+                    lookup.quiet = lookup.quiet.max(now + Duration::from_millis(50));
+                }
+                index += 1;
+                continue;
+            }
+            let lookup = self.lookups.swap_remove(index);
+            let members = lookup
+                .search
+                .roster
+                .members()
+                .map(|member| {
+                    let peer = member.presence.peer;
+                    Member {
+                        peer,
+                        name: member.presence.name.clone(),
+                        reach: self
+                            .reaching
+                            .reach(&peer, false, self.connections.best_path(&peer)),
+                    }
+                })
+                .collect();
+            let _ = lookup.reply.send(Ok(members));
+        }
+    }
+}
