@@ -24,7 +24,7 @@ use crate::{config, store::Store};
 /// under way.
 pub const REFUSED_PER_CONNECTION_MAX: u32 = 24;
 
-/// [`kad::Behaviour`] over a [`Store`] with the settings of [`config`], to be used like it.
+/// [`kad::Behaviour`] over a [`Store`] with the settings of [`config()`], to be used like it.
 ///
 /// It differs in one thing. kad resets the stream of a record that its store refuses, but never
 /// polls that stream again, so that it stays open and counts. After 32 of them kad takes no request

@@ -1,6 +1,6 @@
 //! The server side of Moim's DHT, the same on a bootstrap node and on a native peer.
 //!
-//! It is libp2p's kad-dht ([`libp2p::kad`]) with settings of its own ([`config`]) and a store that
+//! It is libp2p's kad-dht ([`libp2p::kad`]) with settings of its own ([`config()`]) and a store that
 //! keeps nothing it hasn't validated ([`Store`]), put together as [`Behaviour`], and a routing table
 //! that others can use ([`table_addresses`], [`trim_addresses`]).
 //!

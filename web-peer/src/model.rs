@@ -244,9 +244,11 @@ impl RoomModel {
 
     /// Adds a message unless it is there already. Whether it was new.
     pub(crate) fn push(&self, message: &moim_peer::RoomMessage, own: bool) -> bool {
+        // An id is its author's own: somebody else may use the same one, by malice even.
+        let same = |known: &MessageItem| known.id == message.id && known.from == message.from;
         let known = self.talk.with_untracked(|talk| {
             talk.iter()
-                .any(|item| matches!(item, TalkItem::Message(known) if known.id == message.id))
+                .any(|item| matches!(item, TalkItem::Message(known) if same(known)))
         });
         if known {
             return false;
@@ -417,10 +419,8 @@ impl DirectModel {
         sent: u64,
         delivery: Delivery,
     ) -> Option<DirectItem> {
-        if self
-            .talk
-            .with_untracked(|talk| talk.iter().any(|item| item.id == id))
-        {
+        let same = |known: &DirectItem| known.id == id && known.from == from;
+        if self.talk.with_untracked(|talk| talk.iter().any(same)) {
             return None;
         }
         let before = self

@@ -10,7 +10,7 @@ use crate::{
     process,
     project::Project,
     setup::Needs,
-    ui::Progress,
+    ui::{self, Progress},
 };
 
 /// A step that only reads source.
@@ -177,6 +177,13 @@ pub(super) fn name_programs(project: &Project, command: &mut Command) {
         .env("MOIM_DIST", page::dist(project));
 }
 
+/// Ends a check of the source.
+fn conclude(violations: &[String], advice: &str) -> Result<()> {
+    checks::report(violations, advice)?;
+    println!("{} fine", ui::paint("32", "✓"));
+    Ok(())
+}
+
 fn format(context: &Context<'_>) -> Result<()> {
     let mut command = context.project.cargo();
     command.args(["fmt", "--all", "--", "--check"]).args(FORMAT);
@@ -185,7 +192,7 @@ fn format(context: &Context<'_>) -> Result<()> {
 
 fn edges(context: &Context<'_>) -> Result<()> {
     let violations = edges::violations(&context.project.metadata()?);
-    checks::report(&violations, "ARCHITECTURE.md draws who may use whom")
+    conclude(&violations, "ARCHITECTURE.md draws who may use whom")
 }
 
 fn manifests(context: &Context<'_>) -> Result<()> {
@@ -195,7 +202,7 @@ fn manifests(context: &Context<'_>) -> Result<()> {
             .with_context(|| format!("reading {}", package.manifest_path))?;
         violations.extend(manifests::violations(&package.name, &text)?);
     }
-    checks::report(&violations, "see the Cargo.toml of another member")
+    conclude(&violations, "see the Cargo.toml of another member")
 }
 
 fn platform(context: &Context<'_>) -> Result<()> {
@@ -214,7 +221,7 @@ fn platform(context: &Context<'_>) -> Result<()> {
             violations.extend(platform::violations(&name, &source));
         }
     }
-    checks::report(
+    conclude(
         &violations,
         "xtask/src/checks/platform.rs says what goes where",
     )
@@ -227,7 +234,7 @@ fn licences(context: &Context<'_>) -> Result<()> {
     command.args(["metadata", "--locked", "--format-version", "1"]);
     let metadata = Metadata::parse(&process::output(command, SHORT)?)?;
     let violations = Policy::parse(&policy)?.violations(&metadata);
-    checks::report(&violations, "deny.toml says what is allowed, and why")
+    conclude(&violations, "deny.toml says what is allowed, and why")
 }
 
 fn clippy(context: &Context<'_>) -> Result<()> {
