@@ -59,7 +59,6 @@ impl Code for PutError {
 impl Code for SayError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Busy => "busy",
             Self::Empty => "empty",
             Self::Left => "left",
             Self::Stopped => "stopped",

@@ -5,6 +5,7 @@
 //! but the next of these three. Answers go out by the command's own channel, state by `watch`
 //! channels, and what happened by the bounded event queue.
 
+mod catch_up;
 mod commands;
 mod connections;
 mod dht;
@@ -38,7 +39,7 @@ use web_time::Instant;
 
 use self::{
     connections::Connections,
-    direct::PendingSend,
+    direct::{PendingSend, Transmission},
     entry::Entry,
     presence::Asked,
     queries::Queries,
@@ -116,7 +117,7 @@ pub(crate) struct Driver {
 
     outbox: Outbox,
     sends: HashMap<MessageId, PendingSend>,
-    transmissions: HashMap<OutboundRequestId, MessageId>,
+    transmissions: HashMap<OutboundRequestId, Transmission>,
     received: SeenIds<MessageKey>,
     history: History,
 
@@ -300,7 +301,6 @@ impl Driver {
             consider(room.search.next_deadline());
             consider(room.announcer.next_deadline());
             consider(room.ordering.next_deadline());
-            consider(self.next_held(room, now));
         }
         for lookup in &self.lookups {
             consider(lookup.search.next_deadline());

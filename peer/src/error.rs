@@ -74,9 +74,6 @@ pub enum SayError {
     /// The room was left.
     #[error("the room was left")]
     Left,
-    /// Too many messages wait to be sent.
-    #[error("too many messages wait for a connection to the room; try again when it is back")]
-    Busy,
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use libp2p::PeerId;
-use moim_protocol::{message::MessageId, topic::Topic};
+use moim_protocol::{message::MessageId, room::RoomText, topic::Topic};
 
 use crate::snapshot::Path;
 
@@ -28,6 +28,19 @@ pub struct RoomMessage {
     pub text: String,
     /// The author's clock when it was said, Unix time in milliseconds. For display only.
     pub sent: u64,
+}
+
+impl RoomMessage {
+    pub(crate) fn new(topic: Topic, from: PeerId, said: RoomText) -> Self {
+        Self {
+            id: said.id,
+            topic,
+            from,
+            name: said.name,
+            text: said.text,
+            sent: said.sent.0,
+        }
+    }
 }
 
 /// A direct message that was received or sent.

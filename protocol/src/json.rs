@@ -97,6 +97,12 @@ pub(crate) fn encode(kind: &str, fields: impl Serialize) -> Vec<u8> {
     .unwrap_or_default()
 }
 
+/// How many bytes something takes in a body.
+pub(crate) fn len(value: &impl Serialize) -> usize {
+    // See `encode`.
+    serde_json::to_vec(value).unwrap_or_default().len()
+}
+
 /// Integers of at most [`INTEGER_MAX`](crate::limits::INTEGER_MAX).
 pub(crate) mod integer {
     use serde::{Deserialize, Deserializer, de::Error};

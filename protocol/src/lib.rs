@@ -29,6 +29,7 @@
 //! | [`roster::Roster`] | who is in a room, and what is passed on to newcomers | a member |
 //! | [`announcer::Announcer`] | when a peer says that it is here | a member |
 //! | [`ordering::Ordering`] | when a room message is delivered | a member |
+//! | [`said::Said`] | what a member is given that missed it | a member |
 //! | [`outbox::Outbox`] | when a direct message is sent, tried again, has failed | a sender |
 //! | [`seen::SeenIds`] | what has been there before | a receiver |
 //! | [`backoff::Backoff`] | how long to wait before another try | whoever dials |
@@ -113,6 +114,7 @@ mod random;
 pub mod record;
 pub mod room;
 pub mod roster;
+pub mod said;
 pub mod seen;
 pub mod text;
 mod time;

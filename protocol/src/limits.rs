@@ -50,6 +50,14 @@ pub const ORDER_GAP_MAX: Duration = Duration::from_secs(2);
 /// have just found it.
 pub const SESSION_YOUNG: Duration = Duration::from_secs(15);
 
+/// How long a peer keeps its own room messages for members that missed them: as long as somebody who
+/// cannot be reached is taken for a member.
+pub const SAID_LIFE: Duration = PRESENCE_TTL;
+
+/// How long a question for missed messages may have been under way; see
+/// [`Said::missed`](crate::said::Said::missed).
+pub const CATCH_UP_SLACK: Duration = Duration::from_secs(10);
+
 /// The longest that a direct message is tried before its sender is told that it failed.
 pub const OUTBOX_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -142,6 +150,10 @@ pub const ORDER_HELD_TOTAL_MAX: usize = 1024;
 
 /// Most gaps of one session that late messages may still fill.
 pub const ORDER_MISSED_MAX: usize = 32;
+
+/// Most of its own room messages that a peer keeps for members that missed them: with the longest
+/// texts, 4 MiB a room.
+pub const SAID_MAX: usize = 256;
 
 /// Most direct messages that wait for their receipt.
 pub const OUTBOX_MAX: usize = 256;

@@ -13,8 +13,9 @@ use web_time::Instant;
 use crate::{
     limits::{
         ORDER_GAP_MAX, ORDER_HELD_MAX, ORDER_HELD_TOTAL_MAX, ORDER_MISSED_MAX, ORDER_SENDERS_MAX,
-        ORDER_SESSIONS_MAX,
+        ORDER_SESSIONS_MAX, SAID_MAX,
     },
+    message::Position,
     time::after,
 };
 
@@ -56,6 +57,8 @@ struct Session<T> {
     through: u64,
     /// Ranges (first → last) that were passed over, and are still delivered when they come.
     missed: BTreeMap<u64, u64>,
+    /// Up to here the sender has nothing more to give.
+    settled: u64,
     /// Messages that wait for earlier ones.
     held: BTreeMap<u64, (T, Deadline)>,
 }
@@ -67,6 +70,7 @@ impl<T> Session<T> {
             used: 0,
             through: 0,
             missed: BTreeMap::new(),
+            settled: 0,
             held: BTreeMap::new(),
         };
         session.pass_to(first);
@@ -162,31 +166,17 @@ impl<T> Ordering<T> {
         if sequence == 0 {
             return Vec::new();
         }
-        self.ticket = self.ticket.saturating_add(1);
-        let ticket = self.ticket;
         let mut delivered = self.make_room(&from);
         let mut out = Vec::new();
-
-        let sender = self.senders.entry(from).or_insert_with(|| Sender {
-            sessions: Vec::new(),
-            used: ticket,
-        });
-        self.by_use.remove(&sender.used);
-        self.by_use.insert(ticket, from);
-        sender.used = ticket;
-
-        let index = sender.enter(
-            session,
-            if young { 1 } else { sequence },
+        let first = if young { 1 } else { sequence };
+        let ticket = self.next_ticket();
+        if let Some((state, is_current)) = enter(
+            &mut self.senders,
+            &mut self.by_use,
             &mut self.waiting,
+            (from, session, first, ticket),
             &mut out,
-        );
-        let is_current = sender
-            .sessions
-            .last()
-            .is_some_and(|last| last.number == session);
-        if let Some(state) = sender.sessions.get_mut(index) {
-            state.used = ticket;
+        ) {
             if sequence <= state.through {
                 if state.take_missed(sequence) {
                     out.push(item);
@@ -212,6 +202,38 @@ impl<T> Ordering<T> {
         }
         delivered.extend(out.into_iter().map(|item| (from, item)));
         delivered
+    }
+
+    /// Takes note that the sender has nothing more to give up to `position`: what is missing of that
+    /// is waited for no longer, though delivered if it comes. Returns what waited for it, in order.
+    pub fn settle(&mut self, from: PeerId, position: Position) -> Vec<(PeerId, T)> {
+        let Position { session, sequence } = position;
+        if sequence == 0 {
+            return Vec::new();
+        }
+        let mut delivered = self.make_room(&from);
+        let mut out = Vec::new();
+        let ticket = self.next_ticket();
+        if let Some((state, _)) = enter(
+            &mut self.senders,
+            &mut self.by_use,
+            &mut self.waiting,
+            (from, session, 1, ticket),
+            &mut out,
+        ) {
+            state.settled = state.settled.max(sequence);
+            state.release(sequence, &mut self.waiting, &mut out);
+            state.pass_to(sequence.saturating_add(1));
+            // What waited for nothing else.
+            state.release(sequence, &mut self.waiting, &mut out);
+        }
+        delivered.extend(out.into_iter().map(|item| (from, item)));
+        delivered
+    }
+
+    fn next_ticket(&mut self) -> u64 {
+        self.ticket = self.ticket.saturating_add(1);
+        self.ticket
     }
 
     /// Before a new sender is kept in a full house, the one that was quiet for longest is forgotten.
@@ -254,6 +276,39 @@ impl<T> Ordering<T> {
         delivered
     }
 
+    /// How far the messages of a sender are delivered without a gap that may still be filled.
+    #[must_use]
+    pub fn known(&self, from: &PeerId) -> Position {
+        let Some(session) = self
+            .senders
+            .get(from)
+            .and_then(|sender| sender.sessions.last())
+        else {
+            return Position::default();
+        };
+        // Senders keep no more than so many to give again.
+        let kept = u64::try_from(SAID_MAX).unwrap_or(u64::MAX);
+        let oldest = session.through.saturating_sub(kept).max(session.settled);
+        let gap = session.missed.iter().find(|(_, last)| **last > oldest);
+        Position {
+            session: session.number,
+            sequence: gap.map_or(session.through, |(first, _)| {
+                first.saturating_sub(1).max(oldest)
+            }),
+        }
+    }
+
+    /// Whether messages of this sender wait for earlier ones.
+    #[must_use]
+    pub fn waits_for(&self, from: &PeerId) -> bool {
+        self.senders.get(from).is_some_and(|sender| {
+            sender
+                .sessions
+                .iter()
+                .any(|session| !session.held.is_empty())
+        })
+    }
+
     /// When [`tick`](Self::tick) has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
@@ -265,6 +320,28 @@ impl<T> Ordering<T> {
     pub fn held(&self) -> usize {
         self.waiting.len()
     }
+}
+
+/// The session of a sender, both made if need be, and whether it is the sender's newest.
+fn enter<'a, T>(
+    senders: &'a mut HashMap<PeerId, Sender<T>>,
+    by_use: &mut BTreeMap<u64, PeerId>,
+    waiting: &mut Waiting,
+    (from, session, first, ticket): (PeerId, u64, u64, u64),
+    out: &mut Vec<T>,
+) -> Option<(&'a mut Session<T>, bool)> {
+    let sender = senders.entry(from).or_insert_with(|| Sender {
+        sessions: Vec::new(),
+        used: ticket,
+    });
+    by_use.remove(&sender.used);
+    by_use.insert(ticket, from);
+    sender.used = ticket;
+    let index = sender.enter(session, first, waiting, out);
+    let newest = sender.sessions.last().map(|last| last.number);
+    let state = sender.sessions.get_mut(index)?;
+    state.used = ticket;
+    Some((state, newest == Some(session)))
 }
 
 impl<T> Sender<T> {

@@ -25,21 +25,54 @@ pub enum RoomMessage {
         presence: SignedPresence,
     },
     /// A text for everybody in the room.
-    Text {
-        /// Drawn at random by the sender.
-        id: MessageId,
-        /// When the sender joined, in milliseconds of its wall clock: a restart starts anew. At
-        /// least 1.
-        session: u64,
-        /// 1, 2, 3… per sender and session.
-        sequence: u64,
-        /// The sender's display name, see [`check_name`].
-        name: String,
-        /// See [`check_text`].
-        text: String,
-        /// When it was written, by the sender's clock.
-        sent: UnixMillis,
-    },
+    Text(RoomText),
+}
+
+/// A text for everybody in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomText {
+    /// Drawn at random by the sender.
+    pub id: MessageId,
+    /// When the sender joined, in milliseconds of its wall clock: a restart starts anew. At least 1.
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    pub session: u64,
+    /// 1, 2, 3… per sender and session.
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    pub sequence: u64,
+    /// The sender's display name, see [`check_name`].
+    pub name: String,
+    /// See [`check_text`].
+    pub text: String,
+    /// When it was written, by the sender's clock.
+    pub sent: UnixMillis,
+}
+
+impl RoomText {
+    /// Whether it was said so soon after its sender joined that the sender's first messages may
+    /// still be under way. Both times are of the sender's clock, so clocks that differ do no harm.
+    #[must_use]
+    pub fn is_young(&self) -> bool {
+        self.sent.since(UnixMillis(self.session)) < SESSION_YOUNG
+    }
+
+    /// Refuses what no sender may send.
+    pub(crate) fn check(&self) -> Result<(), WireError> {
+        if self.session == 0 || self.sequence == 0 {
+            return Err(WireError::Sequence);
+        }
+        check_name(&self.name)?;
+        check_text(&self.text)?;
+        Ok(())
+    }
+
+    /// Refuses what is dated further from the receiver's clock than clocks may differ: old messages
+    /// played again.
+    pub fn check_time(&self, wall: UnixMillis) -> Result<(), WireError> {
+        if self.sent.since(wall).max(wall.since(self.sent)) > CLOCK_SKEW_MAX {
+            return Err(WireError::Date(self.sent));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -54,36 +87,7 @@ struct PresenceIn {
     presence: Vec<u8>,
 }
 
-#[derive(Serialize)]
-struct TextOut<'a> {
-    id: MessageId,
-    session: u64,
-    sequence: u64,
-    name: &'a str,
-    text: &'a str,
-    sent: UnixMillis,
-}
-
-#[derive(Deserialize)]
-struct TextIn {
-    id: MessageId,
-    #[serde(deserialize_with = "json::integer::deserialize")]
-    session: u64,
-    #[serde(deserialize_with = "json::integer::deserialize")]
-    sequence: u64,
-    name: String,
-    text: String,
-    sent: UnixMillis,
-}
-
 impl RoomMessage {
-    /// Whether a text was said so soon after its sender joined that the sender's first messages may
-    /// still be under way. Both times are of the sender's clock, so clocks that differ do no harm.
-    #[must_use]
-    pub fn is_young(session: u64, sent: UnixMillis) -> bool {
-        sent.since(UnixMillis(session)) < SESSION_YOUNG
-    }
-
     /// The data to be published. What [`check_name`] and [`check_text`] take always fits in
     /// [`ROOM_BYTES_MAX`].
     #[must_use]
@@ -95,24 +99,7 @@ impl RoomMessage {
                     presence: presence.as_bytes(),
                 },
             ),
-            Self::Text {
-                id,
-                session,
-                sequence,
-                name,
-                text,
-                sent,
-            } => json::encode(
-                "text",
-                TextOut {
-                    id: *id,
-                    session: *session,
-                    sequence: *sequence,
-                    name,
-                    text,
-                    sent: *sent,
-                },
-            ),
+            Self::Text(text) => json::encode("text", text),
         }
     }
 
@@ -126,43 +113,19 @@ impl RoomMessage {
                 })
             }
             "text" => {
-                let TextIn {
-                    id,
-                    session,
-                    sequence,
-                    name,
-                    text,
-                    sent,
-                } = json::fields(bytes)?;
-                if session == 0 || sequence == 0 {
-                    return Err(WireError::Sequence);
-                }
-                check_name(&name)?;
-                check_text(&text)?;
-                Ok(Self::Text {
-                    id,
-                    session,
-                    sequence,
-                    name,
-                    text,
-                    sent,
-                })
+                let text: RoomText = json::fields(bytes)?;
+                text.check()?;
+                Ok(Self::Text(text))
             }
             kind => Err(BodyError::unknown_type(kind).into()),
         }
     }
 
-    /// Refuses what is dated further from the receiver's clock than clocks may differ: old messages
-    /// played again.
+    /// Refuses what is dated further from the receiver's clock than clocks may differ.
     pub fn check_time(&self, wall: UnixMillis) -> Result<(), WireError> {
         match self {
             Self::Presence { presence } => Ok(presence.check_time(wall)?),
-            Self::Text { sent, .. } => {
-                if sent.since(wall).max(wall.since(*sent)) > CLOCK_SKEW_MAX {
-                    return Err(WireError::Date(*sent));
-                }
-                Ok(())
-            }
+            Self::Text(text) => text.check_time(wall),
         }
     }
 }

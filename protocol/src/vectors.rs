@@ -12,7 +12,7 @@ use crate::{
     presence::{Presence, SignedPresence, State, presence_record_key},
     presence_wire,
     record::{Record, SignedRecord, record_key},
-    room::{RoomMessage, gossip_message_id},
+    room::{RoomMessage, RoomText, gossip_message_id},
     topic::{Topic, TopicHash},
 };
 
@@ -146,14 +146,14 @@ fn envelopes_are_as_documented() {
 
 #[test]
 fn room_message_ids_are_as_documented() {
-    let text = RoomMessage::Text {
+    let text = RoomMessage::Text(RoomText {
         id: "00112233445566778899aabbccddeeff".parse().unwrap(),
         session: WALL.0,
         sequence: 1,
         name: "Ada".to_owned(),
         text: "hello".to_owned(),
         sent: UnixMillis(WALL.0 + 1000),
-    };
+    });
     let id = |message: &RoomMessage| {
         let topic = topic().gossip_topic();
         HEXLOWER.encode(&gossip_message_id(&topic, Some(&peer()), &message.encode()))

@@ -1,4 +1,4 @@
-//! Direct messages, both ways. The receiver answers when it has stored the message, not before.
+//! The message protocol: direct messages, both ways. The receiver answers when it has stored the message, not before.
 
 use libp2p::{
     PeerId,
@@ -6,9 +6,11 @@ use libp2p::{
     swarm::ConnectionId,
 };
 use moim_protocol::{
-    limits,
+    UnixMillis, limits,
     message::{MessageId, Request, Response},
     outbox::{FailureReason, OutboxAction, OutboxError},
+    topic::TopicHash,
+    wire::WireError,
 };
 use web_time::Instant;
 
@@ -28,6 +30,15 @@ pub(super) struct NewMessage {
     pub(super) id: MessageId,
     pub(super) to: PeerId,
     pub(super) text: String,
+}
+
+/// What a request of the message protocol is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Transmission {
+    /// A direct message.
+    Direct(MessageId),
+    /// What was missed of a room.
+    CatchUp(TopicHash),
 }
 
 /// A message that waits for its receipt.
@@ -100,8 +111,7 @@ impl Driver {
 
     fn transmit(&mut self, id: MessageId, to: PeerId, body: Vec<u8>, now: Instant) {
         if self.connections.is_connected(&to) {
-            let request = self.swarm.behaviour_mut().message.send_request(&to, body);
-            self.transmissions.insert(request, id);
+            self.request_message(to, body, Transmission::Direct(id));
             return;
         }
         // The next attempt finds the connection, if there is one to be had.
@@ -114,6 +124,11 @@ impl Driver {
             self.reaching.urge(to, now);
         }
         self.outbox.failure(id, true, &reason, now);
+    }
+
+    pub(super) fn request_message(&mut self, to: PeerId, body: Vec<u8>, what: Transmission) {
+        let request = self.swarm.behaviour_mut().message.send_request(&to, body);
+        self.transmissions.insert(request, what);
     }
 
     pub(super) fn outbox_connected(&mut self, peer: &PeerId, now: Instant) {
@@ -130,7 +145,7 @@ impl Driver {
                         request, channel, ..
                     },
             } => {
-                let answer = self.take_message(peer, connection_id, &request);
+                let answer = self.answer_message(peer, connection_id, &request, now);
                 // The sender tries again if this does not reach it, and is told the same.
                 let _ = self
                     .swarm
@@ -139,49 +154,96 @@ impl Driver {
                     .send_response(channel, answer.encode());
             }
             request_response::Event::Message {
+                peer,
                 connection_id,
                 message:
                     request_response::Message::Response {
                         request_id,
                         response,
                     },
-                ..
             } => {
-                let Some(id) = self.transmissions.remove(&request_id) else {
-                    return;
-                };
-                match Response::decode(&response) {
-                    Ok(Response::Accepted { id: accepted }) if accepted == id => {
-                        self.delivered(id, connection_id)
+                let response = Response::decode(&response);
+                match self.transmissions.remove(&request_id) {
+                    Some(Transmission::Direct(id)) => {
+                        self.on_receipt(id, connection_id, response, now);
                     }
-                    Ok(Response::Accepted { .. }) => {
-                        self.outbox
-                            .failure(id, true, "the receipt is for another message", now);
+                    Some(Transmission::CatchUp(topic)) => {
+                        self.on_caught_up(topic, peer, response, now);
                     }
-                    Ok(Response::Error { code, reason }) => {
-                        self.outbox.failure(id, code.is_retryable(), &reason, now);
-                    }
-                    Err(error) => self.outbox.failure(id, true, &error.to_string(), now),
+                    None => {}
                 }
             }
             request_response::Event::OutboundFailure {
-                request_id, error, ..
-            } => {
-                if let Some(id) = self.transmissions.remove(&request_id) {
+                peer,
+                request_id,
+                error,
+                ..
+            } => match self.transmissions.remove(&request_id) {
+                Some(Transmission::Direct(id)) => {
                     let retryable = !matches!(error, OutboundFailure::UnsupportedProtocols);
                     self.outbox.failure(id, retryable, &error.to_string(), now);
                 }
-            }
+                Some(Transmission::CatchUp(topic)) => {
+                    self.on_catch_up_failed(topic, peer, &error, now);
+                }
+                None => {}
+            },
             request_response::Event::InboundFailure { .. }
             | request_response::Event::ResponseSent { .. } => {}
         }
     }
 
-    fn take_message(&mut self, from: PeerId, connection: ConnectionId, body: &[u8]) -> Response {
-        let Request::Text { id, text, sent } = match Request::decode(body) {
-            Ok(request) => request,
-            Err(error) => return Response::error(error.code(), &error.to_string()),
-        };
+    fn on_receipt(
+        &mut self,
+        id: MessageId,
+        connection: ConnectionId,
+        response: Result<Response, WireError>,
+        now: Instant,
+    ) {
+        match response {
+            Ok(Response::Accepted { id: accepted }) if accepted == id => {
+                self.delivered(id, connection);
+            }
+            Ok(Response::Accepted { .. } | Response::Missed { .. }) => {
+                let reason = "the receipt is for something else";
+                self.outbox.failure(id, true, reason, now);
+            }
+            Ok(Response::Error { code, reason }) => {
+                self.outbox.failure(id, code.is_retryable(), &reason, now);
+            }
+            Err(error) => self.outbox.failure(id, true, &error.to_string(), now),
+        }
+    }
+
+    fn answer_message(
+        &mut self,
+        from: PeerId,
+        connection: ConnectionId,
+        body: &[u8],
+        now: Instant,
+    ) -> Response {
+        match Request::decode(body) {
+            Ok(Request::Text { id, text, sent }) => {
+                self.take_direct(from, connection, id, text, sent)
+            }
+            Ok(Request::CatchUp {
+                topic,
+                said,
+                known,
+                member_for,
+            }) => self.answer_catch_up(topic, from, said, (known, member_for), now),
+            Err(error) => Response::from(&error),
+        }
+    }
+
+    fn take_direct(
+        &mut self,
+        from: PeerId,
+        connection: ConnectionId,
+        id: MessageId,
+        text: String,
+        sent: UnixMillis,
+    ) -> Response {
         // A repeated message has lost its receipt on the way, not itself.
         if self.received.insert((from, id)) {
             let path = self.path_or_unknown(connection);

@@ -8,6 +8,7 @@ use moim_protocol::{
     limits,
     ordering::Ordering,
     presence::{Presence, SignedPresence, State, next_sequence, presence_record_key},
+    said::Said,
     topic::{Topic, TopicHash},
 };
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use web_time::Instant;
 
 use super::{
     Driver,
+    catch_up::CatchingUp,
     presence::AskedKind,
     queries::Purpose,
     room::{self, Leaving, RoomState, Search, Shown},
@@ -65,12 +67,13 @@ impl Driver {
                 search: Search::new(hash, self.me, now),
                 announcer,
                 ordering: Ordering::new(),
-                session: platform::wall().0.max(1),
-                sequence: 0,
+                joined: now,
+                // The time of the join, so that a rejoin starts the numbering anew.
+                said: Said::new(platform::wall().0.max(1)),
+                catching_up: CatchingUp::default(),
                 presence_sequence: 0,
                 own: None,
                 servers: Vec::new(),
-                held: VecDeque::new(),
                 history: VecDeque::new(),
                 members,
                 shown: HashMap::new(),
@@ -283,10 +286,9 @@ impl Driver {
                 self.look_up_members(topic, now);
             }
             if sync.is_some() {
-                self.sync_with_somebody(topic);
+                self.sync_with_somebody(topic, now);
             }
             self.deliver_ordered(topic, now);
-            self.release_held(topic, now);
         }
         self.leavings.retain_mut(|leaving| {
             let done = leaving.told.is_empty() && !self.queries.leaving(&leaving.topic);
@@ -322,6 +324,7 @@ impl Driver {
             topic: room.topic.clone(),
             member,
         });
+        self.catch_up(topic, presence.peer, now);
     }
 
     pub(super) fn member_renamed(&mut self, topic: TopicHash, signed: &SignedPresence) {

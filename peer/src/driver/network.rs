@@ -59,6 +59,9 @@ impl Driver {
                     self.entry.disconnected(&peer_id, now);
                     self.reaching.disconnected(&peer_id, now);
                     self.on_member_disconnected(&peer_id);
+                } else {
+                    // What was on that connection is lost; there is another.
+                    self.catch_up_with(peer_id, now);
                 }
                 self.dirty = true;
             }
@@ -150,6 +153,7 @@ impl Driver {
             self.swarm.close_connection(superfluous);
         }
         self.on_member_connected(peer, now);
+        self.catch_up_with(peer, now);
         self.outbox_connected(&peer, now);
         self.dirty = true;
     }

@@ -12,11 +12,13 @@ use moim_protocol::{
     ordering::Ordering,
     presence::SignedPresence,
     roster::Roster,
+    said::Said,
     topic::{Topic, TopicHash},
 };
 use tokio::sync::watch;
 use web_time::Instant;
 
+use super::catch_up::CatchingUp;
 use crate::{
     command::Reply,
     error::LookupError,
@@ -50,15 +52,6 @@ const LISTS_AT_ONCE: u32 = 4;
 /// After those, one more per this.
 const LIST_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Messages that wait for a connection to the members; a person types fewer in the time.
-pub(super) const HELD_MAX: usize = 64;
-
-/// How long a message waits for a member that arrived a moment ago and is being connected.
-pub(super) const HOLD_FOR_ARRIVING: Duration = Duration::from_millis(2500);
-
-/// How long a message waits for anybody at all to listen.
-pub(super) const HOLD_FOR_ANYBODY: Duration = Duration::from_secs(20);
-
 /// Strangers of one topic that are remembered as asked or as not answering.
 const ASKED_MAX: usize = 4096;
 
@@ -68,14 +61,6 @@ const STRANGERS_BESIDE_MEMBERS: usize = 3;
 
 /// How long a stranger that did not answer is left alone.
 const STRANGER_PAUSE: Duration = Duration::from_secs(10);
-
-/// A message on its way into the room.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) message: RoomMessage,
-    pub(super) body: Vec<u8>,
-    pub(super) since: Instant,
-}
 
 /// Finding the members of a topic: ask the DHT who announced it, ask those who else is there.
 #[derive(Debug)]
@@ -207,15 +192,15 @@ pub(super) struct RoomState {
     pub(super) search: Search,
     pub(super) announcer: Announcer,
     pub(super) ordering: Ordering<RoomMessage>,
-    /// The join, by our clock: a rejoin starts the numbering of messages anew.
-    pub(super) session: u64,
-    pub(super) sequence: u64,
+    pub(super) joined: Instant,
+    /// What we said, and how it is numbered.
+    pub(super) said: Said,
+    pub(super) catching_up: CatchingUp,
     pub(super) presence_sequence: u64,
     /// Our presence as it was signed last.
     pub(super) own: Option<SignedPresence>,
     /// DHT servers that hold our presence, as of the last announcement.
     pub(super) servers: Vec<PeerId>,
-    pub(super) held: VecDeque<Held>,
     pub(super) history: VecDeque<RoomMessage>,
     pub(super) members: watch::Sender<Vec<Member>>,
     /// The members as they were last shown.

@@ -143,19 +143,23 @@ impl Driver {
         );
     }
 
-    pub(super) fn sync_with_somebody(&mut self, topic: TopicHash) {
-        let Some(room) = self.rooms.get(&topic) else {
-            return;
-        };
-        let connected: Vec<PeerId> = room
-            .search
-            .roster
-            .members()
+    /// The members of a room that are connected.
+    pub(super) fn connected_members(&self, topic: TopicHash) -> Vec<PeerId> {
+        self.rooms
+            .get(&topic)
+            .into_iter()
+            .flat_map(|room| room.search.roster.members())
             .map(|member| member.presence.peer)
-            .filter(|peer| {
-                self.connections.is_connected(peer) && !room.search.asking.contains_key(peer)
-            })
-            .collect();
+            .filter(|peer| self.connections.is_connected(peer))
+            .collect()
+    }
+
+    /// Asks one connected member for its list, and for what of its talk was missed.
+    pub(super) fn sync_with_somebody(&mut self, topic: TopicHash, now: Instant) {
+        let mut connected = self.connected_members(topic);
+        if let Some(room) = self.rooms.get(&topic) {
+            connected.retain(|peer| !room.search.asking.contains_key(peer));
+        }
         let Ok(count) = u64::try_from(connected.len()) else {
             return;
         };
@@ -165,6 +169,7 @@ impl Driver {
         let index = usize::try_from(platform::seed() % count).unwrap_or_default();
         if let Some(peer) = connected.get(index) {
             self.sync_with(topic, *peer, None, 0);
+            self.catch_up(topic, *peer, now);
         }
     }
 
@@ -207,6 +212,7 @@ impl Driver {
     pub(super) fn on_member_disconnected(&mut self, peer: &PeerId) {
         for room in self.rooms.values_mut() {
             room.search.asking.remove(peer);
+            room.catching_up.disconnected(peer);
         }
         for leaving in &mut self.leavings {
             leaving.told.remove(peer);

@@ -1,19 +1,19 @@
 //! What is said in rooms, both ways.
 
-use libp2p::gossipsub;
-use moim_protocol::{room::RoomMessage as Wire, topic::TopicHash};
+use libp2p::{PeerId, gossipsub};
+use moim_protocol::{
+    message::Position,
+    room::{RoomMessage as Wire, RoomText},
+    topic::TopicHash,
+};
 use web_time::Instant;
 
-use super::{
-    Driver,
-    room::{HELD_MAX, HOLD_FOR_ANYBODY, HOLD_FOR_ARRIVING, Held, RoomState},
-};
+use super::Driver;
 use crate::{
     error::SayError,
     event::PeerEvent,
     history::{RoomMessage, push_bounded},
     platform,
-    snapshot::Reach,
 };
 
 impl Driver {
@@ -25,87 +25,33 @@ impl Driver {
     ) -> Result<RoomMessage, SayError> {
         let me = self.me;
         let room = self.rooms.get_mut(&topic).ok_or(SayError::Left)?;
-        if room.held.len() >= HELD_MAX {
-            return Err(SayError::Busy);
-        }
-        room.sequence = room.sequence.saturating_add(1);
-        let message = RoomMessage {
+        let Position { session, sequence } = room.said.next();
+        let said = RoomText {
             id: platform::message_id(),
-            topic: room.topic.clone(),
-            from: me,
+            session,
+            sequence,
             name: room.profile.name().to_owned(),
             text,
-            sent: platform::wall().0,
+            sent: platform::wall(),
         };
-        let body = Wire::Text {
-            id: message.id,
-            session: room.session,
-            sequence: room.sequence,
-            name: message.name.clone(),
-            text: message.text.clone(),
-            sent: moim_protocol::UnixMillis(message.sent),
-        }
-        .encode();
+        let body = Wire::Text(said.clone()).encode();
+        let message = RoomMessage::new(room.topic.clone(), me, said.clone());
         push_bounded(&mut room.history, message.clone());
-        room.held.push_back(Held {
-            message: message.clone(),
-            body,
-            since: now,
-        });
-        self.release_held(topic, now);
+        room.said.push(said, now);
+        let gossip_topic = room.gossip_topic.hash();
+        let listeners = self.swarm.behaviour().gossip_listeners(&gossip_topic);
+        if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
+            && let Err(error) = gossip.publish(gossip_topic, body)
+        {
+            tracing::debug!(id = %message.id, %error, "said to nobody yet");
+        }
+        // Those whom gossip does not reach (yet) are told that there is something to ask for.
+        for peer in self.connected_members(topic) {
+            if !listeners.contains(&peer) {
+                self.catch_up(topic, peer, now);
+            }
+        }
         Ok(message)
-    }
-
-    /// Publishes what waits, in order, as soon as everybody who is being connected can hear it, or
-    /// its time is over.
-    pub(super) fn release_held(&mut self, topic: TopicHash, now: Instant) {
-        loop {
-            let Some(room) = self.rooms.get(&topic) else {
-                return;
-            };
-            let Some(held) = room.held.front() else {
-                return;
-            };
-            if self.next_held(room, now).is_some_and(|until| until > now) {
-                return;
-            }
-            let (body, id) = (held.body.clone(), held.message.id);
-            let gossip_topic = room.gossip_topic.hash();
-            if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
-                && let Err(error) = gossip.publish(gossip_topic, body)
-            {
-                tracing::debug!(%id, %error, "said to nobody");
-            }
-            if let Some(room) = self.rooms.get_mut(&topic) {
-                room.held.pop_front();
-            }
-        }
-    }
-
-    /// Until when the first waiting message waits: in the past when it need not.
-    pub(super) fn next_held(&self, room: &RoomState, now: Instant) -> Option<Instant> {
-        let held = room.held.front()?;
-        let listeners = self
-            .swarm
-            .behaviour()
-            .gossip_listeners(&room.gossip_topic.hash());
-        // A member that came a moment ago is about to listen; one that has not by now, will not.
-        let arriving = room
-            .shown
-            .iter()
-            .filter(|(peer, shown)| shown.reach != Reach::Unconnected && !listeners.contains(peer))
-            .map(|(_, shown)| shown.since + HOLD_FOR_ARRIVING)
-            .filter(|until| *until > now)
-            .max();
-        if let Some(until) = arriving {
-            return Some(until.min(held.since + HOLD_FOR_ARRIVING));
-        }
-        let nobody = listeners.is_empty() && !room.shown.is_empty();
-        Some(if nobody {
-            held.since + HOLD_FOR_ANYBODY
-        } else {
-            now
-        })
     }
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event, now: Instant) {
@@ -122,12 +68,6 @@ impl Driver {
                         &propagation_source,
                         acceptance,
                     );
-                }
-            }
-            gossipsub::Event::Subscribed { peer_id, topic } => {
-                if let Some(topic) = TopicHash::from_gossip_topic(topic.as_str()) {
-                    tracing::trace!(peer = %peer_id, "listens");
-                    self.release_held(topic, now);
                 }
             }
             other => tracing::trace!(?other),
@@ -158,9 +98,9 @@ impl Driver {
             tracing::debug!(%author, %error, "room message ignored");
             return gossipsub::MessageAcceptance::Ignore;
         }
-        let Some(room) = self.rooms.get_mut(&topic) else {
+        if !self.rooms.contains_key(&topic) {
             return gossipsub::MessageAcceptance::Ignore;
-        };
+        }
         match wire {
             Wire::Presence { presence } => {
                 if presence.presence().topic != topic {
@@ -172,30 +112,44 @@ impl Driver {
                     gossipsub::MessageAcceptance::Ignore
                 }
             }
-            Wire::Text {
-                id,
-                session,
-                sequence,
-                name,
-                text,
-                sent,
-            } => {
-                let message = RoomMessage {
-                    id,
-                    topic: room.topic.clone(),
-                    from: author,
-                    name,
-                    text,
-                    sent: sent.0,
-                };
-                let young = Wire::is_young(session, sent);
-                let ready = room
-                    .ordering
-                    .handle(author, session, sequence, young, message, now);
-                self.deliver(topic, ready.into_iter().map(|(_, message)| message));
+            Wire::Text(text) => {
+                if self.hear(topic, author, text, now) {
+                    self.catch_up(topic, author, now);
+                }
                 gossipsub::MessageAcceptance::Accept
             }
         }
+    }
+
+    /// Takes what somebody said, by whatever way it came, and delivers what is due. Returns whether
+    /// something that was said earlier is missing.
+    pub(super) fn hear(
+        &mut self,
+        topic: TopicHash,
+        author: PeerId,
+        text: RoomText,
+        now: Instant,
+    ) -> bool {
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return false;
+        };
+        let (session, sequence, young) = (text.session, text.sequence, text.is_young());
+        let message = RoomMessage::new(room.topic.clone(), author, text);
+        let ready = room
+            .ordering
+            .handle(author, session, sequence, young, message, now);
+        let gap = room.ordering.waits_for(&author);
+        self.deliver(topic, ready.into_iter().map(|(_, message)| message));
+        gap
+    }
+
+    /// What somebody said up to `position` and we have not, is not to be had.
+    pub(super) fn settle(&mut self, topic: TopicHash, author: PeerId, position: Position) {
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
+        let ready = room.ordering.settle(author, position);
+        self.deliver(topic, ready.into_iter().map(|(_, message)| message));
     }
 
     /// Messages that waited for earlier ones long enough.

@@ -74,6 +74,48 @@ async fn two_peers_meet_talk_and_part() {
     assert_eq!(reason, LeaveReason::Left);
 }
 
+/// Gossip loses what it carries when a connection breaks; here it carries nothing at all.
+#[tokio::test]
+async fn what_gossip_does_not_bring_is_asked_for() {
+    let (_server, source) = server().await;
+    let mut ada = peer(&source).await;
+    let mut deaf = TestPeer::start(
+        Peer::builder()
+            .bootstrap([source.clone()])
+            .listen(["/ip4/127.0.0.1/tcp/0".parse().expect("valid")])
+            .gossip(false),
+    )
+    .await;
+    let ada_room = ada.join("global-chat", "Ada").await;
+    // Before anybody is there to hear it.
+    ada_room.say("hello?").await.expect("said");
+    let deaf_room = deaf.join("global-chat", "Bob").await;
+    ada.members(&ada_room, "Bob is there", |members| !members.is_empty())
+        .await;
+    deaf.members(&deaf_room, "Ada is there", |members| !members.is_empty())
+        .await;
+    let text = |event: &PeerEvent| match event {
+        PeerEvent::RoomMessage(message) => Some(message.text.clone()),
+        _ => None,
+    };
+    for number in 0..20 {
+        ada_room.say(format!("a{number}")).await.expect("said");
+        deaf_room.say(format!("b{number}")).await.expect("said");
+    }
+    for number in 0..20 {
+        assert_eq!(deaf.expect("Ada's", text).await, format!("a{number}"));
+        assert_eq!(ada.expect("Bob's", text).await, format!("b{number}"));
+    }
+    // Longer than anybody takes, and split over several answers.
+    let long = "모".repeat(5000);
+    for _ in 0..6 {
+        ada_room.say(long.as_str()).await.expect("said");
+    }
+    for _ in 0..6 {
+        assert_eq!(deaf.expect("a long one", text).await, long);
+    }
+}
+
 #[tokio::test]
 async fn a_value_put_by_one_is_got_by_another() {
     let (_server, source) = server().await;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     limits::TEXT_BYTES_MAX,
-    testing::{WALL, hostile},
+    testing::{WALL, hostile, topic},
 };
 
 const ID: MessageId = MessageId::from_bytes([0x0f; 16]);
@@ -38,6 +38,90 @@ fn bodies_look_as_documented_and_are_read_again() {
 
     let error = Response::error(ErrorCode::Busy, "later");
     assert_eq!(Response::decode(&error.encode()).unwrap(), error);
+}
+
+fn catch_up() -> Request {
+    Request::CatchUp {
+        topic: topic(),
+        said: Position {
+            session: 5,
+            sequence: 2,
+        },
+        known: Position::default(),
+        member_for: Duration::from_millis(1500),
+    }
+}
+
+fn missed() -> Response {
+    Response::Missed {
+        said: Position {
+            session: 5,
+            sequence: 2,
+        },
+        messages: vec![RoomText {
+            id: ID,
+            session: 5,
+            sequence: 2,
+            name: "Ada".to_owned(),
+            text: "hello".to_owned(),
+            sent: WALL,
+        }],
+    }
+}
+
+#[test]
+fn what_was_missed_looks_as_documented() {
+    let body = catch_up().encode();
+    assert_eq!(
+        String::from_utf8_lossy(&body),
+        format!(
+            r#"{{"v":1,"type":"catch_up","topic":"{}","said":{{"session":5,"sequence":2}},"known":{{"session":0,"sequence":0}},"member_for":1500}}"#,
+            topic()
+        )
+    );
+    assert_eq!(Request::decode(&body).unwrap(), catch_up());
+    let body = missed().encode();
+    assert_eq!(
+        String::from_utf8_lossy(&body),
+        format!(
+            r#"{{"v":1,"type":"missed","said":{{"session":5,"sequence":2}},"messages":[{{"id":"{ID_TEXT}","session":5,"sequence":2,"name":"Ada","text":"hello","sent":1800000000000}}]}}"#
+        )
+    );
+    assert_eq!(Response::decode(&body).unwrap(), missed());
+}
+
+#[test]
+fn bad_questions_for_what_was_missed_are_refused() {
+    let good: Value = serde_json::from_slice(&catch_up().encode()).unwrap();
+    for (field, value) in [
+        ("topic", json!("global-chat")),
+        ("said", json!(null)),
+        ("said", json!([1, 2])),
+        ("known", json!({"session": 1})),
+        ("known", json!({"session": 1, "sequence": -1})),
+        ("known", json!({"session": 1, "sequence": 1_u64 << 53})),
+        ("member_for", json!(1.5)),
+        ("member_for", json!(1_u64 << 53)),
+    ] {
+        let mut body = good.clone();
+        body[field] = value;
+        let error = Request::decode(body.to_string().as_bytes()).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::Invalid, "{body}");
+    }
+    let good: Value = serde_json::from_slice(&missed().encode()).unwrap();
+    for (field, value) in [
+        ("text", json!("")),
+        ("name", json!("a\u{202e}")),
+        ("sequence", json!(0)),
+        ("session", json!(0)),
+    ] {
+        let mut body = good.clone();
+        body["messages"][0][field] = value;
+        assert!(
+            Response::decode(body.to_string().as_bytes()).is_err(),
+            "{body}"
+        );
+    }
 }
 
 #[test]
@@ -152,8 +236,16 @@ proptest! {
     }
 
     #[test]
-    fn hostile_bytes_do_no_harm(bytes in hostile(request("hello").encode())) {
-        let _ = Response::decode(&bytes);
+    fn hostile_bytes_do_no_harm(
+        bytes in prop::sample::select(vec![
+            request("hello").encode(),
+            catch_up().encode(),
+            missed().encode(),
+        ]).prop_flat_map(hostile)
+    ) {
+        if let Ok(answer) = Response::decode(&bytes) {
+            prop_assert_eq!(Response::decode(&answer.encode()).unwrap(), answer);
+        }
         if let Err(error) = Request::decode(&bytes) {
             let answer = Response::from(&error);
             prop_assert_eq!(Response::decode(&answer.encode()).unwrap(), answer);

@@ -313,6 +313,77 @@ fn sessions_of_one_sender_are_bounded() {
     assert_eq!(receiver.hear_from(1, 20, 2).len(), 1);
 }
 
+fn known(r: &Receiver) -> u64 {
+    let known = r.ordering.known(&peer(1));
+    assert_eq!(known.session, 1);
+    known.sequence
+}
+
+fn settle(r: &mut Receiver, sequence: u64) -> Vec<u64> {
+    let position = Position {
+        session: 1,
+        sequence,
+    };
+    let out = r.ordering.settle(peer(1), position);
+    r.check();
+    out.into_iter().map(|(_, (_, sequence))| sequence).collect()
+}
+
+#[test]
+fn what_is_known_ends_before_the_first_gap() {
+    let mut r = Receiver::new();
+    assert_eq!(r.ordering.known(&peer(1)), Position::default());
+    r.hear(1);
+    assert_eq!(known(&r), 1);
+    r.hear(4);
+    assert!(r.ordering.waits_for(&peer(1)));
+    assert_eq!(known(&r), 1);
+    // Delivered without those before it, which are still missing.
+    r.wait(ORDER_GAP_MAX);
+    assert!(!r.ordering.waits_for(&peer(1)));
+    assert_eq!(known(&r), 1);
+    r.hear(2);
+    assert_eq!(known(&r), 2);
+    r.hear(3);
+    assert_eq!(known(&r), 4);
+    // A gap that is further back than anybody keeps messages for does not count.
+    let far = 6 + u64::try_from(SAID_MAX).unwrap();
+    for sequence in 6..=far {
+        r.hear(sequence);
+    }
+    r.wait(ORDER_GAP_MAX);
+    assert_eq!(known(&r), far);
+}
+
+#[test]
+fn what_is_not_to_be_had_is_not_waited_for() {
+    let mut r = Receiver::new();
+    r.hear(1);
+    assert_eq!(r.hear(4), NOTHING);
+    assert_eq!(settle(&mut r, 2), NOTHING);
+    assert_eq!(known(&r), 2);
+    assert_eq!(settle(&mut r, 3), [4]);
+    assert_eq!(known(&r), 4);
+    // It comes after all.
+    assert_eq!(r.hear(2), [2]);
+    assert_eq!(r.hear(2), NOTHING);
+    assert_eq!(settle(&mut r, 3), NOTHING);
+    assert_eq!(known(&r), 4);
+    // Up to a message that is held, and beyond anything that has come.
+    assert_eq!(r.hear(6), NOTHING);
+    assert_eq!(settle(&mut r, 6), [6]);
+    assert_eq!(settle(&mut r, 9), NOTHING);
+    assert_eq!(known(&r), 9);
+    assert_eq!(r.hear(10), [10]);
+    // Before anything has come at all.
+    let mut r = Receiver::new();
+    assert_eq!(settle(&mut r, 0), NOTHING);
+    assert_eq!(r.ordering.known(&peer(1)), Position::default());
+    assert_eq!(settle(&mut r, 5), NOTHING);
+    assert_eq!(known(&r), 5);
+    assert_eq!(r.hear(6), [6]);
+}
+
 proptest! {
     /// Messages of two senders with two sessions each arrive in any order, some of them twice, at
     /// any time: each is delivered exactly once in the end.

@@ -9,14 +9,14 @@ use crate::{
 };
 
 fn text(name: &str, text: &str) -> RoomMessage {
-    RoomMessage::Text {
+    RoomMessage::Text(RoomText {
         id: MessageId::from_bytes([0xab; 16]),
         session: WALL.0,
         sequence: 1,
         name: name.to_owned(),
         text: text.to_owned(),
         sent: WALL,
-    }
+    })
 }
 
 fn messages() -> Vec<RoomMessage> {

@@ -40,7 +40,6 @@ fn topic_refusal(text: &Messages, error: &TopicError) -> String {
 /// Why something was not said in a room.
 pub(crate) fn say_refusal(text: &Messages, error: &SayError) -> String {
     match error {
-        SayError::Busy => text.busy.to_owned(),
         SayError::Left => text.room_left.to_owned(),
         SayError::Stopped => text.peer_stopped.to_owned(),
         SayError::TooLong { bytes } => (text.message_too_long)(*bytes),

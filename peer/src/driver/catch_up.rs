@@ -1,0 +1,203 @@
+//! What of a room's talk was missed, and asking those who said it.
+//!
+//! Gossip carries what is said now to those who are connected now. What was under way on a connection
+//! that broke, or said before two members had found each other, is asked for: whenever a connection to
+//! a member comes or goes, a message shows that an earlier one is missing, or the other side asks and
+//! names something new.
+
+use std::{collections::HashMap, time::Duration};
+
+use libp2p::{PeerId, request_response::OutboundFailure};
+use moim_protocol::{
+    message::{Position, Request, Response},
+    topic::TopicHash,
+    wire::{ErrorCode, WireError},
+};
+use web_time::Instant;
+
+use super::{Driver, direct::Transmission};
+use crate::platform;
+
+/// Who is being asked for what was missed in one room. Holds connected peers only.
+#[derive(Debug, Default)]
+pub(super) struct CatchingUp {
+    asking: HashMap<PeerId, Asking>,
+    /// Up to where each has given what it has. What is still missing of that is not to be had, and
+    /// not asked for because the other side asks.
+    given: HashMap<PeerId, Position>,
+}
+
+#[derive(Debug, Default)]
+struct Asking {
+    /// How far that peer's talk was known when it was asked.
+    known: Position,
+    /// There was a reason to ask once more meanwhile.
+    again: bool,
+}
+
+impl CatchingUp {
+    /// Whether to ask now. Else it will be asked after the answer that is under way.
+    fn begin(&mut self, peer: PeerId, known: Position) -> bool {
+        if let Some(asking) = self.asking.get_mut(&peer) {
+            asking.again = true;
+            return false;
+        }
+        self.asking.insert(
+            peer,
+            Asking {
+                known,
+                again: false,
+            },
+        );
+        true
+    }
+
+    /// The peer has answered, and said everything up to `said`. Returns whether to ask it again.
+    fn answered(&mut self, peer: PeerId, said: Position, known: Position) -> bool {
+        self.given.insert(peer, said);
+        let Some(asking) = self.asking.remove(&peer) else {
+            return false;
+        };
+        // An answer that brought nothing new will not bring more.
+        asking.again || (known < said && known > asking.known)
+    }
+
+    /// The peer has not answered. Returns whether there was a reason to ask again.
+    fn failed(&mut self, peer: &PeerId) -> bool {
+        self.asking.remove(peer).is_some_and(|asking| asking.again)
+    }
+
+    /// Whether a peer that has said everything up to `said` has something to give.
+    fn has_news(&self, peer: &PeerId, said: Position, known: Position) -> bool {
+        said.sequence > 0 && said > known && self.given.get(peer).is_none_or(|given| said > *given)
+    }
+
+    pub(super) fn disconnected(&mut self, peer: &PeerId) {
+        self.asking.remove(peer);
+        self.given.remove(peer);
+    }
+}
+
+impl Driver {
+    /// Asks a peer for what was missed of its talk, in every room that it is in.
+    pub(super) fn catch_up_with(&mut self, peer: PeerId, now: Instant) {
+        let topics: Vec<TopicHash> = self
+            .rooms
+            .iter()
+            .filter(|(_, room)| room.search.roster.contains(&peer))
+            .map(|(topic, _)| *topic)
+            .collect();
+        for topic in topics {
+            self.catch_up(topic, peer, now);
+        }
+    }
+
+    /// Asks a peer for what was missed of its talk in one room, and tells it how far ours goes.
+    pub(super) fn catch_up(&mut self, topic: TopicHash, peer: PeerId, now: Instant) {
+        if !self.connections.is_connected(&peer) {
+            return;
+        }
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
+        let known = room.ordering.known(&peer);
+        if !room.catching_up.begin(peer, known) {
+            return;
+        }
+        let request = Request::CatchUp {
+            topic,
+            said: room.said.newest(),
+            known,
+            member_for: now.saturating_duration_since(room.joined),
+        };
+        self.request_message(peer, request.encode(), Transmission::CatchUp(topic));
+    }
+
+    pub(super) fn answer_catch_up(
+        &mut self,
+        topic: TopicHash,
+        peer: PeerId,
+        said: Position,
+        (known, member_for): (Position, Duration),
+        now: Instant,
+    ) -> Response {
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
+        };
+        let met = room.shown.get(&peer).map(|shown| shown.since);
+        let answer = Response::Missed {
+            said: room.said.newest(),
+            messages: room.said.missed(known, member_for, met, now),
+        };
+        if room
+            .catching_up
+            .has_news(&peer, said, room.ordering.known(&peer))
+        {
+            self.catch_up(topic, peer, now);
+        }
+        answer
+    }
+
+    pub(super) fn on_caught_up(
+        &mut self,
+        topic: TopicHash,
+        peer: PeerId,
+        response: Result<Response, WireError>,
+        now: Instant,
+    ) {
+        let (said, messages) = match response {
+            Ok(Response::Missed { said, messages }) => (said, messages),
+            Ok(_) | Err(_) => {
+                tracing::debug!(%peer, ?response, "cannot be asked for what was missed");
+                if let Some(room) = self.rooms.get_mut(&topic)
+                    && room.catching_up.failed(&peer)
+                {
+                    self.catch_up(topic, peer, now);
+                }
+                return;
+            }
+        };
+        // What comes before the first, or is not among them, is not to be had.
+        let settled = messages.first().map_or(said, |first| Position {
+            session: first.session,
+            sequence: first.sequence.saturating_sub(1),
+        });
+        self.settle(topic, peer, settled);
+        for text in messages {
+            match text.check_time(platform::wall()) {
+                Ok(()) => {
+                    self.hear(topic, peer, text, now);
+                }
+                Err(error) => tracing::debug!(%peer, %error, "room message ignored"),
+            }
+        }
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
+        let known = room.ordering.known(&peer);
+        if room.catching_up.answered(peer, said, known) {
+            self.catch_up(topic, peer, now);
+        }
+    }
+
+    pub(super) fn on_catch_up_failed(
+        &mut self,
+        topic: TopicHash,
+        peer: PeerId,
+        error: &OutboundFailure,
+        now: Instant,
+    ) {
+        tracing::debug!(%peer, %error, "not answered what was missed");
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return;
+        };
+        // A connection broke or hangs; another may be there.
+        let another = matches!(
+            error,
+            OutboundFailure::ConnectionClosed | OutboundFailure::Timeout
+        );
+        if room.catching_up.failed(&peer) || another {
+            self.catch_up(topic, peer, now);
+        }
+    }
+}
