@@ -149,7 +149,7 @@ impl<T> Ordering<T> {
     /// Takes a message and returns those that are now to be delivered, in order.
     ///
     /// The first message of a session that is not `young` (see
-    /// [`RoomMessage::is_young`](crate::room::RoomMessage::is_young)) is delivered whatever its
+    /// [`RoomText::is_young`](crate::room::RoomText::is_young)) is delivered whatever its
     /// `sequence`: a peer that joins late does not wait for what was said before. In a young session
     /// the messages from number 1 on are still under way, and waited for. The first message of a
     /// higher `session` (the sender has joined again) lets go what the lower ones held; what still

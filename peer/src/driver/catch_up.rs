@@ -145,17 +145,14 @@ impl Driver {
         response: Result<Response, WireError>,
         now: Instant,
     ) {
-        let (said, messages) = match response {
-            Ok(Response::Missed { said, messages }) => (said, messages),
-            Ok(_) | Err(_) => {
-                tracing::debug!(%peer, ?response, "cannot be asked for what was missed");
-                if let Some(room) = self.rooms.get_mut(&topic)
-                    && room.catching_up.failed(&peer)
-                {
-                    self.catch_up(topic, peer, now);
-                }
-                return;
+        let Ok(Response::Missed { said, messages }) = response else {
+            tracing::debug!(%peer, ?response, "cannot be asked for what was missed");
+            if let Some(room) = self.rooms.get_mut(&topic)
+                && room.catching_up.failed(&peer)
+            {
+                self.catch_up(topic, peer, now);
             }
+            return;
         };
         // What comes before the first, or is not among them, is not to be had.
         let settled = messages.first().map_or(said, |first| Position {
