@@ -1,10 +1,25 @@
 //! Starting peers and waiting for what they report.
 
+#[cfg(target_arch = "wasm32")]
+mod browser;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+
 use std::time::Duration;
 
 use moim_peer::{
-    BootstrapSource, DhtMode, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status,
+    BootstrapSource, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status,
 };
+use n0_future::time::timeout;
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use tokio::test;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) use self::browser::{builder, server};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use self::native::{builder, server};
 
 /// Longer than anything here takes on a busy machine; waiting for it means failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,11 +34,6 @@ pub(crate) struct TestPeer {
 
 impl TestPeer {
     pub(crate) async fn start(builder: PeerBuilder) -> Self {
-        // With RUST_LOG set, a failing test shows what the peers did.
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_test_writer()
-            .try_init();
         let (peer, events) = builder.start().await.expect("starts");
         Self {
             peer,
@@ -51,7 +61,7 @@ impl TestPeer {
                 self.seen.push(event);
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match timeout(PATIENCE, waiting).await {
             Ok(picked) => picked,
             Err(_) => panic!(
                 "{} waits for {what} in vain; seen: {:#?}",
@@ -64,7 +74,7 @@ impl TestPeer {
     pub(crate) async fn connected(&self) {
         let mut snapshot = self.peer.snapshot();
         let wait = snapshot.wait_for(|snapshot| snapshot.status == Status::Connected);
-        tokio::time::timeout(PATIENCE, wait)
+        timeout(PATIENCE, wait)
             .await
             .expect("in the DHT in time")
             .expect("the peer runs");
@@ -85,12 +95,9 @@ impl TestPeer {
         done: impl FnMut(&Vec<moim_peer::Member>) -> bool,
     ) {
         let mut members = room.members();
-        let outcome = tokio::time::timeout(PATIENCE, members.wait_for(done))
-            .await
-            .map(|result| result.is_ok());
-        assert_eq!(
-            outcome,
-            Ok(true),
+        let outcome = timeout(PATIENCE, members.wait_for(done)).await;
+        assert!(
+            matches!(outcome, Ok(Ok(_))),
             "{what}; members: {:#?}, snapshot: {:#?}",
             *room.members().borrow(),
             *self.peer.snapshot().borrow(),
@@ -98,33 +105,7 @@ impl TestPeer {
     }
 }
 
-/// A peer that serves the DHT, for others to enter by.
-pub(crate) async fn server() -> (TestPeer, BootstrapSource) {
-    let server = TestPeer::start(
-        Peer::builder()
-            .listen(["/ip4/127.0.0.1/tcp/0".parse().expect("valid")])
-            .dht_mode(DhtMode::Server),
-    )
-    .await;
-    let mut snapshot = server.peer.snapshot();
-    let address = snapshot
-        .wait_for(|snapshot| !snapshot.addresses.is_empty())
-        .await
-        .expect("listens")
-        .addresses[0]
-        .clone();
-    let source = format!("{address}/p2p/{}", server.peer.id())
-        .parse()
-        .expect("valid");
-    (server, source)
-}
-
-/// A peer that is reachable on loopback and enters by `source`.
+/// A peer that enters by `source`.
 pub(crate) async fn peer(source: &BootstrapSource) -> TestPeer {
-    TestPeer::start(
-        Peer::builder()
-            .bootstrap([source.clone()])
-            .listen(["/ip4/127.0.0.1/tcp/0".parse().expect("valid")]),
-    )
-    .await
+    TestPeer::start(builder(source)).await
 }

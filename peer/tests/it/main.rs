@@ -1,7 +1,9 @@
-//! Peers from outside the crate, on loopback.
-
-#![cfg(not(target_arch = "wasm32"))]
+//! Peers from outside the crate: in native programs on loopback, and in a real browser beside a
+//! bootstrap node that the test's runner has started.
 
 mod common;
+#[cfg(not(target_arch = "wasm32"))]
 mod many;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
 mod room;

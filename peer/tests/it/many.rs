@@ -6,7 +6,7 @@ use futures::{StreamExt as _, future::join_all};
 use libp2p::{Multiaddr, PeerId, Swarm, SwarmBuilder, kad, noise, swarm::SwarmEvent, tcp, yamux};
 use moim_peer::{BootstrapSource, Peer, Room, Topic};
 
-use crate::common::{PATIENCE, TestPeer, peer, server};
+use crate::common::{PATIENCE, TestPeer, peer, server, test};
 
 /// A stranger that announces `topic` like a member would, with an address where nobody answers,
 /// and is never seen again.
@@ -133,7 +133,7 @@ async fn announcements_by_peers_that_were_never_there_shut_nobody_out() {
     finds_all(&newcomer(&source).await, "besieged", &others).await;
 }
 
-#[tokio::test]
+#[test]
 async fn a_lookup_finds_members_without_joining() {
     let (_server, source) = server().await;
     let others = members(3, "library", &source).await;

@@ -1,0 +1,20 @@
+//! Browser: the bootstrap node is a program beside the browser, the same one for all tests.
+
+use moim_peer::{BootstrapSource, Peer, PeerBuilder};
+use wasm_bindgen_test::wasm_bindgen_test_configure;
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+/// Set by `cargo xtask test wasm-tests`, which starts the node.
+const BOOTSTRAP: Option<&str> = option_env!("MOIM_TEST_BOOTSTRAP");
+
+/// The node, and nothing that has to be kept.
+pub(crate) async fn server() -> ((), BootstrapSource) {
+    let address = BOOTSTRAP.expect("compiled with the address of a bootstrap node");
+    ((), address.parse().expect("an address"))
+}
+
+/// What a peer here is made with: it is reached through the node.
+pub(crate) fn builder(source: &BootstrapSource) -> PeerBuilder {
+    Peer::builder().bootstrap([source.clone()])
+}
