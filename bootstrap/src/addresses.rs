@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use moim_dht::first_ip;
 
 use crate::limits::ANNOUNCED_ADDRESSES_MAX;
 
@@ -47,7 +48,7 @@ pub(crate) fn for_asker(
         })
         .filter(|address| !configured.contains(address))
         .collect();
-    listening.sort_by_key(|address| (ip(address) != asked_at, scope(address)));
+    listening.sort_by_key(|address| (first_ip(address) != asked_at, scope(address)));
     let mut all: Vec<_> = configured.iter().chain(listening).collect();
     // Stable: keeps the order within a transport.
     all.sort_by_key(|address| kind(address));
@@ -78,15 +79,6 @@ pub(crate) fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
     address.with_p2p(peer).unwrap_or_else(|other| other)
 }
 
-/// The IP address that `address` starts with.
-pub(crate) fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    }
-}
-
 fn kind(address: &Multiaddr) -> Kind {
     let found = address.iter().find_map(|part| match part {
         Protocol::Ws(_) | Protocol::Wss(_) => Some(Kind::WebSocket),
@@ -99,7 +91,7 @@ fn kind(address: &Multiaddr) -> Kind {
 }
 
 fn scope(address: &Multiaddr) -> Scope {
-    match ip(address) {
+    match first_ip(address) {
         Some(ip) if ip.is_loopback() => Scope::Loopback,
         Some(IpAddr::V4(ip)) if ip.is_link_local() => Scope::LinkLocal,
         Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Scope::LinkLocal,

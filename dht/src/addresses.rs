@@ -158,7 +158,9 @@ fn is_link_local(ip: IpAddr) -> bool {
     }
 }
 
-fn first_ip(address: &Multiaddr) -> Option<IpAddr> {
+/// The IP address that an address begins with, if it does not begin with a name.
+#[must_use]
+pub fn first_ip(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next()? {
         Protocol::Ip4(ip) => Some(ip.into()),
         Protocol::Ip6(ip) => Some(ip.into()),

@@ -14,7 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub use crate::{
-    addresses::{TABLE_ADDRESSES_BYTES_MAX, table_addresses, trim_addresses},
+    addresses::{TABLE_ADDRESSES_BYTES_MAX, first_ip, table_addresses, trim_addresses},
     behaviour::{Behaviour, REFUSED_PER_CONNECTION_MAX},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
     store::{Store, StoreStats},

@@ -38,7 +38,7 @@ pub(crate) struct Behaviour {
     pub(crate) relay: relay::client::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) kad: kad::Behaviour<moim_dht::Store>,
+    pub(crate) kad: moim_dht::Behaviour,
     pub(crate) gossip: Toggle<gossipsub::Behaviour>,
     pub(crate) message: rpc::Behaviour,
     pub(crate) presence: rpc::Behaviour,
@@ -52,11 +52,7 @@ impl Behaviour {
         settings: &PeerBuilder,
     ) -> Result<Self, StartError> {
         let me = keypair.public().to_peer_id();
-        let mut kad = kad::Behaviour::with_config(
-            me,
-            moim_dht::Store::new(me, platform::seed()),
-            moim_dht::config(),
-        );
+        let mut kad = moim_dht::Behaviour::new(me, platform::seed());
         kad.set_mode(Some(match settings.dht {
             DhtMode::Client => kad::Mode::Client,
             DhtMode::Server => kad::Mode::Server,

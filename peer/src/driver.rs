@@ -39,6 +39,7 @@ use web_time::Instant;
 
 use self::{
     connections::Connections,
+    dht::Draft,
     direct::{PendingSend, Transmission},
     entry::Entry,
     presence::Asked,
@@ -109,6 +110,8 @@ pub(crate) struct Driver {
     relays: Relays,
     reaching: Reaching,
     queries: Queries,
+    puts: HashMap<u64, Draft>,
+    last_put: u64,
 
     rooms: BTreeMap<TopicHash, RoomState>,
     leavings: Vec<Leaving>,
@@ -190,6 +193,8 @@ impl Driver {
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),
             queries: Queries::default(),
+            puts: HashMap::new(),
+            last_put: 0,
             rooms: BTreeMap::new(),
             leavings: Vec::new(),
             lookups: Vec::new(),
@@ -390,7 +395,9 @@ impl Driver {
 
     /// Brings the status and the snapshot up to date.
     fn publish(&mut self) {
-        let status = self.entry.status(self.in_dht());
+        // A server that was told of no others is a DHT of one, until others come.
+        let alone = self.dht_mode == DhtMode::Server && self.entry.is_empty();
+        let status = self.entry.status(alone || self.in_dht());
         if status != self.status {
             self.status = status.clone();
             self.events.emit(PeerEvent::StatusChanged(status));

@@ -8,7 +8,7 @@ use libp2p::{
 };
 
 use super::Node;
-use crate::{addresses, behaviour::BehaviourEvent};
+use crate::behaviour::BehaviourEvent;
 
 impl Node {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -61,7 +61,8 @@ impl Node {
             } => {
                 let remote = endpoint.get_remote_address();
                 tracing::debug!(%peer_id, %remote, "connected");
-                self.remotes.insert(connection_id, addresses::ip(remote));
+                self.remotes
+                    .insert(connection_id, moim_dht::first_ip(remote));
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,

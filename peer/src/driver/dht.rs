@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use libp2p::kad::{self, QueryResult, store::RecordStore as _};
+use libp2p::{
+    PeerId,
+    kad::{self, QueryResult, store::RecordStore as _},
+};
 use moim_protocol::{
     limits,
     presence::next_sequence,
@@ -12,7 +15,7 @@ use web_time::Instant;
 
 use super::{
     Driver,
-    queries::{Purpose, closest},
+    queries::{Purpose, Reader, closest},
 };
 use crate::{
     builder::DhtMode,
@@ -24,6 +27,17 @@ use crate::{
 
 /// Why a query cannot be made, when the peer was in the DHT a moment ago.
 pub(super) const NO_SERVER: &str = "no DHT server is connected";
+
+/// A value on its way into the DHT.
+#[derive(Debug)]
+pub(super) struct Draft {
+    signed: SignedRecord,
+    /// Those who are to hold it, once they are found.
+    servers: Option<Vec<PeerId>>,
+    /// Whether the value that is there has been looked for.
+    read: bool,
+    reply: Reply<Result<Stored, PutError>>,
+}
 
 impl Driver {
     pub(super) fn put(
@@ -67,29 +81,77 @@ impl Driver {
             }));
             return;
         }
-        let query = self
-            .swarm
-            .behaviour_mut()
-            .kad
-            .get_closest_peers(record_key(&signed.record().key));
-        self.queries.insert(
-            query,
-            Purpose::PutFind {
-                record: Box::new(signed),
+        // At the same time, so that hung peers hold up neither for the other.
+        let place = record_key(&signed.record().key);
+        let key = signed.record().key.clone();
+        self.last_put = self.last_put.wrapping_add(1);
+        let put = self.last_put;
+        self.puts.insert(
+            put,
+            Draft {
+                signed,
+                servers: None,
+                read: false,
                 reply,
+            },
+        );
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let (find, read) = (
+            kad.get_closest_peers(place.clone()),
+            kad.get_record(place.into()),
+        );
+        self.queries.insert(find, Purpose::PutFind { put }, now);
+        self.queries.insert(
+            read,
+            Purpose::Get {
+                key,
+                best: None,
+                found: 0,
+                reader: Reader::Put(put),
             },
             now,
         );
     }
 
-    fn on_put_found(
-        &mut self,
-        signed: &SignedRecord,
-        found: kad::GetClosestPeersResult,
-        reply: Reply<Result<Stored, PutError>>,
-        now: Instant,
-    ) {
-        let servers = closest(found, self.me);
+    /// The value that a put is to replace is known: the new one has to count as newer, whatever our
+    /// clock says.
+    fn on_put_read(&mut self, put: u64, old: Option<SignedRecord>, now: Instant) {
+        let Some(draft) = self.puts.get_mut(&put) else {
+            return;
+        };
+        draft.read = true;
+        let old = old.map_or(0, |old| old.record().sequence);
+        if old >= draft.signed.record().sequence {
+            let mut record = draft.signed.record().clone();
+            record.sequence = next_sequence(old, record.issued);
+            match record.sign(&self.keypair) {
+                Ok(signed) => draft.signed = signed,
+                // Its time lies further ahead than anybody accepts; so will the servers say.
+                Err(error) => tracing::debug!(%error, "the stored value is from the future"),
+            }
+        }
+        self.advance_put(put, now);
+    }
+
+    /// Stores the value as soon as it is known where, and what is there.
+    fn advance_put(&mut self, put: u64, now: Instant) {
+        if !self
+            .puts
+            .get(&put)
+            .is_some_and(|draft| draft.read && draft.servers.is_some())
+        {
+            return;
+        }
+        let Some(Draft {
+            signed,
+            servers,
+            reply,
+            ..
+        }) = self.puts.remove(&put)
+        else {
+            return;
+        };
+        let servers = servers.unwrap_or_default();
         let key = signed.record().key.clone();
         let record = kad::Record {
             key: record_key(&key).into(),
@@ -158,13 +220,14 @@ impl Driver {
                 key,
                 best: None,
                 found: 0,
-                reply,
+                reader: Reader::Caller(reply),
             },
             now,
         );
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event, now: Instant) {
+        moim_dht::trim_addresses(&mut self.swarm.behaviour_mut().kad, &event);
         match event {
             kad::Event::OutboundQueryProgressed {
                 id, result, step, ..
@@ -216,9 +279,20 @@ impl Driver {
             (Purpose::AnnouncePut { topic }, QueryResult::PutRecord(result)) => {
                 self.on_announced(topic, copies(&result, 1) > 0, now);
             }
-            (Purpose::PutFind { record, reply }, QueryResult::GetClosestPeers(found)) => {
-                self.on_put_found(&record, found, reply, now);
+            (Purpose::PutFind { put }, QueryResult::GetClosestPeers(found)) => {
+                if let Some(draft) = self.puts.get_mut(&put) {
+                    draft.servers = Some(closest(found, self.me));
+                }
+                self.advance_put(put, now);
             }
+            (
+                Purpose::Get {
+                    best,
+                    reader: Reader::Put(put),
+                    ..
+                },
+                _,
+            ) => self.on_put_read(put, best, now),
             (
                 Purpose::Put {
                     key,
@@ -238,7 +312,10 @@ impl Driver {
             }
             (
                 Purpose::Get {
-                    key, best, reply, ..
+                    key,
+                    best,
+                    reader: Reader::Caller(reply),
+                    ..
                 },
                 _,
             ) => {

@@ -215,6 +215,11 @@ impl Entry {
             .min()
     }
 
+    /// Whether no bootstrap source was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
     /// The peer's status, given whether it has a DHT server.
     pub(super) fn status(&mut self, in_dht: bool) -> Status {
         self.was_connected |= in_dht;
@@ -232,7 +237,7 @@ impl Entry {
                 source
                     .last_error
                     .as_ref()
-                    .map(|error| format!("{}: {error}", source.source))
+                    .map(|error| source.describe(error))
             })
             .collect();
         if self.was_connected {
@@ -282,6 +287,19 @@ impl Source {
         }
         let ranks: Vec<Vec<Multiaddr>> = dial_ranks(&target.addresses);
         self.state = State::Dialling(Box::new(Attempt::new(target.peer, ranks, false, now)));
+    }
+
+    /// An error that names the address it is of need not name it twice.
+    fn describe(&self, error: &str) -> String {
+        let source = self.source.to_string();
+        let names_itself = error
+            .split_once(": ")
+            .is_some_and(|(address, _)| source.starts_with(address));
+        if names_itself && !error.contains("; ") {
+            error.to_owned()
+        } else {
+            format!("{source}: {error}")
+        }
     }
 
     fn fail(&mut self, reason: String, now: Instant) {

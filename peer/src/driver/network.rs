@@ -15,7 +15,8 @@ use web_time::Instant;
 
 use super::{Driver, Fetched, connections::Abilities, entry::Action};
 use crate::{
-    behaviour::BehaviourEvent, bootstrap::Target, platform, snapshot::Path, swarm::path_of,
+    behaviour::BehaviourEvent, bootstrap::Target, builder::DhtMode, platform, snapshot::Path,
+    swarm::path_of,
 };
 
 /// Pings in a row without an answer after which a connection is taken for dead.
@@ -201,7 +202,15 @@ impl Driver {
     /// Puts a DHT server into the routing table, with the address by which it was reached first.
     fn add_server(&mut self, peer: PeerId, listening: &[Multiaddr]) {
         let reached = self.connections.direct_address(&peer).cloned();
+        let seen_at = reached.as_ref().and_then(moim_dht::first_ip);
         let kad = &mut self.swarm.behaviour_mut().kad;
+        if self.dht_mode == DhtMode::Server {
+            // These go to everybody who asks for the server.
+            for address in moim_dht::table_addresses(listening, seen_at) {
+                kad.add_address(&peer, address);
+            }
+            return;
+        }
         for address in reached.iter().chain(listening).take(SERVER_ADDRESSES_MAX) {
             kad.add_address(&peer, address.clone());
         }

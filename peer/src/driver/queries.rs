@@ -42,11 +42,8 @@ pub(super) enum Purpose {
     LeavePut { topic: TopicHash },
     /// Find providers of a topic.
     Members { topic: TopicHash },
-    /// Find the servers that are to hold a value.
-    PutFind {
-        record: Box<SignedRecord>,
-        reply: Reply<Result<Stored, PutError>>,
-    },
+    /// Find the servers that are to hold the value of a put.
+    PutFind { put: u64 },
     /// Hand the value to them.
     Put {
         key: String,
@@ -59,8 +56,16 @@ pub(super) enum Purpose {
         key: String,
         best: Option<SignedRecord>,
         found: usize,
-        reply: Reply<Result<Option<Value>, GetError>>,
+        reader: Reader,
     },
+}
+
+/// Who wants to know a value.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Caller(Reply<Result<Option<Value>, GetError>>),
+    /// The put that is to take its place.
+    Put(u64),
 }
 
 #[derive(Debug)]

@@ -134,6 +134,18 @@ async fn a_value_put_by_one_is_got_by_another() {
         .expect("stored");
     let value = ada.peer.get("colour").await.expect("asked").expect("there");
     assert_eq!(value.value, json!("blue"), "the newer value took its place");
+
+    // However fast they follow each other, and whatever the writers' clocks say: the last one counts.
+    for number in 0..10 {
+        for peer in [&ada, &bob] {
+            peer.peer
+                .put("colour", json!(number), Duration::from_secs(600))
+                .await
+                .expect("stored");
+        }
+    }
+    let value = ada.peer.get("colour").await.expect("asked").expect("there");
+    assert_eq!((value.value, value.publisher), (json!(9), bob.peer.id()));
 }
 
 #[test]
