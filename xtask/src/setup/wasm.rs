@@ -49,7 +49,10 @@ impl Toolchain {
     /// Makes a cargo, rustc or trunk command use this toolchain.
     pub(crate) fn apply(self, command: &mut Command) {
         if self == Self::Linked {
-            command.env("RUSTUP_TOOLCHAIN", LINKED);
+            command
+                .env("RUSTUP_TOOLCHAIN", LINKED)
+                // Debian builds the standard library without the bitcode that this needs.
+                .env("CARGO_PROFILE_WEB_RELEASE_LTO", "off");
         }
     }
 }
