@@ -23,8 +23,8 @@ const CONNECTIONS_MAX: u32 = 256;
 /// Handshakes under way at once, either way.
 const CONNECTIONS_PENDING_MAX: u32 = 64;
 
-/// One direct, one relayed, and each of them once more while both sides dial at once.
-const CONNECTIONS_PER_PEER_MAX: u32 = 4;
+/// One direct and one relayed, each by several addresses at once and from both sides.
+const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 
 /// Round trips shown to people should be fresh, and a dead connection noticed within half a minute.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -49,6 +49,7 @@ impl Behaviour {
     pub(crate) fn new(
         keypair: &Keypair,
         relay: relay::client::Behaviour,
+        platform: swarm::PlatformBehaviour,
         settings: &PeerBuilder,
     ) -> Result<Self, StartError> {
         let me = keypair.public().to_peer_id();
@@ -85,7 +86,7 @@ impl Behaviour {
             gossip: gossip.into(),
             message: rpc::behaviour(names::MESSAGE_PROTOCOL),
             presence: rpc::behaviour(names::PRESENCE_PROTOCOL),
-            platform: swarm::PlatformBehaviour::new(me),
+            platform,
         })
     }
 

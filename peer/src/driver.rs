@@ -146,13 +146,13 @@ impl Driver {
             .unwrap_or_else(Keypair::generate_ed25519);
         let me = keypair.public().to_peer_id();
         let (relay_transport, relay_behaviour) = relay::client::new(me);
-        let transport = swarm::transport(&keypair, relay_transport)?;
-        let behaviour = Behaviour::new(&keypair, relay_behaviour, &settings)?;
+        let (transport, platform) = swarm::build(&keypair, relay_transport)?;
+        let behaviour = Behaviour::new(&keypair, relay_behaviour, platform, &settings)?;
         let config = swarm::executor_config()
             .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
             .with_substream_upgrade_protocol_override(Version::V1Lazy);
         let mut swarm = Swarm::new(transport, behaviour, me, config);
-        for address in &settings.listen {
+        for address in settings.listen.iter().chain(&swarm::listen_addresses()) {
             swarm
                 .listen_on(address.clone())
                 .map_err(|source| StartError::Listen {
@@ -382,7 +382,13 @@ impl Driver {
                 addresses.push(bare);
             }
         }
-        addresses.sort_by_key(|address| (!swarm::is_relayed(address), swarm::is_loopback(address)));
+        addresses.sort_by_key(|address| {
+            (
+                !swarm::is_relayed(address),
+                !swarm::needs_relay(address),
+                swarm::is_loopback(address),
+            )
+        });
         addresses
     }
 
@@ -390,7 +396,7 @@ impl Driver {
     fn can_be_dialled(&self) -> bool {
         self.swarm
             .listeners()
-            .any(|address| !swarm::is_relayed(address))
+            .any(|address| !swarm::needs_relay(address))
     }
 
     /// Brings the status and the snapshot up to date.
@@ -444,6 +450,7 @@ impl Driver {
                     round_trip: open.round_trip,
                     agent: self.connections.agent(&open.peer).map(str::to_owned),
                     bootstrap_node: self.entry.is_bootstrap_node(&open.peer),
+                    not_direct: self.connections.not_direct(&open.peer).cloned(),
                 })
                 .collect(),
             rooms: self.rooms.values().map(|room| room.topic.clone()).collect(),

@@ -47,6 +47,7 @@ pub use moim_protocol::{
     message::MessageId,
     topic::{Topic, TopicError},
 };
+pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
 
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},
@@ -58,7 +59,7 @@ pub use self::{
     handle::{Peer, Room},
     history::{DirectMessage, RoomMessage},
     snapshot::{
-        BootstrapNode, BootstrapState, Connection, DhtState, DirectTransport, Member, Path,
-        Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
+        BootstrapNode, BootstrapState, Connection, DhtState, DirectTransport, Member, NotDirect,
+        Path, Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
     },
 };

@@ -216,6 +216,19 @@ pub struct Connection {
     pub agent: Option<String>,
     /// Whether the other side is a bootstrap node.
     pub bootstrap_node: bool,
+    /// Of a relayed connection: why the last attempt to connect directly has failed.
+    pub not_direct: Option<NotDirect>,
+}
+
+/// Why there is no direct connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotDirect {
+    /// For people: it names the step.
+    pub reason: String,
+    /// How far WebRTC came, if it was that.
+    pub report: Option<webrtc_private::Report>,
+    /// When it is tried again by itself, if it is; counted from the failure.
+    pub retry: Option<Duration>,
 }
 
 /// Everything a user may want to know about a peer at one moment.

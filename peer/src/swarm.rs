@@ -9,8 +9,9 @@ use libp2p::{
     multiaddr::Protocol,
     yamux,
 };
+use webrtc_private::address::{is_direct, is_webrtc};
 
-use crate::snapshot::{DirectTransport, Path};
+use crate::snapshot::{DirectTransport, NotDirect, Path};
 
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "swarm/native.rs"]
@@ -20,9 +21,12 @@ mod imp;
 #[path = "swarm/browser.rs"]
 mod imp;
 
-pub(crate) use self::imp::{PlatformBehaviour, executor_config, transport};
+pub(crate) use self::imp::{
+    PlatformBehaviour, PlatformBehaviourEvent, build, executor_config, listen_addresses,
+    stays_relayed,
+};
 
-/// What the platform's `transport` gives.
+/// What the platform's `build` gives.
 pub(crate) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// Bytes on the wire to a secured and multiplexed connection.
@@ -37,8 +41,18 @@ fn yamux_config() -> yamux::Config {
     config
 }
 
+/// No direct connection came of a relayed one.
+#[derive(Debug)]
+pub(crate) struct StaysRelayed {
+    pub(crate) peer: PeerId,
+    pub(crate) why: NotDirect,
+}
+
 /// The way a connection to `address` takes.
 pub(crate) fn path_of(address: &Multiaddr) -> Path {
+    if is_direct(address) {
+        return Path::Direct(transport_of(address));
+    }
     let mut relay = None;
     for protocol in address {
         match protocol {
@@ -55,10 +69,14 @@ pub(crate) fn path_of(address: &Multiaddr) -> Path {
 }
 
 fn transport_of(address: &Multiaddr) -> DirectTransport {
+    // The address of a direct connection that was signalled over a relay is about the relay.
+    if is_webrtc(address) {
+        return DirectTransport::WebRtc;
+    }
     for protocol in address {
         match protocol {
             Protocol::QuicV1 | Protocol::Quic => return DirectTransport::Quic,
-            Protocol::WebRTCDirect | Protocol::WebRTC => return DirectTransport::WebRtc,
+            Protocol::WebRTCDirect => return DirectTransport::WebRtc,
             Protocol::Ws(_) | Protocol::Wss(_) => return DirectTransport::WebSocket,
             _ => {}
         }
@@ -66,11 +84,16 @@ fn transport_of(address: &Multiaddr) -> DirectTransport {
     DirectTransport::Tcp
 }
 
-/// Whether `address` leads through a relay.
-pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
+/// Whether a relay has a part in reaching `address`: all of it, or only the signalling.
+pub(crate) fn needs_relay(address: &Multiaddr) -> bool {
     address
         .iter()
         .any(|protocol| protocol == Protocol::P2pCircuit)
+}
+
+/// Whether what goes to `address` goes through a relay.
+pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
+    !is_direct(address)
 }
 
 /// The order in which this platform tries addresses: those of the first rank at once, those of
@@ -78,7 +101,10 @@ pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
 pub(crate) fn dial_ranks(addresses: &[Multiaddr]) -> Vec<Vec<Multiaddr>> {
     let mut ranks: Vec<Vec<Multiaddr>> = vec![Vec::new(); imp::RANKS + 1];
     for address in addresses {
-        let rank = if is_relayed(address) {
+        let rank = if is_webrtc(address) {
+            // Comes by itself after the relayed connection.
+            None
+        } else if is_relayed(address) {
             Some(imp::RANKS)
         } else {
             imp::rank(address)

@@ -2,7 +2,8 @@
 //! renamed or removed.
 
 use moim_peer::{
-    Connection, DirectMessage, Member, MessageId, Path, PeerId, Receipt, RoomMessage, Status, Value,
+    Connection, DirectMessage, Member, MessageId, NotDirect, Path, PeerId, Receipt, RoomMessage,
+    Status, Value,
 };
 use serde::Serialize;
 
@@ -110,6 +111,32 @@ pub(crate) struct ConnectionRow {
     round_trip_ms: Option<f64>,
     agent: Option<String>,
     bootstrap_node: bool,
+    /// Of a relayed connection: why the last attempt to connect directly has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_direct: Option<NotDirectRow>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct NotDirectRow {
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_candidates: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    their_candidates: Option<String>,
+    /// Seconds from the failure to the next attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_s: Option<u64>,
+}
+
+impl From<&NotDirect> for NotDirectRow {
+    fn from(why: &NotDirect) -> Self {
+        Self {
+            reason: why.reason.clone(),
+            own_candidates: why.report.map(|report| report.local.to_string()),
+            their_candidates: why.report.map(|report| report.remote.to_string()),
+            retry_s: why.retry.map(|retry| retry.as_secs()),
+        }
+    }
 }
 
 impl Event {
@@ -245,6 +272,7 @@ impl From<&Connection> for ConnectionRow {
                 .map(|time| (time.as_secs_f64() * 1e5).round() / 100.0),
             agent: connection.agent.clone(),
             bootstrap_node: connection.bootstrap_node,
+            not_direct: connection.not_direct.as_ref().map(Into::into),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use moim_peer::{
-    Connection, DirectMessage, DirectTransport, LeaveReason, MessageId, Path, PeerEvent, Reach,
-    Receipt, SayError, Status, Value,
+    CandidateKinds, Connection, DirectMessage, DirectTransport, Failure, LeaveReason, MessageId,
+    NotDirect, Path, PeerEvent, Reach, Receipt, Report, Role, SayError, Status, Step, Value,
 };
 use serde_json::json;
 
@@ -175,12 +175,28 @@ fn connections_say_how_and_with_whom() {
         round_trip: Some(Duration::from_micros(1234)),
         agent: Some("moim/0.1.0".to_owned()),
         bootstrap_node: true,
+        not_direct: None,
     };
     let relayed = Connection {
         path: Path::Relayed { by: peer(9) },
         round_trip: None,
         agent: None,
         bootstrap_node: false,
+        not_direct: Some(NotDirect {
+            reason: "no way".to_owned(),
+            report: Some(Report {
+                role: Role::Offerer,
+                step: Step::Connecting,
+                local: CandidateKinds {
+                    host: true,
+                    reflexive: true,
+                    relayed: false,
+                },
+                remote: CandidateKinds::default(),
+                failure: Some(Failure::NoWay),
+            }),
+            retry: Some(Duration::from_secs(30)),
+        }),
         ..direct.clone()
     };
     let connections = [direct, relayed].iter().map(ConnectionRow::from).collect();
@@ -190,7 +206,8 @@ fn connections_say_how_and_with_whom() {
             {"peer": peer(1).to_string(), "address": "/ip4/127.0.0.1/udp/9/quic-v1", "path": "direct", "transport": "quic",
              "round_trip_ms": 1.23, "agent": "moim/0.1.0", "bootstrap_node": true},
             {"peer": peer(1).to_string(), "address": "/ip4/127.0.0.1/udp/9/quic-v1", "path": "relayed",
-             "relay": peer(9).to_string(), "round_trip_ms": null, "agent": null, "bootstrap_node": false},
+             "relay": peer(9).to_string(), "round_trip_ms": null, "agent": null, "bootstrap_node": false,
+             "not_direct": {"reason": "no way", "own_candidates": "host, reflexive", "their_candidates": "none", "retry_s": 30}},
         ]}),
     );
 }

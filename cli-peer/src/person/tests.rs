@@ -2,7 +2,7 @@
 
 use moim_peer::{
     BootstrapNode, BootstrapState, Connection, DirectMessage, DirectTransport, LeaveReason,
-    MessageId, Path, Reach, Receipt, SendError, Status, Stored, Value,
+    MessageId, NotDirect, Path, Reach, Receipt, SendError, Status, Stored, Value,
 };
 
 use super::*;
@@ -154,6 +154,20 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
         round_trip: Some(std::time::Duration::from_millis(3)),
         agent: Some("evil\x1b[2J".to_owned()),
         bootstrap_node: false,
+        not_direct: None,
+    });
+    state.connections.push(Connection {
+        peer: peer(3),
+        address: "/p2p-circuit".parse().unwrap(),
+        path: Path::Relayed { by: peer(9) },
+        round_trip: None,
+        agent: None,
+        bootstrap_node: false,
+        not_direct: Some(NotDirect {
+            reason: "no way".to_owned(),
+            report: None,
+            retry: Some(std::time::Duration::from_secs(30)),
+        }),
     });
     let text = view().network(&state, &[member(2, "Bob", Reach::Connecting)]);
     let bob = short(&peer(2));
@@ -167,6 +181,10 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
         text.contains(&format!(
             "connection: Bob {bob} direct (tcp), 3.0 ms, evil␛[2J /ip4/127.0.0.1/tcp/9\n"
         )),
+        "{text}"
+    );
+    assert!(
+        text.contains("/p2p-circuit\n  not direct: no way; tried again 30 s later\n"),
         "{text}"
     );
 }

@@ -280,13 +280,21 @@ impl View {
         if let Some(agent) = &connection.agent {
             about.push(text::line(agent));
         }
-        format!(
+        let mut lines = format!(
             "{}: {} {} {}\n",
             self.style.strong("connection"),
             self.whom(&connection.peer, members),
             about.join(", "),
             self.style.dim(&text::line(&connection.address.to_string()))
-        )
+        );
+        if let Some(why) = &connection.not_direct {
+            lines.push_str(&format!("  not direct: {}", text::line(&why.reason)));
+            if let Some(retry) = why.retry {
+                lines.push_str(&format!("; tried again {} s later", retry.as_secs()));
+            }
+            lines.push('\n');
+        }
+        lines
     }
 }
 

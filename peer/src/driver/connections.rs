@@ -8,7 +8,10 @@ use std::{
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use web_time::Instant;
 
-use crate::{snapshot::Path, swarm::path_of};
+use crate::{
+    snapshot::{NotDirect, Path},
+    swarm::path_of,
+};
 
 /// Protocol names that tell what a peer can do for us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,8 @@ struct Known {
     agent: Option<String>,
     abilities: Abilities,
     connections: HashSet<ConnectionId>,
+    /// Why there was no direct connection when it was tried last.
+    not_direct: Option<NotDirect>,
 }
 
 /// Every open connection. Bounded by the connection limits of the swarm.
@@ -122,6 +127,19 @@ impl Connections {
             .get(peer)
             .map(|known| known.abilities)
             .unwrap_or_default()
+    }
+
+    /// An attempt to connect directly has failed.
+    pub(super) fn stays_relayed(&mut self, peer: &PeerId, why: NotDirect) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.not_direct = Some(why);
+        }
+    }
+
+    /// Why there is no direct connection, if there is none and one was tried.
+    pub(super) fn not_direct(&self, peer: &PeerId) -> Option<&NotDirect> {
+        let why = self.peers.get(peer)?.not_direct.as_ref()?;
+        matches!(self.best_path(peer), Some(Path::Relayed { .. })).then_some(why)
     }
 
     /// How a peer is reached: directly, if any of its connections is direct.

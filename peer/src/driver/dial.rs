@@ -17,7 +17,7 @@ use web_time::Instant;
 
 /// How long a rank has before the next one is tried beside it. A connection on a good line takes
 /// a tenth of it, one across the world half.
-const RANK_HEAD_START: Duration = Duration::from_millis(600);
+const RANK_HEAD_START: Duration = Duration::from_secs(1);
 
 /// The whole attempt. Longer than a transport's own handshake time-out needs no waiting for.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,8 +15,12 @@ use web_time::Instant;
 
 use super::{Driver, Fetched, connections::Abilities, entry::Action};
 use crate::{
-    behaviour::BehaviourEvent, bootstrap::Target, builder::DhtMode, platform, snapshot::Path,
-    swarm::path_of,
+    behaviour::BehaviourEvent,
+    bootstrap::Target,
+    builder::DhtMode,
+    platform,
+    snapshot::Path,
+    swarm::{self, StaysRelayed, path_of},
 };
 
 /// Pings in a row without an answer after which a connection is taken for dead.
@@ -110,6 +114,7 @@ impl Driver {
             BehaviourEvent::Kad(event) => self.on_kad(event, now),
             BehaviourEvent::Message(event) => self.on_message(event, now),
             BehaviourEvent::Ping(event) => self.on_ping(event),
+            BehaviourEvent::Platform(event) => self.on_platform(event),
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
@@ -121,6 +126,14 @@ impl Driver {
                 self.on_addresses_changed(now);
             }
             other => tracing::trace!(?other),
+        }
+    }
+
+    fn on_platform(&mut self, event: swarm::PlatformBehaviourEvent) {
+        if let Some(StaysRelayed { peer, why }) = swarm::stays_relayed(event) {
+            tracing::debug!(%peer, reason = %why.reason, "stays relayed");
+            self.connections.stays_relayed(&peer, why);
+            self.dirty = true;
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     error::LookupError,
     platform,
     snapshot::Member,
-    swarm::{dial_ranks, is_relayed},
+    swarm::{dial_ranks, is_relayed, needs_relay},
 };
 
 impl Driver {
@@ -234,8 +234,13 @@ impl Driver {
         let mut relayed: Vec<Multiaddr> = Vec::new();
         for address in addresses {
             let (_, bare) = crate::bootstrap::split_peer(address.clone());
-            if !is_relayed(&bare) {
+            if !needs_relay(&bare) {
                 direct.push(bare);
+                continue;
+            }
+            // A direct connection that needs a relay for its signalling comes after the relayed one,
+            // by itself.
+            if !is_relayed(&bare) {
                 continue;
             }
             let relay = bare.iter().find_map(|protocol| match protocol {

@@ -1,33 +1,51 @@
 //! Browser transports: WebSocket, WebRTC-direct, and circuits through a relay.
 
 use libp2p::{
-    Multiaddr, PeerId, Transport as _,
+    Multiaddr, Transport as _,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
-    swarm::{self, NetworkBehaviour, dummy},
+    swarm::{self, NetworkBehaviour},
     webrtc_websys, websocket_websys,
 };
 
-use super::{BoxedTransport, UPGRADE_TIMEOUT, yamux_config};
-use crate::error::StartError;
+use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
+use crate::{error::StartError, snapshot::NotDirect};
 
 /// Ranks of direct addresses; relayed ones come after.
 pub(super) const RANKS: usize = 2;
 
-/// A page has no sockets of its own, so there is nothing to punch holes for.
+/// A page has no sockets of its own; holes are punched by WebRTC.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
-    nothing: dummy::Behaviour,
+    webrtc: webrtc_private::Behaviour,
 }
 
-impl PlatformBehaviour {
-    pub(crate) fn new(_: PeerId) -> Self {
-        Self {
-            nothing: dummy::Behaviour,
-        }
+/// What an event of the platform's tells of a connection that stays relayed.
+pub(crate) fn stays_relayed(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+    let PlatformBehaviourEvent::Webrtc(event) = event;
+    match event {
+        webrtc_private::Event::Failed {
+            peer,
+            error,
+            report,
+            retry,
+        } => Some(StaysRelayed {
+            peer,
+            why: NotDirect {
+                reason: error,
+                report,
+                retry,
+            },
+        }),
+        _ => None,
     }
+}
+
+/// What a page always listens on.
+pub(crate) fn listen_addresses() -> Vec<Multiaddr> {
+    vec![Multiaddr::empty().with(Protocol::WebRTC)]
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
@@ -46,10 +64,10 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
     None
 }
 
-pub(crate) fn transport(
+pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
-) -> Result<BoxedTransport, StartError> {
+) -> Result<(BoxedTransport, PlatformBehaviour), StartError> {
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
             part: "noise",
@@ -66,19 +84,36 @@ pub(crate) fn transport(
         .authenticate(noise()?)
         .multiplex(yamux_config())
         .timeout(UPGRADE_TIMEOUT);
-    let webrtc = webrtc_websys::Transport::new(webrtc_websys::Config::new(keypair));
+    let webrtc_direct = webrtc_websys::Transport::new(webrtc_websys::Config::new(keypair));
 
-    // The relay client takes every address with `/p2p-circuit` in it, the others none of these.
-    // WebSocket comes before WebRTC, which refuses Firefox on localhost before it looks at the
+    let (direct, webrtc_private) = webrtc_private::new(
+        keypair.public().to_peer_id(),
+        webrtc_private::backend::browser::Browser,
+        webrtc_private::Config::default(),
+    );
+
+    // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
+    // signalled over a relay: so these come before it. The others take none of these. WebSocket comes before WebRTC, which refuses Firefox on localhost before it looks at the
     // address, and then nothing after it is tried.
-    Ok(OrTransport::new(
+    let others = OrTransport::new(
         circuits.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         OrTransport::new(
             websocket.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
-            webrtc.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))),
+            webrtc_direct.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))),
         )
         .map(|either, _| either.into_inner()),
     )
+    .map(|either, _| either.into_inner());
+    let transport = OrTransport::new(
+        direct.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))),
+        others,
+    )
     .map(|either, _| either.into_inner())
-    .boxed())
+    .boxed();
+    Ok((
+        transport,
+        PlatformBehaviour {
+            webrtc: webrtc_private,
+        },
+    ))
 }

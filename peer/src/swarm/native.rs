@@ -1,7 +1,7 @@
 //! Native transports: TCP, QUIC, WebSocket, and circuits through a relay.
 
 use libp2p::{
-    Multiaddr, PeerId, Transport as _, autonat,
+    Multiaddr, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     dcutr, dns,
     identity::Keypair,
@@ -11,8 +11,8 @@ use libp2p::{
     tcp, websocket,
 };
 
-use super::{BoxedTransport, UPGRADE_TIMEOUT, yamux_config};
-use crate::error::StartError;
+use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
+use crate::{error::StartError, snapshot::NotDirect};
 
 /// Ranks of direct addresses; relayed ones come after.
 pub(super) const RANKS: usize = 2;
@@ -27,13 +27,28 @@ pub(crate) struct PlatformBehaviour {
     reachability: autonat::v2::client::Behaviour,
 }
 
-impl PlatformBehaviour {
-    pub(crate) fn new(me: PeerId) -> Self {
-        Self {
-            dcutr: dcutr::Behaviour::new(me),
-            reachability: autonat::v2::client::Behaviour::default(),
-        }
-    }
+/// What an event of the platform's tells of a connection that stays relayed.
+pub(crate) fn stays_relayed(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+    let PlatformBehaviourEvent::Dcutr(dcutr::Event {
+        remote_peer_id: peer,
+        result: Err(error),
+    }) = event
+    else {
+        return None;
+    };
+    Some(StaysRelayed {
+        peer,
+        why: NotDirect {
+            reason: error.to_string(),
+            report: None,
+            retry: None,
+        },
+    })
+}
+
+/// What a program always listens on: what its user wants.
+pub(crate) fn listen_addresses() -> Vec<Multiaddr> {
+    Vec::new()
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
@@ -55,10 +70,10 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
     tcp.then_some(0)
 }
 
-pub(crate) fn transport(
+pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
-) -> Result<BoxedTransport, StartError> {
+) -> Result<(BoxedTransport, PlatformBehaviour), StartError> {
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
             part: "noise",
@@ -98,9 +113,16 @@ pub(crate) fn transport(
     // The relay client takes every address with `/p2p-circuit` in it, the others none of these; the
     // resolver takes everything, so it comes last.
     let direct = OrTransport::new(websocket, sockets).map(|either, _| either.into_inner());
-    Ok(OrTransport::new(circuits, direct)
+    let transport = OrTransport::new(circuits, direct)
         .map(|either, _| either.into_inner())
-        .boxed())
+        .boxed();
+    Ok((
+        transport,
+        PlatformBehaviour {
+            dcutr: dcutr::Behaviour::new(keypair.public().to_peer_id()),
+            reachability: autonat::v2::client::Behaviour::default(),
+        },
+    ))
 }
 
 /// Resolves DNS names by the system's settings; where there are none, by the resolver's defaults,

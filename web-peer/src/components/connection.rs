@@ -1,7 +1,9 @@
 //! The connection panel: who this peer is, how it is in the network, and whom it is connected to.
 
 use leptos::prelude::*;
-use moim_peer::{BootstrapNode, BootstrapState, Connection, DirectTransport, Path, Snapshot};
+use moim_peer::{
+    BootstrapNode, BootstrapState, Connection, DirectTransport, Failure, NotDirect, Path, Snapshot,
+};
 
 use super::{
     icons::{Drawn, Icon},
@@ -197,6 +199,7 @@ fn ConnectionRow(connection: Connection) -> impl IntoView {
         round_trip,
         agent,
         bootstrap_node,
+        not_direct,
     } = connection;
     let short = format::short_id(&peer);
     let (icon, way) = match path {
@@ -223,6 +226,7 @@ fn ConnectionRow(connection: Connection) -> impl IntoView {
                     <Drawn icon=icon />
                     {way}
                 </dd>
+                {not_direct.map(|why| view! { <WhyNotDirect why=why /> })}
                 <dt>{text.round_trip}</dt>
                 <dd>{round_trip}</dd>
                 <dt>{text.program}</dt>
@@ -235,6 +239,37 @@ fn ConnectionRow(connection: Connection) -> impl IntoView {
                 </dd>
             </dl>
         </li>
+    }
+}
+
+/// What was tried, what came of it, and what to do about it.
+#[component]
+fn WhyNotDirect(why: NotDirect) -> impl IntoView {
+    let text = App::of_page().text;
+    let NotDirect {
+        reason,
+        report,
+        retry,
+    } = why;
+    let advice = match report.and_then(|report| report.failure) {
+        Some(Failure::NoWay) => text.no_way_through,
+        Some(Failure::Unsupported) => text.cannot_webrtc,
+        _ => "",
+    };
+    let tried = report
+        .map(|report| (text.candidates)(&report.local.to_string(), &report.remote.to_string()));
+    let retry = retry.map(|retry| (text.tried_again)(retry.as_secs()));
+    view! {
+        <dt>{text.why_not_direct}</dt>
+        <dd data-testid="not-direct">
+            <bdi class="reason" lang="en">{reason}</bdi>
+            " "
+            {advice}
+            " "
+            {tried}
+            " "
+            {retry}
+        </dd>
     }
 }
 

@@ -63,8 +63,15 @@ const RULES: &[Rule] = &[
         why: "dht is the store behind Kademlia, on whatever runtime its user has",
     },
     Rule {
+        package: "webrtc-private",
+        members: &[],
+        forbidden: &["leptos*"],
+        in_tests: true,
+        why: "webrtc-private is a libp2p crate: it knows nothing of Moim",
+    },
+    Rule {
         package: "moim-peer",
-        members: &["moim-dht", "moim-protocol"],
+        members: &["moim-dht", "moim-protocol", "webrtc-private"],
         forbidden: &["leptos*"],
         in_tests: true,
         why: "peer is a library below every user interface",

@@ -18,6 +18,8 @@ const PLATFORM_FILES: &[&str] = &[
     "peer/src/swarm/",
     // The same tests are compiled for both platforms.
     "peer/tests/",
+    "webrtc-private/src/backend.rs",
+    "webrtc-private/src/backend/",
     // Runs nowhere but in the page.
     "web-peer/",
 ];

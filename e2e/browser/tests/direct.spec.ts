@@ -1,0 +1,65 @@
+import { expect, test } from '../harness/network.ts';
+import { newTopic, now, PATIENCE } from '../harness/times.ts';
+
+/** How long two pages on one machine may take from seeing each other to being connected directly. */
+const DIRECT_WITHIN = 2_000;
+
+test('two pages are connected directly soon after they see each other', async ({ network }) => {
+  const topic = newTopic('direct-pages');
+  const [one, two] = [await network.connect(), await network.connect()];
+  await one.join(topic, 'Ada');
+  await two.join(topic, '보라');
+  await Promise.all([one.sees(two.peerId), two.sees(one.peerId)]);
+  const seen = now();
+  for (const [tab, other] of [
+    [one, two],
+    [two, one],
+  ] as const) {
+    await expect(tab.member(other.peerId)).toHaveAttribute('data-path', 'direct');
+  }
+  const took = now() - seen;
+  console.log(`    direct ${Math.round(took)} ms after both were seen`);
+  expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+  for (const [tab, other] of [
+    [one, two],
+    [two, one],
+  ] as const) {
+    await tab.say(`room, ${tab.peerId}`);
+    await other.hears(tab.peerId, `room, ${tab.peerId}`);
+    await tab.openDirect(other.peerId);
+    const sent = await tab.sendDirect('only for you');
+    await expect(sent).toHaveAttribute('data-state', 'delivered');
+  }
+});
+
+test('pages that are connected directly talk on without the bootstrap node', async ({ network }) => {
+  // While the WebSocket is away, WebRTC-direct is tried.
+  network.webrtcErrorsAreKnown = true;
+  const topic = newTopic('alone-together');
+  const tabs = [await network.connect(), await network.connect(), await network.connect()];
+  for (const [number, tab] of tabs.entries()) {
+    await tab.join(topic, `tab ${number}`);
+  }
+  const others = (tab: (typeof tabs)[number]): typeof tabs => tabs.filter((other) => other !== tab);
+  for (const tab of tabs) {
+    for (const other of others(tab)) {
+      await expect(tab.member(other.peerId)).toHaveAttribute('data-path', 'direct', {
+        timeout: PATIENCE,
+      });
+    }
+  }
+  await network.node.stop();
+  for (const tab of tabs) {
+    await expect(tab.status).toHaveAttribute('data-state', 'reconnecting', { timeout: PATIENCE });
+  }
+  for (const tab of tabs) {
+    await tab.say(`still here, ${tab.peerId}`);
+    for (const other of others(tab)) {
+      await other.hears(tab.peerId, `still here, ${tab.peerId}`);
+    }
+  }
+  const [first, second] = [tabs[0]!, tabs[1]!];
+  await first.openDirect(second.peerId);
+  const sent = await first.sendDirect('without anybody in between');
+  await expect(sent).toHaveAttribute('data-state', 'delivered');
+});

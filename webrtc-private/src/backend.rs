@@ -1,0 +1,150 @@
+//! What is asked of a WebRTC implementation.
+//!
+//! The protocol of this crate is written against these traits: the browser's `RTCPeerConnection` is
+//! one implementation, a scripted one in memory is another, for tests.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use thiserror::Error;
+
+#[cfg(target_arch = "wasm32")]
+pub mod browser;
+#[cfg(test)]
+pub(crate) mod mock;
+
+/// The WebRTC implementation refused to do something.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct BackendError(pub String);
+
+/// A STUN or TURN server that may be used to find a way.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceServer {
+    /// `stun:HOST:PORT`, `turn:HOST:PORT?transport=udp`…, see RFC 7064 and RFC 7065.
+    pub urls: Vec<String>,
+    /// For TURN.
+    pub username: Option<String>,
+    /// For TURN.
+    pub credential: Option<String>,
+}
+
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes peer connections.
+pub trait Backend: Clone + Send + Unpin + 'static {
+    /// What it makes.
+    type Connection: PeerConnection;
+
+    /// A new connection that has not done anything yet. From now on it takes note of everything that
+    /// happens to it: what is reported first would be lost else.
+    fn connection(&self, ice_servers: &[IceServer]) -> Result<Self::Connection, BackendError>;
+}
+
+/// What happens to a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<C> {
+    /// A way to reach us, as the JSON of `RTCIceCandidate.toJSON()`.
+    Candidate(String),
+    /// ICE has found a way and DTLS has proven who is at the other end of it.
+    Connected,
+    /// The other side has opened a channel.
+    Channel(C),
+    /// It is over.
+    Closed(CloseReason),
+}
+
+/// Why a connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// ICE found no way, or lost the one it had.
+    NoWay,
+    /// The other side has ended it, or DTLS or SCTP has failed.
+    Closed,
+}
+
+/// One `RTCPeerConnection`. Dropping it closes it.
+pub trait PeerConnection: Send + Unpin + 'static {
+    /// A stream's channel.
+    type Channel: DataChannel;
+
+    /// Opens a channel with a label, negotiated in band.
+    fn open_channel(&mut self, label: &str) -> Result<Self::Channel, BackendError>;
+
+    /// The SDP of an offer.
+    fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>>;
+
+    /// The SDP of an answer to the offer that was set.
+    fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>>;
+
+    /// Sets our own description. Candidates come from now on.
+    fn set_local(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>>;
+
+    /// Sets the other side's description.
+    fn set_remote(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>>;
+
+    /// Tries a way to reach the other side, as the JSON of `RTCIceCandidate.toJSON()`.
+    fn add_candidate(&mut self, json: String) -> BoxFuture<'static, Result<(), BackendError>>;
+
+    /// What happened next.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Self::Channel>>;
+
+    /// Ends it. Everything after this fails.
+    fn close(&mut self);
+}
+
+/// Which side of an exchange a session description is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SdpKind {
+    /// The asking side.
+    Offer,
+    /// The answering side.
+    Answer,
+}
+
+/// One `RTCDataChannel`. Dropping it forgets it without closing it.
+pub trait DataChannel: Send + Unpin + 'static {
+    /// What it was opened with.
+    fn label(&self) -> String;
+
+    /// The next message, `None` after the last one. Wakes the task of this call.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+
+    /// The next message if there is one already. Wakes nobody.
+    fn try_receive(&mut self) -> Option<Bytes>;
+
+    /// Whether messages may be sent: the channel is open and not too much waits to go out. Wakes the
+    /// task of this call when that changes, and also when a message comes, which may be about sending.
+    fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelClosed>>;
+
+    /// Sends a message, which waits if need be: callers see to it that not too much does.
+    fn send(&mut self, message: &[u8]) -> Result<(), ChannelClosed>;
+
+    /// Whether everything has gone out, or the channel is closed. Wakes like
+    /// [`poll_send_ready`](Self::poll_send_ready).
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Closes it after what waits has gone out.
+    fn close(&mut self);
+}
+
+/// The channel is closed, or its connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the data channel is closed")]
+pub struct ChannelClosed;

@@ -1,0 +1,378 @@
+//! The browser's WebRTC, by web-sys. Only on a page's main thread: workers have none.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    fmt,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use futures::future::BoxFuture;
+use js_sys::{Array, Reflect};
+use send_wrapper::SendWrapper;
+use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    EventTarget, RtcConfiguration, RtcDataChannelEvent, RtcIceCandidate, RtcIceCandidateInit,
+    RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType,
+    RtcSessionDescriptionInit,
+};
+
+use self::channel::Channel;
+use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
+
+pub mod channel;
+
+/// Events that wait to be taken. Beyond it channels are closed and candidates left out.
+const EVENTS_MAX: usize = 256;
+
+/// Makes connections with the browser's `RTCPeerConnection`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Browser;
+
+impl Backend for Browser {
+    type Connection = Connection;
+
+    fn connection(&self, ice_servers: &[IceServer]) -> Result<Connection, BackendError> {
+        Connection::new(ice_servers)
+    }
+}
+
+/// An `RTCPeerConnection`.
+pub struct Connection(SendWrapper<Inner>);
+
+struct Inner {
+    connection: RtcPeerConnection,
+    events: Rc<RefCell<Events>>,
+    /// What the browser calls. Detached before they are dropped.
+    listeners: Vec<Listener>,
+    /// Whether the transports below the channels are watched, which are there only later.
+    watches_transport: bool,
+    closed: bool,
+}
+
+/// What has happened and was not taken yet.
+#[derive(Default)]
+struct Events {
+    queue: VecDeque<Event<Channel>>,
+    closed: Option<CloseReason>,
+    waker: Option<Waker>,
+}
+
+impl Events {
+    fn push(&mut self, event: Event<Channel>) {
+        if self.queue.len() < EVENTS_MAX {
+            self.queue.push_back(event);
+        }
+        self.wake();
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if self.closed.is_none() {
+            self.closed = Some(reason);
+        }
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// A callback on an event of a JavaScript object, removed when this is dropped.
+pub(super) struct Listener {
+    target: EventTarget,
+    event: &'static str,
+    callback: Closure<dyn FnMut(web_sys::Event)>,
+}
+
+impl Listener {
+    pub(super) fn new(
+        target: &EventTarget,
+        event: &'static str,
+        callback: impl FnMut(web_sys::Event) + 'static,
+    ) -> Self {
+        let callback = Closure::new(callback);
+        // Adding a listener fails only where there is no such method.
+        let _ = target.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
+        Self {
+            target: target.clone(),
+            event,
+            callback,
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.target.remove_event_listener_with_callback(
+            self.event,
+            self.callback.as_ref().unchecked_ref(),
+        );
+    }
+}
+
+pub(super) fn error(value: &JsValue) -> BackendError {
+    let text = value
+        .dyn_ref::<js_sys::Error>()
+        .map(|error| String::from(error.message()))
+        .or_else(|| {
+            // A DOMException is not always an `Error` to wasm-bindgen.
+            let message = Reflect::get(value, &"message".into()).ok()?;
+            message.as_string()
+        });
+    BackendError(text.unwrap_or_else(|| format!("{value:?}")))
+}
+
+fn configuration(ice_servers: &[IceServer]) -> RtcConfiguration {
+    let servers = Array::new();
+    for server in ice_servers {
+        let entry = RtcIceServer::new();
+        let urls: Array = server.urls.iter().map(JsValue::from).collect();
+        entry.set_urls(&urls);
+        if let Some(username) = &server.username {
+            entry.set_username(username);
+        }
+        if let Some(credential) = &server.credential {
+            entry.set_credential(credential);
+        }
+        servers.push(&entry);
+    }
+    let configuration = RtcConfiguration::new();
+    configuration.set_ice_servers(&servers);
+    configuration
+}
+
+impl Connection {
+    fn new(ice_servers: &[IceServer]) -> Result<Self, BackendError> {
+        let connection = RtcPeerConnection::new_with_configuration(&configuration(ice_servers))
+            .map_err(|value| error(&value))?;
+        let events = Rc::new(RefCell::new(Events::default()));
+        let listeners = vec![
+            Listener::new(&connection, "icecandidate", {
+                let events = Rc::clone(&events);
+                move |event| {
+                    let Some(candidate) = event
+                        .dyn_into::<RtcPeerConnectionIceEvent>()
+                        .ok()
+                        .and_then(|event| event.candidate())
+                    else {
+                        return;
+                    };
+                    if let Some(json) = candidate_json(&candidate) {
+                        events.borrow_mut().push(Event::Candidate(json));
+                    }
+                }
+            }),
+            Listener::new(&connection, "connectionstatechange", {
+                let events = Rc::clone(&events);
+                let connection = connection.clone();
+                move |_| match connection.connection_state() {
+                    RtcPeerConnectionState::Connected => {
+                        events.borrow_mut().push(Event::Connected);
+                    }
+                    RtcPeerConnectionState::Failed => events.borrow_mut().close(CloseReason::NoWay),
+                    RtcPeerConnectionState::Closed => {
+                        events.borrow_mut().close(CloseReason::Closed);
+                    }
+                    // `disconnected` may pass.
+                    _ => {}
+                }
+            }),
+            Listener::new(&connection, "datachannel", {
+                let events = Rc::clone(&events);
+                move |event| {
+                    if let Ok(event) = event.dyn_into::<RtcDataChannelEvent>() {
+                        // Its own callbacks have to be there before this one returns: messages that
+                        // come earlier would be lost.
+                        let channel = Channel::new(event.channel());
+                        events.borrow_mut().push(Event::Channel(channel));
+                    }
+                }
+            }),
+        ];
+        Ok(Self(SendWrapper::new(Inner {
+            connection,
+            events,
+            listeners,
+            watches_transport: false,
+            closed: false,
+        })))
+    }
+}
+
+/// The JSON of `toJSON()`; `None` for the last candidate, which has no text.
+fn candidate_json(candidate: &RtcIceCandidate) -> Option<String> {
+    if candidate.candidate().is_empty() {
+        return None;
+    }
+    js_sys::JSON::stringify(&candidate.to_json())
+        .ok()
+        .map(String::from)
+}
+
+impl Inner {
+    /// The transport below tells within milliseconds that the other side is gone; the state of the
+    /// connection takes 6 to 16 s. web-sys has no types for it.
+    fn watch_transport(&mut self) {
+        if self.watches_transport {
+            return;
+        }
+        let get = |object: &JsValue, name: &str| {
+            Reflect::get(object, &name.into())
+                .ok()
+                .filter(|value| value.is_object())
+        };
+        let Some(sctp) = get(&self.connection, "sctp") else {
+            return;
+        };
+        self.watches_transport = true;
+        let dtls = get(&sctp, "transport");
+        for transport in std::iter::once(sctp).chain(dtls) {
+            let Ok(target) = transport.clone().dyn_into::<EventTarget>() else {
+                continue;
+            };
+            let events = Rc::clone(&self.events);
+            self.listeners
+                .push(Listener::new(&target, "statechange", move |_| {
+                    let state = Reflect::get(&transport, &"state".into()).ok();
+                    let state = state.and_then(|state| state.as_string());
+                    if matches!(state.as_deref(), Some("closed" | "failed")) {
+                        events.borrow_mut().close(CloseReason::Closed);
+                    }
+                }));
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            self.listeners.clear();
+            self.connection.close();
+            self.events.borrow_mut().close(CloseReason::Closed);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("state", &self.0.connection.connection_state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a promise gives, as a future that may be sent in name.
+fn awaited<T: 'static>(
+    promise: js_sys::Promise,
+    then: impl FnOnce(JsValue) -> Result<T, BackendError> + 'static,
+) -> BoxFuture<'static, Result<T, BackendError>> {
+    Box::pin(SendWrapper::new(async move {
+        match JsFuture::from(promise).await {
+            Ok(value) => then(value),
+            Err(value) => Err(error(&value)),
+        }
+    }))
+}
+
+fn sdp_of(value: &JsValue) -> Result<String, BackendError> {
+    Reflect::get(value, &"sdp".into())
+        .ok()
+        .and_then(|sdp| sdp.as_string())
+        .ok_or_else(|| BackendError("a session description without SDP".to_owned()))
+}
+
+fn description(kind: SdpKind, sdp: &str) -> RtcSessionDescriptionInit {
+    let description = RtcSessionDescriptionInit::new(match kind {
+        SdpKind::Offer => RtcSdpType::Offer,
+        SdpKind::Answer => RtcSdpType::Answer,
+    });
+    description.set_sdp(sdp);
+    description
+}
+
+impl PeerConnection for Connection {
+    type Channel = Channel;
+
+    fn open_channel(&mut self, label: &str) -> Result<Channel, BackendError> {
+        // On a connection that is closed this throws.
+        let connection = &self.0.connection;
+        if self.0.closed || connection.connection_state() == RtcPeerConnectionState::Closed {
+            return Err(BackendError("the connection is closed".to_owned()));
+        }
+        Ok(Channel::new(connection.create_data_channel(label)))
+    }
+
+    fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
+        awaited(self.0.connection.create_offer(), |value| sdp_of(&value))
+    }
+
+    fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
+        awaited(self.0.connection.create_answer(), |value| sdp_of(&value))
+    }
+
+    fn set_local(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
+        let description = description(kind, &sdp);
+        awaited(
+            self.0.connection.set_local_description(&description),
+            |_| Ok(()),
+        )
+    }
+
+    fn set_remote(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
+        let description = description(kind, &sdp);
+        awaited(
+            self.0.connection.set_remote_description(&description),
+            |_| Ok(()),
+        )
+    }
+
+    fn add_candidate(&mut self, json: String) -> BoxFuture<'static, Result<(), BackendError>> {
+        let init = match js_sys::JSON::parse(&json) {
+            Ok(value) if value.is_object() => value.unchecked_into::<RtcIceCandidateInit>(),
+            _ => {
+                let error = BackendError("a candidate that is not JSON".to_owned());
+                return Box::pin(futures::future::ready(Err(error)));
+            }
+        };
+        let promise = self
+            .0
+            .connection
+            .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+        awaited(promise, |_| Ok(()))
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Channel>> {
+        self.0.watch_transport();
+        let mut events = self.0.events.borrow_mut();
+        if let Some(event) = events.queue.pop_front() {
+            return Poll::Ready(event);
+        }
+        if let Some(reason) = events.closed {
+            return Poll::Ready(Event::Closed(reason));
+        }
+        events.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn close(&mut self) {
+        self.0.close();
+    }
+}

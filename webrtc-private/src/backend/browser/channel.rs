@@ -1,0 +1,195 @@
+//! The browser's `RTCDataChannel`.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    fmt,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use js_sys::{ArrayBuffer, Uint8Array};
+use send_wrapper::SendWrapper;
+use wasm_bindgen::JsCast as _;
+use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
+
+use super::Listener;
+use crate::backend::{ChannelClosed, DataChannel};
+
+/// Bytes that may wait to go out before senders have to wait.
+const HIGH_WATER: u32 = 1024 * 1024;
+
+/// Bytes below which they go on.
+const LOW_WATER: u32 = 256 * 1024;
+
+/// Bytes that wait to be read before the stream is given up: the browser offers no way to slow the
+/// other side down.
+const UNREAD_MAX: usize = 16 * 1024 * 1024;
+
+/// An `RTCDataChannel`.
+pub struct Channel(SendWrapper<Inner>);
+
+struct Inner {
+    channel: RtcDataChannel,
+    state: Rc<RefCell<State>>,
+    /// What the browser calls. Detached when this is dropped.
+    _listeners: Vec<Listener>,
+}
+
+#[derive(Default)]
+struct State {
+    unread: VecDeque<Bytes>,
+    unread_bytes: usize,
+    closed: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl State {
+    fn push(&mut self, message: Bytes) {
+        self.unread_bytes = self.unread_bytes.saturating_add(message.len());
+        self.unread.push_back(message);
+        self.wake();
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let message = self.unread.pop_front()?;
+        self.unread_bytes = self.unread_bytes.saturating_sub(message.len());
+        Some(message)
+    }
+
+    fn wake(&mut self) {
+        for waker in [self.reader.take(), self.writer.take()]
+            .into_iter()
+            .flatten()
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl Channel {
+    /// Takes a channel over, in the same turn of the event loop in which it came to be.
+    pub(super) fn new(channel: RtcDataChannel) -> Self {
+        channel.set_binary_type(RtcDataChannelType::Arraybuffer);
+        channel.set_buffered_amount_low_threshold(LOW_WATER);
+        let state = Rc::new(RefCell::new(State::default()));
+        let on_message = {
+            let state = Rc::clone(&state);
+            let channel = channel.clone();
+            move |event: web_sys::Event| {
+                let Ok(event) = event.dyn_into::<MessageEvent>() else {
+                    return;
+                };
+                let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() else {
+                    // Text: not of this protocol.
+                    channel.close();
+                    return;
+                };
+                let message = Bytes::from(Uint8Array::new(&buffer).to_vec());
+                let mut state = state.borrow_mut();
+                if state.unread_bytes.saturating_add(message.len()) > UNREAD_MAX {
+                    tracing::debug!("a stream is not read; giving it up");
+                    state.closed = true;
+                    channel.close();
+                    state.wake();
+                    return;
+                }
+                state.push(message);
+            }
+        };
+        let wake = |closes: bool| {
+            let state = Rc::clone(&state);
+            move |_| {
+                let mut state = state.borrow_mut();
+                state.closed |= closes;
+                state.wake();
+            }
+        };
+        let listeners = vec![
+            Listener::new(&channel, "message", on_message),
+            Listener::new(&channel, "open", wake(false)),
+            Listener::new(&channel, "bufferedamountlow", wake(false)),
+            // An error is always followed by `close`, and messages may come before it.
+            Listener::new(&channel, "close", wake(true)),
+        ];
+        Self(SendWrapper::new(Inner {
+            channel,
+            state,
+            _listeners: listeners,
+        }))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.0.state.borrow().closed
+            && matches!(
+                self.0.channel.ready_state(),
+                RtcDataChannelState::Open | RtcDataChannelState::Connecting
+            )
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("id", &self.0.channel.id())
+            .field("state", &self.0.channel.ready_state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl DataChannel for Channel {
+    fn label(&self) -> String {
+        self.0.channel.label()
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.0.state.borrow_mut();
+        if let Some(message) = state.pop() {
+            return Poll::Ready(Some(message));
+        }
+        if state.closed || self.0.channel.ready_state() == RtcDataChannelState::Closed {
+            return Poll::Ready(None);
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn try_receive(&mut self) -> Option<Bytes> {
+        self.0.state.borrow_mut().pop()
+    }
+
+    fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelClosed>> {
+        if !self.is_open() {
+            return Poll::Ready(Err(ChannelClosed));
+        }
+        let open = self.0.channel.ready_state() == RtcDataChannelState::Open;
+        if open && self.0.channel.buffered_amount() < HIGH_WATER {
+            return Poll::Ready(Ok(()));
+        }
+        self.0.state.borrow_mut().writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn send(&mut self, message: &[u8]) -> Result<(), ChannelClosed> {
+        self.0
+            .channel
+            .send_with_u8_array(message)
+            .map_err(|_| ChannelClosed)
+    }
+
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.is_open() || self.0.channel.buffered_amount() == 0 {
+            return Poll::Ready(());
+        }
+        // `bufferedamountlow` comes at the threshold only.
+        self.0.channel.set_buffered_amount_low_threshold(0);
+        self.0.state.borrow_mut().writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn close(&mut self) {
+        self.0.channel.close();
+    }
+}

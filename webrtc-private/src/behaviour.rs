@@ -1,0 +1,470 @@
+//! The half of the pair that sees the connections of the swarm.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::channel::mpsc;
+use futures_timer::Delay;
+use libp2p_core::{ConnectedPoint, Endpoint, Multiaddr, multiaddr::Protocol, transport::PortUse};
+use libp2p_identity::PeerId;
+use libp2p_swarm::{
+    CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm,
+    NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    behaviour::ConnectionEstablished,
+    dial_opts::{DialOpts, PeerCondition},
+};
+use web_time::Instant;
+
+use self::{
+    handler::{FromHandler, Handler, OpenStream},
+    requests::{Action, Requests},
+    sessions::Sessions,
+    upgrade::Upgrades,
+};
+use crate::{
+    address,
+    config::Config,
+    report::{Failure, Report, Reports},
+    transport::{DialRequest, Notice},
+};
+
+mod handler;
+mod requests;
+mod sessions;
+mod upgrade;
+
+/// What became of relayed connections.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// There is a direct connection now. Relayed ones are the application's to close, once it does
+    /// not need them any more.
+    Connected {
+        /// To whom.
+        peer: PeerId,
+        /// The new connection.
+        connection: ConnectionId,
+    },
+    /// An attempt of ours has failed; the relayed connection stays as it is.
+    Failed {
+        /// To whom.
+        peer: PeerId,
+        /// Why, for people: it names the step.
+        error: String,
+        /// How far it came, if it came to a session.
+        report: Option<Report>,
+        /// When it will be tried again, if at all.
+        retry: Option<Duration>,
+    },
+}
+
+/// Hands signalling streams to the [transport](crate::Transport), and turns relayed connections into
+/// direct ones.
+pub struct Behaviour {
+    local: PeerId,
+    config: Config,
+    reports: Reports,
+    requests: Requests,
+    sessions: Sessions,
+    notices: mpsc::Sender<Notice>,
+    /// Notices that did not fit into the channel.
+    unsent: VecDeque<Notice>,
+    connections: HashMap<ConnectionId, Known>,
+    upgrades: Upgrades,
+    /// Dials that are attempts to upgrade.
+    attempts: HashMap<ConnectionId, PeerId>,
+    events: VecDeque<ToSwarm<Event, OpenStream>>,
+    timer: Option<(Instant, Delay)>,
+}
+
+/// A connection of the swarm.
+#[derive(Debug)]
+struct Known {
+    peer: PeerId,
+    kind: Kind,
+    /// By us.
+    dialled: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// Made by this transport. Nothing is signalled on it.
+    WebRtc,
+    /// Direct in another way.
+    Direct,
+    /// Through a relay; with the address of the relay's circuit.
+    Relayed { circuit: Multiaddr },
+}
+
+impl Behaviour {
+    pub(crate) fn new(
+        local: PeerId,
+        config: Config,
+        reports: Reports,
+        requests: mpsc::Receiver<DialRequest>,
+        notices: mpsc::Sender<Notice>,
+    ) -> Self {
+        Self {
+            local,
+            reports,
+            requests: Requests::new(requests),
+            sessions: Sessions::new(local, config.inbound_max),
+            config,
+            notices,
+            unsent: VecDeque::new(),
+            connections: HashMap::new(),
+            upgrades: Upgrades::default(),
+            attempts: HashMap::new(),
+            events: VecDeque::new(),
+            timer: None,
+        }
+    }
+
+    fn connections_of(&self, peer: &PeerId) -> impl Iterator<Item = (ConnectionId, &Known)> {
+        let peer = *peer;
+        self.connections
+            .iter()
+            .filter(move |(_, known)| known.peer == peer)
+            .map(|(id, known)| (*id, known))
+    }
+
+    fn is_direct(&self, peer: &PeerId) -> bool {
+        self.connections_of(peer)
+            .any(|(_, known)| !matches!(known.kind, Kind::Relayed { .. }))
+    }
+
+    /// Whether there is a connection that signals can go over: js-libp2p takes any, and so do we.
+    fn signalling_connection(
+        connections: &HashMap<ConnectionId, Known>,
+        peer: &PeerId,
+    ) -> Option<ConnectionId> {
+        connections
+            .iter()
+            .find(|(_, known)| known.peer == *peer && known.kind != Kind::WebRtc)
+            .map(|(id, _)| *id)
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.events.push_back(match action {
+                Action::Dial(opts) => ToSwarm::Dial { opts },
+                Action::Open {
+                    peer,
+                    connection,
+                    command,
+                } => ToSwarm::NotifyHandler {
+                    peer_id: peer,
+                    handler: NotifyHandler::One(connection),
+                    event: command,
+                },
+            });
+        }
+    }
+
+    /// Of several connections of this transport to one peer, which come to be when both sides begin
+    /// at the same time, the one that the smaller peer id has begun stays, and of these the newest.
+    fn close_doubles(&mut self, peer: PeerId) {
+        let we_begin = self.local < peer;
+        let mut doubles: Vec<(bool, ConnectionId)> = self
+            .connections_of(&peer)
+            .filter(|(_, known)| known.kind == Kind::WebRtc)
+            .map(|(id, known)| (known.dialled == we_begin, id))
+            .collect();
+        doubles.sort_unstable();
+        doubles.pop();
+        for (_, id) in doubles {
+            tracing::debug!(%peer, "closing a second connection");
+            self.events.push_back(ToSwarm::CloseConnection {
+                peer_id: peer,
+                connection: CloseConnection::One(id),
+            });
+        }
+    }
+
+    fn on_established(&mut self, id: ConnectionId, peer: PeerId, kind: Kind, dialled: bool) {
+        let now = Instant::now();
+        let is_ours = kind == Kind::WebRtc;
+        let is_relayed = matches!(kind, Kind::Relayed { .. });
+        self.connections.insert(
+            id,
+            Known {
+                peer,
+                kind,
+                dialled,
+            },
+        );
+        if !is_ours {
+            let actions = self.requests.connected(peer, id, &mut self.sessions);
+            self.act(actions);
+        }
+        if !is_relayed {
+            self.upgrades.done(&peer);
+        } else if !self.is_direct(&peer)
+            && ((dialled && self.config.upgrade)
+                || (!dialled && self.config.upgrade_inbound && self.local < peer))
+        {
+            self.upgrades.relayed(peer, dialled, now);
+        }
+        if is_ours {
+            self.reports.take(&peer);
+            self.attempts.remove(&id);
+            self.close_doubles(peer);
+            self.events
+                .push_back(ToSwarm::GenerateEvent(Event::Connected {
+                    peer,
+                    connection: id,
+                }));
+        }
+    }
+
+    fn on_closed(&mut self, id: ConnectionId, peer: PeerId) {
+        self.connections.remove(&id);
+        let relayed = self
+            .connections_of(&peer)
+            .any(|(_, known)| matches!(known.kind, Kind::Relayed { .. }));
+        if !relayed {
+            self.upgrades.done(&peer);
+        } else if !self.is_direct(&peer) && self.config.upgrade {
+            // The direct one is lost and the relayed one is still there.
+            self.upgrades.relayed(peer, true, Instant::now());
+        }
+    }
+
+    fn on_dial_failure(&mut self, id: ConnectionId, error: &libp2p_swarm::DialError) {
+        self.requests.dial_failed(id, || innermost(error));
+        let Some(peer) = self.attempts.remove(&id) else {
+            return;
+        };
+        let report = self.reports.take(&peer);
+        if self.is_direct(&peer) {
+            return;
+        }
+        let error = innermost(error);
+        let failure = report.and_then(|report| report.failure);
+        let retry = self.upgrades.failed(&peer, failure, Instant::now());
+        // The other side's attempt is under way.
+        if failure == Some(Failure::Superseded) {
+            return;
+        }
+        tracing::debug!(%peer, %error, ?retry, "no direct connection");
+        self.events.push_back(ToSwarm::GenerateEvent(Event::Failed {
+            peer,
+            error,
+            report,
+            retry,
+        }));
+    }
+
+    fn attempt(&mut self, peer: PeerId) {
+        let circuit = self
+            .connections_of(&peer)
+            .find_map(|(_, known)| match &known.kind {
+                Kind::Relayed { circuit } => Some(circuit.clone()),
+                Kind::WebRtc | Kind::Direct => None,
+            });
+        let Some(circuit) = circuit else {
+            self.upgrades.done(&peer);
+            return;
+        };
+        let address = circuit.with(Protocol::WebRTC).with(Protocol::P2p(peer));
+        tracing::debug!(%peer, %address, "looking for a direct way");
+        let dial = DialOpts::peer_id(peer)
+            .addresses(vec![address])
+            .condition(PeerCondition::Always)
+            .build();
+        self.attempts.insert(dial.connection_id(), peer);
+        self.events.push_back(ToSwarm::Dial { opts: dial });
+    }
+
+    fn poll_notices(&mut self, cx: &mut Context<'_>) {
+        while let Some(notice) = self.unsent.pop_front() {
+            match self.notices.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    // The transport is gone, and with it the swarm, soon.
+                    let _ = self.notices.start_send(notice);
+                }
+                Poll::Ready(Err(_)) => return,
+                Poll::Pending => {
+                    self.unsent.push_front(notice);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn innermost(error: &libp2p_swarm::DialError) -> String {
+    if let libp2p_swarm::DialError::Transport(errors) = error {
+        let reasons: Vec<String> = errors.iter().map(|(_, error)| deepest(error)).collect();
+        return reasons.join("; ");
+    }
+    deepest(error)
+}
+
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+/// The circuit of a relayed address: up to `/p2p-circuit`.
+fn circuit_of(address: &Multiaddr) -> Multiaddr {
+    let mut circuit = Multiaddr::empty();
+    for part in address {
+        let is_circuit = part == Protocol::P2pCircuit;
+        circuit.push(part);
+        if is_circuit {
+            break;
+        }
+    }
+    circuit
+}
+
+fn kind_of(address: &Multiaddr) -> Kind {
+    if !address::is_direct(address) {
+        return Kind::Relayed {
+            circuit: circuit_of(address),
+        };
+    }
+    if address::is_webrtc(address) {
+        Kind::WebRtc
+    } else {
+        Kind::Direct
+    }
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Behaviour")
+            .field("connections", &self.connections)
+            .field("upgrades", &self.upgrades)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::default())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::default())
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                connection_id,
+                peer_id,
+                endpoint,
+                ..
+            }) => {
+                let kind = match endpoint {
+                    ConnectedPoint::Dialer { address, .. } => kind_of(address),
+                    // An inbound connection through a relay tells so by our own address only.
+                    ConnectedPoint::Listener { local_addr, .. } => kind_of(local_addr),
+                };
+                self.on_established(connection_id, peer_id, kind, endpoint.is_dialer());
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                connection_id,
+                peer_id,
+                ..
+            }) => self.on_closed(connection_id, peer_id),
+            FromSwarm::DialFailure(DialFailure {
+                connection_id,
+                error,
+                ..
+            }) => self.on_dial_failure(connection_id, error),
+            FromSwarm::NewListenAddr(new) if !address::is_direct(new.addr) => {
+                self.unsent.push_back(Notice::CircuitUp(new.addr.clone()));
+            }
+            FromSwarm::ExpiredListenAddr(expired) if !address::is_direct(expired.addr) => {
+                self.unsent
+                    .push_back(Notice::CircuitDown(expired.addr.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        event: THandlerOutEvent<Self>,
+    ) {
+        match event {
+            FromHandler::Inbound(stream) => {
+                let is_ours = self
+                    .connections
+                    .get(&id)
+                    .is_some_and(|known| known.kind == Kind::WebRtc);
+                if !is_ours && let Some(notice) = self.sessions.answer(peer, stream) {
+                    self.unsent.push_back(notice);
+                }
+            }
+            FromHandler::Speaks(speaks) => {
+                self.upgrades.speaks(&peer, speaks, Instant::now());
+            }
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        self.poll_notices(cx);
+        let connections = &self.connections;
+        let actions = self.requests.poll(cx, &mut self.sessions, |peer| {
+            Self::signalling_connection(connections, peer)
+        });
+        self.act(actions);
+        loop {
+            let now = Instant::now();
+            for peer in self.upgrades.poll(now) {
+                self.attempt(peer);
+            }
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(event);
+            }
+            let Some(deadline) = self.upgrades.next_deadline() else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            if self.timer.as_ref().is_none_or(|(at, _)| *at != deadline) {
+                let delay = Delay::new(deadline.saturating_duration_since(now));
+                self.timer = Some((deadline, delay));
+            }
+            if let Some((_, timer)) = &mut self.timer
+                && Pin::new(timer).poll(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+    }
+}

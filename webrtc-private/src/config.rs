@@ -1,0 +1,64 @@
+//! Settings, each with its reason.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use crate::backend::IceServer;
+
+/// Settings of the transport and its behaviour.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// STUN and TURN servers. None by default: a page should tell nobody of its users but those that
+    /// it is meant to talk to.
+    pub ice_servers: IceServers,
+    /// How long a connection may take to be made. ICE itself gives up after 15 s in Chromium.
+    pub timeout: Duration,
+    /// Whether relayed connections that we have dialled become direct ones by themselves. A peer
+    /// that others can dial has better ways, such as DCUtR.
+    pub upgrade: bool,
+    /// Whether relayed connections that others have dialled do, when they don't by themselves.
+    pub upgrade_inbound: bool,
+    /// Sessions that others may have under way with us.
+    pub inbound_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ice_servers: IceServers::default(),
+            timeout: Duration::from_secs(20),
+            upgrade: true,
+            upgrade_inbound: true,
+            inbound_max: 16,
+        }
+    }
+}
+
+/// The servers that help to find a way. They can be changed at any time, as credentials expire; what
+/// is under way goes on with those it has begun with.
+#[derive(Clone, Debug, Default)]
+pub struct IceServers(Arc<RwLock<Vec<IceServer>>>);
+
+impl IceServers {
+    /// These servers.
+    #[must_use]
+    pub fn new(servers: Vec<IceServer>) -> Self {
+        Self(Arc::new(RwLock::new(servers)))
+    }
+
+    /// From now on these.
+    pub fn set(&self, servers: Vec<IceServer>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = servers;
+    }
+
+    /// The servers as of now.
+    #[must_use]
+    pub fn get(&self) -> Vec<IceServer> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

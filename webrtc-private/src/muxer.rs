@@ -1,0 +1,194 @@
+//! A peer connection as a libp2p muxer: a data channel per stream.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use futures::{StreamExt as _, channel::mpsc, future::BoxFuture, stream::FuturesUnordered};
+use libp2p_core::{StreamMuxer, muxing::StreamMuxerEvent};
+use thiserror::Error;
+
+use crate::{
+    backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection},
+    session::INIT_LABEL,
+    stream::{HalfOpen, Stream},
+};
+
+/// Streams of the other side that wait to be taken. More are refused: their channels are closed.
+const INBOUND_MAX: usize = 64;
+
+/// Streams at one time, open and lingering. A browser takes more than 9,000 channels.
+const STREAMS_MAX: usize = 1024;
+
+/// A direct connection to another peer.
+pub struct Connection<P: PeerConnection> {
+    peer: P,
+    inbound: VecDeque<P::Channel>,
+    drop_sender: mpsc::Sender<HalfOpen<P::Channel>>,
+    dropped: mpsc::Receiver<HalfOpen<P::Channel>>,
+    /// Streams that their users are done with, and what is left of the handshake.
+    background: FuturesUnordered<BoxFuture<'static, Background>>,
+    open: usize,
+    closed: Option<CloseReason>,
+    waker: Option<Waker>,
+}
+
+/// What ended in the background.
+pub(crate) enum Background {
+    Stream,
+    Handshake,
+}
+
+/// Why a connection, or one stream of it, cannot go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The other side, or the network, has ended the connection.
+    #[error("{}", match .0 {
+        CloseReason::NoWay => "the way to the other side was lost",
+        CloseReason::Closed => "the other side has ended the connection",
+    })]
+    Closed(CloseReason),
+    /// A stream cannot be opened.
+    #[error("cannot open a stream: {0}")]
+    Open(#[from] BackendError),
+    /// 1,024 streams are open.
+    #[error("too many streams are open")]
+    TooManyStreams,
+}
+
+impl<P: PeerConnection> Connection<P> {
+    /// `early` are channels that came during the handshake, `handshake` what is left of it.
+    pub(crate) fn new(
+        peer: P,
+        early: VecDeque<P::Channel>,
+        handshake: BoxFuture<'static, Background>,
+    ) -> Self {
+        // Every stream has a sender of its own, and with it a place.
+        let (drop_sender, dropped) = mpsc::channel(0);
+        let background = FuturesUnordered::new();
+        background.push(handshake);
+        Self {
+            peer,
+            open: early.len(),
+            inbound: early,
+            drop_sender,
+            dropped,
+            background,
+            closed: None,
+            waker: None,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), ConnectionError> {
+        while let Poll::Ready(Some(half_open)) = self.dropped.poll_next_unpin(cx) {
+            self.background.push(Box::pin(async {
+                half_open.linger().await;
+                Background::Stream
+            }));
+        }
+        while let Poll::Ready(Some(ended)) = self.background.poll_next_unpin(cx) {
+            if matches!(ended, Background::Stream) {
+                self.open = self.open.saturating_sub(1);
+            }
+        }
+        while self.closed.is_none()
+            && let Poll::Ready(event) = self.peer.poll_event(cx)
+        {
+            match event {
+                Event::Channel(channel) => self.on_channel(channel),
+                Event::Closed(reason) => self.closed = Some(reason),
+                // Ways that are found later matter to the other side only while it looks for one.
+                Event::Candidate(_) | Event::Connected => {}
+            }
+        }
+        match self.closed {
+            Some(reason) => Err(ConnectionError::Closed(reason)),
+            None => Ok(()),
+        }
+    }
+
+    fn on_channel(&mut self, mut channel: P::Channel) {
+        // js-libp2p may open its `init` later than we are connected.
+        if channel.label() == INIT_LABEL
+            || self.inbound.len() >= INBOUND_MAX
+            || self.open >= STREAMS_MAX
+        {
+            channel.close();
+            return;
+        }
+        self.open = self.open.saturating_add(1);
+        self.inbound.push_back(channel);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn stream(&self, channel: P::Channel) -> Stream<P::Channel> {
+        Stream::new(channel, self.drop_sender.clone())
+    }
+}
+
+impl<P: PeerConnection> Drop for Connection<P> {
+    fn drop(&mut self) {
+        self.peer.close();
+    }
+}
+
+impl<P: PeerConnection> fmt::Debug for Connection<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("open", &self.open)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: PeerConnection> StreamMuxer for Connection<P> {
+    type Substream = Stream<P::Channel>;
+    type Error = ConnectionError;
+
+    fn poll_inbound(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        let this = self.get_mut();
+        this.drive(cx)?;
+        if let Some(channel) = this.inbound.pop_front() {
+            return Poll::Ready(Ok(this.stream(channel)));
+        }
+        this.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_outbound(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Self::Substream, Self::Error>> {
+        let this = self.get_mut();
+        this.drive(cx)?;
+        if this.open >= STREAMS_MAX {
+            return Poll::Ready(Err(ConnectionError::TooManyStreams));
+        }
+        // The specification wants an empty label.
+        let channel = this.peer.open_channel("")?;
+        this.open = this.open.saturating_add(1);
+        Poll::Ready(Ok(this.stream(channel)))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.get_mut().peer.close();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
+        self.get_mut().drive(cx)?;
+        Poll::Pending
+    }
+}
