@@ -19,7 +19,7 @@ use web_sys::{
     RtcSessionDescriptionInit,
 };
 
-use self::channel::Channel;
+use self::channel::{Channel, Unread};
 use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
 
 pub mod channel;
@@ -45,6 +45,7 @@ pub struct Connection(SendWrapper<Inner>);
 struct Inner {
     connection: RtcPeerConnection,
     events: Rc<RefCell<Events>>,
+    unread: Unread,
     /// What the browser calls. Detached before they are dropped.
     listeners: Vec<Listener>,
     /// Whether the transports below the channels are watched, which are there only later.
@@ -151,6 +152,7 @@ impl Connection {
         let connection = RtcPeerConnection::new_with_configuration(&configuration(ice_servers))
             .map_err(|value| error(&value))?;
         let events = Rc::new(RefCell::new(Events::default()));
+        let unread = Unread::default();
         let listeners = vec![
             Listener::new(&connection, "icecandidate", {
                 let events = Rc::clone(&events);
@@ -184,11 +186,12 @@ impl Connection {
             }),
             Listener::new(&connection, "datachannel", {
                 let events = Rc::clone(&events);
+                let unread = Rc::clone(&unread);
                 move |event| {
                     if let Ok(event) = event.dyn_into::<RtcDataChannelEvent>() {
                         // Its own callbacks have to be there before this one returns: messages that
                         // come earlier would be lost.
-                        let channel = Channel::new(event.channel());
+                        let channel = Channel::new(event.channel(), Rc::clone(&unread));
                         events.borrow_mut().push(Event::Channel(channel));
                     }
                 }
@@ -197,6 +200,7 @@ impl Connection {
         Ok(Self(SendWrapper::new(Inner {
             connection,
             events,
+            unread,
             listeners,
             watches_transport: false,
             closed: false,
@@ -309,7 +313,8 @@ impl PeerConnection for Connection {
         if self.0.closed || connection.connection_state() == RtcPeerConnectionState::Closed {
             return Err(BackendError("the connection is closed".to_owned()));
         }
-        Ok(Channel::new(connection.create_data_channel(label)))
+        let channel = connection.create_data_channel(label);
+        Ok(Channel::new(channel, Rc::clone(&self.0.unread)))
     }
 
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {

@@ -1,7 +1,7 @@
 //! The browser's `RTCDataChannel`.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
     rc::Rc,
@@ -23,9 +23,15 @@ const HIGH_WATER: u32 = 1024 * 1024;
 /// Bytes below which they go on.
 const LOW_WATER: u32 = 256 * 1024;
 
-/// Bytes that wait to be read before the stream is given up: the browser offers no way to slow the
-/// other side down.
+/// Bytes of one stream that wait to be read before it is given up: the browser offers no way to slow
+/// the other side down.
 const UNREAD_MAX: usize = 16 * 1024 * 1024;
+
+/// The same of all streams of a connection.
+const UNREAD_TOTAL_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes that wait to be read on one connection.
+pub(super) type Unread = Rc<Cell<usize>>;
 
 /// An `RTCDataChannel`.
 pub struct Channel(SendWrapper<Inner>);
@@ -37,18 +43,26 @@ struct Inner {
     _listeners: Vec<Listener>,
 }
 
-#[derive(Default)]
 struct State {
     unread: VecDeque<Bytes>,
     unread_bytes: usize,
+    unread_total: Unread,
     closed: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl State {
+    /// Whether so many bytes more may wait.
+    fn takes(&self, bytes: usize) -> bool {
+        self.unread_bytes.saturating_add(bytes) <= UNREAD_MAX
+            && self.unread_total.get().saturating_add(bytes) <= UNREAD_TOTAL_MAX
+    }
+
     fn push(&mut self, message: Bytes) {
         self.unread_bytes = self.unread_bytes.saturating_add(message.len());
+        self.unread_total
+            .set(self.unread_total.get().saturating_add(message.len()));
         self.unread.push_back(message);
         self.wake();
     }
@@ -56,6 +70,8 @@ impl State {
     fn pop(&mut self) -> Option<Bytes> {
         let message = self.unread.pop_front()?;
         self.unread_bytes = self.unread_bytes.saturating_sub(message.len());
+        self.unread_total
+            .set(self.unread_total.get().saturating_sub(message.len()));
         Some(message)
     }
 
@@ -69,12 +85,27 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        self.unread_total
+            .set(self.unread_total.get().saturating_sub(self.unread_bytes));
+    }
+}
+
 impl Channel {
-    /// Takes a channel over, in the same turn of the event loop in which it came to be.
-    pub(super) fn new(channel: RtcDataChannel) -> Self {
+    /// Takes a channel over, in the same turn of the event loop in which it came to be. `unread_total`
+    /// is of its connection.
+    pub(super) fn new(channel: RtcDataChannel, unread_total: Unread) -> Self {
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
         channel.set_buffered_amount_low_threshold(LOW_WATER);
-        let state = Rc::new(RefCell::new(State::default()));
+        let state = Rc::new(RefCell::new(State {
+            unread: VecDeque::new(),
+            unread_bytes: 0,
+            unread_total,
+            closed: false,
+            reader: None,
+            writer: None,
+        }));
         let on_message = {
             let state = Rc::clone(&state);
             let channel = channel.clone();
@@ -89,7 +120,7 @@ impl Channel {
                 };
                 let message = Bytes::from(Uint8Array::new(&buffer).to_vec());
                 let mut state = state.borrow_mut();
-                if state.unread_bytes.saturating_add(message.len()) > UNREAD_MAX {
+                if !state.takes(message.len()) {
                     tracing::debug!("a stream is not read; giving it up");
                     state.closed = true;
                     channel.close();
