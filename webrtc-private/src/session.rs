@@ -46,34 +46,19 @@ const INIT_CLOSE_MAX: Duration = Duration::from_secs(2);
 /// How long the other side may take to end the signalling stream.
 const FINISH_MAX: Duration = Duration::from_secs(5);
 
-/// Offers a connection on `stream` and makes it. The report says how far it came.
-pub(crate) async fn offer<P, S>(
+/// Makes a connection by signalling on `stream`. The offerer begins; the answerer waits for it. The
+/// report says how far it came.
+pub(crate) async fn connect<P, S>(
     peer: P,
     stream: S,
+    role: Role,
     timeout: Duration,
 ) -> (Report, Result<Connection<P>, Error>)
 where
     P: PeerConnection,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Session::new(peer, stream, Role::Offerer, timeout)
-        .run()
-        .await
-}
-
-/// Waits for an offer on `stream`, answers it and makes the connection.
-pub(crate) async fn answer<P, S>(
-    peer: P,
-    stream: S,
-    timeout: Duration,
-) -> (Report, Result<Connection<P>, Error>)
-where
-    P: PeerConnection,
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    Session::new(peer, stream, Role::Answerer, timeout)
-        .run()
-        .await
+    Session::new(peer, stream, role, timeout).run().await
 }
 
 struct Session<P: PeerConnection, S> {

@@ -169,7 +169,12 @@ impl<B: Backend> Transport<B> {
             let connection = backend
                 .connection(&config.ice_servers.get())
                 .map_err(refused)?;
-            let session = Box::pin(session::answer(connection, stream, config.timeout));
+            let session = Box::pin(session::connect(
+                connection,
+                stream,
+                Role::Answerer,
+                config.timeout,
+            ));
             let (report, result) = unless_superseded(session, superseded).await?;
             if let Err(error) = &result {
                 tracing::debug!(%peer, %error, "answered in vain");
@@ -218,7 +223,12 @@ impl Request {
         let connection = backend
             .connection(&config.ice_servers.get())
             .map_err(refused)?;
-        let session = Box::pin(session::offer(connection, stream, config.timeout));
+        let session = Box::pin(session::connect(
+            connection,
+            stream,
+            Role::Offerer,
+            config.timeout,
+        ));
         let (outcome, result) = unless_superseded(session, superseded).await?;
         *report = outcome;
         result

@@ -54,10 +54,11 @@ impl CatchingUp {
 
     /// The peer has answered, and said everything up to `said`. Returns whether to ask it again.
     fn answered(&mut self, peer: PeerId, said: Position, known: Position) -> bool {
-        self.given.insert(peer, said);
+        // Else it is disconnected meanwhile.
         let Some(asking) = self.asking.remove(&peer) else {
             return false;
         };
+        self.given.insert(peer, said);
         // An answer that brought nothing new will not bring more.
         asking.again || (known < said && known > asking.known)
     }

@@ -83,10 +83,15 @@ impl AsyncWrite for Pipe {
 type Muxer = Connection<MockConnection>;
 type MockStream = Stream<crate::backend::mock::MockChannel>;
 
-fn connect(world: &World) -> (Muxer, Muxer) {
+fn connected(world: &World) -> (Muxer, Muxer) {
     let (left, right) = pipe();
-    let offer = offer(world.connection(&[]).unwrap(), left, TIMEOUT);
-    let answer = answer(world.connection(&[]).unwrap(), right, TIMEOUT);
+    let offer = connect(world.connection(&[]).unwrap(), left, Role::Offerer, TIMEOUT);
+    let answer = connect(
+        world.connection(&[]).unwrap(),
+        right,
+        Role::Answerer,
+        TIMEOUT,
+    );
     let ((_, offerer), (_, answerer)) = block_on(join(offer, answer));
     (offerer.unwrap(), answerer.unwrap())
 }
@@ -130,7 +135,7 @@ impl MuxerExt for Muxer {
 #[test]
 fn two_sides_connect_and_nothing_is_left_of_the_handshake() {
     let world = World::new(Network::Open, 3);
-    let (left, right) = connect(&world);
+    let (left, right) = connected(&world);
     assert_eq!(world.open_connections(), 2);
     assert_eq!(world.open_channels(), 0, "the first channel is closed");
     drop(left);
@@ -141,7 +146,7 @@ fn two_sides_connect_and_nothing_is_left_of_the_handshake() {
 #[test]
 fn a_request_and_its_answer_with_half_closed_streams() {
     let world = World::new(Network::Open, 1);
-    let (mut left, mut right) = connect(&world);
+    let (mut left, mut right) = connected(&world);
     for round in 0..50_u8 {
         let (mut client, mut server) = streams(&mut left, &mut right);
         let request = vec![round; 40_000];
@@ -184,7 +189,7 @@ fn a_request_and_its_answer_with_half_closed_streams() {
 #[test]
 fn a_stream_that_is_dropped_is_reset_for_the_other_side() {
     let world = World::new(Network::Open, 1);
-    let (mut left, mut right) = connect(&world);
+    let (mut left, mut right) = connected(&world);
     let (mut client, server) = streams(&mut left, &mut right);
     drop(server);
     let error = drive(&mut left, &mut right, async {
@@ -199,7 +204,7 @@ fn a_stream_that_is_dropped_is_reset_for_the_other_side() {
 #[test]
 fn a_sender_waits_while_nothing_goes_out() {
     let world = World::new(Network::Open, 1);
-    let (mut left, mut right) = connect(&world);
+    let (mut left, mut right) = connected(&world);
     let (mut client, mut server) = streams(&mut left, &mut right);
     world.set_stuck(true);
     let waits = poll_fn(|cx| Poll::Ready(Pin::new(&mut client).poll_write(cx, b"x").is_pending()));
@@ -217,7 +222,7 @@ fn a_sender_waits_while_nothing_goes_out() {
 #[test]
 fn streams_end_with_their_connection() {
     let world = World::new(Network::Open, 1);
-    let (mut left, mut right) = connect(&world);
+    let (mut left, mut right) = connected(&world);
     let (mut client, _server) = streams(&mut left, &mut right);
     drop(right);
     let mut buffer = [0; 1];
@@ -234,8 +239,13 @@ fn failed(network: Network, candidates: usize) -> [(Report, Error); 2] {
     let world = World::new(network, candidates);
     let (left, right) = pipe();
     let timeout = Duration::from_millis(50);
-    let offer = offer(world.connection(&[]).unwrap(), left, timeout);
-    let answer = answer(world.connection(&[]).unwrap(), right, timeout);
+    let offer = connect(world.connection(&[]).unwrap(), left, Role::Offerer, timeout);
+    let answer = connect(
+        world.connection(&[]).unwrap(),
+        right,
+        Role::Answerer,
+        timeout,
+    );
     let (offerer, answerer) = block_on(join(offer, answer));
     assert_eq!(world.open_connections(), 0, "nothing leaks");
     [offerer, answerer].map(|(report, result)| (report, result.expect_err("no way")))
@@ -279,9 +289,10 @@ fn answered(messages: &[Message]) -> Error {
         signaling.queue(message);
     }
     block_on(poll_fn(|cx| signaling.poll_flush(cx))).unwrap();
-    let answer = answer(
+    let answer = connect(
         world.connection(&[]).unwrap(),
         right,
+        Role::Answerer,
         Duration::from_millis(100),
     );
     let (_, result) = block_on(answer);
