@@ -29,11 +29,28 @@ const PAGE_BYTES_MAX: usize = limits::BODY_BYTES_MAX;
 /// Requests of the presence protocol that wait for an answer.
 const ASKED_MAX: usize = 512;
 
-/// What a request of ours was for.
+/// How often a request is repeated that its connection took with it: when a direct connection
+/// replaces a relayed one, whatever was on its way over the relayed one goes by the other.
+const REPEATS_MAX: u8 = 3;
+
+/// A request of ours that waits for its answer, and what it was for.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub(super) topic: TopicHash,
-    pub(super) kind: AskedKind,
+    topic: TopicHash,
+    kind: AskedKind,
+    body: Vec<u8>,
+    repeats: u8,
+}
+
+impl Asked {
+    pub(super) fn new(topic: TopicHash, kind: AskedKind, request: &Request) -> Self {
+        Self {
+            topic,
+            kind,
+            body: request.encode(),
+            repeats: 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,17 +103,16 @@ impl Driver {
             .map(|member| member.presence.peer)
             .filter(|peer| self.connections.is_connected(peer) && !listeners.contains(peer))
             .collect();
-        let body = Request::Announce {
+        let request = Request::Announce {
             presence: signed.clone(),
-        }
-        .encode();
+        };
         for peer in &told {
-            self.ask(*peer, body.clone(), Asked { topic, kind });
+            self.ask(*peer, Asked::new(topic, kind, &request));
         }
         told
     }
 
-    pub(super) fn ask(&mut self, peer: PeerId, body: Vec<u8>, asked: Asked) {
+    pub(super) fn ask(&mut self, peer: PeerId, asked: Asked) {
         if self.asked.len() >= ASKED_MAX {
             tracing::debug!("too many presence requests under way");
             return;
@@ -105,7 +121,7 @@ impl Driver {
             .swarm
             .behaviour_mut()
             .presence
-            .send_request(&peer, body);
+            .send_request(&peer, asked.body.clone());
         self.asked.insert(id, asked);
     }
 
@@ -208,7 +224,7 @@ impl Driver {
         body: &[u8],
         now: Instant,
     ) {
-        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
+        let Some(Asked { topic, kind, .. }) = self.asked.remove(&id) else {
             return;
         };
         match kind {
@@ -234,10 +250,23 @@ impl Driver {
         error: &OutboundFailure,
         now: Instant,
     ) {
-        let Some(Asked { topic, kind }) = self.asked.remove(&id) else {
+        let Some(mut asked) = self.asked.remove(&id) else {
             return;
         };
         tracing::debug!(%peer, %error, "presence request failed");
+        let lost_with_connection = matches!(
+            error,
+            OutboundFailure::ConnectionClosed | OutboundFailure::Io(_)
+        );
+        if lost_with_connection
+            && asked.repeats < REPEATS_MAX
+            && self.connections.is_connected(&peer)
+        {
+            asked.repeats += 1;
+            self.ask(peer, asked);
+            return;
+        }
+        let Asked { topic, kind, .. } = asked;
         match kind {
             AskedKind::Here => {}
             AskedKind::Left => self.told_left(topic, &peer),

@@ -127,20 +127,12 @@ impl Driver {
         {
             lookup.search.asking.insert(peer, page);
         }
-        let body = Request::Sync {
+        let request = Request::Sync {
             topic,
             presence,
             after,
-        }
-        .encode();
-        self.ask(
-            peer,
-            body,
-            Asked {
-                topic,
-                kind: AskedKind::Sync(page),
-            },
-        );
+        };
+        self.ask(peer, Asked::new(topic, AskedKind::Sync(page), &request));
     }
 
     /// The members of a room that are connected.
@@ -196,15 +188,8 @@ impl Driver {
         }
         for (topic, own) in tell {
             if let Some(own) = own {
-                let body = Request::Announce { presence: own }.encode();
-                self.ask(
-                    peer,
-                    body,
-                    Asked {
-                        topic,
-                        kind: AskedKind::Here,
-                    },
-                );
+                let request = Request::Announce { presence: own };
+                self.ask(peer, Asked::new(topic, AskedKind::Here, &request));
             }
         }
     }
