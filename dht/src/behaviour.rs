@@ -1,7 +1,7 @@
-//! kad with a cure for one of its ailments.
+//! kad with a cure for two of its ailments.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     ops::{Deref, DerefMut},
     task::{Context, Poll},
@@ -12,8 +12,8 @@ use libp2p::{
     core::{Endpoint, transport::PortUse},
     kad,
     swarm::{
-        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm,
-        NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialError, DialFailure,
+        FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
     },
 };
 
@@ -24,9 +24,17 @@ use crate::{config, store::Store};
 /// under way.
 pub const REFUSED_PER_CONNECTION_MAX: u32 = 24;
 
+/// Providers that are remembered as such, most of a large topic's twice over.
+const PROVIDERS_MAX: usize = 2048;
+
 /// [`kad::Behaviour`] over a [`Store`] with the settings of [`config()`], to be used like it.
 ///
-/// It differs in one thing. kad resets the stream of a record that its store refuses, but never
+/// It differs in two things. kad takes the providers that an answer names for servers, and dials
+/// every one of them to ask it too: in a room of hundreds of peers most handshakes would come of
+/// looking for its members. Here a provider that is not in the routing table is not dialled for a
+/// query.
+///
+/// And kad resets the stream of a record that its store refuses, but never
 /// polls that stream again, so that it stays open and counts. After 32 of them kad takes no request
 /// on that connection any more, and a peer with a wrong clock, whose every presence is refused,
 /// would be shut out of the DHT while it stays connected. Here its connection is closed before
@@ -37,6 +45,8 @@ pub struct Behaviour {
     refused: HashMap<ConnectionId, u32>,
     /// Connections to close.
     closing: VecDeque<(PeerId, ConnectionId)>,
+    /// Peers that were named as providers, the oldest first.
+    providers: VecDeque<PeerId>,
 }
 
 impl Behaviour {
@@ -48,7 +58,40 @@ impl Behaviour {
             kad: kad::Behaviour::with_config(local, Store::new(local, seed), config()),
             refused: HashMap::new(),
             closing: VecDeque::new(),
+            providers: VecDeque::new(),
         }
+    }
+
+    fn on_providers(&mut self, providers: &HashSet<PeerId>) {
+        for provider in providers {
+            if !self.providers.contains(provider) {
+                self.providers.push_back(*provider);
+            }
+        }
+        let excess = self.providers.len().saturating_sub(PROVIDERS_MAX);
+        self.providers.drain(..excess);
+    }
+
+    fn is_server(&mut self, peer: PeerId) -> bool {
+        self.kad.kbucket(peer).is_some_and(|bucket| {
+            bucket
+                .iter()
+                .any(|entry| *entry.node.key.preimage() == peer)
+        })
+    }
+
+    /// The addresses of a peer that the routing table and the queries under way know. What a query
+    /// brought is gone with it.
+    pub fn addresses_of(&mut self, peer: PeerId) -> Vec<Multiaddr> {
+        // kad tells them only to whoever is about to dial; the id of the dial is of no matter to it.
+        self.kad
+            .handle_pending_outbound_connection(
+                ConnectionId::new_unchecked(0),
+                Some(peer),
+                &[],
+                Endpoint::Dialer,
+            )
+            .unwrap_or_default()
     }
 
     fn on_refused(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -170,6 +213,36 @@ impl NetworkBehaviour for Behaviour {
                 connection,
             });
         }
-        self.kad.poll(cx)
+        loop {
+            match self.kad.poll(cx) {
+                Poll::Ready(ToSwarm::Dial { opts })
+                    if let Some(peer) = opts.get_peer_id()
+                        && self.providers.contains(&peer)
+                        && !self.is_server(peer) =>
+                {
+                    // The queries go on without it.
+                    self.kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
+                        peer_id: Some(peer),
+                        error: &DialError::Aborted,
+                        connection_id: opts.connection_id(),
+                    }));
+                }
+                Poll::Ready(ToSwarm::GenerateEvent(event)) => {
+                    if let kad::Event::OutboundQueryProgressed {
+                        result:
+                            kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+                                providers,
+                                ..
+                            })),
+                        ..
+                    } = &event
+                    {
+                        self.on_providers(providers);
+                    }
+                    return Poll::Ready(ToSwarm::GenerateEvent(event));
+                }
+                other => return other,
+            }
+        }
     }
 }

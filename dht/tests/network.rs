@@ -276,6 +276,36 @@ async fn a_peer_whose_records_were_refused_is_still_served() {
     meanwhile(stored, &mut server).await.unwrap();
 }
 
+#[tokio::test]
+async fn providers_are_not_dialled_for_a_query_as_if_they_were_servers() {
+    let (mut server, address) = Node::server().await;
+    // Somebody who would notice: a server by itself, but nobody here knows that.
+    let (mut provider, provider_address) = Node::server().await;
+    let record = ProviderRecord::new(
+        topic().provider_key(),
+        provider.id(),
+        vec![provider_address.with_p2p(provider.id()).unwrap()],
+    );
+    server.kad().store_mut().add_provider(record).unwrap();
+
+    let mut seeker = Node::client();
+    seeker.join(&mut server, &address).await;
+    let found = {
+        let search = seeker.providers(&mut server);
+        let visited = provider.until(|event| match event {
+            SwarmEvent::IncomingConnection { .. } => Some(()),
+            _ => None,
+        });
+        match future::select(std::pin::pin!(search), std::pin::pin!(visited)).await {
+            future::Either::Left((found, _)) => found,
+            future::Either::Right(((), _)) => panic!("the provider was dialled"),
+        }
+    };
+    assert!(found.contains(&provider.id()));
+    // Where it is was known as long as the query ran.
+    assert_eq!(seeker.kad().addresses_of(provider.id()), []);
+}
+
 /// Fills the server's routing table with peers that announce more than anybody needs.
 fn fill_table(server: &mut Node) {
     for _ in 0..200 {

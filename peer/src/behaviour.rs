@@ -12,6 +12,7 @@ use moim_protocol::{limits, names, room::gossip_message_id};
 
 use crate::{
     builder::{DhtMode, PeerBuilder},
+    duplicates,
     error::StartError,
     platform, rpc, swarm,
 };
@@ -35,6 +36,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) duplicates: duplicates::Behaviour,
     pub(crate) relay: relay::client::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
@@ -71,6 +73,7 @@ impl Behaviour {
                     .with_max_established(Some(CONNECTIONS_MAX))
                     .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
             ),
+            duplicates: duplicates::Behaviour::default(),
             relay,
             identify: identify::Behaviour::new(
                 identify::Config::new(names::IDENTIFY_PROTOCOL.to_owned(), keypair.public())

@@ -13,6 +13,7 @@ mod dial;
 mod direct;
 mod entry;
 mod members;
+mod neighbours;
 mod network;
 mod presence;
 mod queries;
@@ -40,6 +41,7 @@ use web_time::Instant;
 use self::{
     connections::Connections,
     dht::Draft,
+    dial::Pace,
     direct::{PendingSend, Transmission},
     entry::Entry,
     presence::Asked,
@@ -71,6 +73,9 @@ const FETCHED_CAPACITY: usize = 16;
 
 /// Swarm events handled before commands and deadlines are looked at again.
 const EVENTS_PER_ROUND: usize = 32;
+
+/// Connections are made after this many rounds whatever the network has to say.
+const ROUNDS_BEHIND_MAX: u32 = 32;
 
 /// How long stopping takes at most, besides leaving the rooms.
 const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
@@ -109,6 +114,7 @@ pub(crate) struct Driver {
     connections: Connections,
     relays: Relays,
     reaching: Reaching,
+    pace: Pace,
     queries: Queries,
     puts: HashMap<u64, Draft>,
     last_put: u64,
@@ -129,6 +135,8 @@ pub(crate) struct Driver {
     stopping: Stopping,
     /// Something that the snapshot shows has changed.
     dirty: bool,
+    /// Somebody came to a room or left one, has another name, or is connected otherwise.
+    members_changed: bool,
 }
 
 impl Driver {
@@ -192,6 +200,7 @@ impl Driver {
             connections: Connections::default(),
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),
+            pace: Pace::default(),
             queries: Queries::default(),
             puts: HashMap::new(),
             last_put: 0,
@@ -208,6 +217,7 @@ impl Driver {
             next_prune: now + network::PRUNE_INTERVAL,
             stopping: Stopping::No,
             dirty: true,
+            members_changed: false,
         };
         platform::spawn(driver.run().instrument(tracing::info_span!("peer", %me)));
         Ok((
@@ -221,9 +231,11 @@ impl Driver {
     }
 
     async fn run(mut self) {
+        // Rounds in which there was more from the network than was handled.
+        let mut behind = 0;
         loop {
             let now = platform::now();
-            let deadline = self.advance(now);
+            let deadline = self.advance(now, behind > 0 && behind < ROUNDS_BEHIND_MAX);
             self.publish();
             if let Stopping::Leaving(_) = self.stopping
                 && self.leavings.is_empty()
@@ -241,7 +253,7 @@ impl Driver {
                 Some(fetched) = self.fetched.recv() => self.on_fetched(fetched, platform::now()),
                 event = self.swarm.select_next_some() => {
                     self.on_swarm_event(event, platform::now());
-                    self.drain_swarm();
+                    behind = if self.drain_swarm() { 0 } else { behind + 1 };
                 }
                 () = platform::sleep_until(Some(deadline)) => {}
             }
@@ -250,43 +262,56 @@ impl Driver {
     }
 
     /// Handles what else the network has ready, so that a burst costs one round of everything else.
-    fn drain_swarm(&mut self) {
+    /// Returns whether that is all it has.
+    fn drain_swarm(&mut self) -> bool {
         for _ in 0..EVENTS_PER_ROUND {
             let Some(Some(event)) = self.swarm.next().now_or_never() else {
-                return;
+                return true;
             };
             self.on_swarm_event(event, platform::now());
         }
+        false
     }
 
-    /// Applies everything that is due, and says when something will be again.
-    fn advance(&mut self, now: Instant) -> Instant {
+    /// Applies everything that is due, and says when something will be again. Who is `behind` with what
+    /// the network says makes no new connections: those that wait may be there already.
+    fn advance(&mut self, now: Instant, behind: bool) -> Instant {
         self.advance_entry(now);
         self.advance_relays(now);
         self.advance_queries(now);
         self.advance_rooms(now);
         self.advance_lookups(now);
         self.advance_outbox(now);
-        let wanted = self.dial_due(now);
-        self.update_members(&wanted);
-        self.prune_connections(&wanted, now);
-        self.next_deadline(&wanted, now)
+        if self.members_changed {
+            let wanted = self.wanted();
+            self.reaching.want(wanted);
+        }
+        if !behind {
+            self.advance_strangers(now);
+            self.dial_due(now);
+        }
+        // A large room's list is not made anew for every event of the network.
+        if std::mem::take(&mut self.members_changed) | self.reaching.take_changed() {
+            self.update_members();
+        }
+        self.prune_connections(now);
+        self.next_deadline(now)
     }
 
-    /// Makes the connections that are due. Returns whom the rooms want.
-    fn dial_due(&mut self, now: Instant) -> HashSet<PeerId> {
-        let wanted = self.wanted();
+    /// Makes the connections that are due.
+    fn dial_due(&mut self, now: Instant) {
         let connections = &self.connections;
-        let dials = self
-            .reaching
-            .poll(&wanted, |peer| connections.best_path(peer), now);
+        let dials = self.reaching.poll(
+            |peer| connections.best_path(peer),
+            self.pace.head_start(),
+            now,
+        );
         for dial in dials {
             self.dial_member(dial, now);
         }
-        wanted
     }
 
-    fn next_deadline(&self, wanted: &HashSet<PeerId>, now: Instant) -> Instant {
+    fn next_deadline(&self, now: Instant) -> Instant {
         // Without anything to do there is still the status to look at.
         let mut next = now + Duration::from_secs(5);
         let mut consider = |deadline: Option<Instant>| {
@@ -300,7 +325,7 @@ impl Driver {
         consider(self.outbox.next_deadline());
         consider(
             self.reaching
-                .next_deadline(wanted, |peer| self.connections.best_path(peer)),
+                .next_deadline(|peer| self.connections.best_path(peer)),
         );
         for room in self.rooms.values() {
             consider(room.search.next_deadline());
@@ -318,18 +343,15 @@ impl Driver {
         next.max(now + Duration::from_millis(1))
     }
 
-    /// Everybody whom the rooms, the lookups and the outbox want a connection to.
+    /// Everybody whom the rooms want a connection to.
     fn wanted(&self) -> HashSet<PeerId> {
         let mut wanted = HashSet::new();
         for room in self.rooms.values() {
-            wanted.extend(
-                self.reaching.neighbours(
-                    room.search
-                        .roster
-                        .members()
-                        .map(|member| member.presence.peer),
-                ),
-            );
+            let members = room.search.roster.members();
+            wanted.extend(neighbours::among(
+                self.me,
+                members.map(|member| member.presence.peer),
+            ));
         }
         wanted
     }

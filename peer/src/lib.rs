@@ -28,6 +28,7 @@ mod bootstrap;
 mod builder;
 mod command;
 mod driver;
+mod duplicates;
 mod error;
 mod event;
 mod handle;

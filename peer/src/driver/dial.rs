@@ -2,7 +2,7 @@
 //! last failed or takes too long. A pure machine: time comes in, dials go out.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     time::Duration,
 };
 
@@ -15,9 +15,13 @@ use libp2p::{
 };
 use web_time::Instant;
 
-/// How long a rank has before the next one is tried beside it. A connection on a good line takes
-/// a tenth of it, one across the world half.
-const RANK_HEAD_START: Duration = Duration::from_secs(1);
+use crate::swarm;
+
+/// The longest head start, however long handshakes take.
+const HEAD_START_MAX: Duration = Duration::from_secs(5);
+
+/// How many times a usual handshake the head start is.
+const HEAD_START_FACTOR: u32 = 4;
 
 /// The whole attempt. Longer than a transport's own handshake time-out needs no waiting for.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,13 +35,38 @@ pub(super) enum Progress {
     Failed(String),
 }
 
+/// How long handshakes take at present. Where they take long, be it the line or a machine with too
+/// much to do, a second dial beside the first would only make it longer.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    usual: Option<Duration>,
+}
+
+impl Pace {
+    pub(super) fn took(&mut self, time: Duration) {
+        self.usual = Some(match self.usual {
+            Some(usual) => (usual * 7 + time) / 8,
+            None => time,
+        });
+    }
+
+    /// How long a rank has before the next one is tried beside it (RFC 8305, section 5).
+    pub(super) fn head_start(&self) -> Duration {
+        let usual = self.usual.unwrap_or_default();
+        usual
+            .saturating_mul(HEAD_START_FACTOR)
+            .clamp(swarm::HEAD_START, HEAD_START_MAX)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Attempt {
     peer: Option<PeerId>,
     /// Whether to dial although there is a connection: from relayed to direct.
     upgrade: bool,
     ranks: VecDeque<Vec<Multiaddr>>,
-    under_way: HashSet<ConnectionId>,
+    /// The dials, and when they began.
+    under_way: HashMap<ConnectionId, Instant>,
     next_rank: Instant,
     deadline: Instant,
     last_error: String,
@@ -55,7 +84,7 @@ impl Attempt {
             peer,
             upgrade,
             ranks: ranks.into(),
-            under_way: HashSet::new(),
+            under_way: HashMap::new(),
             next_rank: now,
             deadline: now + ATTEMPT_TIMEOUT,
             last_error: "no address that this peer can dial".to_owned(),
@@ -66,15 +95,15 @@ impl Attempt {
         self.peer
     }
 
-    /// The dials that are due now.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<DialOpts> {
+    /// The dials that are due now. A rank has `head_start` before the next one is tried beside it.
+    pub(super) fn due(&mut self, head_start: Duration, now: Instant) -> Vec<DialOpts> {
         if now < self.next_rank && !self.under_way.is_empty() {
             return Vec::new();
         }
         let Some(rank) = self.ranks.pop_front() else {
             return Vec::new();
         };
-        self.next_rank = now + RANK_HEAD_START;
+        self.next_rank = now + head_start;
         let dials: Vec<_> = match self.peer {
             Some(peer) => {
                 let condition = if self.upgrade {
@@ -96,22 +125,31 @@ impl Attempt {
                 .collect(),
         };
         self.under_way
-            .extend(dials.iter().map(DialOpts::connection_id));
+            .extend(dials.iter().map(|dial| (dial.connection_id(), now)));
         dials
     }
 
     pub(super) fn owns(&self, id: ConnectionId) -> bool {
-        self.under_way.contains(&id)
+        self.under_way.contains_key(&id)
     }
 
-    /// A dial succeeded. Returns whether no other is under way.
-    pub(super) fn succeeded(&mut self, id: ConnectionId) -> bool {
+    /// When a dial of this attempt began that is still under way.
+    pub(super) fn began(&self, id: ConnectionId) -> Option<Instant> {
+        self.under_way.get(&id).copied()
+    }
+
+    /// A dial succeeded.
+    pub(super) fn succeeded(&mut self, id: ConnectionId) {
         self.under_way.remove(&id);
+    }
+
+    /// Whether no dial is under way.
+    pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_empty()
     }
 
     pub(super) fn failed(&mut self, id: ConnectionId, reason: String) -> Progress {
-        if self.under_way.remove(&id) {
+        if self.under_way.remove(&id).is_some() {
             self.last_error = reason;
         }
         self.progress()
@@ -163,6 +201,8 @@ mod tests {
         crate::platform::now()
     }
 
+    const HEAD_START: Duration = Duration::from_millis(300);
+
     #[test]
     fn the_second_rank_follows_when_the_first_fails_or_is_slow() {
         let start = now();
@@ -171,17 +211,17 @@ mod tests {
             vec![address("/ip4/127.0.0.1/tcp/2")],
         ];
         let mut attempt = Attempt::new(Some(PeerId::random()), ranks.clone(), false, start);
-        let first = attempt.due(start);
+        let first = attempt.due(HEAD_START, start);
         assert_eq!(first.len(), 1);
         assert!(
-            attempt.due(start).is_empty(),
+            attempt.due(HEAD_START, start).is_empty(),
             "the first has its head start"
         );
         assert_eq!(
             attempt.failed(first[0].connection_id(), "refused".into()),
             Progress::Ongoing
         );
-        let second = attempt.due(start);
+        let second = attempt.due(HEAD_START, start);
         assert_eq!(second.len(), 1, "at once after the failure");
         assert_eq!(
             attempt.failed(second[0].connection_id(), "also refused".into()),
@@ -189,9 +229,9 @@ mod tests {
         );
 
         let mut attempt = Attempt::new(Some(PeerId::random()), ranks, false, start);
-        assert_eq!(attempt.due(start).len(), 1);
+        assert_eq!(attempt.due(HEAD_START, start).len(), 1);
         assert_eq!(
-            attempt.due(start + RANK_HEAD_START).len(),
+            attempt.due(HEAD_START, start + HEAD_START).len(),
             1,
             "beside the slow one"
         );
@@ -209,14 +249,30 @@ mod tests {
             address("/ip4/127.0.0.1/tcp/2"),
         ]];
         let mut attempt = Attempt::new(None, ranks, false, start);
-        assert_eq!(attempt.due(start).len(), 2);
+        assert_eq!(attempt.due(HEAD_START, start).len(), 2);
+    }
+
+    #[test]
+    fn the_head_start_follows_the_time_that_handshakes_take_and_is_bounded() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.head_start(), swarm::HEAD_START);
+        pace.took(Duration::from_secs(1));
+        assert_eq!(pace.head_start(), Duration::from_secs(4));
+        for _ in 0..50 {
+            pace.took(Duration::from_secs(9));
+        }
+        assert_eq!(pace.head_start(), HEAD_START_MAX);
+        for _ in 0..100 {
+            pace.took(Duration::from_millis(1));
+        }
+        assert_eq!(pace.head_start(), swarm::HEAD_START);
     }
 
     #[test]
     fn nothing_to_dial_is_a_failure() {
         let start = now();
         let mut attempt = Attempt::new(None, Vec::new(), false, start);
-        assert!(attempt.due(start).is_empty());
+        assert!(attempt.due(HEAD_START, start).is_empty());
         assert!(matches!(attempt.tick(start), Progress::Failed(_)));
     }
 }

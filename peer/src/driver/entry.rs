@@ -88,6 +88,7 @@ impl Entry {
     /// What is due now. `connected` tells whether there is a connection to a peer already.
     pub(super) fn poll(
         &mut self,
+        head_start: Duration,
         now: Instant,
         connected: impl Fn(&PeerId) -> bool,
     ) -> Vec<Action> {
@@ -112,7 +113,7 @@ impl Entry {
                 | State::Waiting { .. } => {}
             }
             if let State::Dialling(attempt) = &mut source.state {
-                actions.extend(attempt.due(now).into_iter().map(Action::Dial));
+                actions.extend(attempt.due(head_start, now).into_iter().map(Action::Dial));
                 if let Progress::Failed(reason) = attempt.tick(now) {
                     source.fail(reason, now);
                 }
@@ -156,6 +157,14 @@ impl Entry {
             }
         }
         ours
+    }
+
+    /// When a dial of one of its attempts began.
+    pub(super) fn dialling_since(&self, id: ConnectionId) -> Option<Instant> {
+        self.sources.iter().find_map(|source| match &source.state {
+            State::Dialling(attempt) => attempt.began(id),
+            _ => None,
+        })
     }
 
     /// A dial failed. Returns whether it was ours.

@@ -1,6 +1,6 @@
 //! Who is in a room: announcing ourselves, finding the others, telling and asking them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use libp2p::{PeerId, gossipsub::IdentTopic, kad};
 use moim_protocol::{
@@ -17,6 +17,7 @@ use web_time::Instant;
 use super::{
     Driver,
     catch_up::CatchingUp,
+    neighbours,
     presence::AskedKind,
     queries::Purpose,
     room::{self, Leaving, RoomState, Search, Shown},
@@ -68,6 +69,7 @@ impl Driver {
                 announcer,
                 ordering: Ordering::new(),
                 joined: now,
+                told: now,
                 // The time of the join, so that a rejoin starts the numbering anew.
                 said: Said::new(platform::wall().0.max(1)),
                 catching_up: CatchingUp::default(),
@@ -79,6 +81,7 @@ impl Driver {
                 shown: HashMap::new(),
             },
         );
+        self.reaching.hold(now);
         self.dirty = true;
         Ok(receiver)
     }
@@ -120,10 +123,19 @@ impl Driver {
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
+        // Another try with the DHT is no news to the members.
+        let is_known = room.own.as_ref().is_some_and(|own| {
+            own.presence().addresses == signed.presence().addresses
+                && now.saturating_duration_since(room.told)
+                    < self.presence_lifetime / room::TELL_AGAIN
+        });
         room.search.roster.set_own(Some(signed.clone()), now);
         room.own = Some(signed.clone());
-        self.gossip_presence(topic, &signed);
-        self.tell_members(topic, &signed, AskedKind::Here);
+        if !is_known {
+            room.told = now;
+            self.gossip_presence(topic, &signed);
+            self.tell_members(topic, &signed, AskedKind::Here);
+        }
         if !self.in_dht() || self.queries.announcing(&topic) || self.queries.is_full() {
             return;
         }
@@ -156,14 +168,11 @@ impl Driver {
             return;
         };
         room.servers.clone_from(&servers);
-        // Signed anew: addresses may have changed while the servers were looked for.
-        let Some(signed) = self.sign_presence(topic, State::Here) else {
+        // The same presence that the members have, so that it goes round once: other addresses are
+        // announced by themselves.
+        let Some(signed) = room.own.clone() else {
             return;
         };
-        if let Some(room) = self.rooms.get_mut(&topic) {
-            room.search.roster.set_own(Some(signed.clone()), now);
-            room.own = Some(signed.clone());
-        }
         self.put_presence(&signed, servers, Purpose::AnnouncePut { topic }, now);
     }
 
@@ -225,6 +234,7 @@ impl Driver {
         let Some(room) = self.rooms.remove(&topic) else {
             return;
         };
+        self.members_changed = true;
         let mut servers = room.servers;
         servers.extend(
             self.connections
@@ -260,9 +270,11 @@ impl Driver {
             };
             let announce = room.announcer.poll(now);
             let lookup = room.search.lookup_due(now);
-            let sync = (room.search.next_sync <= now)
-                .then(|| room.search.next_sync = now + room::SYNC_INTERVAL);
-            let gone: Vec<(PeerId, String)> = {
+            let sync = room.search.sync_due(now);
+            let ends = room.search.roster.next_deadline();
+            let gone: Vec<(PeerId, String)> = if ends.is_none_or(|end| end > now) {
+                Vec::new()
+            } else {
                 let names: HashMap<PeerId, String> = room
                     .search
                     .roster
@@ -285,7 +297,7 @@ impl Driver {
             if lookup {
                 self.look_up_members(topic, now);
             }
-            if sync.is_some() {
+            if sync {
                 self.sync_with_somebody(topic, now);
             }
             self.deliver_ordered(topic, now);
@@ -309,6 +321,7 @@ impl Driver {
         now: Instant,
     ) {
         let presence = signed.presence();
+        self.members_changed = true;
         let reach = self.reach_of(topic, &presence.peer);
         let member = Member {
             peer: presence.peer,
@@ -329,6 +342,7 @@ impl Driver {
 
     pub(super) fn member_renamed(&mut self, topic: TopicHash, signed: &SignedPresence) {
         let presence = signed.presence();
+        self.members_changed = true;
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
@@ -356,6 +370,7 @@ impl Driver {
         name: String,
         reason: LeaveReason,
     ) {
+        self.members_changed = true;
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
@@ -379,27 +394,21 @@ impl Driver {
         let Some(room) = self.rooms.get(&topic) else {
             return Reach::Unconnected;
         };
-        let neighbours = self.reaching.neighbours(
-            room.search
-                .roster
-                .members()
-                .map(|member| member.presence.peer),
-        );
         self.reaching.reach(
             peer,
-            neighbours.contains(peer),
+            neighbours::is_one(self.me, *peer, room.search.roster.len()),
             self.connections.best_path(peer),
         )
     }
 
     /// Brings the members' lists and the events about how they are reached up to date.
-    pub(super) fn update_members(&mut self, wanted: &HashSet<PeerId>) {
+    pub(super) fn update_members(&mut self) {
         for room in self.rooms.values_mut() {
             let mut list: Vec<Member> = Vec::with_capacity(room.search.roster.len());
             for member in room.search.roster.members() {
                 let peer = member.presence.peer;
                 let path: Option<Path> = self.connections.best_path(&peer);
-                let reach = self.reaching.reach(&peer, wanted.contains(&peer), path);
+                let reach = self.reaching.reach(&peer, self.reaching.wants(&peer), path);
                 let member = Member {
                     peer,
                     name: member.presence.name.clone(),

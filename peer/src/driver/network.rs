@@ -13,7 +13,7 @@ use libp2p::{
 use moim_protocol::names;
 use web_time::Instant;
 
-use super::{Driver, Fetched, connections::Abilities, entry::Action};
+use super::{Driver, Fetched, connections::Abilities, entry::Action, neighbours};
 use crate::{
     behaviour::BehaviourEvent,
     bootstrap::Target,
@@ -60,6 +60,7 @@ impl Driver {
                 ..
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                self.members_changed = true;
                 if self.connections.closed(connection_id).is_some() {
                     self.entry.disconnected(&peer_id, now);
                     self.reaching.disconnected(&peer_id, now);
@@ -158,8 +159,16 @@ impl Driver {
                 }
             }
         };
+        let began = self
+            .entry
+            .dialling_since(id)
+            .or_else(|| self.reaching.dialling_since(id));
+        if let Some(began) = began {
+            self.pace.took(now.saturating_duration_since(began));
+        }
         let path = self.connections.opened(id, peer, address, now);
         tracing::debug!(%peer, path = path.word(), "connected");
+        self.members_changed = true;
         self.entry.connected(id, peer);
         self.reaching.connected(&peer, id, path, now);
         // Requests and gossip choose among connections as they like, so only one kind stays.
@@ -280,7 +289,9 @@ impl Driver {
 
     pub(super) fn advance_entry(&mut self, now: Instant) {
         let connections = &self.connections;
-        let actions = self.entry.poll(now, |peer| connections.is_connected(peer));
+        let actions = self.entry.poll(self.pace.head_start(), now, |peer| {
+            connections.is_connected(peer)
+        });
         for action in actions {
             match action {
                 Action::Dial(dial) => self.dial_bootstrap(dial, now),
@@ -344,7 +355,7 @@ impl Driver {
 
     /// Closes connections that are of no more use: members of a large room who are no neighbours, and
     /// strangers when there are many. Both ends of a connection mostly agree on who is a neighbour.
-    pub(super) fn prune_connections(&mut self, wanted: &HashSet<PeerId>, now: Instant) {
+    pub(super) fn prune_connections(&mut self, now: Instant) {
         if now < self.next_prune {
             return;
         }
@@ -353,7 +364,7 @@ impl Driver {
         let mut useless = HashSet::new();
         for open in self.connections.iter() {
             let peer = open.peer;
-            if wanted.contains(&peer)
+            if self.reaching.wants(&peer)
                 || now.saturating_duration_since(open.since) < PRUNE_AGE
                 || self.entry.is_bootstrap_node(&peer)
                 || self.connections.abilities(&peer) != Abilities::default()
@@ -367,7 +378,7 @@ impl Driver {
                 let roster = &room.search.roster;
                 member |= roster.contains(&peer);
                 kept |= room.search.asking.contains_key(&peer)
-                    || (roster.contains(&peer) && self.reaching.keeps(&peer, roster.len()));
+                    || (roster.contains(&peer) && neighbours::keeps(self.me, peer, roster.len()));
             }
             if !kept && (member || crowded) {
                 useless.insert(peer);

@@ -307,6 +307,7 @@ impl Driver {
         page: usize,
         now: Instant,
     ) {
+        self.reaching.release();
         for (presence, age) in members {
             for lookup in self
                 .lookups

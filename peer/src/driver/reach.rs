@@ -4,7 +4,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     time::Duration,
 };
 
@@ -18,24 +17,7 @@ use web_time::Instant;
 use super::dial::{Attempt, Progress};
 use crate::snapshot::{Path, Reach};
 
-/// A room up to this size is a full mesh: everybody is one hop away and shown as reached.
-pub(super) const FULL_MESH_MAX: usize = 24;
-
-/// Neighbours that a peer of a larger room has on average. Two members are neighbours when a hash of
-/// both their ids is small enough for the room's size, so that both ends agree without a word. A
-/// random graph of this degree is connected far beyond the largest room (ln 1024 is 7), and gossip's
-/// mesh (6 to 12) finds enough in it.
-const NEIGHBOURS: u64 = 16;
-
-/// At least so many, whatever the hashes say.
-const NEIGHBOURS_MIN: usize = 3;
-
-/// A connection is kept although the room has grown and it would not be made any more, up to this
-/// many times the hash; members count the room differently for a moment.
-const KEEP_FACTOR: u64 = 2;
-
-/// Attempts under way at once. One answer of the DHT names up to twenty providers, whose addresses
-/// are known only as long as the query runs.
+/// Attempts under way at once.
 const ATTEMPTS_MAX: usize = 24;
 
 /// Strangers of a lookup that wait for their turn.
@@ -49,6 +31,9 @@ const RETRY_MAX: Duration = Duration::from_secs(40);
 
 /// How long the other side has to dial first where that saves a second connection.
 const YIELD: Duration = Duration::from_millis(1200);
+
+/// How long a newcomer waits for a room's list before it connects to those members that it knows.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// Direct attempts beside a relayed connection before it is left at that.
 const UPGRADES_MAX: u32 = 4;
@@ -101,6 +86,12 @@ pub(super) struct Reaching {
     me: PeerId,
     seed: u64,
     targets: HashMap<PeerId, Target>,
+    /// Whom the rooms want a connection to.
+    wanted: HashSet<PeerId>,
+    /// Nobody is dialled before this for a room's sake.
+    hold: Option<Instant>,
+    /// Whether [`reach`](Self::reach) may answer otherwise than before.
+    changed: bool,
 }
 
 impl Reaching {
@@ -109,37 +100,43 @@ impl Reaching {
             me,
             seed,
             targets: HashMap::new(),
+            wanted: HashSet::new(),
+            hold: None,
+            changed: false,
         }
     }
 
-    /// The members of a room to make connections to.
-    pub(super) fn neighbours(&self, members: impl ExactSizeIterator<Item = PeerId>) -> Vec<PeerId> {
-        let count = members.len();
-        if count <= FULL_MESH_MAX {
-            return members.collect();
+    /// The rooms' neighbours have changed.
+    pub(super) fn want(&mut self, wanted: HashSet<PeerId>) {
+        self.wanted = wanted;
+        self.changed = true;
+    }
+
+    /// A room was joined: its neighbours are not known before its list is, only those who spoke up
+    /// first. They are asked, and nobody else is dialled for a moment.
+    pub(super) fn hold(&mut self, now: Instant) {
+        self.hold = Some(now + HOLD);
+    }
+
+    /// A room's list is here.
+    pub(super) fn release(&mut self) {
+        self.hold = None;
+    }
+
+    fn due(&self, target: &Target, until: Instant) -> Instant {
+        match self.hold {
+            Some(hold) if !target.urgent => until.max(hold),
+            _ => until,
         }
-        let limit = hash_limit(count, NEIGHBOURS);
-        let mut members: Vec<_> = members.map(|peer| (self.pair_hash(&peer), peer)).collect();
-        members.sort_unstable();
-        let near = members
-            .iter()
-            .take_while(|(hash, _)| *hash <= limit)
-            .count();
-        members.truncate(near.max(NEIGHBOURS_MIN));
-        members.into_iter().map(|(_, peer)| peer).collect()
     }
 
-    /// Whether a connection to a member of a room of `count` others is worth keeping.
-    pub(super) fn keeps(&self, peer: &PeerId, count: usize) -> bool {
-        count <= FULL_MESH_MAX
-            || self.pair_hash(peer) <= hash_limit(count, NEIGHBOURS * KEEP_FACTOR)
+    pub(super) fn wants(&self, peer: &PeerId) -> bool {
+        self.wanted.contains(peer)
     }
 
-    fn pair_hash(&self, other: &PeerId) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.me.min(*other).hash(&mut hasher);
-        self.me.max(*other).hash(&mut hasher);
-        hasher.finish()
+    /// Whether somebody may be reached otherwise than when this was asked last.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// A member's signed addresses are known. `can_be_dialled` tells whether others can dial this
@@ -176,15 +173,16 @@ impl Reaching {
                 target.backoff.reset();
             }
             target.failed = false;
+            self.changed = true;
         }
     }
 
-    /// The DHT names this peer; whether it exists is to be seen. Its addresses are known to the DHT
-    /// behaviour for the moment.
-    pub(super) fn stranger(&mut self, peer: PeerId, now: Instant) {
+    /// The DHT names this peer, and where it is to be found; whether it exists is to be seen.
+    pub(super) fn stranger(&mut self, peer: PeerId, addresses: Addresses, now: Instant) {
         if let Some(target) = self.entry(peer, now)
-            && target.addresses.is_none()
+            && (target.addresses.is_none() || target.stranger)
         {
+            target.addresses = Some(addresses);
             target.stranger = true;
             target.urgent = true;
         }
@@ -206,6 +204,7 @@ impl Reaching {
         {
             return None;
         }
+        self.changed |= !self.targets.contains_key(&peer);
         let seed = self
             .seed
             .wrapping_add(u64::try_from(self.targets.len()).unwrap_or_default());
@@ -221,11 +220,11 @@ impl Reaching {
         }))
     }
 
-    /// Dials that are due, given whom the rooms want and how peers are connected.
+    /// Dials that are due, given how peers are connected.
     pub(super) fn poll(
         &mut self,
-        wanted: &HashSet<PeerId>,
         path: impl Fn(&PeerId) -> Option<Path>,
+        head_start: Duration,
         now: Instant,
     ) -> Vec<DialOpts> {
         let mut dials = Vec::new();
@@ -234,24 +233,29 @@ impl Reaching {
             .values()
             .filter(|t| matches!(t.state, State::Dialling(_)))
             .count();
+        let hold = self.hold.filter(|hold| now < *hold);
         for (peer, target) in &mut self.targets {
             if let State::Resting { until } = &target.state
                 && *until <= now
+                && (target.urgent || hold.is_none())
                 && under_way < ATTEMPTS_MAX
-                && let Some(attempt) = target.attempt(*peer, wanted.contains(peer), path(peer), now)
+                && let Some(attempt) =
+                    target.attempt(*peer, self.wanted.contains(peer), path(peer), now)
             {
                 under_way += 1;
                 target.state = State::Dialling(Box::new(attempt));
             }
             if let State::Dialling(attempt) = &mut target.state {
-                dials.extend(attempt.due(now));
+                dials.extend(attempt.due(head_start, now));
                 if let Progress::Failed(reason) = attempt.tick(now) {
                     target.fail(reason, now);
+                    self.changed = true;
                 }
             }
         }
         // Strangers that were tried and peers that nobody wants any more are forgotten; members
         // are offered again with their next presence.
+        let wanted = &self.wanted;
         self.targets.retain(|peer, target| {
             wanted.contains(peer)
                 || target.urgent
@@ -267,6 +271,10 @@ impl Reaching {
         let Some(target) = self.targets.get_mut(peer) else {
             return;
         };
+        if let State::Dialling(attempt) = &mut target.state {
+            attempt.succeeded(id);
+        }
+        self.changed |= target.failed;
         target.urgent = false;
         target.failed = false;
         target.last_error = None;
@@ -278,8 +286,8 @@ impl Reaching {
             }
             Path::Relayed { .. } => {
                 // A direct dial of the same attempt may still be under way and win.
-                let over = match &mut target.state {
-                    State::Dialling(attempt) => attempt.succeeded(id),
+                let over = match &target.state {
+                    State::Dialling(attempt) => attempt.is_idle(),
                     State::Resting { .. } => true,
                 };
                 if over {
@@ -313,6 +321,7 @@ impl Reaching {
             {
                 if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
                     target.fail(reason, now);
+                    self.changed = true;
                 }
                 return;
             }
@@ -321,7 +330,7 @@ impl Reaching {
 
     /// A member is gone, or a stranger was asked: forget it unless there is something for it.
     pub(super) fn forget(&mut self, peer: &PeerId) {
-        self.targets.remove(peer);
+        self.changed |= self.targets.remove(peer).is_some();
     }
 
     /// The network is back: every pause is over.
@@ -334,6 +343,7 @@ impl Reaching {
             target.upgrades = 0;
             target.backoff.reset();
         }
+        self.changed = true;
     }
 
     /// How a member is reached, as far as dialling is concerned.
@@ -347,6 +357,16 @@ impl Reaching {
         }
     }
 
+    /// When a dial of one of its attempts began.
+    pub(super) fn dialling_since(&self, id: ConnectionId) -> Option<Instant> {
+        self.targets
+            .values()
+            .find_map(|target| match &target.state {
+                State::Dialling(attempt) => attempt.began(id),
+                State::Resting { .. } => None,
+            })
+    }
+
     pub(super) fn is_dialling(&self, peer: &PeerId) -> bool {
         matches!(
             self.targets.get(peer).map(|target| &target.state),
@@ -358,11 +378,7 @@ impl Reaching {
         self.targets.get(peer)?.last_error.as_deref()
     }
 
-    pub(super) fn next_deadline(
-        &self,
-        wanted: &HashSet<PeerId>,
-        path: impl Fn(&PeerId) -> Option<Path>,
-    ) -> Option<Instant> {
+    pub(super) fn next_deadline(&self, path: impl Fn(&PeerId) -> Option<Path>) -> Option<Instant> {
         let full = self
             .targets
             .values()
@@ -374,17 +390,13 @@ impl Reaching {
             .filter_map(|(peer, target)| match &target.state {
                 State::Dialling(attempt) => Some(attempt.next_deadline()),
                 State::Resting { until } => (!full
-                    && target.purpose(wanted.contains(peer), path(peer)).is_some())
-                .then_some(*until),
+                    && target
+                        .purpose(self.wanted.contains(peer), path(peer))
+                        .is_some())
+                .then(|| self.due(target, *until)),
             })
             .min()
     }
-}
-
-/// The hash up to which a member of a room of `count` others has `degree` of them on average.
-fn hash_limit(count: usize, degree: u64) -> u64 {
-    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
-    (u64::MAX / count).saturating_mul(degree)
 }
 
 /// Why a target would be dialled.
@@ -416,14 +428,15 @@ impl Target {
         now: Instant,
     ) -> Option<Attempt> {
         let purpose = self.purpose(wanted, path)?;
-        Some(match (purpose, &self.addresses) {
+        let (ranks, upgrade) = match (purpose, &self.addresses) {
             (Purpose::Upgrade, Some(addresses)) => {
                 self.upgrades += 1;
-                Attempt::new(Some(peer), addresses.direct.clone(), true, now)
+                (addresses.direct.clone(), true)
             }
-            (_, Some(addresses)) => Attempt::new(Some(peer), addresses.ranks(), false, now),
-            (_, None) => Attempt::new(Some(peer), vec![Vec::new()], false, now),
-        })
+            (_, Some(addresses)) => (addresses.ranks(), false),
+            (_, None) => (vec![Vec::new()], false),
+        };
+        Some(Attempt::new(Some(peer), ranks, upgrade, now))
     }
 
     fn fail(&mut self, reason: String, now: Instant) {

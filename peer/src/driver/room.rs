@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use libp2p::{PeerId, gossipsub::IdentTopic};
+use libp2p::{Multiaddr, PeerId, gossipsub::IdentTopic};
 use moim_protocol::{
     announcer::Announcer,
     message::MessageId,
@@ -43,8 +43,18 @@ const QUICK_LOOKUPS: usize = 2;
 /// Servers that later lookups wait for.
 const ANSWERS_WANTED: u32 = 3;
 
-/// How often a member is asked for its list, so that what gossip lost is made good.
-pub(super) const SYNC_INTERVAL: Duration = Duration::from_secs(20);
+/// Members are told again of the same addresses after this part of the presence's life: with the next
+/// refresh, and not with every try of the DHT before it.
+pub(super) const TELL_AGAIN: u32 = 6;
+
+/// How often a member of a small room is asked for its list, so that what gossip lost is made good.
+const SYNC_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The same in a large room, where every list is long.
+const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Up to this many members a room is small for that.
+const SYNC_SMALL: usize = 25;
 
 /// Lists asked for at once by a newcomer: more than one, because the first may be a liar's.
 const LISTS_AT_ONCE: u32 = 4;
@@ -58,6 +68,17 @@ const ASKED_MAX: usize = 4096;
 /// Providers that are no known members, asked in one [`STRANGER_PAUSE`] when there are members: they
 /// heal a room that fell into parts, or are new and will be heard of anyway.
 const STRANGERS_BESIDE_MEMBERS: usize = 3;
+
+/// Providers asked at once by who knows no member yet. Most of a room's list comes from the first
+/// that answers; the next ones are asked beside these when none has answered in a while, so that those
+/// who are not there any more hold up nobody for long.
+const STRANGERS_AT_ONCE: usize = 5;
+
+/// How long the providers asked have before the next ones are asked beside them.
+const STRANGERS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Providers that wait for their turn; an answer of the DHT names up to twenty.
+const WAITING_MAX: usize = 64;
 
 /// How long a stranger that did not answer is left alone.
 const STRANGER_PAUSE: Duration = Duration::from_secs(10);
@@ -74,7 +95,10 @@ pub(super) struct Search {
     pub(super) asking: HashMap<PeerId, usize>,
     /// Providers that are no members (yet), and not to be asked again before this.
     strangers: HashMap<PeerId, Instant>,
-    pub(super) next_sync: Instant,
+    /// Providers that wait for their turn to be asked, with their addresses, and when it comes.
+    waiting: VecDeque<(PeerId, Vec<Multiaddr>)>,
+    next_strangers: Instant,
+    next_sync: Instant,
     /// Lists that may still be asked for right now, and when one more may.
     lists: u32,
     next_list: Instant,
@@ -89,10 +113,25 @@ impl Search {
             next_lookup: now,
             asking: HashMap::new(),
             strangers: HashMap::new(),
+            waiting: VecDeque::new(),
+            next_strangers: now,
             next_sync: now + SYNC_INTERVAL,
             lists: LISTS_AT_ONCE,
             next_list: now,
         }
+    }
+
+    /// Whether somebody should be asked for its list now; plans the next time.
+    pub(super) fn sync_due(&mut self, now: Instant) -> bool {
+        if now < self.next_sync {
+            return false;
+        }
+        let factor = u32::try_from(self.roster.len() / SYNC_SMALL).unwrap_or(u32::MAX);
+        let pause = SYNC_INTERVAL
+            .saturating_mul(factor.max(1))
+            .min(SYNC_INTERVAL_MAX);
+        self.next_sync = now + pause;
+        true
     }
 
     /// Whether one more list is worth asking for. Every list of a large room is long and has mostly
@@ -146,23 +185,47 @@ impl Search {
         self.round = 0;
         self.next_lookup = now;
         self.strangers.clear();
+        self.waiting.clear();
     }
 
-    /// A provider was named. Returns whether it should be asked: every provider at first, and few
-    /// once there are members to ask.
-    pub(super) fn provider(&mut self, peer: PeerId, now: Instant) -> bool {
-        if self.roster.contains(&peer) || self.asking.contains_key(&peer) {
+    /// A provider was named, and where it is to be found. Returns whether it is new here.
+    pub(super) fn provider(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
+        if self.roster.contains(&peer)
+            || self.asking.contains_key(&peer)
+            || self.is_stranger(&peer)
+            || self.waiting.len() >= WAITING_MAX
+        {
             return false;
+        }
+        self.waiting.push_back((peer, addresses));
+        true
+    }
+
+    /// The providers to ask now: some at a time until there are members, who know the others, and few
+    /// from then on.
+    pub(super) fn strangers_due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        if now < self.next_strangers || self.waiting.is_empty() {
+            return Vec::new();
         }
         self.strangers.retain(|_, until| now < *until);
-        if self.strangers.contains_key(&peer) || self.strangers.len() >= ASKED_MAX {
-            return false;
+        let mut count = STRANGERS_AT_ONCE.min(ASKED_MAX.saturating_sub(self.strangers.len()));
+        if !self.roster.is_empty() {
+            count = count.min(STRANGERS_BESIDE_MEMBERS.saturating_sub(self.strangers.len()));
         }
-        if !self.roster.is_empty() && self.strangers.len() >= STRANGERS_BESIDE_MEMBERS {
-            return false;
+        let roster = &self.roster;
+        self.waiting.retain(|(peer, _)| !roster.contains(peer));
+        let due: Vec<_> = self
+            .waiting
+            .drain(..count.min(self.waiting.len()))
+            .collect();
+        if !self.roster.is_empty() {
+            self.waiting.clear();
         }
-        self.strangers.insert(peer, now + STRANGER_PAUSE);
-        true
+        for (peer, _) in &due {
+            self.strangers.insert(*peer, now + STRANGER_PAUSE);
+        }
+        self.next_strangers = now + STRANGERS_INTERVAL;
+        due
     }
 
     /// Whether a connection to this peer is of use for the room, and it is not being asked already.
@@ -171,11 +234,14 @@ impl Search {
     }
 
     pub(super) fn is_stranger(&self, peer: &PeerId) -> bool {
-        self.strangers.contains_key(peer)
+        self.strangers.contains_key(peer) || self.waiting.iter().any(|(waiting, _)| waiting == peer)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let mut next = self.next_lookup.min(self.next_sync);
+        if !self.waiting.is_empty() {
+            next = next.min(self.next_strangers);
+        }
         if let Some(expiry) = self.roster.next_deadline() {
             next = next.min(expiry);
         }
@@ -199,6 +265,8 @@ pub(super) struct RoomState {
     pub(super) presence_sequence: u64,
     /// Our presence as it was signed last.
     pub(super) own: Option<SignedPresence>,
+    /// When the members were told last.
+    pub(super) told: Instant,
     /// DHT servers that hold our presence, as of the last announcement.
     pub(super) servers: Vec<PeerId>,
     pub(super) history: VecDeque<RoomMessage>,

@@ -1,6 +1,6 @@
 //! Finding the members of a topic: lookups in the DHT, and whom to ask for a list.
 
-use std::time::Duration;
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::{presence::SignedPresence, presence_wire::Request, topic::TopicHash};
@@ -18,7 +18,7 @@ use crate::{
     error::LookupError,
     platform,
     snapshot::Member,
-    swarm::{dial_ranks, is_relayed, needs_relay},
+    swarm::{dial_ranks, is_loopback, is_relayed, needs_relay},
 };
 
 impl Driver {
@@ -70,32 +70,40 @@ impl Driver {
             enough &= !providers.is_empty() && search.has_enough();
         }
         for provider in providers {
-            let mut ask = false;
+            // Now: they are forgotten with the query.
+            let addresses = self.swarm.behaviour_mut().kad.addresses_of(provider);
             if let Some(room) = self.rooms.get_mut(&topic) {
-                ask |= room.search.provider(provider, now);
+                room.search.provider(provider, addresses.clone());
             }
             for lookup in self
                 .lookups
                 .iter_mut()
                 .filter(|lookup| lookup.search.roster.topic() == topic)
             {
-                if lookup.search.provider(provider, now) {
-                    ask = true;
+                if lookup.search.provider(provider, addresses.clone()) {
                     lookup.quiet = now + room::LOOKUP_QUIET;
                 }
             }
-            if !ask {
-                continue;
-            }
+        }
+        enough
+    }
+
+    /// Asks the providers whose turn it is.
+    pub(super) fn advance_strangers(&mut self, now: Instant) {
+        let rooms = self.rooms.values_mut().map(|room| &mut room.search);
+        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
+        let due: Vec<_> = rooms
+            .chain(lookups)
+            .flat_map(|search| search.strangers_due(now))
+            .collect();
+        for (provider, addresses) in due {
             if self.connections.is_connected(&provider) {
                 self.on_member_connected(provider, now);
             } else {
-                self.reaching.stranger(provider, now);
+                let addresses = self.usable(&addresses, provider);
+                self.reaching.stranger(provider, addresses, now);
             }
         }
-        // At once: kad knows their addresses only as long as the lookup runs.
-        self.dial_due(now);
-        enough
     }
 
     pub(super) fn searches(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Search> {
@@ -213,7 +221,9 @@ impl Driver {
     }
 
     /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is
-    /// connected goes through that connection, whatever address the member has for the relay.
+    /// connected goes through that connection, whatever address the member has for the relay. A
+    /// loopback address comes first when the member is on this machine, and else after all others: who
+    /// answers there is hardly the one that is meant.
     pub(super) fn usable(&self, addresses: &[Multiaddr], peer: PeerId) -> Addresses {
         let mut direct = Vec::new();
         let mut relayed: Vec<Multiaddr> = Vec::new();
@@ -238,10 +248,20 @@ impl Driver {
                 relayed.push(circuit);
             }
         }
-        Addresses {
-            direct: dial_ranks(&direct),
-            relayed,
-        }
+        let own: HashSet<IpAddr> = self
+            .swarm
+            .listeners()
+            .filter_map(moim_dht::first_ip)
+            .filter(|ip| !ip.is_loopback())
+            .collect();
+        let is_here = direct
+            .iter()
+            .filter_map(moim_dht::first_ip)
+            .any(|ip| own.contains(&ip));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = direct.into_iter().partition(is_loopback);
+        let mut direct = dial_ranks(if is_here { &here } else { &elsewhere });
+        direct.extend(dial_ranks(if is_here { &elsewhere } else { &here }));
+        Addresses { direct, relayed }
     }
 
     /// Lookups that are done, or go on.

@@ -1,5 +1,7 @@
 //! Browser transports: WebSocket, WebRTC-direct, and circuits through a relay.
 
+use std::time::Duration;
+
 use libp2p::{
     Multiaddr, Transport as _,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
@@ -15,6 +17,10 @@ use crate::{error::StartError, snapshot::NotDirect};
 
 /// Ranks of direct addresses; relayed ones come after.
 pub(super) const RANKS: usize = 2;
+
+/// How long a rank has before the next one is tried beside it: WebRTC-direct is much dearer than
+/// WebSocket, and needed where that does not get through at all.
+pub(crate) const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A page has no sockets of its own; holes are punched by WebRTC.
 #[derive(NetworkBehaviour)]

@@ -1,5 +1,7 @@
 //! Native transports: TCP, QUIC, WebSocket, and circuits through a relay.
 
+use std::time::Duration;
+
 use libp2p::{
     Multiaddr, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
@@ -15,7 +17,11 @@ use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
 use crate::{error::StartError, snapshot::NotDirect};
 
 /// Ranks of direct addresses; relayed ones come after.
-pub(super) const RANKS: usize = 2;
+pub(super) const RANKS: usize = 3;
+
+/// How long a rank has before the next one is tried beside it, where handshakes are fast: the
+/// connection attempt delay of RFC 8305, section 8.
+pub(crate) const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A WebSocket frame is buffered whole, also before the handshake (the default is 256 MiB).
 const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
@@ -55,19 +61,20 @@ pub(crate) fn executor_config() -> swarm::Config {
     swarm::Config::with_tokio_executor()
 }
 
-/// QUIC and TCP first: they cost the fewest round trips. WebSocket where only it is offered.
+/// QUIC first, which costs the fewest round trips; then TCP, where UDP does not get through; then
+/// WebSocket, where only it is offered. One after the other: each handshake costs both sides.
 pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
     let mut tcp = false;
     for protocol in address {
         match protocol {
             Protocol::QuicV1 => return Some(0),
-            Protocol::Ws(_) | Protocol::Wss(_) => return Some(1),
+            Protocol::Ws(_) | Protocol::Wss(_) => return Some(2),
             Protocol::WebRTCDirect | Protocol::WebRTC | Protocol::WebTransport => return None,
             Protocol::Tcp(_) => tcp = true,
             _ => {}
         }
     }
-    tcp.then_some(0)
+    tcp.then_some(1)
 }
 
 pub(crate) fn build(
