@@ -109,6 +109,22 @@ export class Terminal {
     );
   }
 
+  /** Waits for a direct message, which is printed a moment after its receipt has gone out. */
+  hearsDirect(from: string, text: string): Promise<PeerEvent> {
+    return this.wait(
+      `"${text}" for it alone`,
+      (event) =>
+        event.type === 'direct_message' && event['from'] === from && event['text'] === text,
+    );
+  }
+
+  /** The texts of the direct messages from `from`. */
+  heardDirectlyFrom(from: string): string[] {
+    return this.events('direct_message')
+      .filter((event) => event['from'] === from)
+      .map((event) => String(event['text']));
+  }
+
   /** The texts heard in the room from `from`. */
   heardFrom(from: string): string[] {
     return this.events('room_message')

@@ -70,8 +70,9 @@ test('two pages and two terminal peers: see, talk, receipts, leave', async ({ ne
     }
     for (const terminal of terminals) {
       for (const tab of tabs) {
-        const got = terminal.events('direct_message').filter(({ from }) => from === tab.peerId);
-        expect(got.map(({ text }) => text)).toEqual([`for ${terminal.name} only`]);
+        const text = `for ${terminal.name} only`;
+        await terminal.hearsDirect(tab.peerId, text);
+        expect(terminal.heardDirectlyFrom(tab.peerId)).toEqual([text]);
       }
       for (const { name, peer } of others(terminal)) {
         terminal.send(peer.peerId, `for ${name} only`);

@@ -35,9 +35,9 @@ test('page and terminal talk directly, both ways', async ({ network }) => {
   await tab.openDirect(terminal.peerId);
   const sent = await tab.sendDirect('psst');
   await expect(sent).toHaveAttribute('data-state', 'delivered');
-  const got = terminal.events('direct_message');
-  expect(got.map(({ from, text }) => [from, text])).toEqual([[tab.peerId, 'psst']]);
-  console.log(`    page to terminal is ${String(got[0]!['path'])}`);
+  const got = await terminal.hearsDirect(tab.peerId, 'psst');
+  expect(terminal.heardDirectlyFrom(tab.peerId)).toEqual(['psst']);
+  console.log(`    page to terminal is ${String(got['path'])}`);
 
   terminal.send(tab.peerId, 'what is it?');
   const receipt = await terminal.wait('a receipt', ({ type }) => type === 'receipt');
