@@ -31,6 +31,11 @@ const DEFAULT_FOR_PAGES: Listen = Listen::At {
     host: Host::All,
     port: 8469,
 };
+/// Where STUN listens by default (RFC 8489, section 18.6).
+const DEFAULT_STUN: Listen = Listen::At {
+    host: Host::All,
+    port: 3478,
+};
 /// Where HTTP listens by default.
 const DEFAULT_HTTP: Listen = Listen::At {
     host: Host::All,
@@ -93,6 +98,10 @@ pub struct Args {
     /// libp2p over WebRTC (UDP), for pages [env: MOIM_WEBRTC_DIRECT] [default: *:8469]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub webrtc_direct: Option<Listen>,
+    /// STUN (UDP), for peers behind NATs that look for a direct way [env: MOIM_STUN]
+    /// [default: *:3478]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    pub stun: Option<Listen>,
     /// HTTP: /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub http: Option<Listen>,
@@ -143,6 +152,8 @@ pub struct Config {
     pub ws: Listen,
     /// libp2p over WebRTC-direct.
     pub webrtc_direct: Listen,
+    /// STUN.
+    pub stun: Listen,
     /// HTTP.
     pub http: Listen,
     /// Addresses announced besides those listened on.
@@ -208,6 +219,7 @@ struct Layer {
     quic: Option<Listen>,
     ws: Option<Listen>,
     webrtc_direct: Option<Listen>,
+    stun: Option<Listen>,
     http: Option<Listen>,
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
@@ -265,6 +277,7 @@ impl Config {
             quic: merged.quic.unwrap_or(DEFAULT),
             ws: merged.ws.unwrap_or(DEFAULT_FOR_PAGES),
             webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
+            stun: merged.stun.unwrap_or(DEFAULT_STUN),
             http: merged.http.unwrap_or(DEFAULT_HTTP),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
@@ -290,6 +303,7 @@ impl Layer {
             quic: args.quic,
             ws: args.ws,
             webrtc_direct: args.webrtc_direct,
+            stun: args.stun,
             http: args.http,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
@@ -304,6 +318,7 @@ impl Layer {
             quic: from_env(&env, "MOIM_QUIC")?,
             ws: from_env(&env, "MOIM_WS")?,
             webrtc_direct: from_env(&env, "MOIM_WEBRTC_DIRECT")?,
+            stun: from_env(&env, "MOIM_STUN")?,
             http: from_env(&env, "MOIM_HTTP")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
@@ -339,6 +354,7 @@ impl Layer {
             quic: self.quic.or(other.quic),
             ws: self.ws.or(other.ws),
             webrtc_direct: self.webrtc_direct.or(other.webrtc_direct),
+            stun: self.stun.or(other.stun),
             http: self.http.or(other.http),
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),

@@ -1,8 +1,8 @@
 //! The bootstrap node of a Moim network, as a library that its binary and its tests run.
 //!
 //! A bootstrap node is what a newcomer meets first: a server of the DHT, a relay for those that
-//! can't be dialled, and the place where a page gets addresses from (`/bootstrap.json`). It knows
-//! no rooms and reads no messages.
+//! can't be dialled, the place where a page gets addresses from (`/bootstrap.json`), and a STUN
+//! server that tells peers behind NATs their public address. It knows no rooms and reads no messages.
 //!
 //! [`Config`] says what to do, [`Node`] does it, [`Status`] tells how it stands:
 //!
@@ -42,6 +42,7 @@ mod node;
 mod output;
 mod sockets;
 mod status;
+mod stun;
 mod swarm;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.

@@ -90,6 +90,21 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for connections to close before the process ends. The whole stop takes at most 5 s.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// STUN questions answered per second in all; an answer is 32 bytes (IPv6: 44), so 4 Mbit/s with the
+/// headers.
+pub(crate) const STUN_PER_SECOND: u32 = 8_000;
+/// STUN questions answered at once after a quiet time.
+pub(crate) const STUN_BURST: u32 = 8_000;
+/// The same of one source, behind which may be a whole school: a page asks once for each connection
+/// that it makes and then every 10 s as long as that is open, so this is for some 1,000 connections.
+pub(crate) const STUN_PER_SOURCE: u32 = 100;
+/// See [`STUN_PER_SOURCE`].
+pub(crate) const STUN_PER_SOURCE_BURST: u32 = 500;
+/// Sources that are remembered, at 64 bytes each; more are not answered until some are quiet.
+pub(crate) const STUN_SOURCES_MAX: usize = 16_384;
+/// Pause after an error of the STUN socket.
+pub(crate) const STUN_ERROR_PAUSE: Duration = Duration::from_millis(10);
+
 /// HTTP connections at one time. Pages fetch one small file.
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;
 /// Time for an HTTP request's head to arrive.

@@ -14,6 +14,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::stun;
+
 /// What is counted. The event loop writes; [`Page`] reads.
 pub(crate) struct Metrics {
     /// Counts events of the swarm and its protocols.
@@ -36,6 +38,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) relay_circuits_denied: Counter,
     pub(crate) relay_reservations: Gauge,
     pub(crate) relay_reservations_denied: Counter,
+    pub(crate) stun: stun::Counters,
 }
 
 /// The text of `/metrics`.
@@ -119,6 +122,16 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         "relay_circuits_denied",
         "Relayed connections denied so far",
         m.relay_circuits_denied.clone(),
+    );
+    moim.register(
+        "stun_answered",
+        "STUN questions answered so far",
+        m.stun.answered.clone(),
+    );
+    moim.register(
+        "stun_ignored",
+        "Datagrams to the STUN server that were not answered so far",
+        m.stun.ignored.clone(),
     );
     (Metrics { libp2p, node }, Page(Arc::new(registry)))
 }

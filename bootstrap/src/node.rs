@@ -23,7 +23,7 @@ use libp2p::{
     },
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
     sync::watch,
     task::JoinHandle,
     time::{self, MissedTickBehavior},
@@ -39,7 +39,7 @@ use crate::{
     metrics::{self, Metrics},
     sockets,
     status::Status,
-    swarm,
+    stun, swarm,
 };
 
 mod events;
@@ -50,6 +50,7 @@ mod stop;
 pub struct Node {
     swarm: Swarm<Behaviour>,
     http: JoinHandle<Infallible>,
+    stun: JoinHandle<Infallible>,
     status: watch::Sender<Status>,
     metrics: Metrics,
     listeners: HashMap<ListenerId, Listener>,
@@ -113,12 +114,22 @@ impl Node {
             .collect::<Result<_, _>>()
             .map_err(StartError::Runtime)?;
 
+        let stun_sockets: Vec<_> = sockets::bind_stun(config)?
+            .into_iter()
+            .map(UdpSocket::from_std)
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Runtime)?;
+
         let (status, _) = watch::channel(Status {
             ready: false,
             peer_id,
             external: config.external_addresses.clone(),
             listening: Vec::new(),
             http: http_sockets,
+            stun: stun_sockets
+                .iter()
+                .filter_map(|socket| socket.local_addr().ok())
+                .collect(),
             peers: 0,
         });
         let (metrics, page) = metrics::new(started);
@@ -127,10 +138,12 @@ impl Node {
             metrics: page,
         };
         let http = tokio::spawn(http::serve(http_listeners, source));
+        let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));
 
         let mut node = Self {
             swarm,
             http,
+            stun,
             status,
             metrics,
             listeners,
@@ -173,6 +186,7 @@ impl Node {
                 biased;
                 () = &mut shutdown => return Ok(()),
                 Err(error) = &mut self.http => return Err(RunError::Http(error)),
+                Err(error) = &mut self.stun => return Err(RunError::Stun(error)),
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),

@@ -23,6 +23,7 @@ struct Ready {
     peer_id: String,
     addresses: Vec<String>,
     http: Vec<String>,
+    stun: Vec<String>,
 }
 
 /// Starts logging. Does nothing if the process logs already.
@@ -67,6 +68,7 @@ fn ready_line(status: &Status) -> String {
         peer_id: status.peer_id.to_string(),
         addresses: all(status).iter().map(ToString::to_string).collect(),
         http: http(status),
+        stun: stun(status),
     };
     // Strings only: can't fail.
     serde_json::to_string(&ready)
@@ -81,6 +83,9 @@ fn ready_block(status: &Status) -> String {
     }
     for address in all(status) {
         text += &format!("  {address}\n");
+    }
+    for url in stun(status) {
+        text += &format!("  {url}\n");
     }
     text
 }
@@ -99,15 +104,25 @@ fn all(status: &Status) -> Vec<Multiaddr> {
 
 /// The URLs under which this machine reaches the HTTP server.
 fn http(status: &Status) -> Vec<String> {
-    let urls = status.http.iter().map(|socket| {
-        let mut socket = *socket;
-        if socket.ip().is_unspecified() {
-            socket.set_ip(match socket {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        format!("http://{socket}")
-    });
-    urls.collect()
+    let urls = status.http.iter();
+    urls.map(|socket| format!("http://{}", here(*socket)))
+        .collect()
+}
+
+/// The URLs of the STUN server (RFC 7064) for this machine.
+fn stun(status: &Status) -> Vec<String> {
+    let urls = status.stun.iter();
+    urls.map(|socket| format!("stun:{}", here(*socket)))
+        .collect()
+}
+
+/// The address by which this machine reaches a socket of its own.
+fn here(mut socket: SocketAddr) -> SocketAddr {
+    if socket.ip().is_unspecified() {
+        socket.set_ip(match socket {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    socket
 }

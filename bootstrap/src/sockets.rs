@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
 };
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
@@ -33,6 +33,7 @@ pub(crate) struct Socket {
 enum Kind {
     Http,
     Quic,
+    Stun,
     Tcp,
     WebRtcDirect,
     WebSocket,
@@ -42,7 +43,7 @@ impl Kind {
     fn socket_type(self) -> Type {
         match self {
             Self::Http | Self::Tcp | Self::WebSocket => Type::STREAM,
-            Self::Quic | Self::WebRtcDirect => Type::DGRAM,
+            Self::Quic | Self::Stun | Self::WebRtcDirect => Type::DGRAM,
         }
     }
 }
@@ -66,18 +67,31 @@ pub(crate) fn libp2p(config: &Config) -> Vec<Socket> {
 ///
 /// If one that isn't optional can't be opened.
 pub(crate) fn bind_http(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
-    let mut listeners = Vec::new();
-    for socket in expand(config.http, "--http", Kind::Http) {
+    bind_all(expand(config.http, "--http", Kind::Http))
+}
+
+/// Opens the sockets of the STUN server.
+///
+/// # Errors
+///
+/// If one that isn't optional can't be opened.
+pub(crate) fn bind_stun(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
+    bind_all(expand(config.stun, "--stun", Kind::Stun))
+}
+
+fn bind_all<T: From<socket2::Socket>>(sockets: Vec<Socket>) -> Result<Vec<T>, ListenError> {
+    let mut all = Vec::new();
+    for socket in sockets {
         let bound = socket.bind().and_then(|bound| {
             bound.set_nonblocking(true)?;
             Ok(bound.into())
         });
         match bound {
-            Ok(listener) => listeners.push(listener),
+            Ok(bound) => all.push(bound),
             Err(error) => socket.refuse(error)?,
         }
     }
-    Ok(listeners)
+    Ok(all)
 }
 
 impl Socket {
@@ -110,6 +124,7 @@ impl Socket {
         let base = Multiaddr::from(self.address.ip());
         match self.kind {
             Kind::Http | Kind::Tcp => base.with(Protocol::Tcp(port)),
+            Kind::Stun => base.with(Protocol::Udp(port)),
             Kind::Quic => base.with(Protocol::Udp(port)).with(Protocol::QuicV1),
             Kind::WebRtcDirect => base.with(Protocol::Udp(port)).with(Protocol::WebRTCDirect),
             Kind::WebSocket => base
@@ -178,7 +193,7 @@ mod tests {
         assert!(error.to_string().contains("--test"), "{error}");
         assert!(error.to_string().contains("another program"), "{error}");
 
-        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         let taken = socket(Kind::Quic, udp.local_addr().unwrap());
         assert_eq!(taken.probe().unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }

@@ -85,7 +85,10 @@ impl BootstrapNode {
     pub fn start_with(extra: &[&str]) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         let extra: Vec<_> = extra.iter().map(|&arg| arg.to_owned()).collect();
-        let mut flags = vec![("--http", "127.0.0.1:0".to_owned())];
+        let mut flags = vec![
+            ("--http", "127.0.0.1:0".to_owned()),
+            ("--stun", "127.0.0.1:0".to_owned()),
+        ];
         flags.extend(Transport::ALL.map(|transport| (transport.flag(), "127.0.0.1:0".to_owned())));
         let process = launch(data.path(), &flags, &extra);
         let http = wait_for_http(&process);

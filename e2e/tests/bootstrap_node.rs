@@ -254,7 +254,14 @@ fn fails_to_start(flags: &[(&str, &str)], prepare: impl Fn(&std::path::Path)) ->
 fn node_command(data: &std::path::Path, flags: &[(&str, &str)]) -> Command {
     let mut command = Command::new(bootstrap_binary());
     command.arg("--data-dir").arg(data);
-    for flag in ["--tcp", "--quic", "--ws", "--webrtc-direct", "--http"] {
+    for flag in [
+        "--tcp",
+        "--quic",
+        "--ws",
+        "--webrtc-direct",
+        "--stun",
+        "--http",
+    ] {
         if !flags.iter().any(|(given, _)| *given == flag) {
             command.args([flag, "127.0.0.1:0"]);
         }

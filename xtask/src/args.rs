@@ -20,7 +20,7 @@ cargo xtask COMMAND
               --release            optimised: a much smaller page, built slower
               --page-port PORT     the page's port (8080)
               --data-dir DIR       the bootstrap node's state
-              --tcp, --quic, --ws, --webrtc-direct, --http HOST:PORT
+              --tcp, --quic, --ws, --webrtc-direct, --stun, --http HOST:PORT
                                    handed on to the bootstrap node
   test      set up and test everything; with names, only these steps
               --quick              leave out what needs wasm or a browser
@@ -134,7 +134,7 @@ fn run(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
                     port.with_context(|| format!("{text:?} is not a port (1 to 65535)"))?;
             }
             "--data-dir" => options.data_dir = Some(value()?.into()),
-            "--tcp" | "--quic" | "--ws" | "--webrtc-direct" | "--http" => {
+            "--tcp" | "--quic" | "--ws" | "--webrtc-direct" | "--stun" | "--http" => {
                 let text = value()?;
                 let name = argument.trim_start_matches('-').to_owned();
                 ensure!(

@@ -96,6 +96,8 @@ impl Stage {
                 "off",
                 "--webrtc-direct",
                 "off",
+                "--stun",
+                "off",
             ])
             .env("CARGO_MANIFEST_DIR", root.join("xtask"))
             .env("CARGO_HOME", root.join("cargo"))

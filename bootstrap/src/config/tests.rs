@@ -31,6 +31,7 @@ fn the_defaults_are_the_documented_ports_on_all_addresses() {
     assert_eq!(config.quic, listen("*:8468"));
     assert_eq!(config.ws, listen("*:8469"));
     assert_eq!(config.webrtc_direct, listen("*:8469"));
+    assert_eq!(config.stun, listen("*:3478"));
     assert_eq!(config.http, listen("*:8470"));
     assert_eq!(config.external_addresses, []);
     assert_eq!(config.log_format, LogFormat::Text);
@@ -81,6 +82,7 @@ fn every_setting_has_flag_variable_and_key() {
         "--quic=off",
         "--ws=[::1]:1",
         "--webrtc-direct=off",
+        "--stun=off",
         "--http=off",
         "--log-format=json",
     ];
@@ -90,17 +92,24 @@ fn every_setting_has_flag_variable_and_key() {
         ("MOIM_QUIC", "off"),
         ("MOIM_WS", "[::1]:1"),
         ("MOIM_WEBRTC_DIRECT", "off"),
+        ("MOIM_STUN", "off"),
         ("MOIM_HTTP", "off"),
         ("MOIM_LOG_FORMAT", "json"),
     ];
     let by_env = load(&[], &env, None).unwrap();
-    let file = "tcp = 'off'\nquic = 'off'\nws = '[::1]:1'\nwebrtc-direct = 'off'\nhttp = 'off'\n\
-                log-format = 'json'";
+    let file = "tcp = 'off'\nquic = 'off'\nws = '[::1]:1'\nwebrtc-direct = 'off'\nstun = 'off'\n\
+                http = 'off'\nlog-format = 'json'";
     let by_file = load(&[], &[], Some(file)).unwrap();
     for config in [by_flag, by_env, by_file] {
         assert_eq!(config.ws, listen("[::1]:1"));
-        let off = [config.tcp, config.quic, config.webrtc_direct, config.http];
-        assert_eq!(off, [Listen::Off; 4]);
+        let off = [
+            config.tcp,
+            config.quic,
+            config.webrtc_direct,
+            config.stun,
+            config.http,
+        ];
+        assert_eq!(off, [Listen::Off; 5]);
         assert_eq!(config.log_format, LogFormat::Json);
     }
 }

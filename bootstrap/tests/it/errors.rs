@@ -37,6 +37,7 @@ async fn a_port_in_use_names_the_flag() {
         ("--http", tcp),
         ("--quic", udp.0),
         ("--webrtc-direct", udp.0),
+        ("--stun", udp.0),
     ] {
         let socket = socket.to_string();
         let output = run(dir.path(), &[&format!("{flag}={socket}")]).await;

@@ -18,11 +18,12 @@ use tokio::{
 use crate::soon;
 
 /// Every transport on a free loopback port.
-pub(crate) const FREE_PORTS: [&str; 5] = [
+pub(crate) const FREE_PORTS: [&str; 6] = [
     "--tcp=127.0.0.1:0",
     "--quic=127.0.0.1:0",
     "--ws=127.0.0.1:0",
     "--webrtc-direct=127.0.0.1:0",
+    "--stun=127.0.0.1:0",
     "--http=127.0.0.1:0",
 ];
 
@@ -33,6 +34,7 @@ pub(crate) struct Ready {
     pub(crate) peer_id: String,
     pub(crate) addresses: Vec<Multiaddr>,
     pub(crate) http: Vec<String>,
+    pub(crate) stun: Vec<String>,
 }
 
 /// A running node. Killed when dropped.

@@ -32,7 +32,7 @@ export class BootstrapNode {
     this.data = data;
     this.#off = off;
     this.#flags = Object.fromEntries(
-      ['tcp', 'quic', 'ws', 'webrtc-direct', 'http'].map((flag) => [flag, '127.0.0.1:0']),
+      ['tcp', 'quic', 'ws', 'webrtc-direct', 'stun', 'http'].map((flag) => [flag, '127.0.0.1:0']),
     );
   }
 

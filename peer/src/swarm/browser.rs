@@ -99,8 +99,9 @@ pub(crate) fn build(
     );
 
     // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
-    // signalled over a relay: so these come before it. The others take none of these. WebSocket comes before WebRTC, which refuses Firefox on localhost before it looks at the
-    // address, and then nothing after it is tried.
+    // signalled over a relay: so these come before it. The others take none of these. WebSocket comes
+    // before WebRTC-direct, which refuses Firefox on localhost before it looks at the address, and
+    // then nothing after it is tried.
     let others = OrTransport::new(
         circuits.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         OrTransport::new(

@@ -128,6 +128,7 @@ fn start_node(project: &Project) -> Result<(Group, String)> {
         .arg("--data-dir")
         .arg(project.work().join("wasm-tests-node"))
         .args(["--tcp", "off", "--quic", "off", "--webrtc-direct", "off"])
+        .args(["--stun", "off"])
         .args([
             "--ws",
             &format!("127.0.0.1:{ws}"),
