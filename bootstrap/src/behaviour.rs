@@ -1,11 +1,13 @@
-//! What the node does on the network: DHT server, relay, reachability tests, nothing else. It takes
-//! no part in rooms; what people say passes it only inside encrypted relayed connections.
+//! What the node does on the network: DHT server, relay, reachability tests, and telling of its STUN
+//! server, nothing else. It takes no part in rooms; what people say passes it only inside encrypted
+//! relayed connections.
 
 use libp2p::{
     autonat, connection_limits, identify, identity::Keypair, kad, ping, relay,
     swarm::NetworkBehaviour,
 };
 use moim_protocol::names;
+use moim_rpc::ProtocolSupport;
 
 use crate::limits;
 
@@ -15,6 +17,7 @@ pub(crate) struct Behaviour {
     // First, so that a refused connection costs the others nothing.
     connection_limits: connection_limits::Behaviour,
     pub(crate) autonat: autonat::v2::server::Behaviour,
+    pub(crate) ice: moim_rpc::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) ping: ping::Behaviour,
@@ -27,6 +30,7 @@ impl Behaviour {
         Self {
             connection_limits: connection_limits::Behaviour::new(connection_limits()),
             autonat: autonat::v2::server::Behaviour::default(),
+            ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Inbound),
             identify: identify::Behaviour::new(identify_config(keypair)),
             kad: kad(local),
             ping: ping::Behaviour::new(

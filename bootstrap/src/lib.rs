@@ -35,6 +35,7 @@ mod config;
 mod data_dir;
 mod error;
 mod http;
+mod ice;
 mod identity;
 mod limits;
 mod metrics;

@@ -9,12 +9,13 @@ use libp2p::{
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 use moim_protocol::{limits, names, room::gossip_message_id};
+use moim_rpc::ProtocolSupport;
 
 use crate::{
     builder::{DhtMode, PeerBuilder},
     duplicates,
     error::StartError,
-    platform, rpc, swarm,
+    platform, swarm,
 };
 
 /// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
@@ -42,8 +43,8 @@ pub(crate) struct Behaviour {
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) gossip: Toggle<gossipsub::Behaviour>,
-    pub(crate) message: rpc::Behaviour,
-    pub(crate) presence: rpc::Behaviour,
+    pub(crate) message: moim_rpc::Behaviour,
+    pub(crate) presence: moim_rpc::Behaviour,
     pub(crate) platform: swarm::PlatformBehaviour,
 }
 
@@ -87,8 +88,8 @@ impl Behaviour {
             ),
             kad,
             gossip: gossip.into(),
-            message: rpc::behaviour(names::MESSAGE_PROTOCOL),
-            presence: rpc::behaviour(names::PRESENCE_PROTOCOL),
+            message: moim_rpc::behaviour(names::MESSAGE_PROTOCOL, ProtocolSupport::Full),
+            presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
             platform,
         })
     }

@@ -99,6 +99,7 @@ pub(crate) struct Driver {
     me: PeerId,
     keypair: Keypair,
     swarm: Swarm<Behaviour>,
+    platform: swarm::Platform,
     dht_mode: DhtMode,
     presence_lifetime: Duration,
     gossip: bool,
@@ -154,8 +155,8 @@ impl Driver {
             .unwrap_or_else(Keypair::generate_ed25519);
         let me = keypair.public().to_peer_id();
         let (relay_transport, relay_behaviour) = relay::client::new(me);
-        let (transport, platform) = swarm::build(&keypair, relay_transport)?;
-        let behaviour = Behaviour::new(&keypair, relay_behaviour, platform, &settings)?;
+        let (transport, platform_behaviour, platform) = swarm::build(&keypair, relay_transport)?;
+        let behaviour = Behaviour::new(&keypair, relay_behaviour, platform_behaviour, &settings)?;
         let config = swarm::executor_config()
             .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
             .with_substream_upgrade_protocol_override(Version::V1Lazy);
@@ -187,6 +188,7 @@ impl Driver {
             me,
             keypair,
             swarm,
+            platform,
             dht_mode: settings.dht,
             presence_lifetime: settings.presence_lifetime,
             gossip: settings.gossip,

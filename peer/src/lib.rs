@@ -35,7 +35,6 @@ mod handle;
 mod history;
 pub mod identity;
 mod platform;
-mod rpc;
 mod snapshot;
 mod swarm;
 

@@ -22,8 +22,8 @@ mod imp;
 mod imp;
 
 pub(crate) use self::imp::{
-    HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config,
-    listen_addresses, stays_relayed,
+    HEAD_START, Platform, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config,
+    listen_addresses,
 };
 
 /// What the platform's `build` gives.

@@ -101,6 +101,7 @@ pub mod admission;
 pub mod announcer;
 pub mod backoff;
 pub mod envelope;
+pub mod ice_wire;
 mod json;
 pub mod limits;
 pub mod message;

@@ -175,3 +175,17 @@ pub const PROVIDER_KEY_BYTES_MAX: usize = 80;
 
 /// Most bytes of addresses kept per provider, in binary form.
 pub const PROVIDER_ADDRESS_BYTES_MAX: usize = 1024;
+
+// --- Ways to a direct connection ----------------------------------------------------------------
+
+/// STUN and TURN servers in one answer. A browser asks every one of them for every connection.
+pub const ICE_SERVERS_MAX: usize = 8;
+
+/// Those that a peer uses of them.
+pub const ICE_SERVERS_USED: usize = 2;
+
+/// URLs of one of them.
+pub const ICE_URLS_MAX: usize = 4;
+
+/// Longest URL, user name or credential of one, in bytes: a DNS name has at most 253.
+pub const ICE_TEXT_BYTES_MAX: usize = 512;

@@ -11,6 +11,9 @@ pub const MESSAGE_PROTOCOL: &str = "/moim/message/1.0.0";
 /// Exchange of presence between members, see [`presence_wire`](crate::presence_wire).
 pub const PRESENCE_PROTOCOL: &str = "/moim/presence/1.0.0";
 
+/// STUN and TURN servers from a bootstrap node, see [`ice_wire`](crate::ice_wire).
+pub const ICE_SERVERS_PROTOCOL: &str = "/moim/ice-servers/1.0.0";
+
 /// What identify (`/ipfs/id/1.0.0`) reports as `protocolVersion`.
 pub const IDENTIFY_PROTOCOL: &str = "/moim/1.0.0";
 

@@ -8,7 +8,7 @@ use libp2p_identity::{Keypair, PeerId};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    UnixMillis, limits, message, names,
+    UnixMillis, ice_wire, limits, message, names,
     presence::{Presence, SignedPresence, State, presence_record_key},
     presence_wire,
     record::{Record, SignedRecord, record_key},
@@ -191,12 +191,14 @@ fn examples() -> Vec<(&'static str, String)> {
 #[test]
 fn examples_are_taken_and_written_alike() {
     let examples = examples();
-    assert!(examples.len() >= 12, "{}", examples.len());
+    assert!(examples.len() >= 14, "{}", examples.len());
     for (kind, body) in examples {
         let bytes = body.as_bytes();
         let again = match kind {
             "presence" => payload(presence().as_bytes()),
             "record" => payload(record().as_bytes()),
+            "ice servers request" => ice_wire::Request::decode(bytes).unwrap().encode(),
+            "ice servers response" => ice_wire::Response::decode(bytes).unwrap().encode(),
             "presence request" => presence_wire::Request::decode(bytes).unwrap().encode(),
             "presence response" => presence_wire::Response::decode(bytes).unwrap().encode(),
             "message request" => message::Request::decode(bytes).unwrap().encode(),
@@ -218,6 +220,7 @@ fn payload(envelope: &[u8]) -> Vec<u8> {
 fn names_are_as_documented() {
     for name in [
         names::KAD_PROTOCOL,
+        names::ICE_SERVERS_PROTOCOL,
         names::MESSAGE_PROTOCOL,
         names::PRESENCE_PROTOCOL,
         names::IDENTIFY_PROTOCOL,
@@ -266,6 +269,7 @@ fn limits_are_as_documented() {
         ("RECORD_VALUE_BYTES_MAX", limits::RECORD_VALUE_BYTES_MAX),
         ("REASON_BYTES_MAX", limits::REASON_BYTES_MAX),
         ("PROVIDER_KEY_BYTES_MAX", limits::PROVIDER_KEY_BYTES_MAX),
+        ("ICE_TEXT_BYTES_MAX", limits::ICE_TEXT_BYTES_MAX),
     ];
     for (name, value) in bytes {
         assert_eq!(limit(name), format!("{value} bytes"), "{name}");
@@ -273,6 +277,9 @@ fn limits_are_as_documented() {
     let counts = [
         ("ADDRESSES_MAX", limits::ADDRESSES_MAX),
         ("MEMBERS_MAX", limits::MEMBERS_MAX),
+        ("ICE_SERVERS_MAX", limits::ICE_SERVERS_MAX),
+        ("ICE_SERVERS_USED", limits::ICE_SERVERS_USED),
+        ("ICE_URLS_MAX", limits::ICE_URLS_MAX),
         ("SYNC_PAGES_MAX", limits::SYNC_PAGES_MAX),
         ("PROVIDERS_PER_KEY_MAX", limits::PROVIDERS_PER_KEY_MAX),
         (

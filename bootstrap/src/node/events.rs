@@ -3,12 +3,12 @@
 use libp2p::{
     PeerId, identify,
     metrics::Recorder as _,
-    ping, relay,
+    ping, relay, request_response,
     swarm::{ConnectionId, SwarmEvent},
 };
 
 use super::Node;
-use crate::behaviour::BehaviourEvent;
+use crate::{behaviour::BehaviourEvent, ice};
 
 impl Node {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -92,6 +92,7 @@ impl Node {
         match event {
             BehaviourEvent::Autonat(event) => tracing::debug!(?event, "AutoNAT"),
             BehaviourEvent::ConnectionLimits(event) => match event {},
+            BehaviourEvent::Ice(event) => self.on_ice(event),
             BehaviourEvent::Identify(event) => {
                 self.metrics.libp2p.record(&event);
                 if let identify::Event::Received {
@@ -116,6 +117,26 @@ impl Node {
                 self.metrics.libp2p.record(&event);
                 self.on_relay_event(event);
             }
+        }
+    }
+
+    /// Tells a peer which ICE servers there are.
+    fn on_ice(&mut self, event: moim_rpc::Event) {
+        if let request_response::Event::Message {
+            message:
+                request_response::Message::Request {
+                    request, channel, ..
+                },
+            ..
+        } = event
+        {
+            let answer = ice::answer(&request, &self.status.borrow());
+            // The asker may be gone already.
+            let _ = self
+                .swarm
+                .behaviour_mut()
+                .ice
+                .send_response(channel, answer.encode());
         }
     }
 

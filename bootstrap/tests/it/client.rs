@@ -12,12 +12,15 @@ use libp2p::{
     tcp, yamux,
 };
 use libp2p_webrtc::tokio as webrtc;
+use moim_protocol::names;
+use moim_rpc::ProtocolSupport;
 
 use crate::{DEADLINE, soon};
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) autonat: autonat::v2::client::Behaviour,
+    pub(crate) ice: moim_rpc::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) ping: ping::Behaviour,
@@ -63,6 +66,10 @@ impl Client {
                 let config = identify::Config::new("/test/1".to_owned(), key.public());
                 Behaviour {
                     autonat: autonat::v2::client::Behaviour::default(),
+                    ice: moim_rpc::behaviour(
+                        names::ICE_SERVERS_PROTOCOL,
+                        ProtocolSupport::Outbound,
+                    ),
                     identify: identify::Behaviour::new(config),
                     kad,
                     ping: ping::Behaviour::default(),

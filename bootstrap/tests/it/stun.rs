@@ -2,9 +2,15 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use libp2p::{request_response, swarm::SwarmEvent};
+use moim_protocol::ice_wire::{Request, Response};
 use tokio::{net::UdpSocket, time::timeout};
 
-use crate::{process::Node, soon};
+use crate::{
+    client::{BehaviourEvent, Client},
+    process::Node,
+    soon,
+};
 
 const BINDING_REQUEST: [u8; 20] = [
     0x00, 0x01, 0x00, 0x00, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
@@ -79,4 +85,54 @@ async fn garbage_and_floods_are_not_answered_and_do_no_harm() {
     other.connect(client.peer_addr().unwrap()).await.unwrap();
     other.send(&BINDING_REQUEST).await.unwrap();
     assert_eq!(answer(&other).await.len(), 32, "somebody else is served");
+}
+
+/// What the node answers to `body` in the ICE servers protocol.
+async fn ask(node: &Node, body: Vec<u8>) -> Response {
+    let mut client = Client::new().await;
+    client.connect(&node.address("ws")).await;
+    let ice = &mut client.swarm.behaviour_mut().ice;
+    ice.send_request(&node.peer_id(), body);
+    let answer = client
+        .until("an answer", |_, event| match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Ice(event)) => Some(event),
+            _ => None,
+        })
+        .await;
+    match answer {
+        request_response::Event::Message {
+            message: request_response::Message::Response { response, .. },
+            ..
+        } => Response::decode(&response).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_peer_is_told_of_the_server() {
+    let node = Node::start().await;
+    let Response::Servers { servers, ttl } = ask(&node, Request::Get.encode()).await else {
+        panic!("servers");
+    };
+    let urls: Vec<String> = servers.into_iter().flat_map(|server| server.urls).collect();
+    assert_eq!(urls, node.ready.stun);
+    assert_eq!(ttl, None);
+
+    let without = Node::start_with(&["--stun=off"]).await;
+    assert_eq!(without.ready.stun, [""; 0]);
+    let none = Response::Servers {
+        servers: Vec::new(),
+        ttl: None,
+    };
+    assert_eq!(ask(&without, Request::Get.encode()).await, none);
+}
+
+#[tokio::test]
+async fn bad_requests_are_answered_with_an_error_and_do_no_harm() {
+    let node = Node::start().await;
+    for body in [&b""[..], b"{}", br#"{"v":1,"type":"set"}"#, &[b'x'; 70_000]] {
+        let answer = ask(&node, body.to_vec()).await;
+        assert!(matches!(answer, Response::Error { .. }), "{answer:?}");
+    }
+    node.assert_alive().await;
 }

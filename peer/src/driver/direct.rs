@@ -20,7 +20,7 @@ use crate::{
     error::SendError,
     event::PeerEvent,
     history::DirectMessage,
-    platform, rpc,
+    platform,
     snapshot::{DirectTransport, Path, Receipt},
 };
 
@@ -135,7 +135,7 @@ impl Driver {
         self.outbox.connected(peer, now);
     }
 
-    pub(super) fn on_message(&mut self, event: rpc::Event, now: Instant) {
+    pub(super) fn on_message(&mut self, event: moim_rpc::Event, now: Instant) {
         match event {
             request_response::Event::Message {
                 peer,

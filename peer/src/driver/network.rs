@@ -131,7 +131,9 @@ impl Driver {
     }
 
     fn on_platform(&mut self, event: swarm::PlatformBehaviourEvent) {
-        if let Some(StaysRelayed { peer, why }) = swarm::stays_relayed(event) {
+        let connections = &self.connections;
+        let reached = |peer: &PeerId| connections.direct_address(peer).cloned();
+        if let Some(StaysRelayed { peer, why }) = self.platform.on_event(event, reached) {
             tracing::debug!(%peer, reason = %why.reason, "stays relayed");
             self.connections.stays_relayed(&peer, why);
             self.dirty = true;
@@ -214,6 +216,11 @@ impl Driver {
             .identified(&peer_id, &info.agent_version, abilities);
         if abilities.dht_server {
             self.add_server(peer_id, &info.listen_addrs);
+        }
+        if self.entry.is_bootstrap_node(&peer_id) {
+            let behaviour = &mut self.swarm.behaviour_mut().platform;
+            self.platform
+                .met_bootstrap_node(behaviour, peer_id, &info.protocols);
         }
         if !was_in_dht && self.in_dht() {
             self.on_entered_dht(now);

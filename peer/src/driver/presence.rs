@@ -21,7 +21,7 @@ use super::{
     Driver,
     room::{self},
 };
-use crate::{event::LeaveReason, platform, rpc};
+use crate::{event::LeaveReason, platform};
 
 /// Room for the rest of an answer beside the members in it.
 const PAGE_BYTES_MAX: usize = limits::BODY_BYTES_MAX;
@@ -125,7 +125,7 @@ impl Driver {
         self.asked.insert(id, asked);
     }
 
-    pub(super) fn on_presence(&mut self, event: rpc::Event, now: Instant) {
+    pub(super) fn on_presence(&mut self, event: moim_rpc::Event, now: Instant) {
         match event {
             request_response::Event::Message {
                 peer,

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, Transport as _,
+    Multiaddr, PeerId, StreamProtocol, Transport as _,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
-    noise, relay,
+    noise, relay, request_response,
     swarm::{self, NetworkBehaviour},
     webrtc_websys, websocket_websys,
 };
+use moim_protocol::{ice_wire, names};
+use moim_rpc::ProtocolSupport;
+use webrtc_private::{IceServers, backend::IceServer};
 
 use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
 use crate::{error::StartError, snapshot::NotDirect};
@@ -26,25 +29,102 @@ pub(crate) const HEAD_START: Duration = Duration::from_secs(1);
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
     webrtc: webrtc_private::Behaviour,
+    ice: moim_rpc::Behaviour,
 }
 
-/// What an event of the platform's tells of a connection that stays relayed.
-pub(crate) fn stays_relayed(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
-    let PlatformBehaviourEvent::Webrtc(event) = event;
-    match event {
-        webrtc_private::Event::Failed {
-            peer,
-            error,
-            report,
-            retry,
-        } => Some(StaysRelayed {
-            peer,
-            why: NotDirect {
-                reason: error,
+/// What goes beside the platform's behaviour.
+#[derive(Debug)]
+pub(crate) struct Platform {
+    /// What the transport asks for its own address.
+    ice_servers: IceServers,
+}
+
+impl Platform {
+    /// A bootstrap node is there that speaks `protocols`: it is asked for ICE servers, if it knows of
+    /// any. Nobody else is: every one of them learns of our connections.
+    pub(crate) fn met_bootstrap_node(
+        &self,
+        behaviour: &mut PlatformBehaviour,
+        peer: PeerId,
+        protocols: &[StreamProtocol],
+    ) {
+        if protocols
+            .iter()
+            .any(|protocol| protocol.as_ref() == names::ICE_SERVERS_PROTOCOL)
+        {
+            behaviour
+                .ice
+                .send_request(&peer, ice_wire::Request::Get.encode());
+        }
+    }
+
+    /// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
+    /// which address a peer is connected.
+    pub(crate) fn on_event(
+        &self,
+        event: PlatformBehaviourEvent,
+        reached: impl Fn(&PeerId) -> Option<Multiaddr>,
+    ) -> Option<StaysRelayed> {
+        match event {
+            PlatformBehaviourEvent::Ice(request_response::Event::Message {
+                peer,
+                message: request_response::Message::Response { response, .. },
+                ..
+            }) => {
+                self.on_ice_servers(peer, &response, reached(&peer).as_ref());
+                None
+            }
+            PlatformBehaviourEvent::Ice(event) => {
+                tracing::debug!(?event, "no ICE servers");
+                None
+            }
+            PlatformBehaviourEvent::Webrtc(webrtc_private::Event::Failed {
+                peer,
+                error,
                 report,
                 retry,
-            },
-        }),
+            }) => Some(StaysRelayed {
+                peer,
+                why: NotDirect {
+                    reason: error,
+                    report,
+                    retry,
+                },
+            }),
+            PlatformBehaviourEvent::Webrtc(_) => None,
+        }
+    }
+
+    fn on_ice_servers(&self, peer: PeerId, body: &[u8], reached: Option<&Multiaddr>) {
+        let servers = match ice_wire::Response::decode(body) {
+            Ok(ice_wire::Response::Servers { servers, .. }) => servers,
+            other => {
+                tracing::debug!(%peer, ?other, "no ICE servers");
+                return;
+            }
+        };
+        let host = reached.and_then(host).unwrap_or_default();
+        let servers: Vec<IceServer> = ice_wire::choose(servers, &host)
+            .into_iter()
+            .map(|server| IceServer {
+                urls: server.urls,
+                username: server.username,
+                credential: server.credential,
+            })
+            .collect();
+        tracing::debug!(%peer, ?servers, "ICE servers");
+        self.ice_servers.set(servers);
+    }
+}
+
+/// The host in an address, without brackets.
+fn host(address: &Multiaddr) -> Option<String> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.to_string()),
+        Protocol::Ip6(ip) => Some(ip.to_string()),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
+            Some(name.into_owned())
+        }
         _ => None,
     }
 }
@@ -73,7 +153,7 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
 pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
-) -> Result<(BoxedTransport, PlatformBehaviour), StartError> {
+) -> Result<(BoxedTransport, PlatformBehaviour, Platform), StartError> {
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
             part: "noise",
@@ -92,10 +172,14 @@ pub(crate) fn build(
         .timeout(UPGRADE_TIMEOUT);
     let webrtc_direct = webrtc_websys::Transport::new(webrtc_websys::Config::new(keypair));
 
+    let ice_servers = IceServers::default();
     let (direct, webrtc_private) = webrtc_private::new(
         keypair.public().to_peer_id(),
         webrtc_private::backend::browser::Browser,
-        webrtc_private::Config::default(),
+        webrtc_private::Config {
+            ice_servers: ice_servers.clone(),
+            ..webrtc_private::Config::default()
+        },
     );
 
     // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
@@ -121,6 +205,8 @@ pub(crate) fn build(
         transport,
         PlatformBehaviour {
             webrtc: webrtc_private,
+            ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Outbound),
         },
+        Platform { ice_servers },
     ))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, Transport as _, autonat,
+    Multiaddr, PeerId, StreamProtocol, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     dcutr, dns,
     identity::Keypair,
@@ -33,23 +33,45 @@ pub(crate) struct PlatformBehaviour {
     reachability: autonat::v2::client::Behaviour,
 }
 
-/// What an event of the platform's tells of a connection that stays relayed.
-pub(crate) fn stays_relayed(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
-    let PlatformBehaviourEvent::Dcutr(dcutr::Event {
-        remote_peer_id: peer,
-        result: Err(error),
-    }) = event
-    else {
-        return None;
-    };
-    Some(StaysRelayed {
-        peer,
-        why: NotDirect {
-            reason: error.to_string(),
-            report: None,
-            retry: None,
-        },
-    })
+/// What goes beside the platform's behaviour: here nothing.
+#[derive(Debug)]
+pub(crate) struct Platform;
+
+impl Platform {
+    /// A bootstrap node is there that speaks `protocols`. A program has no ICE to give servers to.
+    #[expect(clippy::unused_self, reason = "a page has something to do")]
+    pub(crate) fn met_bootstrap_node(
+        &self,
+        _: &mut PlatformBehaviour,
+        _: PeerId,
+        _: &[StreamProtocol],
+    ) {
+    }
+
+    /// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
+    /// which address a peer is connected.
+    #[expect(clippy::unused_self, reason = "a page has something to do")]
+    pub(crate) fn on_event(
+        &self,
+        event: PlatformBehaviourEvent,
+        _: impl Fn(&PeerId) -> Option<Multiaddr>,
+    ) -> Option<StaysRelayed> {
+        let PlatformBehaviourEvent::Dcutr(dcutr::Event {
+            remote_peer_id: peer,
+            result: Err(error),
+        }) = event
+        else {
+            return None;
+        };
+        Some(StaysRelayed {
+            peer,
+            why: NotDirect {
+                reason: error.to_string(),
+                report: None,
+                retry: None,
+            },
+        })
+    }
 }
 
 /// What a program always listens on: what its user wants.
@@ -80,7 +102,7 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
 pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
-) -> Result<(BoxedTransport, PlatformBehaviour), StartError> {
+) -> Result<(BoxedTransport, PlatformBehaviour, Platform), StartError> {
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
             part: "noise",
@@ -129,6 +151,7 @@ pub(crate) fn build(
             dcutr: dcutr::Behaviour::new(keypair.public().to_peer_id()),
             reachability: autonat::v2::client::Behaviour::default(),
         },
+        Platform,
     ))
 }
 

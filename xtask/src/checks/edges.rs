@@ -63,6 +63,13 @@ const RULES: &[Rule] = &[
         why: "dht is the store behind Kademlia, on whatever runtime its user has",
     },
     Rule {
+        package: "moim-rpc",
+        members: &["moim-protocol"],
+        forbidden: &["tokio", "wasm-bindgen*", "web-sys"],
+        in_tests: false,
+        why: "rpc is a stream format, the same on every runtime",
+    },
+    Rule {
         package: "webrtc-private",
         members: &[],
         forbidden: &["leptos*"],
@@ -71,14 +78,14 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "moim-peer",
-        members: &["moim-dht", "moim-protocol", "webrtc-private"],
+        members: &["moim-dht", "moim-protocol", "moim-rpc", "webrtc-private"],
         forbidden: &["leptos*"],
         in_tests: true,
         why: "peer is a library below every user interface",
     },
     Rule {
         package: "moim-bootstrap",
-        members: &["moim-dht", "moim-protocol"],
+        members: &["moim-dht", "moim-protocol", "moim-rpc"],
         forbidden: &[],
         in_tests: true,
         why: "a bootstrap node takes no part in rooms, so it is not built on peer",

@@ -1,10 +1,13 @@
 //! The stream format of Moim's own protocols: one UTF-8 JSON body each way, the sender closes its
-//! half after it. Bodies are passed on as bytes; what is in them is decoded where an invalid one
-//! can be answered with an error.
+//! half after it (`docs/protocol.md`). Bodies are passed on as bytes; what is in them is decoded
+//! where an invalid one can be answered with an error.
+
+#![forbid(unsafe_code)]
 
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+pub use libp2p::request_response::ProtocolSupport;
 use libp2p::{StreamProtocol, request_response};
 use moim_protocol::limits;
 
@@ -14,24 +17,24 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 /// Requests of one peer that may be open at once, each at most 64 KiB.
 const CONCURRENT_STREAMS_MAX: usize = 32;
 
-pub(crate) type Behaviour = request_response::Behaviour<Codec>;
-pub(crate) type Event = request_response::Event<Vec<u8>, Vec<u8>>;
+/// One such protocol.
+pub type Behaviour = request_response::Behaviour<Codec>;
+/// What it reports.
+pub type Event = request_response::Event<Vec<u8>, Vec<u8>>;
 
-/// A behaviour that speaks `protocol` both ways.
-pub(crate) fn behaviour(protocol: &'static str) -> Behaviour {
+/// A behaviour that asks in `protocol`, answers in it, or both.
+#[must_use]
+pub fn behaviour(protocol: &'static str, support: ProtocolSupport) -> Behaviour {
     let config = request_response::Config::default()
         .with_request_timeout(REQUEST_TIMEOUT)
         .with_max_concurrent_streams(CONCURRENT_STREAMS_MAX);
     let protocol = StreamProtocol::new(protocol);
-    request_response::Behaviour::with_codec(
-        Codec,
-        [(protocol, request_response::ProtocolSupport::Full)],
-        config,
-    )
+    request_response::Behaviour::with_codec(Codec, [(protocol, support)], config)
 }
 
+/// Reads and writes the bodies.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Codec;
+pub struct Codec;
 
 /// Reads to the end of the stream. A body over the limit comes back one byte too long, so that it
 /// can be answered as such.

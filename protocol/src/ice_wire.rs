@@ -1,0 +1,250 @@
+//! Bodies of `/moim/ice-servers/1.0.0`: a bootstrap node tells a peer which STUN and TURN servers
+//! help it to find a direct way to others.
+//!
+//! One request and one answer per stream, each a JSON body of at most
+//! [`BODY_BYTES_MAX`] bytes, ended by closing the writing side. The connection is authenticated, so
+//! credentials can be in the answer that are for this peer alone.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    json,
+    limits::{BODY_BYTES_MAX, ICE_SERVERS_MAX, ICE_SERVERS_USED, ICE_TEXT_BYTES_MAX, ICE_URLS_MAX},
+    wire::{self, BodyError, ErrorCode, WireError},
+};
+
+/// What a peer asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Which servers there are.
+    Get,
+}
+
+/// What a bootstrap node answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// The request was not accepted.
+    Error {
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people: at most [`REASON_BYTES_MAX`](crate::limits::REASON_BYTES_MAX) bytes.
+        reason: String,
+    },
+    /// The servers, the best first; none is an answer too.
+    Servers {
+        /// At most [`ICE_SERVERS_MAX`].
+        servers: Vec<IceServer>,
+        /// How long they are good; to be asked for again before. `None`: as long as the connection.
+        ttl: Option<Duration>,
+    },
+}
+
+/// One server, as a browser's `RTCIceServer`.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct IceServer {
+    /// `stun:HOST:PORT` (RFC 7064), `turn:HOST:PORT?transport=udp` (RFC 7065), …: at most
+    /// [`ICE_URLS_MAX`], each of at most [`ICE_TEXT_BYTES_MAX`] bytes.
+    pub urls: Vec<String>,
+    /// For TURN, at most [`ICE_TEXT_BYTES_MAX`] bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// For TURN, at most [`ICE_TEXT_BYTES_MAX`] bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Without the credential.
+impl fmt::Debug for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IceServer {
+    /// A STUN server, which needs no credentials. `host` is a name, an IPv4 address, or an IPv6
+    /// address in brackets.
+    #[must_use]
+    pub fn stun(host: impl fmt::Display, port: u16) -> Self {
+        Self {
+            urls: vec![format!("stun:{host}:{port}")],
+            username: None,
+            credential: None,
+        }
+    }
+
+    /// Whether it keeps the bounds, and every URL is one that a browser takes: it would refuse the
+    /// whole connection for one that it does not.
+    fn is_usable(&self) -> bool {
+        let fits = |text: &String| text.len() <= ICE_TEXT_BYTES_MAX;
+        let needs_credential = self.urls.iter().any(|url| url.starts_with("turn"));
+        (1..=ICE_URLS_MAX).contains(&self.urls.len())
+            && self.urls.iter().all(|url| fits(url) && host(url).is_some())
+            && self.username.as_ref().is_none_or(fits)
+            && self.credential.as_ref().is_none_or(fits)
+            && (!needs_credential || self.username.is_some() && self.credential.is_some())
+    }
+}
+
+/// Which of the servers to use, for a peer that reaches the one who named them under the host
+/// `reached` (a name or an IP address without brackets): that host's own first. An address of the
+/// loopback interface leads to the peer's own machine, so it is used only by who reached it there.
+///
+/// At most [`ICE_SERVERS_USED`], because a browser asks each of them for every connection.
+#[must_use]
+pub fn choose(servers: Vec<IceServer>, reached: &str) -> Vec<IceServer> {
+    let is_own = |server: &IceServer| server.urls.iter().any(|url| host(url) == Some(reached));
+    let leads_there = |server: &IceServer| {
+        is_loopback(reached)
+            || !server
+                .urls
+                .iter()
+                .filter_map(|url| host(url))
+                .any(is_loopback)
+    };
+    let (mut chosen, others): (Vec<_>, Vec<_>) =
+        servers.into_iter().filter(leads_there).partition(is_own);
+    chosen.extend(others);
+    chosen.truncate(ICE_SERVERS_USED);
+    chosen
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// The host in a URL: a scheme of RFC 7064 or RFC 7065, a host, perhaps a port, and for TURN
+/// perhaps a transport. `None` if it is anything else.
+fn host(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once(':')?;
+    let rest = match (scheme, rest.split_once('?')) {
+        ("stun" | "stuns" | "turn" | "turns", None) => rest,
+        ("turn" | "turns", Some((rest, "transport=udp" | "transport=tcp"))) => rest,
+        _ => return None,
+    };
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(rest) => rest
+            .split_once(']')
+            .filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok())?,
+        None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+    };
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_url = !host.is_empty()
+        && host.chars().all(is_host)
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    is_url.then_some(host)
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+struct ServersOut<'a> {
+    servers: &'a [IceServer],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ServersIn {
+    servers: Vec<json::Object<ServerIn>>,
+    #[serde(default)]
+    ttl: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct ServerIn {
+    urls: Vec<String>,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    credential: Option<String>,
+}
+
+impl Request {
+    /// The body to be sent.
+    #[must_use]
+    pub fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Get => json::encode("get", Empty {}),
+        }
+    }
+
+    /// Reads and checks a body.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        match json::head(bytes, BODY_BYTES_MAX)?.as_ref() {
+            "get" => Ok(Self::Get),
+            kind => Err(BodyError::unknown_type(kind).into()),
+        }
+    }
+}
+
+impl Response {
+    /// The body to be sent.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Error { code, reason } => wire::encode_error(*code, reason),
+            Self::Servers { servers, ttl } => json::encode(
+                "servers",
+                ServersOut {
+                    servers,
+                    ttl: ttl.map(|ttl| ttl.as_secs()),
+                },
+            ),
+        }
+    }
+
+    /// Reads and checks a body.
+    ///
+    /// Servers that cannot be used are left out, and so is what comes after the first
+    /// [`ICE_SERVERS_MAX`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        match json::head(bytes, BODY_BYTES_MAX)?.as_ref() {
+            "error" => {
+                let (code, reason) = wire::decode_error(bytes)?;
+                Ok(Self::Error { code, reason })
+            }
+            "servers" => {
+                let body: ServersIn = json::fields(bytes)?;
+                let servers = body
+                    .servers
+                    .into_iter()
+                    .map(|json::Object(server)| IceServer {
+                        urls: server.urls,
+                        username: server.username,
+                        credential: server.credential,
+                    });
+                Ok(Self::Servers {
+                    servers: servers
+                        .filter(IceServer::is_usable)
+                        .take(ICE_SERVERS_MAX)
+                        .collect(),
+                    ttl: body.ttl.map(|ttl| Duration::from_secs(ttl.into())),
+                })
+            }
+            kind => Err(BodyError::unknown_type(kind).into()),
+        }
+    }
+}
+
+impl From<&WireError> for Response {
+    fn from(error: &WireError) -> Self {
+        Self::Error {
+            code: error.code(),
+            reason: wire::reason(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

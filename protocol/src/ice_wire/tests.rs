@@ -1,0 +1,150 @@
+use super::*;
+
+fn servers(json: &str) -> Vec<IceServer> {
+    match Response::decode(json.as_bytes()) {
+        Ok(Response::Servers { servers, .. }) => servers,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn one(url: &str) -> Vec<IceServer> {
+    let body = serde_json::json!({
+        "v": 1, "type": "servers",
+        "servers": [{"urls": [url], "username": "u", "credential": "c"}],
+    });
+    servers(&body.to_string())
+}
+
+#[test]
+fn what_is_written_is_read() {
+    assert_eq!(Request::Get.encode(), br#"{"v":1,"type":"get"}"#);
+    assert_eq!(
+        Request::decode(&Request::Get.encode()).unwrap(),
+        Request::Get
+    );
+    let response = Response::Servers {
+        servers: vec![
+            IceServer::stun("192.0.2.1", 3478),
+            IceServer {
+                urls: vec!["turn:[2001:db8::1]:3478?transport=udp".to_owned()],
+                username: Some("1795000000:peer".to_owned()),
+                credential: Some("secret".to_owned()),
+            },
+        ],
+        ttl: Some(Duration::from_secs(3600)),
+    };
+    assert_eq!(Response::decode(&response.encode()).unwrap(), response);
+    assert!(!format!("{response:?}").contains("secret"));
+    let none = Response::Servers {
+        servers: Vec::new(),
+        ttl: None,
+    };
+    assert_eq!(none.encode(), br#"{"v":1,"type":"servers","servers":[]}"#);
+    assert_eq!(Response::decode(&none.encode()).unwrap(), none);
+}
+
+#[test]
+fn urls_that_a_browser_would_refuse_are_left_out() {
+    for good in [
+        "stun:192.0.2.1:3478",
+        "stun:[2001:db8::1]:3478",
+        "stun:moim.example.org",
+        "stuns:moim.example.org:5349",
+        "turn:moim.example.org?transport=udp",
+        "turns:moim.example.org:443?transport=tcp",
+    ] {
+        assert_eq!(one(good).len(), 1, "{good}");
+    }
+    for bad in [
+        "",
+        "stun",
+        "stun:",
+        "stun::3478",
+        "stun:192.0.2.1:0",
+        "stun:192.0.2.1:65536",
+        "stun:192.0.2.1:3478?transport=udp",
+        "stun:[2001:db8::1",
+        "stun:[example]:1",
+        "stun:2001:db8::1",
+        "stun:a b",
+        "turn:a?transport=sctp",
+        "http://192.0.2.1",
+        &format!("stun:{}", "a".repeat(ICE_TEXT_BYTES_MAX)),
+    ] {
+        assert_eq!(one(bad), [], "{bad}");
+    }
+}
+
+#[test]
+fn a_bad_server_hides_no_good_one_and_too_many_are_cut() {
+    let some = servers(
+        r#"{"v":1,"type":"servers","servers":[
+            {"urls":["stun:a"],"later":1},
+            {"urls":[]},
+            {"urls":["turn:b"]},
+            {"urls":["stun:c","stun:c","stun:c","stun:c","stun:c"]},
+            {"urls":["stun:d"]}]}"#,
+    );
+    let urls: Vec<&str> = some.iter().map(|server| server.urls[0].as_str()).collect();
+    assert_eq!(urls, ["stun:a", "stun:d"]);
+
+    let many = Response::Servers {
+        servers: (1..100).map(|port| IceServer::stun("a", port)).collect(),
+        ttl: None,
+    };
+    let Ok(Response::Servers { servers, .. }) = Response::decode(&many.encode()) else {
+        panic!("an answer");
+    };
+    assert_eq!(servers.len(), ICE_SERVERS_MAX);
+}
+
+#[test]
+fn everything_else_is_refused() {
+    for bad in [
+        "",
+        "{}",
+        r#"{"v":2,"type":"get"}"#,
+        r#"{"v":1,"type":"put"}"#,
+        r#"[1,"get"]"#,
+    ] {
+        assert!(Request::decode(bad.as_bytes()).is_err(), "{bad}");
+    }
+    for bad in [
+        r#"{"v":1,"type":"servers"}"#,
+        r#"{"v":1,"type":"servers","servers":[["stun:a"]]}"#,
+        r#"{"v":1,"type":"servers","servers":[{"urls":"stun:a"}]}"#,
+        r#"{"v":1,"type":"servers","servers":[],"ttl":-1}"#,
+        r#"{"v":1,"type":"servers","servers":[],"ttl":1e300}"#,
+    ] {
+        assert!(Response::decode(bad.as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_host_that_is_reached_comes_first_and_loopback_only_for_who_is_there() {
+    let all: Vec<IceServer> = ["example.org", "203.0.113.9", "[2001:db8::9]", "127.0.0.1"]
+        .map(|host| IceServer::stun(host, 3478))
+        .into();
+    let chosen = |reached: &str| -> Vec<String> {
+        let chosen = choose(all.clone(), reached);
+        chosen.into_iter().flat_map(|server| server.urls).collect()
+    };
+    assert_eq!(
+        chosen("203.0.113.9"),
+        ["stun:203.0.113.9:3478", "stun:example.org:3478"]
+    );
+    assert_eq!(
+        chosen("2001:db8::9"),
+        ["stun:[2001:db8::9]:3478", "stun:example.org:3478"]
+    );
+    assert_eq!(
+        chosen("elsewhere"),
+        ["stun:example.org:3478", "stun:203.0.113.9:3478"]
+    );
+    assert_eq!(
+        chosen("127.0.0.1"),
+        ["stun:127.0.0.1:3478", "stun:example.org:3478"]
+    );
+    assert_eq!(choose(all[3..].to_vec(), "203.0.113.9"), []);
+    assert_eq!(choose(all[3..].to_vec(), "localhost").len(), 1);
+}
