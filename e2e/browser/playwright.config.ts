@@ -1,4 +1,5 @@
 import { defineConfig } from '@playwright/test';
+import { CHROMIUM, CHROMIUM_ARGS } from './harness/chromium.ts';
 
 export default defineConfig({
   testDir: 'tests',
@@ -17,18 +18,8 @@ export default defineConfig({
     browserName: 'chromium',
     trace: 'off',
     launchOptions: {
-      executablePath: process.env['MOIM_CHROMIUM'] ?? '/usr/bin/chromium',
-      args: [
-        // CI runs as root in a container, where Chromium's sandbox cannot be set up.
-        '--no-sandbox',
-        '--disable-gpu',
-        '--no-first-run',
-        // Nothing but the page may use the network: this must work without internet.
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-quic',
-        '--disable-sync',
-      ],
+      executablePath: CHROMIUM,
+      args: [...CHROMIUM_ARGS],
     },
   },
 });

@@ -6,6 +6,7 @@
 pub(crate) mod apt;
 pub(crate) mod browser;
 pub(crate) mod debian;
+mod lab;
 pub(crate) mod node;
 pub(crate) mod tools;
 pub(crate) mod versions;
@@ -119,6 +120,8 @@ pub(crate) struct Tooling {
     pub(crate) wasm: Toolchain,
     /// The browser, where one is needed.
     pub(crate) browser: Option<Browser>,
+    /// Whether networks with NATs can be built, where they are needed.
+    pub(crate) lab: bool,
 }
 
 /// Makes sure that everything in `needs` is there.
@@ -152,6 +155,7 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     }
     if needs.node {
         node::ensure(project)?;
+        tooling.lab = lab::ensure(project)?;
     }
     Ok(tooling)
 }

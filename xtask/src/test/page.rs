@@ -30,6 +30,8 @@ const BOOTSTRAP_VARIABLE: &str = "MOIM_TEST_BOOTSTRAP";
 /// Where that node listens when nobody else does. Always the same, or the tests would be compiled
 /// anew each time.
 const TEST_PORTS: [u16; 2] = [28469, 28470];
+/// Tells the tests in the browser that they can build networks with NATs.
+const LAB_VARIABLE: &str = "MOIM_NAT_LAB";
 /// How long the node may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Seconds that one test program may take in the browser.
@@ -200,6 +202,9 @@ pub(super) fn browser(context: &Context<'_>) -> Result<()> {
     command
         .args(["test"])
         .env("MOIM_CHROMIUM", &browser_of(context)?.program);
+    if context.tooling.lab {
+        command.env(LAB_VARIABLE, "1");
+    }
     name_programs(project, &mut command);
     process::run_shown(command, &project.log("browser"), LONG)
 }

@@ -1,0 +1,90 @@
+import { expect, test } from '@playwright/test';
+import { Lab, type Nat } from '../harness/lab.ts';
+import { newTopic, now, PATIENCE } from '../harness/times.ts';
+
+test.skip(
+  process.env['MOIM_NAT_LAB'] === undefined,
+  'networks with NATs need root on Linux: set MOIM_NAT_LAB=1 where `cargo xtask test` does not',
+);
+
+/** How long two pages behind NATs may take from seeing each other to being connected directly. */
+const DIRECT_WITHIN = 5_000;
+
+/** Two pages behind NATs of these kinds, in one room and seeing each other. */
+async function meet(nats: Record<'a' | 'b', Nat>): Promise<Lab> {
+  const lab = await Lab.build(nats);
+  try {
+    const topic = newTopic('nat');
+    for (const side of ['a', 'b'] as const) {
+      const tab = await lab.connect(side);
+      await tab.join(topic, `behind ${side}`);
+    }
+    const [one, two] = lab.tabs;
+    await Promise.all([one!.sees(two!.peerId), two!.sees(one!.peerId)]);
+  } catch (error) {
+    console.log(lab.node.log());
+    await lab.end();
+    throw error;
+  }
+  return lab;
+}
+
+/** Everybody says something, and everybody hears it once. */
+async function talk({ tabs }: Lab, about: string): Promise<void> {
+  for (const tab of tabs) {
+    await tab.say(`${about}, ${tab.peerId}`);
+    for (const other of tabs.filter((other) => other !== tab)) {
+      const text = `${about}, ${tab.peerId}`;
+      await other.hears(tab.peerId, text);
+      await expect(other.roomMessages(tab.peerId).filter({ hasText: text })).toHaveCount(1);
+    }
+  }
+}
+
+test('pages behind two NATs are connected directly, and stay so', async () => {
+  const lab = await meet({ a: 'cone', b: 'cone' });
+  try {
+    const seen = now();
+    const [one, two] = [lab.tabs[0]!, lab.tabs[1]!];
+    for (const [tab, other] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      await expect(tab.member(other.peerId)).toHaveAttribute('data-path', 'direct');
+    }
+    const took = now() - seen;
+    console.log(`    direct ${Math.round(took)} ms after both were seen`);
+    expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+    await talk(lab, 'over it');
+    await lab.node.kill();
+    for (const tab of lab.tabs) {
+      await expect(tab.status).toHaveAttribute('data-state', 'reconnecting', { timeout: PATIENCE });
+    }
+    await talk(lab, 'without the node');
+    expect(lab.tabs.flatMap(({ errors }) => errors)).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
+
+test('behind a symmetric NAT pages stay relayed, say why, and talk', async () => {
+  const lab = await meet({ a: 'cone', b: 'symmetric' });
+  try {
+    await talk(lab, 'before');
+    const [one, two] = [lab.tabs[0]!, lab.tabs[1]!];
+    for (const [tab, other] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      await expect(tab.member(other.peerId)).toHaveAttribute('data-path', 'relayed');
+    }
+    await one.openConnection();
+    await expect(one.page.getByTestId('not-direct').first()).toBeVisible({ timeout: PATIENCE });
+    console.log(`    ${await one.page.getByTestId('not-direct').first().innerText()}`);
+    await one.openRoom();
+    await talk(lab, 'after');
+    expect(lab.tabs.flatMap(({ errors }) => errors)).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
