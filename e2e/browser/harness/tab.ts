@@ -110,6 +110,15 @@ export class Tab {
     return this.directMessages(this.#peerId).filter({ hasText: text });
   }
 
+  /** Says something in the room and something to another page alone; both arrive. */
+  async talkTo(other: Tab): Promise<void> {
+    await this.say(`room, ${this.#peerId}`);
+    await other.hears(this.#peerId, `room, ${this.#peerId}`);
+    await this.openDirect(other.peerId);
+    const sent = await this.sendDirect('only for you');
+    await expect(sent).toHaveAttribute('data-state', 'delivered');
+  }
+
   /** Brings the member list to the front, where it is not on the page already. */
   async openMembers(): Promise<void> {
     await this.#show(/^(People|사람)/);

@@ -52,16 +52,8 @@ test('page and page talk, in the room and directly', async ({ network }) => {
   await two.join(topic, '보라');
   await one.sees(two.peerId);
   await two.sees(one.peerId);
-  for (const [tab, other] of [
-    [one, two],
-    [two, one],
-  ] as const) {
-    await tab.say(`room, ${tab.peerId}`);
-    await other.hears(tab.peerId, `room, ${tab.peerId}`);
-    await tab.openDirect(other.peerId);
-    const sent = await tab.sendDirect('only for you');
-    await expect(sent).toHaveAttribute('data-state', 'delivered');
-  }
+  await one.talkTo(two);
+  await two.talkTo(one);
   await expect(two.directMessages(one.peerId)).toHaveText(/only for you/);
   // The first reads what came while its direct conversation was open already.
   await expect(one.directMessages(two.peerId)).toHaveText(/only for you/);
