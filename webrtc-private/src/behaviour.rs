@@ -15,7 +15,8 @@ use libp2p_core::{ConnectedPoint, Endpoint, Multiaddr, multiaddr::Protocol, tran
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
     CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm,
-    NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    ListenFailure, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
+    ToSwarm,
     behaviour::ConnectionEstablished,
     dial_opts::{DialOpts, PeerCondition},
 };
@@ -51,15 +52,15 @@ pub enum Event {
         /// The new connection.
         connection: ConnectionId,
     },
-    /// An attempt of ours has failed; the relayed connection stays as it is.
+    /// An attempt of ours or of the other side has failed; the relayed connection stays as it is.
     Failed {
-        /// To whom.
+        /// With whom.
         peer: PeerId,
         /// Why, for people: it names the step.
         error: String,
         /// How far it came, if it came to a session.
         report: Option<Report>,
-        /// When it will be tried again, if at all.
+        /// When it will be tried again from here, if that is known.
         retry: Option<Duration>,
     },
 }
@@ -261,6 +262,26 @@ impl Behaviour {
         }));
     }
 
+    /// An attempt of the other side's came to nothing.
+    fn on_listen_failure(&mut self, remote: &Multiaddr, error: &libp2p_swarm::ListenError) {
+        let Some(Protocol::P2p(peer)) = remote.iter().last() else {
+            return;
+        };
+        let report = self.reports.take(&peer);
+        let failure = report.and_then(|report| report.failure);
+        if self.is_direct(&peer) || failure == Some(Failure::Superseded) {
+            return;
+        }
+        let error = deepest(error);
+        tracing::debug!(%peer, %error, "no direct connection from the other side");
+        self.events.push_back(ToSwarm::GenerateEvent(Event::Failed {
+            peer,
+            error,
+            report,
+            retry: None,
+        }));
+    }
+
     fn attempt(&mut self, peer: PeerId) {
         let circuit = self
             .connections_of(&peer)
@@ -400,6 +421,14 @@ impl NetworkBehaviour for Behaviour {
                 error,
                 ..
             }) => self.on_dial_failure(connection_id, error),
+            FromSwarm::ListenFailure(ListenFailure {
+                local_addr,
+                send_back_addr,
+                error,
+                ..
+            }) if matches!(kind_of(local_addr), Kind::WebRtc) => {
+                self.on_listen_failure(send_back_addr, error);
+            }
             FromSwarm::NewListenAddr(new) if !address::is_direct(new.addr) => {
                 self.unsent.push_back(Notice::CircuitUp(new.addr.clone()));
             }

@@ -274,7 +274,7 @@ async fn the_address_can_be_dialled_without_a_connection_before() {
 async fn without_a_way_the_relayed_connection_stays() {
     let world = World::new(Network::Shut, 2);
     let relay = relay().await;
-    let (listener, circuit) = Running::listening(&world, Config::default(), &relay).await;
+    let (mut listener, circuit) = Running::listening(&world, Config::default(), &relay).await;
     let mut dialler = Running::start(node(&world, Config::default()));
     dialler.dial(circuit);
     let report = dialler
@@ -292,6 +292,15 @@ async fn without_a_way_the_relayed_connection_stays() {
         matches!(report.failure, Some(Failure::NoWay | Failure::GivenUp)),
         "{report:?}"
     );
+    let from = dialler.peer;
+    listener
+        .expect("that it failed from there", |event| match event {
+            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::Failed { peer, .. })) => {
+                (*peer == from).then_some(())
+            }
+            _ => None,
+        })
+        .await;
     assert_eq!(world.open_connections(), 0, "nothing leaks");
     dialler
         .expect("a ping over the relay", |event| match event {

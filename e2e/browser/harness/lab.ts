@@ -101,8 +101,8 @@ export class Lab {
       const [lan, nat] = [`lan-${side}`, `nat-${side}`];
       const inside = (host: number): string => `10.${number + 1}.0.${host}`;
       const outside = (host: number): string => `203.0.113.${number * 16 + host}`;
-      await this.#link([lan, 'up', inside(2)], [nat, 'lan', inside(1)]);
-      await this.#link([nat, 'wan', outside(2)], ['internet', side, outside(1)]);
+      await this.#link([lan, 'uplink', inside(2)], [nat, 'lan', inside(1)]);
+      await this.#link([nat, 'wan', outside(2)], ['internet', `to-${side}`, outside(1)]);
       await this.#run(lan, 'ip', 'route', 'add', 'default', 'via', inside(1));
       await this.#run(nat, 'ip', 'route', 'add', 'default', 'via', outside(1));
       await this.#forward(nat);
