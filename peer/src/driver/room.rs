@@ -189,7 +189,13 @@ impl Search {
     }
 
     /// A provider was named, and where it is to be found. Returns whether it is new here.
-    pub(super) fn provider(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) -> bool {
+    pub(super) fn provider(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        now: Instant,
+    ) -> bool {
+        self.strangers.retain(|_, until| now < *until);
         if self.roster.contains(&peer)
             || self.asking.contains_key(&peer)
             || self.is_stranger(&peer)
@@ -207,7 +213,6 @@ impl Search {
         if now < self.next_strangers || self.waiting.is_empty() {
             return Vec::new();
         }
-        self.strangers.retain(|_, until| now < *until);
         let mut count = STRANGERS_AT_ONCE.min(ASKED_MAX.saturating_sub(self.strangers.len()));
         if !self.roster.is_empty() {
             count = count.min(STRANGERS_BESIDE_MEMBERS.saturating_sub(self.strangers.len()));
@@ -316,3 +321,48 @@ pub(super) const LEAVE_DEADLINE: Duration = Duration::from_millis(1500);
 
 /// The identity of a message between peers.
 pub(super) type MessageKey = (PeerId, MessageId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform;
+
+    fn search(now: Instant) -> Search {
+        let topic = Topic::new("global-chat").expect("valid");
+        Search::new(topic.hash(), PeerId::random(), now)
+    }
+
+    fn due(search: &mut Search, now: Instant) -> Vec<PeerId> {
+        let due = search.strangers_due(now);
+        due.into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    #[test]
+    fn providers_are_asked_some_at_a_time() {
+        let start = platform::now();
+        let mut search = search(start);
+        let providers: Vec<PeerId> = (0..7).map(|_| PeerId::random()).collect();
+        for provider in &providers {
+            assert!(search.provider(*provider, Vec::new(), start));
+            assert!(!search.provider(*provider, Vec::new(), start), "twice");
+        }
+        assert_eq!(due(&mut search, start), providers[..STRANGERS_AT_ONCE]);
+        assert_eq!(due(&mut search, start), []);
+        let later = start + STRANGERS_INTERVAL;
+        assert_eq!(due(&mut search, later), providers[STRANGERS_AT_ONCE..]);
+    }
+
+    #[test]
+    fn who_did_not_answer_is_asked_again_after_a_pause() {
+        let start = platform::now();
+        let mut search = search(start);
+        let provider = PeerId::random();
+        assert!(search.provider(provider, Vec::new(), start));
+        assert_eq!(due(&mut search, start), [provider]);
+        let soon = start + STRANGER_PAUSE / 2;
+        assert!(!search.provider(provider, Vec::new(), soon));
+        let later = start + STRANGER_PAUSE;
+        assert!(search.provider(provider, Vec::new(), later));
+        assert_eq!(due(&mut search, later), [provider]);
+    }
+}

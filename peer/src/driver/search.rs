@@ -73,14 +73,14 @@ impl Driver {
             // Now: they are forgotten with the query.
             let addresses = self.swarm.behaviour_mut().kad.addresses_of(provider);
             if let Some(room) = self.rooms.get_mut(&topic) {
-                room.search.provider(provider, addresses.clone());
+                room.search.provider(provider, addresses.clone(), now);
             }
             for lookup in self
                 .lookups
                 .iter_mut()
                 .filter(|lookup| lookup.search.roster.topic() == topic)
             {
-                if lookup.search.provider(provider, addresses.clone()) {
+                if lookup.search.provider(provider, addresses.clone(), now) {
                     lookup.quiet = now + room::LOOKUP_QUIET;
                 }
             }
