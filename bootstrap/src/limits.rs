@@ -90,7 +90,7 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for connections to close before the process ends. The whole stop takes at most 5 s.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// STUN questions answered per second in all; an answer is 32 bytes (IPv6: 44), so 4 Mbit/s with the
+/// STUN questions answered per second by one socket, IPv4 or IPv6; an answer is 32 bytes (IPv6: 44), so 4 Mbit/s with the
 /// headers.
 pub(crate) const STUN_PER_SECOND: u32 = 8_000;
 /// STUN questions answered at once after a quiet time.

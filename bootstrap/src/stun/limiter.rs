@@ -1,4 +1,4 @@
-//! How many questions are answered: so many in all, and so many of one source.
+//! How many questions are answered: so many by a socket, and so many of them of one source.
 
 use std::{
     collections::HashMap,

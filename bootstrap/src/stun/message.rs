@@ -27,8 +27,7 @@ const KNOWN: [u16; 8] = [
     0x001e, // USERHASH
 ];
 
-/// Unknown attributes that an error names. Their list ends with the first that are too many, so
-/// that no answer is larger than its request.
+/// Unknown attributes that an error names at most, so that its size does not follow the request's.
 const UNKNOWN_MAX: usize = 4;
 
 /// The answer to what came from `source`. `None` for everything but a Binding request.

@@ -110,6 +110,11 @@ export class Tab {
     return this.directMessages(this.#peerId).filter({ hasText: text });
   }
 
+  /** Waits until a member is connected directly. */
+  async reachesDirectly(peer: string, within = PATIENCE): Promise<void> {
+    await expect(this.member(peer)).toHaveAttribute('data-path', 'direct', { timeout: within });
+  }
+
   /** Says something in the room and something to another page alone; both arrive. */
   async talkTo(other: Tab): Promise<void> {
     await this.say(`room, ${this.#peerId}`);

@@ -11,12 +11,8 @@ test('two pages are connected directly soon after they see each other', async ({
   await two.join(topic, '보라');
   await Promise.all([one.sees(two.peerId), two.sees(one.peerId)]);
   const seen = now();
-  for (const [tab, other] of [
-    [one, two],
-    [two, one],
-  ] as const) {
-    await expect(tab.member(other.peerId)).toHaveAttribute('data-path', 'direct');
-  }
+  await one.reachesDirectly(two.peerId);
+  await two.reachesDirectly(one.peerId);
   const took = now() - seen;
   console.log(`    direct ${Math.round(took)} ms after both were seen`);
   expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
@@ -35,9 +31,7 @@ test('pages that are connected directly talk on without the bootstrap node', asy
   const others = (tab: (typeof tabs)[number]): typeof tabs => tabs.filter((other) => other !== tab);
   for (const tab of tabs) {
     for (const other of others(tab)) {
-      await expect(tab.member(other.peerId)).toHaveAttribute('data-path', 'direct', {
-        timeout: PATIENCE,
-      });
+      await tab.reachesDirectly(other.peerId);
     }
   }
   await network.node.stop();
