@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     json,
     limits::BODY_BYTES_MAX,
-    presence::SignedPresence,
+    presence::{SignedPresence, State},
     time::whole_millis,
     topic::TopicHash,
     wire::{self, BodyError, ErrorCode, WireError},
@@ -20,9 +20,9 @@ use crate::{
 /// What one member asks of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Tells the room's members where the sender is.
+    /// Tells the room's members where the sender is, or that somebody left.
     Announce {
-        /// The sender's own presence, `here` or `left`.
+        /// The sender's own presence, `here` or `left`, or the `left` of another.
         presence: SignedPresence,
     },
     /// Asks who is in a room.
@@ -208,9 +208,14 @@ impl Request {
         }
     }
 
-    /// Refuses the presence of anybody but the one at the other end of the connection: only from
-    /// the peer itself is a presence known to be fresh.
+    /// Refuses the `here` of anybody but the one at the other end of the connection: only from the
+    /// peer itself is it known to be fresh. An announced `left` counts however old it is.
     pub fn check_sender(&self, remote: &PeerId) -> Result<(), WireError> {
+        if let Self::Announce { presence } = self
+            && presence.presence().state == State::Left
+        {
+            return Ok(());
+        }
         match self.presence() {
             Some(signed) if signed.presence().peer != *remote => Err(WireError::Sender),
             _ => Ok(()),

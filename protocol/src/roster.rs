@@ -7,7 +7,8 @@
 //!   those who passed it on, so that handing it from newcomer to newcomer does not lengthen it.
 //! - Only a higher sequence number, which only the member itself can sign, lengthens a life.
 //! - Who is gone is remembered with its sequence number, until nobody could show the same presence
-//!   as new any more.
+//!   as new any more. A `left` is passed on like a member: whoever hears of somebody in one place may
+//!   have missed the farewell in another.
 //!
 //! It owns no connection and reads no clock.
 
@@ -89,7 +90,7 @@ pub struct Member<'a> {
     pub expires: Instant,
 }
 
-/// A part of the members, in order, to be sent to another.
+/// A part of the members and of those who left, in order, to be sent to another.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// Each with its age: how long it has lived already.
@@ -130,21 +131,36 @@ impl Entry {
     }
 }
 
-/// Peers that are gone and the sequence numbers they had, each until an instant.
+/// Peers that are gone, each until an instant.
 #[derive(Debug, Default)]
 struct Gone {
-    by_peer: BTreeMap<PeerId, (u64, Instant)>,
+    by_peer: BTreeMap<PeerId, Departed>,
     by_end: BTreeSet<(Instant, PeerId)>,
+}
+
+#[derive(Debug)]
+struct Departed {
+    sequence: u64,
+    until: Instant,
+    /// Its farewell, if it said one that is worth passing on.
+    left: Option<Entry>,
 }
 
 impl Gone {
     fn sequence(&self, peer: &PeerId) -> Option<u64> {
-        self.by_peer.get(peer).map(|&(sequence, _)| sequence)
+        self.by_peer.get(peer).map(|departed| departed.sequence)
     }
 
-    fn insert(&mut self, peer: PeerId, sequence: u64, until: Instant) {
+    fn insert(&mut self, peer: PeerId, sequence: u64, until: Instant, left: Option<Entry>) {
         self.remove(&peer);
-        self.by_peer.insert(peer, (sequence, until));
+        self.by_peer.insert(
+            peer,
+            Departed {
+                sequence,
+                until,
+                left,
+            },
+        );
         self.by_end.insert((until, peer));
         if self.by_peer.len() > GONE_MAX
             && let Some((_, first)) = self.by_end.pop_first()
@@ -154,7 +170,7 @@ impl Gone {
     }
 
     fn remove(&mut self, peer: &PeerId) {
-        if let Some((_, until)) = self.by_peer.remove(peer) {
+        if let Some(Departed { until, .. }) = self.by_peer.remove(peer) {
             self.by_end.remove(&(until, *peer));
         }
     }
@@ -239,14 +255,28 @@ impl Roster {
             return Ok(Verdict::Unchanged);
         }
         match presence.state {
-            State::Left => Ok(self.leave(peer, sequence, after(now, signed.replayable(wall)))),
+            State::Left => Ok(self.leave(signed, age, now, wall)),
             State::Here => self.arrive(signed, age, now, wall),
         }
     }
 
-    fn leave(&mut self, peer: PeerId, sequence: u64, replayable: Instant) -> Verdict {
+    fn leave(
+        &mut self,
+        signed: SignedPresence,
+        age: Duration,
+        now: Instant,
+        wall: UnixMillis,
+    ) -> Verdict {
+        let (peer, sequence) = (signed.presence().peer, signed.presence().sequence);
         let was_here = self.remove(&peer).is_some() || self.take_replaced(&peer);
-        self.gone.insert(peer, sequence, replayable);
+        let replayable = after(now, signed.replayable(wall));
+        // A farewell needs no addresses, and one that has them would fill the pages.
+        let left = signed.presence().addresses.is_empty().then(|| Entry {
+            expires: after(now, signed.life(age, wall)),
+            replayable,
+            signed,
+        });
+        self.gone.insert(peer, sequence, replayable, left);
         if was_here {
             Verdict::Left
         } else {
@@ -342,8 +372,8 @@ impl Roster {
         {
             self.by_end.pop_first();
             if let Some(entry) = self.members.remove(&peer) {
-                self.gone
-                    .insert(peer, entry.signed.presence().sequence, entry.replayable);
+                let sequence = entry.signed.presence().sequence;
+                self.gone.insert(peer, sequence, entry.replayable, None);
             }
             ended.push(peer);
         }
@@ -387,20 +417,27 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// The members after `after` (from the first on if `None`), this peer among them, in the order
-    /// of their peer ids' bytes: as many as fit in an answer of `bytes_max` bytes
+    /// The members after `after` (from the first on if `None`), this peer and those who left and whose
+    /// earlier presence may still count elsewhere among them, in the order of their peer ids' bytes: as
+    /// many as fit in an answer of `bytes_max` bytes
     /// ([`Response::Members`](presence_wire::Response::Members)), and always one if there is one.
     #[must_use]
     pub fn entries(&self, after: Option<PeerId>, now: Instant, bytes_max: usize) -> Page {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut all: Vec<(&PeerId, &Entry)> =
-            self.members.range((start, Bound::Unbounded)).collect();
-        if let Some(own) = &self.own
-            && after.is_none_or(|after| self.me > after)
-        {
-            let place = all.partition_point(|&(peer, _)| *peer < self.me);
-            all.insert(place, (&self.me, own));
-        }
+        let range = (start, Bound::Unbounded);
+        let left = self
+            .gone
+            .by_peer
+            .range(range)
+            .filter_map(|(peer, departed)| Some((peer, departed.left.as_ref()?)));
+        let own = self.own.as_ref().map(|own| (&self.me, own));
+        let mut all: Vec<(&PeerId, &Entry)> = self
+            .members
+            .range(range)
+            .chain(left)
+            .chain(own.filter(|_| after.is_none_or(|after| self.me > after)))
+            .collect();
+        all.sort_unstable_by_key(|&(peer, _)| *peer);
         let mut page = Page {
             entries: Vec::new(),
             next: None,

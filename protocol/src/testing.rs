@@ -76,6 +76,7 @@ pub(crate) fn here(n: u16, sequence: u64) -> SignedPresence {
 pub(crate) fn left(n: u16, sequence: u64) -> SignedPresence {
     Presence {
         state: State::Left,
+        addresses: Vec::new(),
         ..presence(n, sequence)
     }
     .sign(&keypair(n))

@@ -75,6 +75,7 @@ impl Driver {
                 catching_up: CatchingUp::default(),
                 presence_sequence: 0,
                 own: None,
+                farewells: VecDeque::new(),
                 servers: Vec::new(),
                 history: VecDeque::new(),
                 members,
@@ -92,7 +93,10 @@ impl Driver {
         topic: TopicHash,
         state: State,
     ) -> Option<SignedPresence> {
-        let addresses = self.own_addresses();
+        let addresses = match state {
+            State::Here => self.own_addresses(),
+            State::Left => Vec::new(),
+        };
         let wall = platform::wall();
         let room = self.rooms.get_mut(&topic)?;
         room.presence_sequence = next_sequence(room.presence_sequence, wall);
@@ -134,7 +138,7 @@ impl Driver {
         if !is_known {
             room.told = now;
             self.gossip_presence(topic, &signed);
-            self.tell_members(topic, &signed, AskedKind::Here);
+            self.tell_members(topic, &signed, AskedKind::Told);
         }
         if !self.in_dht() || self.queries.announcing(&topic) || self.queries.is_full() {
             return;
@@ -271,6 +275,7 @@ impl Driver {
             let announce = room.announcer.poll(now);
             let lookup = room.search.lookup_due(now);
             let sync = room.search.sync_due(now);
+            let farewells = room.farewells_due(now);
             let ends = room.search.roster.next_deadline();
             let gone: Vec<(PeerId, String)> = if ends.is_none_or(|end| end > now) {
                 Vec::new()
@@ -290,6 +295,10 @@ impl Driver {
             };
             for (peer, name) in gone {
                 self.member_gone(topic, peer, name, LeaveReason::Expired);
+            }
+            // What gossip has brought in the meantime is not published twice: see `gossip_message_id`.
+            for farewell in farewells {
+                self.gossip_presence(topic, &farewell);
             }
             if announce {
                 self.announce(topic, now);

@@ -57,8 +57,8 @@ impl Asked {
 pub(super) enum AskedKind {
     /// Somebody's list of members; which page.
     Sync(usize),
-    /// Told a member that we are here.
-    Here,
+    /// Told a member what others hear by gossip: that we are here, or that somebody left.
+    Told,
     /// Told a member that we left.
     Left,
 }
@@ -87,8 +87,8 @@ impl Driver {
             return HashSet::new();
         };
         let listeners: HashSet<PeerId> = match kind {
-            // A refresh needs no request where gossip carries it.
-            AskedKind::Here if self.gossip => self
+            // It needs no request where gossip carries it.
+            AskedKind::Told if self.gossip => self
                 .swarm
                 .behaviour()
                 .gossip_listeners(&room.gossip_topic.hash())
@@ -178,17 +178,12 @@ impl Driver {
             return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
         }
         // A newcomer asks a few members for their lists and announces itself to all it meets: those
-        // few tell the room. Somebody who hears the room's gossip says there itself that it left.
-        let for_the_room = match &request {
-            Request::Announce { presence } => {
-                presence.presence().state == State::Left && !self.listens(topic, &peer)
+        // few tell the room. Everybody sees to it that the room hears who left.
+        let origin = match &request {
+            Request::Announce { presence } if presence.presence().state == State::Here => {
+                Origin::Another
             }
-            Request::Sync { .. } => true,
-        };
-        let origin = if for_the_room {
-            Origin::ForTheRoom
-        } else {
-            Origin::Another
+            Request::Announce { .. } | Request::Sync { .. } => Origin::ForTheRoom,
         };
         if let Some(presence) = request.presence()
             && let Err(error) =
@@ -208,15 +203,6 @@ impl Driver {
         }
     }
 
-    pub(super) fn listens(&self, topic: TopicHash, peer: &PeerId) -> bool {
-        self.rooms.get(&topic).is_some_and(|room| {
-            self.swarm
-                .behaviour()
-                .gossip_listeners(&room.gossip_topic.hash())
-                .contains(peer)
-        })
-    }
-
     pub(super) fn on_presence_answer(
         &mut self,
         peer: PeerId,
@@ -228,7 +214,7 @@ impl Driver {
             return;
         };
         match kind {
-            AskedKind::Here => {}
+            AskedKind::Told => {}
             AskedKind::Left => self.told_left(topic, &peer),
             AskedKind::Sync(page) => {
                 self.asked_done(topic, &peer, now);
@@ -268,7 +254,7 @@ impl Driver {
         }
         let Asked { topic, kind, .. } = asked;
         match kind {
-            AskedKind::Here => {}
+            AskedKind::Told => {}
             AskedKind::Left => self.told_left(topic, &peer),
             AskedKind::Sync(_) => self.asked_done(topic, &peer, now),
         }
@@ -379,6 +365,8 @@ impl Driver {
             }
             Verdict::Left => {
                 self.member_gone(topic, peer, before.unwrap_or_default(), LeaveReason::Left);
+                // Whoever came a moment ago may know the member, and not hear gossip yet.
+                self.tell_members(topic, &signed, AskedKind::Told);
             }
             Verdict::Own => {
                 room.presence_sequence = room.presence_sequence.max(signed.presence().sequence);
@@ -386,10 +374,14 @@ impl Driver {
             Verdict::Unchanged => {}
         }
         // Once: it is no news the next time.
-        if matches!(origin, Origin::ForTheRoom)
-            && matches!(verdict, Verdict::Joined | Verdict::Left)
-        {
-            self.gossip_presence(topic, &signed);
+        match (origin, verdict) {
+            (Origin::ForTheRoom, Verdict::Joined) => self.gossip_presence(topic, &signed),
+            (Origin::ForTheRoom, Verdict::Left) => {
+                if let Some(room) = self.rooms.get_mut(&topic) {
+                    room.farewell(signed, now);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

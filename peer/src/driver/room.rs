@@ -272,6 +272,8 @@ pub(super) struct RoomState {
     pub(super) own: Option<SignedPresence>,
     /// When the members were told last.
     pub(super) told: Instant,
+    /// Who left and told us so, to be said in the room at that instant.
+    pub(super) farewells: VecDeque<(Instant, SignedPresence)>,
     /// DHT servers that hold our presence, as of the last announcement.
     pub(super) servers: Vec<PeerId>,
     pub(super) history: VecDeque<RoomMessage>,
@@ -286,6 +288,38 @@ pub(super) struct Shown {
     pub(super) reach: Reach,
     /// When it joined, as far as this peer knows.
     pub(super) since: Instant,
+}
+
+/// How long gossip has to bring the `left` that a member told us, before we say it in the room: a page
+/// that is closed does not get everything out. Each member waits for another part of it, so that few
+/// say the same.
+const FAREWELL_PAUSE: Duration = Duration::from_millis(300);
+
+/// Farewells that wait; the oldest make room.
+const FAREWELLS_MAX: usize = 64;
+
+impl RoomState {
+    /// Somebody told us that it left.
+    pub(super) fn farewell(&mut self, signed: SignedPresence, now: Instant) {
+        if self.farewells.len() >= FAREWELLS_MAX {
+            self.farewells.pop_front();
+        }
+        let pause = FAREWELL_PAUSE.mul_f64(rand::random());
+        self.farewells.push_back((now + pause, signed));
+    }
+
+    /// The farewells to be said in the room now.
+    pub(super) fn farewells_due(&mut self, now: Instant) -> Vec<SignedPresence> {
+        let (due, later) = std::mem::take(&mut self.farewells)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.farewells = later;
+        due.into_iter().map(|(_, signed)| signed).collect()
+    }
+
+    pub(super) fn next_farewell(&self) -> Option<Instant> {
+        self.farewells.iter().map(|(at, _)| *at).min()
+    }
 }
 
 /// A room that was left and of which not everybody is told yet.

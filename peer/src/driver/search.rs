@@ -197,7 +197,7 @@ impl Driver {
         for (topic, own) in tell {
             if let Some(own) = own {
                 let request = Request::Announce { presence: own };
-                self.ask(peer, Asked::new(topic, AskedKind::Here, &request));
+                self.ask(peer, Asked::new(topic, AskedKind::Told, &request));
             }
         }
     }

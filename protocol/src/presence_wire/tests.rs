@@ -188,11 +188,13 @@ fn bad_requests_are_told_apart() {
 }
 
 #[test]
-fn only_the_peer_itself_announces() {
+fn only_the_peer_itself_says_that_it_is_here() {
     for request in requests() {
-        let is_anonymous = request.presence().is_none();
+        let is_here = request
+            .presence()
+            .is_some_and(|signed| signed.presence().state == State::Here);
         assert!(request.check_sender(&peer(1)).is_ok());
-        assert_eq!(request.check_sender(&peer(2)).is_ok(), is_anonymous);
+        assert_eq!(request.check_sender(&peer(2)).is_ok(), !is_here);
         assert_eq!(request.topic(), topic());
     }
     let error = requests()[0].check_sender(&peer(2)).unwrap_err();

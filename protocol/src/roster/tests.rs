@@ -213,6 +213,46 @@ fn a_leave_holds_against_what_was_said_before() {
 }
 
 #[test]
+fn who_missed_a_leave_hears_it_from_another() {
+    let mut told = Room::new();
+    told.hear(&here(2, 1)).unwrap();
+    told.hear(&here(1, 1)).unwrap();
+    told.hear(&left(1, 2)).unwrap();
+    let mut missed = Room::new();
+    missed.hear(&here(1, 1)).unwrap();
+    told.at(60);
+    let page = told.roster.entries(None, told.now, BODY_BYTES_MAX);
+    assert_eq!(page.entries.len(), 2);
+    missed.at(60);
+    let verdicts: Vec<Verdict> = page
+        .entries
+        .iter()
+        .map(|(signed, age)| missed.hear_aged(signed, *age).unwrap())
+        .collect();
+    assert!(verdicts.contains(&Verdict::Left) && verdicts.contains(&Verdict::Joined));
+    // Handed on, it does not last longer than the presence that it ends could have.
+    for room in [&mut told, &mut missed] {
+        room.at(121);
+        let page = room.roster.entries(None, room.now, BODY_BYTES_MAX);
+        assert!(page.entries.is_empty());
+    }
+}
+
+#[test]
+fn a_farewell_with_addresses_is_heard_but_not_passed_on() {
+    let mut room = Room::new();
+    room.hear(&here(1, 1)).unwrap();
+    let long = Presence {
+        state: State::Left,
+        ..presence(1, 2)
+    };
+    let verdict = room.hear(&long.sign(&keypair(1)).unwrap()).unwrap();
+    assert_eq!(verdict, Verdict::Left);
+    let page = room.roster.entries(None, room.now, BODY_BYTES_MAX);
+    assert!(page.entries.is_empty());
+}
+
+#[test]
 fn a_leave_counts_however_old_it_is() {
     let mut room = Room::new();
     room.hear(&here(1, 1)).unwrap();
@@ -391,7 +431,7 @@ fn memory_of_the_gone_is_bounded_too() {
         let id = PeerId::from_multihash(
             multiaddr::multihash::Multihash::wrap(0, &n.to_be_bytes()).unwrap(),
         );
-        gone.insert(id.unwrap(), 1, start + millis(n.into()));
+        gone.insert(id.unwrap(), 1, start + millis(n.into()), None);
     }
     assert_eq!(gone.by_peer.len(), GONE_MAX);
     assert_eq!(
