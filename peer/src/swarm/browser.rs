@@ -9,7 +9,7 @@ use libp2p::{
     multiaddr::Protocol,
     noise, relay, request_response,
     swarm::{self, NetworkBehaviour},
-    webrtc_websys, websocket_websys,
+    webrtc_websys,
 };
 use moim_protocol::{ice_wire, names};
 use moim_rpc::ProtocolSupport;
@@ -160,7 +160,7 @@ pub(crate) fn build(
             reason: error.to_string(),
         })
     };
-    let websocket = websocket_websys::Transport::default()
+    let websocket = websocket_browser::Transport::default()
         .upgrade(Version::V1Lazy)
         .authenticate(noise()?)
         .multiplex(yamux_config())

@@ -9,9 +9,10 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use gloo_events::EventListener;
 use js_sys::{Array, Reflect};
 use send_wrapper::SendWrapper;
-use wasm_bindgen::{JsCast as _, JsValue, closure::Closure};
+use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     EventTarget, RtcConfiguration, RtcDataChannelEvent, RtcIceCandidate, RtcIceCandidateInit,
@@ -47,7 +48,7 @@ struct Inner {
     events: Rc<RefCell<Events>>,
     unread: Unread,
     /// What the browser calls. Detached before they are dropped.
-    listeners: Vec<Listener>,
+    listeners: Vec<EventListener>,
     /// Whether the transports below the channels are watched, which are there only later.
     watches_transport: bool,
     closed: bool,
@@ -80,39 +81,6 @@ impl Events {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-    }
-}
-
-/// A callback on an event of a JavaScript object, removed when this is dropped.
-pub(super) struct Listener {
-    target: EventTarget,
-    event: &'static str,
-    callback: Closure<dyn FnMut(web_sys::Event)>,
-}
-
-impl Listener {
-    pub(super) fn new(
-        target: &EventTarget,
-        event: &'static str,
-        callback: impl FnMut(web_sys::Event) + 'static,
-    ) -> Self {
-        let callback = Closure::new(callback);
-        // Adding a listener fails only where there is no such method.
-        let _ = target.add_event_listener_with_callback(event, callback.as_ref().unchecked_ref());
-        Self {
-            target: target.clone(),
-            event,
-            callback,
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let _ = self.target.remove_event_listener_with_callback(
-            self.event,
-            self.callback.as_ref().unchecked_ref(),
-        );
     }
 }
 
@@ -154,12 +122,11 @@ impl Connection {
         let events = Rc::new(RefCell::new(Events::default()));
         let unread = Unread::default();
         let listeners = vec![
-            Listener::new(&connection, "icecandidate", {
+            EventListener::new(&connection, "icecandidate", {
                 let events = Rc::clone(&events);
                 move |event| {
                     let Some(candidate) = event
-                        .dyn_into::<RtcPeerConnectionIceEvent>()
-                        .ok()
+                        .dyn_ref::<RtcPeerConnectionIceEvent>()
                         .and_then(|event| event.candidate())
                     else {
                         return;
@@ -169,7 +136,7 @@ impl Connection {
                     }
                 }
             }),
-            Listener::new(&connection, "connectionstatechange", {
+            EventListener::new(&connection, "connectionstatechange", {
                 let events = Rc::clone(&events);
                 let connection = connection.clone();
                 move |_| match connection.connection_state() {
@@ -184,11 +151,11 @@ impl Connection {
                     _ => {}
                 }
             }),
-            Listener::new(&connection, "datachannel", {
+            EventListener::new(&connection, "datachannel", {
                 let events = Rc::clone(&events);
                 let unread = Rc::clone(&unread);
                 move |event| {
-                    if let Ok(event) = event.dyn_into::<RtcDataChannelEvent>() {
+                    if let Some(event) = event.dyn_ref::<RtcDataChannelEvent>() {
                         // Its own callbacks have to be there before this one returns: messages that
                         // come earlier would be lost.
                         let channel = Channel::new(event.channel(), Rc::clone(&unread));
@@ -241,7 +208,7 @@ impl Inner {
             };
             let events = Rc::clone(&self.events);
             self.listeners
-                .push(Listener::new(&target, "statechange", move |_| {
+                .push(EventListener::new(&target, "statechange", move |_| {
                     let state = Reflect::get(&transport, &"state".into()).ok();
                     let state = state.and_then(|state| state.as_string());
                     if matches!(state.as_deref(), Some("closed" | "failed")) {

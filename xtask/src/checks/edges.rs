@@ -77,8 +77,21 @@ const RULES: &[Rule] = &[
         why: "webrtc-private is a libp2p crate: it knows nothing of Moim",
     },
     Rule {
+        package: "websocket-browser",
+        members: &[],
+        forbidden: &["leptos*"],
+        in_tests: true,
+        why: "websocket-browser is a libp2p crate: it knows nothing of Moim",
+    },
+    Rule {
         package: "moim-peer",
-        members: &["moim-dht", "moim-protocol", "moim-rpc", "webrtc-private"],
+        members: &[
+            "moim-dht",
+            "moim-protocol",
+            "moim-rpc",
+            "webrtc-private",
+            "websocket-browser",
+        ],
         forbidden: &["leptos*"],
         in_tests: true,
         why: "peer is a library below every user interface",

@@ -20,6 +20,7 @@ const PLATFORM_FILES: &[&str] = &[
     "peer/tests/",
     "webrtc-private/src/backend.rs",
     "webrtc-private/src/backend/",
+    "websocket-browser/tests/",
     // Runs nowhere but in the page.
     "web-peer/",
 ];

@@ -83,7 +83,7 @@ fn wasm_file(folder: &Path) -> Result<PathBuf> {
     files.pop().context("no wasm file")
 }
 
-/// The peer's tests, compiled for wasm, in a headless browser, with a bootstrap node beside them.
+/// The tests that are compiled for wasm, in a headless browser, with a bootstrap node beside them.
 pub(super) fn wasm_tests(context: &Context<'_>) -> Result<()> {
     let project = context.project;
     let browser = browser_of(context)?;
@@ -99,6 +99,8 @@ pub(super) fn wasm_tests(context: &Context<'_>) -> Result<()> {
             "--locked",
             "--package",
             "moim-peer",
+            "--package",
+            "websocket-browser",
             "--target",
             wasm::TARGET,
             "--tests",

@@ -120,7 +120,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "wasm-tests",
-        about: "the peer's tests in a real browser",
+        about: "the peer's and the WebSocket transport's tests in a real browser",
         quick: false,
         needs: Needs {
             wasm_lints: true,
@@ -266,6 +266,8 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "moim-peer",
         "--package",
         "moim-web",
+        "--package",
+        "websocket-browser",
         "--",
         "-D",
         "warnings",

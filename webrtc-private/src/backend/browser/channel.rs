@@ -9,12 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use gloo_events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast as _;
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
-use super::Listener;
 use crate::backend::{ChannelClosed, DataChannel};
 
 /// Bytes that may wait to go out before senders have to wait.
@@ -40,7 +40,7 @@ struct Inner {
     channel: RtcDataChannel,
     state: Rc<RefCell<State>>,
     /// What the browser calls. Detached when this is dropped.
-    _listeners: Vec<Listener>,
+    _listeners: Vec<EventListener>,
 }
 
 struct State {
@@ -109,8 +109,8 @@ impl Channel {
         let on_message = {
             let state = Rc::clone(&state);
             let channel = channel.clone();
-            move |event: web_sys::Event| {
-                let Ok(event) = event.dyn_into::<MessageEvent>() else {
+            move |event: &web_sys::Event| {
+                let Some(event) = event.dyn_ref::<MessageEvent>() else {
                     return;
                 };
                 let Ok(buffer) = event.data().dyn_into::<ArrayBuffer>() else {
@@ -132,18 +132,18 @@ impl Channel {
         };
         let wake = |closes: bool| {
             let state = Rc::clone(&state);
-            move |_| {
+            move |_: &web_sys::Event| {
                 let mut state = state.borrow_mut();
                 state.closed |= closes;
                 state.wake();
             }
         };
         let listeners = vec![
-            Listener::new(&channel, "message", on_message),
-            Listener::new(&channel, "open", wake(false)),
-            Listener::new(&channel, "bufferedamountlow", wake(false)),
+            EventListener::new(&channel, "message", on_message),
+            EventListener::new(&channel, "open", wake(false)),
+            EventListener::new(&channel, "bufferedamountlow", wake(false)),
             // An error is always followed by `close`, and messages may come before it.
-            Listener::new(&channel, "close", wake(true)),
+            EventListener::new(&channel, "close", wake(true)),
         ];
         Self(SendWrapper::new(Inner {
             channel,

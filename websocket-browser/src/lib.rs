@@ -1,0 +1,101 @@
+//! libp2p's WebSocket transport for browser pages.
+//!
+//! [libp2p/specs, websockets/README.md](https://github.com/libp2p/specs/blob/master/websockets/README.md),
+//! over the browser's own [`WebSocket`](https://websockets.spec.whatwg.org/). A page can dial and not
+//! listen. The connection is a stream of bytes without encryption: upgrade it like one of TCP.
+//!
+//! # Back-pressure
+//!
+//! Writing waits while [`OUTGOING_MAX`] bytes are on their way out, and flushing does not wait: the
+//! browser sends what it has without being asked. There is no event for what has gone out, so a
+//! writer that waits looks again when something arrives and every few milliseconds.
+//!
+//! Nothing in the browser's API slows the other side down. That is left to the multiplexer, whose
+//! windows have to be smaller than [`UNREAD_MAX`]: a connection with more than that unread is closed.
+//!
+//! # Platforms
+//!
+//! It compiles everywhere, as web-sys does, and works in pages and in workers.
+
+#![forbid(unsafe_code)]
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures::future;
+use libp2p_core::{
+    Multiaddr,
+    transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+};
+
+pub use crate::connection::{Connection, Dial, OUTGOING_MAX, UNREAD_MAX};
+
+mod address;
+mod connection;
+mod inbox;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The browser does not even try: `ws` from a page that came by HTTPS, a port that it blocks, or
+    /// no WebSocket at all.
+    #[error("the browser refuses to open {url}: {reason}")]
+    Refused {
+        /// What was to be opened.
+        url: String,
+        /// What the browser says.
+        reason: String,
+    },
+    /// Nobody answers there, or no WebSocket server. The browser does not tell pages which.
+    #[error("cannot open {url}")]
+    Failed {
+        /// What was to be opened.
+        url: String,
+    },
+}
+
+/// Dials `/ws` and `/wss` addresses.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Transport {}
+
+impl libp2p_core::Transport for Transport {
+    type Output = Connection;
+    type Error = Error;
+    type ListenerUpgrade = future::Pending<Result<Connection, Error>>;
+    type Dial = Dial;
+
+    /// A page cannot listen.
+    fn listen_on(
+        &mut self,
+        _: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<Error>> {
+        Err(TransportError::MultiaddrNotSupported(address))
+    }
+
+    fn remove_listener(&mut self, _: ListenerId) -> bool {
+        false
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Dial, TransportError<Error>> {
+        match address::url(&address) {
+            Some(url) if options.role.is_dialer() => Ok(Dial::new(url)),
+            _ => Err(TransportError::MultiaddrNotSupported(address)),
+        }
+    }
+
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {
+        Poll::Pending
+    }
+}
