@@ -13,7 +13,7 @@
 //! It owns no connection and reads no clock.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::Bound,
     time::Duration,
 };
@@ -391,6 +391,17 @@ impl Roster {
     /// The members in the order of their peer ids' bytes.
     pub fn members(&self) -> impl ExactSizeIterator<Item = Member<'_>> {
         self.members.values().map(Entry::member)
+    }
+
+    /// The envelopes that would change nothing here: those of the members and of who left.
+    #[must_use]
+    pub fn envelopes(&self) -> HashSet<&[u8]> {
+        let gone = self.gone.by_peer.values();
+        self.members
+            .values()
+            .chain(gone.filter_map(|departed| departed.left.as_ref()))
+            .map(|entry| entry.signed.as_bytes())
+            .collect()
     }
 
     /// A member.

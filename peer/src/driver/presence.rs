@@ -11,9 +11,9 @@ use moim_protocol::{
     limits,
     presence::{SignedPresence, State},
     presence_wire::{Request, Response},
-    roster::{RosterError, Verdict},
+    roster::{Roster, RosterError, Verdict},
     topic::TopicHash,
-    wire::ErrorCode,
+    wire::{ErrorCode, WireError},
 };
 use web_time::Instant;
 
@@ -218,7 +218,7 @@ impl Driver {
             AskedKind::Left => self.told_left(topic, &peer),
             AskedKind::Sync(page) => {
                 self.asked_done(topic, &peer, now);
-                match Response::decode(body) {
+                match self.decode_list(topic, body) {
                     Ok(Response::Members { members, next }) => {
                         self.take_members(topic, peer, members, next, page, now);
                     }
@@ -227,6 +227,20 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Reads an answer; of a list what is new to somebody here who looks for the topic's members.
+    fn decode_list(&self, topic: TopicHash, body: &[u8]) -> Result<Response, WireError> {
+        let room = self.rooms.get(&topic).map(|room| &room.search.roster);
+        let lookups = self.lookups.iter().map(|lookup| &lookup.search.roster);
+        let known: Vec<HashSet<&[u8]>> = room
+            .into_iter()
+            .chain(lookups.filter(|roster| roster.topic() == topic))
+            .map(Roster::envelopes)
+            .collect();
+        Response::decode_new(body, |envelope| {
+            known.iter().all(|known| known.contains(envelope))
+        })
     }
 
     pub(super) fn on_presence_failure(

@@ -202,6 +202,17 @@ fn only_the_peer_itself_says_that_it_is_here() {
 }
 
 #[test]
+fn what_is_known_is_left_out() {
+    let members = vec![(here(1, 1), millis(0)), (here(2, 1), millis(0))];
+    let next = Some(peer(2));
+    let body = Response::Members { members, next }.encode();
+    let known = here(1, 1);
+    let response = Response::decode_new(&body, |envelope| envelope == known.as_bytes());
+    let members = vec![(here(2, 1), millis(0))];
+    assert_eq!(response.unwrap(), Response::Members { members, next });
+}
+
+#[test]
 fn a_bad_entry_does_not_hide_the_others() {
     let good = base64(&here(1, 1));
     let forged = base64(&here(2, 1)).replace('A', "B");
