@@ -57,6 +57,19 @@ pub fn from_circuit(address: &Multiaddr) -> Option<Multiaddr> {
     circuit.then_some(direct)
 }
 
+/// The circuit of a relayed address: up to `/p2p-circuit`.
+pub(crate) fn circuit(address: &Multiaddr) -> Multiaddr {
+    let mut circuit = Multiaddr::empty();
+    for part in address {
+        let is_circuit = part == Protocol::P2pCircuit;
+        circuit.push(part);
+        if is_circuit {
+            break;
+        }
+    }
+    circuit
+}
+
 /// Takes an address to dial apart. `peer` is whom the caller wants, if the address does not say.
 pub(crate) fn target(address: &Multiaddr, peer: Option<PeerId>) -> Result<Target, Error> {
     let mut relayed = Multiaddr::empty();

@@ -336,23 +336,10 @@ fn deepest(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
-/// The circuit of a relayed address: up to `/p2p-circuit`.
-fn circuit_of(address: &Multiaddr) -> Multiaddr {
-    let mut circuit = Multiaddr::empty();
-    for part in address {
-        let is_circuit = part == Protocol::P2pCircuit;
-        circuit.push(part);
-        if is_circuit {
-            break;
-        }
-    }
-    circuit
-}
-
 fn kind_of(address: &Multiaddr) -> Kind {
     if !address::is_direct(address) {
         return Kind::Relayed {
-            circuit: circuit_of(address),
+            circuit: address::circuit(address),
         };
     }
     if address::is_webrtc(address) {
@@ -448,12 +435,17 @@ impl NetworkBehaviour for Behaviour {
     ) {
         match event {
             FromHandler::Inbound(stream) => {
-                let is_ours = self
-                    .connections
-                    .get(&id)
-                    .is_some_and(|known| known.kind == Kind::WebRtc);
-                if !is_ours && let Some(notice) = self.sessions.answer(peer, stream) {
-                    self.unsent.push_back(notice);
+                let circuit = match self.connections.get(&id).map(|known| &known.kind) {
+                    Some(Kind::WebRtc) => return,
+                    Some(Kind::Relayed { circuit }) => Some(circuit.clone()),
+                    Some(Kind::Direct) | None => None,
+                };
+                if let Some(opened) = self.sessions.answer(peer, stream) {
+                    self.unsent.push_back(Notice::Inbound {
+                        peer,
+                        circuit,
+                        opened: Box::new(opened),
+                    });
                 }
             }
             FromHandler::Speaks(speaks) => {

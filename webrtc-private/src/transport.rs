@@ -48,8 +48,12 @@ pub(crate) struct Opened {
 /// What the behaviour tells the transport.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// A peer wants to signal.
-    Inbound { peer: PeerId, opened: Opened },
+    /// A peer wants to signal, over this circuit if the connection to it is a relayed one.
+    Inbound {
+        peer: PeerId,
+        circuit: Option<Multiaddr>,
+        opened: Box<Opened>,
+    },
     /// A relay takes connections for us.
     CircuitUp(Multiaddr),
     /// It does no longer.
@@ -141,14 +145,23 @@ impl<B: Backend> Transport<B> {
                     });
                 }
             }
-            Notice::Inbound { peer, opened } => {
+            Notice::Inbound {
+                peer,
+                circuit,
+                opened,
+            } => {
                 // Nobody listens: dropping the stream tells the other side.
                 let Some(Listener { id: listener_id }) = self.listener else {
                     return;
                 };
-                let upgrade = self.answer(peer, opened);
+                let upgrade = self.answer(peer, *opened);
                 let local_addr = Multiaddr::empty().with(Protocol::WebRTC);
-                let send_back_addr = local_addr.clone().with(Protocol::P2p(peer));
+                // With the circuit, because identify tells it to the peer, and js-libp2p expects an
+                // address there that begins with a host: it fails at a bare `/webrtc`.
+                let send_back_addr = circuit
+                    .and_then(|circuit| address::from_circuit(&circuit))
+                    .unwrap_or_else(|| local_addr.clone())
+                    .with(Protocol::P2p(peer));
                 self.emit(TransportEvent::Incoming {
                     listener_id,
                     upgrade,

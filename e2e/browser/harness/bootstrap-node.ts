@@ -52,6 +52,16 @@ export class BootstrapNode {
     return address;
   }
 
+  /** A number that it counts, as Prometheus gets it. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.http}/metrics`)).text();
+    const line = text.split('\n').find((line) => line.startsWith(`${name} `));
+    if (line === undefined) {
+      throw new Error(`no ${name} in ${text}`);
+    }
+    return Number(line.slice(name.length));
+  }
+
   async stop(): Promise<void> {
     this.program.signal('SIGTERM');
     await this.program.ended(STOPPED_WITHIN);

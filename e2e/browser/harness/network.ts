@@ -8,6 +8,7 @@ import {
   type BrowserContextOptions,
 } from '@playwright/test';
 import { BootstrapNode, type Transport } from './bootstrap-node.ts';
+import { JsPeer } from './js-peer.ts';
 import { artefacts } from './programs.ts';
 import { Site } from './site.ts';
 import { Tab } from './tab.ts';
@@ -95,6 +96,12 @@ export class Network {
     const terminal = await Terminal.join(topic, name, this.node.address(transport), extra);
     this.terminals.push(terminal);
     return terminal;
+  }
+
+  /** A member written with js-libp2p, in a page of its own. */
+  async jsPeer(): Promise<JsPeer> {
+    const page = await (await this.newContext()).newPage();
+    return await JsPeer.start(page, this.site.url, this.node.address('ws'));
   }
 
   /** A second bootstrap node, ended with the rest. */

@@ -20,6 +20,29 @@ test('two pages are connected directly soon after they see each other', async ({
   await two.talkTo(one);
 });
 
+test('the relay carries nothing once pages are connected directly', async ({ network }) => {
+  const topic = newTopic('relay-idle');
+  const [one, two] = [await network.connect(), await network.connect()];
+  await one.join(topic, 'Ada');
+  await two.join(topic, '보라');
+  await one.reachesDirectly(two.peerId);
+  await two.reachesDirectly(one.peerId);
+  const open = (): Promise<number> => network.node.metric('moim_bootstrap_relay_circuits');
+  await expect.poll(open, { timeout: PATIENCE }).toBe(0);
+  const accepted = await network.node.metric('moim_bootstrap_relay_circuits_accepted_total');
+  expect(accepted).toBeGreaterThan(0);
+
+  await one.openDirect(two.peerId);
+  for (let number = 0; number < 20; number += 1) {
+    const text = `${number} ${'모'.repeat(5_000)}`;
+    await one.say(text);
+    await expect(await one.sendDirect(text)).toHaveAttribute('data-state', 'delivered');
+    await two.hears(one.peerId, text);
+    expect(await open()).toBe(0);
+  }
+  expect(await network.node.metric('moim_bootstrap_relay_circuits_accepted_total')).toBe(accepted);
+});
+
 test('pages that are connected directly talk on without the bootstrap node', async ({ network }) => {
   // While the WebSocket is away, WebRTC-direct is tried.
   network.webrtcErrorsAreKnown = true;

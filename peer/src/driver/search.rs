@@ -18,7 +18,7 @@ use crate::{
     error::LookupError,
     platform,
     snapshot::Member,
-    swarm::{dial_ranks, is_loopback, is_relayed, needs_relay},
+    swarm::{dial_ranks, is_loopback, needs_relay},
 };
 
 impl Driver {
@@ -234,10 +234,11 @@ impl Driver {
                 continue;
             }
             // A direct connection that needs a relay for its signalling comes after the relayed one,
-            // by itself.
-            if !is_relayed(&bare) {
-                continue;
-            }
+            // by itself: some list nothing else.
+            let bare: Multiaddr = bare
+                .iter()
+                .filter(|protocol| *protocol != Protocol::WebRTC)
+                .collect();
             let relay = bare.iter().find_map(|protocol| match protocol {
                 Protocol::P2p(relay) => Some(relay),
                 _ => None,

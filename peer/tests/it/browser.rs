@@ -1,8 +1,51 @@
 //! What only a page can show.
 
-use moim_peer::{DirectTransport, Path, Reach};
+use std::{collections::HashMap, time::Duration};
 
-use crate::common::{peer, server, test};
+use futures::{
+    FutureExt as _,
+    future::{join, join_all},
+};
+use moim_peer::{
+    BootstrapSource, DirectTransport, MessageId, Path, Peer, PeerEvent, PeerId, Reach, Receipt,
+};
+use n0_future::time::{sleep, timeout};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use crate::common::{PATIENCE, TestPeer, peer, server, test};
+
+// Counts what the page holds of the browser's: connections that are not closed, and listeners on them
+// and on what belongs to them.
+#[wasm_bindgen(inline_js = "
+const held = { connections: 0, listeners: 0 };
+const Real = globalThis.RTCPeerConnection;
+globalThis.RTCPeerConnection = class extends Real {
+  #open = true;
+  constructor(...all) { super(...all); held.connections += 1; }
+  close() {
+    held.connections -= this.#open ? 1 : 0;
+    this.#open = false;
+    super.close();
+  }
+};
+for (const { prototype } of [Real, RTCDataChannel, RTCSctpTransport, RTCDtlsTransport]) {
+  const { addEventListener, removeEventListener } = EventTarget.prototype;
+  prototype.addEventListener = function (...all) {
+    held.listeners += 1;
+    return addEventListener.apply(this, all);
+  };
+  prototype.removeEventListener = function (...all) {
+    held.listeners -= 1;
+    return removeEventListener.apply(this, all);
+  };
+}
+export function connections() { return held.connections; }
+export function listeners() { return held.listeners; }
+")]
+extern "C" {
+    fn connections() -> u32;
+    fn listeners() -> u32;
+}
 
 #[test]
 async fn pages_become_directly_connected() {
@@ -28,4 +71,104 @@ async fn pages_become_directly_connected() {
         .await
         .expect("delivered");
     assert_eq!(receipt.path, Path::Direct(DirectTransport::WebRtc));
+}
+
+/// Connections that become direct under load.
+const UPGRADES: usize = 100;
+
+/// So many at once.
+const AT_ONCE: usize = 5;
+
+/// Messages that each side sends after the first that went directly.
+const AFTER: usize = 20;
+
+/// What is sent both ways while a relayed connection becomes a direct one arrives, once; and nothing
+/// is left of the connections when they are over.
+#[test]
+async fn under_load_every_message_arrives_once_while_connections_become_direct() {
+    let (_server, source) = server().await;
+    let mut receipts = Vec::new();
+    for round in 0..UPGRADES / AT_ONCE {
+        let pairs = (0..AT_ONCE)
+            .map(|number| talk_while_it_becomes_direct(&source, format!("load {round}.{number}")));
+        receipts.extend(join_all(pairs).await.concat());
+    }
+    let direct = receipts
+        .iter()
+        .filter(|receipt| receipt.path == Path::Direct(DirectTransport::WebRtc))
+        .count();
+    let relayed = receipts.len() - direct;
+    assert!(relayed >= UPGRADES, "{relayed} messages went by the relay");
+    assert!(direct >= 2 * UPGRADES * AFTER, "{direct} went directly");
+
+    let gone = async {
+        while connections() > 0 || listeners() > 0 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let gone = timeout(PATIENCE, gone).await;
+    assert!(
+        gone.is_ok(),
+        "{} connections and {} listeners are left",
+        connections(),
+        listeners()
+    );
+}
+
+/// Two peers that talk from when they know each other until well after they are connected directly.
+async fn talk_while_it_becomes_direct(source: &BootstrapSource, topic: String) -> Vec<Receipt> {
+    let (mut ada, mut bob) = join(peer(source), peer(source)).await;
+    let (ada_room, bob_room) = join(ada.join(&topic, "Ada"), bob.join(&topic, "Bob")).await;
+    join(
+        ada.members(&ada_room, "Bob is there", |members| !members.is_empty()),
+        bob.members(&bob_room, "Ada is there", |members| !members.is_empty()),
+    )
+    .await;
+    let (from_ada, from_bob) = join(
+        send_until_direct(&ada.peer, bob.peer.id()),
+        send_until_direct(&bob.peer, ada.peer.id()),
+    )
+    .await;
+    arrived_once(&mut bob, &from_ada);
+    arrived_once(&mut ada, &from_bob);
+    [from_ada, from_bob].concat()
+}
+
+async fn send_until_direct(peer: &Peer, to: PeerId) -> Vec<Receipt> {
+    let mut receipts: Vec<Receipt> = Vec::new();
+    let mut direct = 0;
+    let sending = async {
+        while direct <= AFTER {
+            let text = format!("message {}", receipts.len());
+            let receipt = peer.send(to, text).await.expect("delivered");
+            let is_direct = receipt.path == Path::Direct(DirectTransport::WebRtc);
+            direct += usize::from(is_direct);
+            receipts.push(receipt);
+        }
+    };
+    let sent = timeout(PATIENCE, sending).await;
+    assert!(
+        sent.is_ok(),
+        "{} were sent, {direct} of them directly",
+        receipts.len()
+    );
+    receipts
+}
+
+/// Of what has happened to a peer so far.
+fn arrived_once(peer: &mut TestPeer, receipts: &[Receipt]) {
+    let mut arrived: HashMap<MessageId, usize> = HashMap::new();
+    let mut events = std::mem::take(&mut peer.seen);
+    while let Some(Some(event)) = peer.events.next().now_or_never() {
+        events.push(event);
+    }
+    for event in events {
+        if let PeerEvent::DirectMessage(message) = event {
+            *arrived.entry(message.id).or_default() += 1;
+        }
+    }
+    for receipt in receipts {
+        assert_eq!(arrived.remove(&receipt.id), Some(1), "{receipt:?}");
+    }
+    assert!(arrived.is_empty(), "nobody knows of these: {arrived:?}");
 }

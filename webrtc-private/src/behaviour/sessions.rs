@@ -6,10 +6,7 @@ use futures::channel::oneshot;
 use libp2p_identity::PeerId;
 use libp2p_swarm::Stream;
 
-use crate::{
-    error::OpenError,
-    transport::{Notice, Opened},
-};
+use crate::{error::OpenError, transport::Opened};
 
 /// See the [module](self). At most one each way per peer.
 #[derive(Debug)]
@@ -67,7 +64,7 @@ impl Sessions {
     }
 
     /// The other side wants to begin a session. `None` if it is not to: dropping its stream tells it.
-    pub(super) fn answer(&mut self, peer: PeerId, stream: Stream) -> Option<Notice> {
+    pub(super) fn answer(&mut self, peer: PeerId, stream: Stream) -> Option<Opened> {
         if self.is_offering(&peer) {
             if self.local < peer {
                 tracing::debug!(%peer, "the other side offers too; ours counts");
@@ -84,10 +81,7 @@ impl Sessions {
         }
         let (supersede, superseded) = oneshot::channel();
         self.answering.insert(peer, supersede);
-        Some(Notice::Inbound {
-            peer,
-            opened: Opened { stream, superseded },
-        })
+        Some(Opened { stream, superseded })
     }
 }
 

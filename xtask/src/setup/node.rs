@@ -46,7 +46,7 @@ pub(crate) fn ensure(project: &Project) -> Result<()> {
         return Ok(());
     }
     let mut command = npm(&project.machine, &folder);
-    command.args(["ci", "--no-audit", "--no-fund"]);
+    command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
     drop(Progress::begin(
         "npm packages",
         "for the browser tests, as package-lock.json says",

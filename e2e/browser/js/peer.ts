@@ -1,0 +1,213 @@
+// A member written with js-libp2p, for a page of its own: another implementation of everything that
+// goes over the wire. The test calls it as `jsPeer`.
+import { noise } from '@chainsafe/libp2p-noise';
+import { yamux } from '@chainsafe/libp2p-yamux';
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { gossipsub, type GossipSub } from '@libp2p/gossipsub';
+import { identify, type Identify } from '@libp2p/identify';
+import type { Connection, Ed25519PrivateKey, Libp2p, Stream } from '@libp2p/interface';
+import { ping, type Ping } from '@libp2p/ping';
+import { webRTC } from '@libp2p/webrtc';
+import { webSockets } from '@libp2p/websockets';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import {
+  gossipMessageId,
+  gossipTopic,
+  MESSAGE_PROTOCOL,
+  messageId,
+  PRESENCE_PROTOCOL,
+  signedPresence,
+  topicHash,
+} from './moim.ts';
+
+type Services = { identify: Identify; ping: Ping; gossip: GossipSub };
+
+/** Moim's protocols run on every connection. */
+const RELAYED_TOO = { runOnLimitedConnection: true };
+
+/** A direct message. */
+export interface Heard {
+  from: string;
+  text: string;
+}
+
+class JsPeer {
+  readonly heard: Heard[] = [];
+  #node!: Libp2p<Services>;
+  #key!: Ed25519PrivateKey;
+
+  /** Starts it with a place at a relay; answers its peer id and its `/webrtc` address. */
+  async start(relay: string): Promise<{ peerId: string; address: string }> {
+    this.#key = await generateKeyPair('Ed25519');
+    this.#node = await createLibp2p<Services>({
+      privateKey: this.#key,
+      addresses: { listen: [`${relay}/p2p-circuit`, '/webrtc'] },
+      transports: [
+        webSockets(),
+        circuitRelayTransport(),
+        // Its own default are public STUN servers.
+        webRTC({ rtcConfiguration: { iceServers: [] } }),
+      ],
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+      // By default a browser does not dial this machine.
+      connectionGater: { denyDialMultiaddr: () => false },
+      services: {
+        identify: identify(),
+        ping: ping(),
+        gossip: gossipsub({
+          ...RELAYED_TOO,
+          globalSignaturePolicy: 'StrictSign',
+          msgIdFn: (message) => {
+            if (message.type !== 'signed') {
+              throw new Error('not signed');
+            }
+            return gossipMessageId(
+              message.topic,
+              message.from.toMultihash().bytes,
+              message.data,
+            );
+          },
+        }),
+      },
+    });
+    await this.#node.handle(
+      MESSAGE_PROTOCOL,
+      (stream, connection) =>
+        this.#answer(stream, (request) => this.#onMessage(request, connection)),
+      RELAYED_TOO,
+    );
+    await this.#node.handle(
+      PRESENCE_PROTOCOL,
+      (stream) => this.#answer(stream, () => ({ v: 1, type: 'accepted' })),
+      RELAYED_TOO,
+    );
+    return { peerId: this.#node.peerId.toString(), address: await this.#ownAddress() };
+  }
+
+  async #ownAddress(): Promise<string> {
+    const found = (): string | undefined =>
+      this.#node
+        .getMultiaddrs()
+        .map(String)
+        .find((address) => address.includes('/p2p-circuit/webrtc/'));
+    const address = found();
+    if (address !== undefined) {
+      return address;
+    }
+    return await new Promise((resolve) => {
+      this.#node.addEventListener('self:peer:update', () => {
+        const address = found();
+        if (address !== undefined) {
+          resolve(address);
+        }
+      });
+    });
+  }
+
+  /** Dials; answers the address that the connection has. */
+  async dial(address: string): Promise<string> {
+    return String((await this.#node.dial(multiaddr(address))).remoteAddr);
+  }
+
+  #connection(peer: string): Connection {
+    const open = this.#node
+      .getConnections()
+      .filter(({ remotePeer, status }) => remotePeer.toString() === peer && status === 'open');
+    // A relayed connection has limits, and goes when there is a direct one.
+    const connection = open.find(({ limits }) => limits === undefined) ?? open[0];
+    if (connection === undefined) {
+      throw new Error(`not connected to ${peer}`);
+    }
+    return connection;
+  }
+
+  /** The addresses of the open connections to a peer. */
+  connections(peer: string): string[] {
+    return this.#node
+      .getConnections()
+      .filter((open) => open.remotePeer.toString() === peer)
+      .map((open) => String(open.remoteAddr));
+  }
+
+  /** What a peer called itself when it was identified. */
+  async agent(peer: string): Promise<string> {
+    const { metadata } = await this.#node.peerStore.get(this.#connection(peer).remotePeer);
+    return new TextDecoder().decode(metadata.get('AgentVersion'));
+  }
+
+  /** Joins a room: asks one member for the others, and listens. Answers the members' envelopes. */
+  async join(topic: string, name: string, member: string): Promise<string[]> {
+    const hash = await topicHash(topic);
+    this.#node.services.gossip.subscribe(gossipTopic(hash));
+    const presence = await signedPresence(
+      this.#key,
+      this.#node.peerId.toString(),
+      hash,
+      name,
+      [await this.#ownAddress()],
+      'here',
+    );
+    const list = await this.#ask(member, PRESENCE_PROTOCOL, {
+      v: 1,
+      type: 'sync',
+      topic: hash,
+      presence,
+    });
+    return (list['members'] as { presence: string }[]).map((entry) => entry.presence);
+  }
+
+  /** Sends a direct message; answers what the other answered. */
+  async send(peer: string, message: string): Promise<string> {
+    const body = { v: 1, type: 'text', id: messageId(), text: message, sent: Date.now() };
+    const answer = await this.#ask(peer, MESSAGE_PROTOCOL, body);
+    return String(answer['id'] === body.id ? answer['type'] : JSON.stringify(answer));
+  }
+
+  /** One request on a stream of its own: said, half-closed, answered. */
+  async #ask(peer: string, protocol: string, body: object): Promise<Record<string, unknown>> {
+    const stream = await this.#connection(peer).newStream(protocol, RELAYED_TOO);
+    send(stream, body);
+    const [answer] = await Promise.all([read(stream), stream.close()]);
+    return answer;
+  }
+
+  async #answer(
+    stream: Stream,
+    answer: (request: Record<string, unknown>) => object,
+  ): Promise<void> {
+    send(stream, answer(await read(stream)));
+    await stream.close();
+  }
+
+  #onMessage(request: Record<string, unknown>, connection: Connection): object {
+    if (request['type'] !== 'text') {
+      return { v: 1, type: 'error', code: 'not_a_member', reason: 'keeps nothing' };
+    }
+    const from = connection.remotePeer.toString();
+    this.heard.push({ from, text: String(request['text']) });
+    return { v: 1, type: 'accepted', id: request['id'] };
+  }
+}
+
+/** A whole body; the other side sees its end when the stream is closed. */
+function send(stream: Stream, body: object): void {
+  stream.send(new TextEncoder().encode(JSON.stringify(body)));
+}
+
+async function read(stream: Stream): Promise<Record<string, unknown>> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk.subarray(), { stream: true });
+  }
+  return JSON.parse(text);
+}
+
+declare global {
+  var jsPeer: JsPeer;
+}
+
+globalThis.jsPeer = new JsPeer();

@@ -1,0 +1,48 @@
+import { expect, test } from '../harness/network.ts';
+import { newTopic, PATIENCE } from '../harness/times.ts';
+
+// The longest text there is, in a body of more than 16 KiB.
+const LONG = 'x'.repeat(16_384);
+
+test('a page of js-libp2p dials a page of ours, and neither notices', async ({ network }) => {
+  const topic = newTopic('js-dials');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  const js = await network.jsPeer();
+
+  const address = `${network.node.address('ws')}/p2p-circuit/webrtc/p2p/${tab.peerId}`;
+  expect(await js.dial(address)).toContain('/webrtc');
+  await expect.poll(() => js.agent(tab.peerId), { timeout: PATIENCE }).toMatch(/^moim-web\//);
+  expect(await js.join(topic, 'Jay', tab.peerId)).toHaveLength(2);
+  await tab.sees(js.peerId);
+  await tab.reachesDirectly(js.peerId);
+
+  expect(await js.send(tab.peerId, LONG)).toBe('accepted');
+  await tab.openDirect(js.peerId);
+  await expect(tab.directMessages(js.peerId).filter({ hasText: LONG })).toBeAttached();
+});
+
+test('a page of ours dials a page of js-libp2p, and neither notices', async ({ network }) => {
+  const topic = newTopic('js-is-dialled');
+  const terminal = await network.terminal(topic, 'terminal', 'ws');
+  const js = await network.jsPeer();
+  await js.dial(`${network.node.address('ws')}/p2p-circuit/p2p/${terminal.peerId}`);
+  await js.join(topic, 'Jay', terminal.peerId);
+  await terminal.sees(js.peerId);
+
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await tab.sees(js.peerId);
+  await tab.reachesDirectly(js.peerId);
+  await expect
+    .poll(() => js.connections(tab.peerId), { timeout: PATIENCE })
+    .toEqual([expect.stringContaining('/webrtc')]);
+
+  await tab.openDirect(js.peerId);
+  await expect(await tab.sendDirect(LONG)).toHaveAttribute('data-state', 'delivered');
+  await js.hears({ from: tab.peerId, text: LONG });
+  expect(await js.send(tab.peerId, 'the other way')).toBe('accepted');
+  await expect(
+    tab.directMessages(js.peerId).filter({ hasText: 'the other way' }),
+  ).toBeAttached();
+});
