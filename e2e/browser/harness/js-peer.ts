@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import type { Page } from '@playwright/test';
-import { expect } from '@playwright/test';
+import { expect, type Page } from '@playwright/test';
 import type { Heard } from '../js/peer.ts';
 import { PATIENCE } from './times.ts';
 
@@ -24,13 +23,10 @@ async function script(): Promise<string> {
 export class JsPeer {
   readonly page: Page;
   readonly peerId: string;
-  /** Its `/webrtc` address, by a relay. */
-  readonly address: string;
 
-  private constructor(page: Page, peerId: string, address: string) {
+  private constructor(page: Page, peerId: string) {
     this.page = page;
     this.peerId = peerId;
-    this.address = address;
   }
 
   /** Starts one in a page of any origin on this machine. */
@@ -38,8 +34,7 @@ export class JsPeer {
     bundle ??= script();
     await page.goto(`${origin}/bootstrap.json`);
     await page.addScriptTag({ content: await bundle });
-    const { peerId, address } = await page.evaluate((relay) => jsPeer.start(relay), relay);
-    return new JsPeer(page, peerId, address);
+    return new JsPeer(page, await page.evaluate((relay) => jsPeer.start(relay), relay));
   }
 
   dial(address: string): Promise<string> {

@@ -43,9 +43,8 @@ export async function gossipMessageId(
   from: Uint8Array,
   data: Uint8Array,
 ): Promise<Uint8Array> {
-  const isPresence = new TextDecoder().decode(data.subarray(0, PRESENCE_START.length));
-  const parts = [text.encode(topic), from, data];
-  return await sha256(...(isPresence === PRESENCE_START ? [parts[0]!, data] : parts));
+  const start = new TextDecoder().decode(data.subarray(0, PRESENCE_START.length));
+  return await sha256(text.encode(topic), ...(start === PRESENCE_START ? [] : [from]), data);
 }
 
 function varint(number: number): Uint8Array {
@@ -63,14 +62,13 @@ const prefixed = (bytes: Uint8Array): Uint8Array => concat([varint(bytes.length)
 const field = (number: number, bytes: Uint8Array): Uint8Array =>
   concat([Uint8Array.from([(number << 3) | 2]), prefixed(bytes)]);
 
-/** A presence in its envelope, in base64url. */
+/** A `here` in its envelope, in base64url. */
 export async function signedPresence(
   key: Ed25519PrivateKey,
   peer: string,
   topic: string,
   name: string,
   addresses: readonly string[],
-  state: 'here' | 'left',
 ): Promise<string> {
   const now = Date.now();
   const payload = text.encode(
@@ -84,7 +82,7 @@ export async function signedPresence(
       sequence: now,
       issued: now,
       expires: now + PRESENCE_TTL,
-      state,
+      state: 'here',
     }),
   );
   const domain = text.encode('moim-presence');

@@ -38,8 +38,8 @@ class JsPeer {
   #node!: Libp2p<Services>;
   #key!: Ed25519PrivateKey;
 
-  /** Starts it with a place at a relay; answers its peer id and its `/webrtc` address. */
-  async start(relay: string): Promise<{ peerId: string; address: string }> {
+  /** Starts it with a place at a relay; answers its peer id once it has a `/webrtc` address there. */
+  async start(relay: string): Promise<string> {
     this.#key = await generateKeyPair('Ed25519');
     this.#node = await createLibp2p<Services>({
       privateKey: this.#key,
@@ -84,7 +84,8 @@ class JsPeer {
       (stream) => this.#answer(stream, () => ({ v: 1, type: 'accepted' })),
       RELAYED_TOO,
     );
-    return { peerId: this.#node.peerId.toString(), address: await this.#ownAddress() };
+    await this.#ownAddress();
+    return this.#node.peerId.toString();
   }
 
   async #ownAddress(): Promise<string> {
@@ -148,7 +149,6 @@ class JsPeer {
       hash,
       name,
       [await this.#ownAddress()],
-      'here',
     );
     const list = await this.#ask(member, PRESENCE_PROTOCOL, {
       v: 1,

@@ -171,7 +171,7 @@ impl Driver {
             Ok(request)
         }) {
             Ok(request) => request,
-            Err(error) => return Response::error(error.code(), &error.to_string()),
+            Err(error) => return Response::from(&error),
         };
         let topic = request.topic();
         if !self.rooms.contains_key(&topic) {
