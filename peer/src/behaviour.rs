@@ -10,6 +10,7 @@ use libp2p::{
 };
 use moim_protocol::{limits, names, room::gossip_message_id};
 use moim_rpc::ProtocolSupport;
+use webrtc_private::AsDirect;
 
 use crate::{
     builder::{DhtMode, PeerBuilder},
@@ -38,7 +39,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) duplicates: duplicates::Behaviour,
-    pub(crate) relay: relay::client::Behaviour,
+    pub(crate) relay: AsDirect<relay::client::Behaviour>,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
@@ -75,7 +76,7 @@ impl Behaviour {
                     .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
             ),
             duplicates: duplicates::Behaviour::default(),
-            relay,
+            relay: AsDirect::new(relay),
             identify: identify::Behaviour::new(
                 identify::Config::new(names::IDENTIFY_PROTOCOL.to_owned(), keypair.public())
                     .with_agent_version(settings.agent.clone())

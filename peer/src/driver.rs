@@ -5,7 +5,9 @@
 //! but the next of these three. Answers go out by the command's own channel, state by `watch`
 //! channels, and what happened by the bounded event queue.
 
+mod addresses;
 mod catch_up;
+mod circuits;
 mod commands;
 mod connections;
 mod dht;
@@ -30,7 +32,7 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{
-    Multiaddr, PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
+    PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
     request_response::OutboundRequestId,
 };
 use moim_protocol::{limits, message::MessageId, outbox::Outbox, seen::SeenIds, topic::TopicHash};
@@ -322,7 +324,7 @@ impl Driver {
             }
         };
         consider(self.entry.next_deadline());
-        consider(self.relays.next_deadline(self.connections.relays()));
+        consider(self.relays.next_deadline(self.relay_candidates()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());
         consider(
@@ -391,37 +393,6 @@ impl Driver {
                 let _ = reply.send(());
             }
         }
-    }
-
-    /// This peer's addresses as others can use them: through relays first, then by interface with
-    /// loopback last.
-    fn own_addresses(&self) -> Vec<Multiaddr> {
-        let mut addresses: Vec<Multiaddr> = Vec::new();
-        for address in self
-            .swarm
-            .external_addresses()
-            .chain(self.swarm.listeners())
-        {
-            let (_, bare) = crate::bootstrap::split_peer(address.clone());
-            if !addresses.contains(&bare) {
-                addresses.push(bare);
-            }
-        }
-        addresses.sort_by_key(|address| {
-            (
-                !swarm::is_relayed(address),
-                !swarm::needs_relay(address),
-                swarm::is_loopback(address),
-            )
-        });
-        addresses
-    }
-
-    /// Whether others can open a direct connection to this peer, as far as it knows.
-    fn can_be_dialled(&self) -> bool {
-        self.swarm
-            .listeners()
-            .any(|address| !swarm::needs_relay(address))
     }
 
     /// Brings the status and the snapshot up to date.

@@ -91,6 +91,16 @@ pub(crate) fn needs_relay(address: &Multiaddr) -> bool {
         .any(|protocol| protocol == Protocol::P2pCircuit)
 }
 
+/// The address of a relay in a circuit through it, from that of a direct connection to it. Where that
+/// was signalled over another relay, only `/webrtc` is left of it: there are no circuits in circuits.
+pub(crate) fn relay_address(address: Multiaddr) -> Multiaddr {
+    if is_webrtc(&address) {
+        return Multiaddr::empty().with(Protocol::WebRTC);
+    }
+    let (_, address) = crate::bootstrap::split_peer(address);
+    address
+}
+
 /// Whether what goes to `address` goes through a relay.
 pub(crate) fn is_relayed(address: &Multiaddr) -> bool {
     !is_direct(address)

@@ -17,10 +17,19 @@ pub(crate) struct Target {
     pub(crate) relayed: Multiaddr,
 }
 
-/// Whether an address is for this transport: it has `/webrtc` in it.
+/// Whether an address is for this transport: it has `/webrtc` in it, and no circuit after that, which
+/// would go through a relay that is itself reached by this transport.
 #[must_use]
 pub fn is_webrtc(address: &Multiaddr) -> bool {
-    address.iter().any(|part| part == Protocol::WebRTC)
+    let mut webrtc = false;
+    for part in address {
+        match part {
+            Protocol::WebRTC => webrtc = true,
+            Protocol::P2pCircuit => webrtc = false,
+            _ => {}
+        }
+    }
+    webrtc
 }
 
 /// Whether a connection with this address goes directly to the peer, by this transport or another.
@@ -57,30 +66,42 @@ pub fn from_circuit(address: &Multiaddr) -> Option<Multiaddr> {
     circuit.then_some(direct)
 }
 
-/// The circuit of a relayed address: up to `/p2p-circuit`.
-pub(crate) fn circuit(address: &Multiaddr) -> Multiaddr {
-    let mut circuit = Multiaddr::empty();
-    for part in address {
-        let is_circuit = part == Protocol::P2pCircuit;
-        circuit.push(part);
-        if is_circuit {
-            break;
-        }
+/// A direct address without the relay that it was signalled over: `/webrtc/p2p/<peer>`. `None` for an
+/// address that is not of a direct connection by this transport, or has no relay in it.
+pub(crate) fn without_relay(address: &Multiaddr) -> Option<Multiaddr> {
+    let signalled_over_relay = address.iter().any(|part| part == Protocol::P2pCircuit);
+    if !signalled_over_relay || !is_webrtc(address) || !is_direct(address) {
+        return None;
     }
-    circuit
+    let bare = Multiaddr::empty().with(Protocol::WebRTC);
+    Some(match address.iter().last() {
+        Some(Protocol::P2p(peer)) => bare.with(Protocol::P2p(peer)),
+        _ => bare,
+    })
+}
+
+/// The circuit of a relayed address: up to the last `/p2p-circuit`.
+pub(crate) fn circuit(address: &Multiaddr) -> Multiaddr {
+    let parts: Vec<Protocol<'_>> = address.iter().collect();
+    let is_circuit = |part: &Protocol<'_>| *part == Protocol::P2pCircuit;
+    let length = parts
+        .iter()
+        .rposition(is_circuit)
+        .map_or(0, |last| last + 1);
+    parts.into_iter().take(length).collect()
 }
 
 /// Takes an address to dial apart. `peer` is whom the caller wants, if the address does not say.
 pub(crate) fn target(address: &Multiaddr, peer: Option<PeerId>) -> Result<Target, Error> {
-    let mut relayed = Multiaddr::empty();
-    let mut parts = address.iter();
-    loop {
-        match parts.next() {
-            Some(Protocol::WebRTC) => break,
-            Some(part) => relayed.push(part),
-            None => return Err(Error::Address("it has no /webrtc")),
-        }
-    }
+    let parts: Vec<Protocol<'_>> = address.iter().collect();
+    // The last one: the relay may be reached by this transport too.
+    let webrtc = parts
+        .iter()
+        .rposition(|part| *part == Protocol::WebRTC)
+        .ok_or(Error::Address("it has no /webrtc"))?;
+    let mut parts = parts.into_iter();
+    let mut relayed: Multiaddr = parts.by_ref().take(webrtc).collect();
+    parts.next();
     if relayed.iter().last() != Some(Protocol::P2pCircuit) {
         return Err(Error::Address("there is no /p2p-circuit before /webrtc"));
     }
@@ -126,6 +147,10 @@ mod tests {
                 "RELAY/p2p-circuit/p2p/PEER",
                 Some("RELAY/p2p-circuit/webrtc/p2p/PEER"),
             ),
+            (
+                "/webrtc/p2p/PEER/p2p-circuit",
+                Some("/webrtc/p2p/PEER/p2p-circuit/webrtc"),
+            ),
             ("RELAY", None),
             ("RELAY/p2p-circuit/webrtc/p2p/PEER", None),
             ("RELAY/p2p-circuit/p2p/PEER/p2p-circuit", None),
@@ -167,6 +192,47 @@ mod tests {
         ] {
             let error = target(&parse(address), wanted).unwrap_err().to_string();
             assert!(error.contains(reason), "{address}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_relay_may_be_reached_by_this_transport() {
+        let relay = PeerId::random();
+        let through = |rest: &str| {
+            parse(
+                &format!("/webrtc/p2p/RELAY_ID/p2p-circuit{rest}")
+                    .replace("RELAY_ID", &relay.to_string()),
+            )
+        };
+        assert!(!is_webrtc(&through("/p2p/PEER")));
+        assert_eq!(circuit(&through("/p2p/PEER")), through(""));
+        let direct = through("/webrtc/p2p/PEER");
+        assert!(is_webrtc(&direct));
+        assert_eq!(target(&direct, None).unwrap().relayed, through("/p2p/PEER"));
+    }
+
+    #[test]
+    fn the_relay_is_left_out_of_direct_addresses_only() {
+        for (address, without) in [
+            (
+                "RELAY/p2p-circuit/webrtc/p2p/PEER",
+                Some("/webrtc/p2p/PEER"),
+            ),
+            ("RELAY/p2p-circuit/webrtc", Some("/webrtc")),
+            (
+                "/webrtc/p2p/PEER/p2p-circuit/webrtc/p2p/PEER",
+                Some("/webrtc/p2p/PEER"),
+            ),
+            ("/webrtc/p2p/PEER", None),
+            ("RELAY", None),
+            ("RELAY/p2p-circuit/p2p/PEER", None),
+            ("/webrtc/p2p/PEER/p2p-circuit/p2p/PEER", None),
+        ] {
+            assert_eq!(
+                without_relay(&parse(address)),
+                without.map(parse),
+                "{address}"
+            );
         }
     }
 

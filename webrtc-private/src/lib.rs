@@ -15,7 +15,8 @@
 //! besides the circuit, and relayed connections turn into direct ones by themselves.
 //!
 //! What a connection's address says needs a second look: that of a direct one has `/p2p-circuit` in
-//! it too. [`address::is_direct`] knows.
+//! it too. [`address::is_direct`] knows, and [`AsDirect`] tells behaviours that do not: with circuit relay
+//! v2 inside it, peers that are connected directly can relay for each other.
 //!
 //! # What it is made of
 //!
@@ -38,8 +39,8 @@
 use futures::channel::mpsc;
 use libp2p_identity::PeerId;
 
-use crate::{backend::Backend, report::Reports};
 pub use crate::{
+    as_direct::AsDirect,
     behaviour::{Behaviour, Event},
     config::{Config, IceServers},
     error::{Error, OpenError, SignalingError, Step},
@@ -49,8 +50,10 @@ pub use crate::{
     stream::Stream,
     transport::Transport,
 };
+use crate::{backend::Backend, report::Reports};
 
 pub mod address;
+mod as_direct;
 pub mod backend;
 mod behaviour;
 mod config;

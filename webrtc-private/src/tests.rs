@@ -14,13 +14,16 @@ use libp2p::{
     identity::Keypair,
     multiaddr::Protocol,
     noise, ping, relay,
-    swarm::{self, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+    swarm::{
+        self, FromSwarm, NetworkBehaviour, SwarmEvent, behaviour::ExternalAddrConfirmed,
+        dial_opts::DialOpts,
+    },
     yamux,
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use crate::{
-    Config, Event, Failure,
+    AsDirect, Config, Event, Failure,
     address::{from_circuit, is_direct, is_webrtc},
     backend::mock::{Network, World},
 };
@@ -35,7 +38,8 @@ struct RelayNode {
 
 #[derive(NetworkBehaviour)]
 struct Node {
-    relay: relay::client::Behaviour,
+    relay: AsDirect<relay::client::Behaviour>,
+    relays: AsDirect<relay::Behaviour>,
     webrtc: crate::Behaviour,
     identify: identify::Behaviour,
     ping: ping::Behaviour,
@@ -126,7 +130,8 @@ fn node(world: &World, config: Config) -> Swarm<Node> {
     Swarm::new(
         transport,
         Node {
-            relay,
+            relay: AsDirect::new(relay),
+            relays: AsDirect::new(relay_for_others(peer)),
             webrtc,
             identify: identify(&keypair),
             ping: ping::Behaviour::new(
@@ -138,11 +143,28 @@ fn node(world: &World, config: Config) -> Swarm<Node> {
     )
 }
 
+/// A relay for those who are connected by WebRTC.
+fn relay_for_others(me: PeerId) -> relay::Behaviour {
+    let mut relay = relay::Behaviour::new(me, relay::Config::default());
+    relay.set_status(Some(relay::Status::Enable));
+    relay.on_swarm_event(FromSwarm::ExternalAddrConfirmed(ExternalAddrConfirmed {
+        addr: &webrtc(me),
+    }));
+    relay
+}
+
+fn webrtc(peer: PeerId) -> Multiaddr {
+    Multiaddr::empty()
+        .with(Protocol::WebRTC)
+        .with(Protocol::P2p(peer))
+}
+
 /// A node that runs, and what it says.
 struct Running {
     peer: PeerId,
     events: mpsc::Receiver<SwarmEvent<NodeEvent>>,
     dials: mpsc::Sender<DialOpts>,
+    listens: mpsc::Sender<Multiaddr>,
     task: JoinHandle<()>,
 }
 
@@ -157,6 +179,7 @@ impl Running {
         let peer = *swarm.local_peer_id();
         let (sender, events) = mpsc::channel(4096);
         let (dials, mut dialled) = mpsc::channel(4096);
+        let (listens, mut listened) = mpsc::channel(4096);
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -164,6 +187,9 @@ impl Running {
                         let _ = sender.try_send(event);
                     }
                     Some(opts) = dialled.recv() => swarm.dial(opts).expect("dials"),
+                    Some(address) = listened.recv() => {
+                        swarm.listen_on(address).expect("listens");
+                    }
                 }
             }
         });
@@ -171,6 +197,7 @@ impl Running {
             peer,
             events,
             dials,
+            listens,
             task,
         }
     }
@@ -221,6 +248,16 @@ impl Running {
         found.unwrap_or_else(|_| panic!("{what}; seen: {seen:#?}"))
     }
 
+    async fn connected_to(&mut self, wanted: PeerId) {
+        self.expect("a direct connection to that peer", |event| match event {
+            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::Connected { peer, .. })) => {
+                (*peer == wanted).then_some(())
+            }
+            _ => None,
+        })
+        .await;
+    }
+
     async fn connected(&mut self) {
         self.expect("a direct connection", |event| match event {
             SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::Connected { .. })) => Some(()),
@@ -253,6 +290,43 @@ async fn a_relayed_connection_becomes_a_direct_one() {
         .await;
     assert!(peer == listener.peer || !event);
     assert_eq!(world.open_connections(), 2, "one session");
+}
+
+#[tokio::test]
+async fn who_is_connected_by_webrtc_relays_for_others() {
+    let world = World::new(Network::Open, 2);
+    let relay = relay().await;
+    let (mut middle, circuit) = Running::listening(&world, Config::default(), &relay).await;
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        let mut swarm = node(&world, Config::default());
+        swarm
+            .listen_on(Multiaddr::empty().with(Protocol::WebRTC))
+            .unwrap();
+        let mut end = Running::start(swarm);
+        end.dial(circuit.clone());
+        end.connected().await;
+        middle.connected().await;
+        ends.push(end);
+    }
+    let [mut one, mut other] = <[Running; 2]>::try_from(ends).ok().unwrap();
+    drop(relay);
+
+    let through_middle = webrtc(middle.peer).with(Protocol::P2pCircuit);
+    other.listens.try_send(through_middle.clone()).unwrap();
+    let direct = from_circuit(&through_middle)
+        .unwrap()
+        .with(Protocol::P2p(other.peer));
+    other
+        .expect("an address through the middle", |event| match event {
+            SwarmEvent::NewListenAddr { address, .. } => (*address == direct).then_some(()),
+            _ => None,
+        })
+        .await;
+    one.dial(through_middle.with(Protocol::P2p(other.peer)));
+    let (one_peer, other_peer) = (one.peer, other.peer);
+    one.connected_to(other_peer).await;
+    other.connected_to(one_peer).await;
 }
 
 #[tokio::test]

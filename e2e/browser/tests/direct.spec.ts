@@ -72,3 +72,47 @@ test('pages that are connected directly talk on without the bootstrap node', asy
   const sent = await first.sendDirect('without anybody in between');
   await expect(sent).toHaveAttribute('data-state', 'delivered');
 });
+
+test('a page that knows one of a room reaches the others through it, without the bootstrap node', async ({
+  network,
+}) => {
+  network.webrtcErrorsAreKnown = true;
+  const [known, one, two, newcomer] = [
+    await network.connect(),
+    await network.connect(),
+    await network.connect(),
+    await network.connect(),
+  ];
+  // They are connected and stay so after they have left.
+  const lobby = newTopic('lobby');
+  await known.join(lobby, 'Ada');
+  await newcomer.join(lobby, '나린');
+  await newcomer.reachesDirectly(known.peerId);
+  await known.reachesDirectly(newcomer.peerId);
+  await newcomer.leaveRoom();
+  await known.leaveRoom();
+
+  const topic = newTopic('without-a-node');
+  const room = [known, one, two];
+  for (const [number, tab] of room.entries()) {
+    await tab.join(topic, `tab ${number}`);
+  }
+  for (const tab of room) {
+    for (const other of room.filter((other) => other !== tab)) {
+      await tab.reachesDirectly(other.peerId);
+    }
+  }
+  await network.node.stop();
+  for (const tab of [...room, newcomer]) {
+    await expect(tab.status).toHaveAttribute('data-state', 'reconnecting', { timeout: PATIENCE });
+  }
+
+  const joined = await newcomer.join(topic, '나린');
+  for (const tab of room) {
+    await newcomer.reachesDirectly(tab.peerId);
+    await tab.reachesDirectly(newcomer.peerId);
+  }
+  console.log(`    directly connected to all ${Math.round(now() - joined)} ms after joining`);
+  await one.talkTo(newcomer);
+  await newcomer.talkTo(two);
+});

@@ -156,9 +156,12 @@ impl Connections {
 
     /// The address of a direct connection that we dialled or accepted.
     pub(super) fn direct_address(&self, peer: &PeerId) -> Option<&Multiaddr> {
+        self.direct(peer).map(|open| &open.address)
+    }
+
+    fn direct(&self, peer: &PeerId) -> Option<&Open> {
         self.of(peer)
             .find(|open| matches!(open.path, Path::Direct(_)))
-            .map(|open| &open.address)
     }
 
     /// Relayed connections that a direct one has made superfluous.
@@ -184,11 +187,12 @@ impl Connections {
             .map(|(peer, _)| *peer)
     }
 
-    pub(super) fn relays(&self) -> impl Iterator<Item = PeerId> + '_ {
+    /// Those that offer to relay, and are connected directly.
+    pub(super) fn relays(&self) -> impl Iterator<Item = &Open> + '_ {
         self.peers
             .iter()
             .filter(|(_, known)| known.abilities.relay)
-            .map(|(peer, _)| *peer)
+            .filter_map(|(peer, _)| self.direct(peer))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -5,15 +5,19 @@ use std::{collections::HashSet, time::Duration};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    identify,
-    multiaddr::Protocol,
-    ping, relay,
+    identify, ping, relay,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use moim_protocol::names;
 use web_time::Instant;
+use webrtc_private::address::is_webrtc;
 
-use super::{Driver, Fetched, connections::Abilities, entry::Action, neighbours};
+use super::{
+    Driver, Fetched,
+    connections::{Abilities, Open},
+    entry::Action,
+    neighbours,
+};
 use crate::{
     behaviour::BehaviourEvent,
     bootstrap::Target,
@@ -217,6 +221,9 @@ impl Driver {
         if abilities.dht_server {
             self.add_server(peer_id, &info.listen_addrs);
         }
+        if abilities.relay {
+            self.learn_ways_through(peer_id, now);
+        }
         if self.entry.is_bootstrap_node(&peer_id) {
             let behaviour = &mut self.swarm.behaviour_mut().platform;
             self.platform
@@ -374,7 +381,7 @@ impl Driver {
             if self.reaching.wants(&peer)
                 || now.saturating_duration_since(open.since) < PRUNE_AGE
                 || self.entry.is_bootstrap_node(&peer)
-                || self.connections.abilities(&peer) != Abilities::default()
+                || self.serves(open)
                 || self.sends.values().any(|pending| pending.is_to(&peer))
             {
                 continue;
@@ -398,36 +405,16 @@ impl Driver {
         }
     }
 
-    /// Asks a connected relay for a reservation where one is wanted.
-    pub(super) fn advance_relays(&mut self, now: Instant) {
-        while let Some(relay) = self.relays.due(self.connections.relays(), now) {
-            let Some(address) = self.connections.direct_address(&relay).cloned() else {
-                self.relays.postpone(relay, now);
-                continue;
-            };
-            let (_, address) = crate::bootstrap::split_peer(address);
-            let circuit = address
-                .with(Protocol::P2p(relay))
-                .with(Protocol::P2pCircuit);
-            match self.swarm.listen_on(circuit) {
-                Ok(listener) => self.relays.listening(relay, listener),
-                Err(error) => {
-                    tracing::debug!(%relay, %error, "cannot listen through the relay");
-                    self.relays.postpone(relay, now);
-                }
-            }
-        }
-    }
-
-    /// The address of a connected relay as we reached it, for a circuit through it.
-    pub(super) fn circuit_through(&self, relay: PeerId) -> Option<Multiaddr> {
-        let address = self.connections.direct_address(&relay)?.clone();
-        let (_, address) = crate::bootstrap::split_peer(address);
-        Some(
-            address
-                .with(Protocol::P2p(relay))
-                .with(Protocol::P2pCircuit),
-        )
+    /// Whether a connection is worth keeping for what the peer at its other end does for us.
+    fn serves(&self, open: &Open) -> bool {
+        let abilities = self.connections.abilities(&open.peer);
+        // Every page relays; the one that has our reservation is of use.
+        let relays = if is_webrtc(&open.address) {
+            self.relays.uses(&open.peer)
+        } else {
+            abilities.relay
+        };
+        abilities.dht_server || relays
     }
 }
 

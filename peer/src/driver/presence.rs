@@ -368,11 +368,11 @@ impl Driver {
                 .handle_presence(signed.clone(), age, now, platform::wall())?;
         match verdict {
             Verdict::Joined => {
-                self.learn_addresses(&signed, now);
+                self.learn_addresses(signed.presence(), now);
                 self.member_joined(topic, &signed, now);
             }
             Verdict::Updated => {
-                self.learn_addresses(&signed, now);
+                self.learn_addresses(signed.presence(), now);
                 if before.as_deref() != Some(signed.presence().name.as_str()) {
                     self.member_renamed(topic, &signed);
                 }

@@ -50,8 +50,7 @@ enum State {
 #[derive(Debug)]
 struct Target {
     state: State,
-    /// Direct ranks first, the relayed rank last, as `swarm::dial_ranks` gives them. `None`: only
-    /// the DHT may know.
+    /// `None`: only the DHT may know.
     addresses: Option<Addresses>,
     backoff: Backoff,
     upgrades: u32,
@@ -67,17 +66,15 @@ struct Target {
 /// Where a peer says that it can be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Addresses {
+    /// In ranks, as `swarm::dial_ranks` gives them.
     pub(super) direct: Vec<Vec<Multiaddr>>,
-    pub(super) relayed: Vec<Multiaddr>,
+    /// In ranks, to be tried after these.
+    pub(super) relayed: Vec<Vec<Multiaddr>>,
 }
 
 impl Addresses {
     fn ranks(&self) -> Vec<Vec<Multiaddr>> {
-        let mut ranks = self.direct.clone();
-        if !self.relayed.is_empty() {
-            ranks.push(self.relayed.clone());
-        }
-        ranks
+        self.direct.iter().chain(&self.relayed).cloned().collect()
     }
 }
 

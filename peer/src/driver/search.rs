@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use moim_protocol::{presence::SignedPresence, presence_wire::Request, topic::TopicHash};
+use moim_protocol::{presence::Presence, presence_wire::Request, topic::TopicHash};
 use web_time::Instant;
 
 use super::{
@@ -20,6 +20,9 @@ use crate::{
     snapshot::Member,
     swarm::{dial_ranks, is_loopback, needs_relay},
 };
+
+/// Those who hear a room's gossip and are asked for its list at once where there is no DHT.
+const LISTENERS_AT_ONCE: usize = 4;
 
 impl Driver {
     pub(super) fn begin_lookup(
@@ -38,7 +41,11 @@ impl Driver {
     }
 
     pub(super) fn look_up_members(&mut self, topic: TopicHash, now: Instant) {
-        if !self.in_dht() || self.queries.is_full() || self.queries.members_query(&topic) {
+        if !self.in_dht() {
+            self.ask_listeners(topic);
+            return;
+        }
+        if self.queries.is_full() || self.queries.members_query(&topic) {
             return;
         }
         let query = self
@@ -47,6 +54,24 @@ impl Driver {
             .kad
             .get_providers(topic.provider_key().into());
         self.queries.insert(query, Purpose::Members { topic }, now);
+    }
+
+    /// Without a DHT, asks those who are connected and hear the room's gossip: who knows one member
+    /// learns of the others.
+    fn ask_listeners(&mut self, topic: TopicHash) {
+        let Some(room) = self.rooms.get(&topic) else {
+            return;
+        };
+        let search = &room.search;
+        let mut listeners = self
+            .swarm
+            .behaviour()
+            .gossip_listeners(&room.gossip_topic.hash());
+        listeners.retain(|peer| !search.roster.contains(peer) && !search.asking.contains_key(peer));
+        listeners.truncate(LISTENERS_AT_ONCE);
+        for peer in listeners {
+            self.sync_with(topic, peer, None, 0);
+        }
     }
 
     /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
@@ -212,8 +237,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn learn_addresses(&mut self, signed: &SignedPresence, now: Instant) {
-        let presence = signed.presence();
+    pub(super) fn learn_addresses(&mut self, presence: &Presence, now: Instant) {
         let addresses = self.usable(&presence.addresses, presence.peer);
         let can_be_dialled = self.can_be_dialled();
         self.reaching
@@ -221,12 +245,13 @@ impl Driver {
     }
 
     /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is
-    /// connected goes through that connection, whatever address the member has for the relay. A
-    /// loopback address comes first when the member is on this machine, and else after all others: who
+    /// connected goes through that connection, whatever address the member has for the relay; a member
+    /// that relays has none that could be dialled. Relays that are connected come first, and of these
+    /// the servers, which can carry more. A loopback address comes first when the member is on this machine, and else after all others: who
     /// answers there is hardly the one that is meant.
     pub(super) fn usable(&self, addresses: &[Multiaddr], peer: PeerId) -> Addresses {
         let mut direct = Vec::new();
-        let mut relayed: Vec<Multiaddr> = Vec::new();
+        let [mut servers, mut members, mut unconnected]: [Vec<Multiaddr>; 3] = Default::default();
         for address in addresses {
             let (_, bare) = crate::bootstrap::split_peer(address.clone());
             if !needs_relay(&bare) {
@@ -244,11 +269,20 @@ impl Driver {
                 _ => None,
             });
             let through = relay.and_then(|relay| self.circuit_through(relay));
-            let circuit = through.unwrap_or(bare).with(Protocol::P2p(peer));
-            if !relayed.contains(&circuit) {
-                relayed.push(circuit);
+            let relay_is_named_only = matches!(bare.iter().next(), Some(Protocol::P2p(_)));
+            let (rank, circuit) = match through {
+                Some(circuit) if relay_is_named_only => (&mut members, circuit),
+                Some(circuit) => (&mut servers, circuit),
+                None if relay_is_named_only => continue,
+                None => (&mut unconnected, bare),
+            };
+            let circuit = circuit.with(Protocol::P2p(peer));
+            if !rank.contains(&circuit) {
+                rank.push(circuit);
             }
         }
+        let mut relayed = vec![servers, members, unconnected];
+        relayed.retain(|rank| !rank.is_empty());
         let own: HashSet<IpAddr> = self
             .swarm
             .listeners()

@@ -8,12 +8,12 @@ use libp2p::{
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay, request_response,
-    swarm::{self, NetworkBehaviour},
+    swarm::{self, FromSwarm, NetworkBehaviour, behaviour::ExternalAddrConfirmed},
     webrtc_websys,
 };
 use moim_protocol::{ice_wire, names};
 use moim_rpc::ProtocolSupport;
-use webrtc_private::{IceServers, backend::IceServer};
+use webrtc_private::{AsDirect, IceServers, backend::IceServer};
 
 use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
 use crate::{error::StartError, snapshot::NotDirect};
@@ -25,10 +25,29 @@ pub(super) const RANKS: usize = 2;
 /// WebSocket, and needed where that does not get through at all.
 pub(crate) const HEAD_START: Duration = Duration::from_secs(1);
 
-/// A page has no sockets of its own; holes are punched by WebRTC.
+/// Pages that a page relays for at once: each reserves at two, and a room that is a full mesh has few
+/// more.
+const RESERVATIONS_MAX: usize = 32;
+
+/// Circuits that a page carries at once.
+const CIRCUITS_MAX: usize = 16;
+
+/// Of these, those that one other page may begin.
+const CIRCUITS_PER_PEER_MAX: usize = 4;
+
+/// What one circuit may carry, either way: descriptions and candidates of a direct connection are a few
+/// kilobytes, and where there is no direct way, some talk.
+const CIRCUIT_BYTES_MAX: u64 = 256 * 1024;
+
+/// How long one circuit may last.
+const CIRCUIT_DURATION: Duration = Duration::from_secs(2 * 60);
+
+/// A page has no sockets of its own; holes are punched by WebRTC. Pages that are connected to it directly
+/// can reach each other through it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
     webrtc: webrtc_private::Behaviour,
+    relay: AsDirect<relay::Behaviour>,
     ice: moim_rpc::Behaviour,
 }
 
@@ -92,6 +111,10 @@ impl Platform {
                 },
             }),
             PlatformBehaviourEvent::Webrtc(_) => None,
+            PlatformBehaviourEvent::Relay(event) => {
+                tracing::debug!(?event, "relaying for others");
+                None
+            }
         }
     }
 
@@ -115,6 +138,30 @@ impl Platform {
         tracing::debug!(%peer, ?servers, "ICE servers");
         self.ice_servers.set(servers);
     }
+}
+
+/// A relay for those who are connected directly. Nobody else finds it: it has no address that could be
+/// dialled.
+fn relay_for_others(me: PeerId) -> relay::Behaviour {
+    let config = relay::Config {
+        max_reservations: RESERVATIONS_MAX,
+        max_reservations_per_peer: 1,
+        max_circuits: CIRCUITS_MAX,
+        max_circuits_per_peer: CIRCUITS_PER_PEER_MAX,
+        max_circuit_bytes: CIRCUIT_BYTES_MAX,
+        max_circuit_duration: CIRCUIT_DURATION,
+        ..relay::Config::default()
+    };
+    let mut relay = relay::Behaviour::new(me, config);
+    relay.set_status(Some(relay::Status::Enable));
+    // A reservation has to name an address of the relay's.
+    let address = Multiaddr::empty()
+        .with(Protocol::WebRTC)
+        .with(Protocol::P2p(me));
+    relay.on_swarm_event(FromSwarm::ExternalAddrConfirmed(ExternalAddrConfirmed {
+        addr: &address,
+    }));
+    relay
 }
 
 /// The host in an address, without brackets.
@@ -205,6 +252,7 @@ pub(crate) fn build(
         transport,
         PlatformBehaviour {
             webrtc: webrtc_private,
+            relay: AsDirect::new(relay_for_others(keypair.public().to_peer_id())),
             ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Outbound),
         },
         Platform { ice_servers },

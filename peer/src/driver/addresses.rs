@@ -1,0 +1,107 @@
+//! This peer's addresses, in the order in which it tells them to others.
+
+use std::collections::HashMap;
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+
+use super::Driver;
+use crate::swarm;
+
+impl Driver {
+    /// This peer's addresses as others can use them, best first. Fewer fit into a presence than a relay
+    /// alone may have, so each way to us comes before the second address of any: through each of our
+    /// relays, and without one.
+    pub(super) fn own_addresses(&self) -> Vec<Multiaddr> {
+        let mut addresses: Vec<Multiaddr> = Vec::new();
+        for address in self
+            .swarm
+            .external_addresses()
+            .chain(self.swarm.listeners())
+        {
+            let (_, bare) = crate::bootstrap::split_peer(address.clone());
+            if !addresses.contains(&bare) {
+                addresses.push(bare);
+            }
+        }
+        addresses.sort_by_key(|address| {
+            (
+                !swarm::is_relayed(address),
+                !swarm::needs_relay(address),
+                swarm::is_loopback(address),
+            )
+        });
+        in_turn(addresses)
+    }
+
+    /// Whether others can open a direct connection to this peer, as far as it knows.
+    pub(super) fn can_be_dialled(&self) -> bool {
+        self.swarm
+            .listeners()
+            .any(|address| !swarm::needs_relay(address))
+    }
+}
+
+/// The relay in an address, if there is one.
+fn relay_in(address: &Multiaddr) -> Option<PeerId> {
+    let mut relay = None;
+    for part in address {
+        match part {
+            Protocol::P2p(peer) => relay = Some(peer),
+            Protocol::P2pCircuit => return relay,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The first address through each relay and the first without one, then the second of each, and so on.
+/// Otherwise they stay in order.
+fn in_turn(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let mut turns: HashMap<Option<PeerId>, usize> = HashMap::new();
+    let mut rounds: Vec<Vec<Multiaddr>> = Vec::new();
+    for address in addresses {
+        let turn = turns.entry(relay_in(&address)).or_default();
+        if rounds.len() == *turn {
+            rounds.push(Vec::new());
+        }
+        if let Some(round) = rounds.get_mut(*turn) {
+            round.push(address);
+        }
+        *turn += 1;
+    }
+    rounds.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_has_its_turn() {
+        let [one, other] = [PeerId::random(), PeerId::random()];
+        let parse = |text: &str| -> Multiaddr {
+            text.replace("ONE", &one.to_string())
+                .replace("OTHER", &other.to_string())
+                .parse()
+                .expect("valid")
+        };
+        let sorted = [
+            "/ip4/192.0.2.1/tcp/1/ws/p2p/ONE/p2p-circuit",
+            "/ip4/192.0.2.1/tcp/2/p2p/ONE/p2p-circuit",
+            "/ip4/192.0.2.1/udp/2/quic-v1/p2p/ONE/p2p-circuit",
+            "/webrtc/p2p/OTHER/p2p-circuit",
+            "/webrtc/p2p/OTHER/p2p-circuit/webrtc",
+            "/ip4/192.0.2.2/tcp/1",
+        ];
+        let expected = [
+            "/ip4/192.0.2.1/tcp/1/ws/p2p/ONE/p2p-circuit",
+            "/webrtc/p2p/OTHER/p2p-circuit",
+            "/ip4/192.0.2.2/tcp/1",
+            "/ip4/192.0.2.1/tcp/2/p2p/ONE/p2p-circuit",
+            "/webrtc/p2p/OTHER/p2p-circuit/webrtc",
+            "/ip4/192.0.2.1/udp/2/quic-v1/p2p/ONE/p2p-circuit",
+        ];
+        let in_turn = in_turn(sorted.map(parse).to_vec());
+        assert_eq!(in_turn, expected.map(parse));
+    }
+}
