@@ -5,9 +5,16 @@ use std::{
     fmt,
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use futures::{StreamExt as _, channel::mpsc, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    StreamExt as _,
+    channel::mpsc,
+    future::{self, BoxFuture, poll_fn},
+    stream::FuturesUnordered,
+};
+use futures_timer::Delay;
 use libp2p_core::{StreamMuxer, muxing::StreamMuxerEvent};
 use thiserror::Error;
 
@@ -22,6 +29,9 @@ const INBOUND_MAX: usize = 64;
 
 /// Streams at one time, open and lingering. A browser takes more than 9,000 channels.
 const STREAMS_MAX: usize = 1024;
+
+/// How long the other side may take to close the first channel.
+const INIT_MAX: Duration = Duration::from_secs(10);
 
 /// A direct connection to another peer.
 pub struct Connection<P: PeerConnection> {
@@ -71,16 +81,20 @@ impl<P: PeerConnection> Connection<P> {
         let (drop_sender, dropped) = mpsc::channel(0);
         let background = FuturesUnordered::new();
         background.push(handshake);
-        Self {
+        let mut connection = Self {
             peer,
-            open: early.len(),
-            inbound: early,
+            open: 0,
+            inbound: VecDeque::new(),
             drop_sender,
             dropped,
             background,
             closed: None,
             waker: None,
+        };
+        for channel in early {
+            connection.on_channel(channel);
         }
+        connection
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), ConnectionError> {
@@ -112,11 +126,14 @@ impl<P: PeerConnection> Connection<P> {
     }
 
     fn on_channel(&mut self, mut channel: P::Channel) {
-        // js-libp2p may open its `init` later than we are connected.
-        if channel.label() == INIT_LABEL
-            || self.inbound.len() >= INBOUND_MAX
-            || self.open >= STREAMS_MAX
-        {
+        if channel.label() == INIT_LABEL {
+            self.background.push(Box::pin(async {
+                leave_to_offerer(channel).await;
+                Background::Handshake
+            }));
+            return;
+        }
+        if self.inbound.len() >= INBOUND_MAX || self.open >= STREAMS_MAX {
             channel.close();
             return;
         }
@@ -130,6 +147,21 @@ impl<P: PeerConnection> Connection<P> {
     fn stream(&self, channel: P::Channel) -> Stream<P::Channel> {
         Stream::new(channel, self.drop_sender.clone())
     }
+}
+
+/// Waits until the other side closes the first channel, which is its to close: js-libp2p waits for it to
+/// open, and waits in vain when that and our closing it are over before it looks.
+async fn leave_to_offerer<C: DataChannel>(mut channel: C) {
+    let closed = poll_fn(|cx| {
+        while let Poll::Ready(message) = channel.poll_receive(cx) {
+            if message.is_none() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    });
+    future::select(closed, Delay::new(INIT_MAX)).await;
+    channel.close();
 }
 
 impl<P: PeerConnection> Drop for Connection<P> {

@@ -292,7 +292,7 @@ where
                 }
                 Event::Connected => self.connected = true,
                 Event::Channel(mut channel) => {
-                    if channel.label() == INIT_LABEL || self.early.len() >= EARLY_MAX {
+                    if self.early.len() >= EARLY_MAX {
                         channel.close();
                     } else {
                         self.early.push_back(channel);

@@ -20,7 +20,7 @@ use web_sys::{
     RtcSessionDescriptionInit,
 };
 
-use self::channel::{Channel, Unread};
+use self::channel::{Channel, Common};
 use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
 
 pub mod channel;
@@ -46,7 +46,7 @@ pub struct Connection(SendWrapper<Inner>);
 struct Inner {
     connection: RtcPeerConnection,
     events: Rc<RefCell<Events>>,
-    unread: Unread,
+    common: Rc<Common>,
     /// What the browser calls. Detached before they are dropped.
     listeners: Vec<EventListener>,
     /// Whether the transports below the channels are watched, which are there only later.
@@ -120,7 +120,7 @@ impl Connection {
         let connection = RtcPeerConnection::new_with_configuration(&configuration(ice_servers))
             .map_err(|value| error(&value))?;
         let events = Rc::new(RefCell::new(Events::default()));
-        let unread = Unread::default();
+        let common = Rc::new(Common::default());
         let listeners = vec![
             EventListener::new(&connection, "icecandidate", {
                 let events = Rc::clone(&events);
@@ -153,12 +153,12 @@ impl Connection {
             }),
             EventListener::new(&connection, "datachannel", {
                 let events = Rc::clone(&events);
-                let unread = Rc::clone(&unread);
+                let common = Rc::clone(&common);
                 move |event| {
                     if let Some(event) = event.dyn_ref::<RtcDataChannelEvent>() {
                         // Its own callbacks have to be there before this one returns: messages that
                         // come earlier would be lost.
-                        let channel = Channel::new(event.channel(), Rc::clone(&unread));
+                        let channel = Channel::new(event.channel(), Rc::clone(&common));
                         events.borrow_mut().push(Event::Channel(channel));
                     }
                 }
@@ -167,7 +167,7 @@ impl Connection {
         Ok(Self(SendWrapper::new(Inner {
             connection,
             events,
-            unread,
+            common,
             listeners,
             watches_transport: false,
             closed: false,
@@ -281,7 +281,7 @@ impl PeerConnection for Connection {
             return Err(BackendError("the connection is closed".to_owned()));
         }
         let channel = connection.create_data_channel(label);
-        Ok(Channel::new(channel, Rc::clone(&self.0.unread)))
+        Ok(Channel::new(channel, Rc::clone(&self.0.common)))
     }
 
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
@@ -341,6 +341,7 @@ impl PeerConnection for Connection {
             return Poll::Ready(Event::Closed(reason));
         }
         events.waker = Some(cx.waker().clone());
+        self.0.common.set_task(cx.waker());
         Poll::Pending
     }
 

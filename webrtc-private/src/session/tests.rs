@@ -133,6 +133,40 @@ impl MuxerExt for Muxer {
 }
 
 #[test]
+fn the_first_channel_is_the_offerers_to_close() {
+    let world = World::new(Network::Open, 3);
+    let (left, right) = pipe();
+    let answer = connect(
+        world.connection(&[]).unwrap(),
+        right,
+        Role::Answerer,
+        TIMEOUT,
+    );
+    let offer = async {
+        let peer = world.connection(&[]).unwrap();
+        let mut session = Session::new(peer, left, Role::Offerer, TIMEOUT);
+        let init = session.peer.open_channel(INIT_LABEL).unwrap();
+        let sdp = session.peer.create_offer().await.unwrap();
+        session.signaling.queue(&Message::Offer(sdp.clone()));
+        let set = session.peer.set_local(SdpKind::Offer, sdp);
+        set.await.unwrap();
+        let answer = session.description(SdpKind::Answer).await.unwrap();
+        session.set_remote(SdpKind::Answer, answer).await.unwrap();
+        session.connect().await.unwrap();
+        (session, init)
+    };
+    let ((_, answerer), (_session, mut init)) = block_on(join(answer, offer));
+    let mut answerer = answerer.unwrap();
+    let mut cx = Context::from_waker(futures::task::noop_waker_ref());
+    assert!(Pin::new(&mut answerer).poll(&mut cx).is_pending());
+    assert!(init.poll_receive(&mut cx).is_pending(), "it is open");
+    assert_eq!(world.open_channels(), 2, "both ends");
+    init.close();
+    assert!(Pin::new(&mut answerer).poll(&mut cx).is_pending());
+    assert_eq!(world.open_channels(), 0);
+}
+
+#[test]
 fn two_sides_connect_and_nothing_is_left_of_the_handshake() {
     let world = World::new(Network::Open, 3);
     let (left, right) = connected(&world);

@@ -30,8 +30,25 @@ const UNREAD_MAX: usize = 16 * 1024 * 1024;
 /// The same of all streams of a connection.
 const UNREAD_TOTAL_MAX: usize = 64 * 1024 * 1024;
 
-/// Bytes that wait to be read on one connection.
-pub(super) type Unread = Rc<Cell<usize>>;
+/// What the channels of one connection have in common.
+#[derive(Debug, Default)]
+pub(super) struct Common {
+    /// Bytes that wait to be read.
+    unread: Cell<usize>,
+    /// The connection's task.
+    task: RefCell<Option<Waker>>,
+}
+
+impl Common {
+    /// This task is to be woken when a message comes that nobody waits for.
+    pub(super) fn set_task(&self, waker: &Waker) {
+        let mut task = self.task.borrow_mut();
+        match task.as_mut() {
+            Some(task) => task.clone_from(waker),
+            None => *task = Some(waker.clone()),
+        }
+    }
+}
 
 /// An `RTCDataChannel`.
 pub struct Channel(SendWrapper<Inner>);
@@ -46,7 +63,7 @@ struct Inner {
 struct State {
     unread: VecDeque<Bytes>,
     unread_bytes: usize,
-    unread_total: Unread,
+    common: Rc<Common>,
     closed: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -56,22 +73,32 @@ impl State {
     /// Whether so many bytes more may wait.
     fn takes(&self, bytes: usize) -> bool {
         self.unread_bytes.saturating_add(bytes) <= UNREAD_MAX
-            && self.unread_total.get().saturating_add(bytes) <= UNREAD_TOTAL_MAX
+            && self.common.unread.get().saturating_add(bytes) <= UNREAD_TOTAL_MAX
     }
 
     fn push(&mut self, message: Bytes) {
         self.unread_bytes = self.unread_bytes.saturating_add(message.len());
-        self.unread_total
-            .set(self.unread_total.get().saturating_add(message.len()));
+        self.common
+            .unread
+            .set(self.common.unread.get().saturating_add(message.len()));
         self.unread.push_back(message);
+        // Whoever has just read may begin to wait only when it is polled again, whatever for: a
+        // multiplexer that reads the network itself is polled for every message. libp2p's ping relies
+        // on that.
+        if self.reader.is_none()
+            && let Some(task) = self.common.task.borrow().as_ref()
+        {
+            task.wake_by_ref();
+        }
         self.wake();
     }
 
     fn pop(&mut self) -> Option<Bytes> {
         let message = self.unread.pop_front()?;
         self.unread_bytes = self.unread_bytes.saturating_sub(message.len());
-        self.unread_total
-            .set(self.unread_total.get().saturating_sub(message.len()));
+        self.common
+            .unread
+            .set(self.common.unread.get().saturating_sub(message.len()));
         Some(message)
     }
 
@@ -87,21 +114,22 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.unread_total
-            .set(self.unread_total.get().saturating_sub(self.unread_bytes));
+        self.common
+            .unread
+            .set(self.common.unread.get().saturating_sub(self.unread_bytes));
     }
 }
 
 impl Channel {
-    /// Takes a channel over, in the same turn of the event loop in which it came to be. `unread_total`
-    /// is of its connection.
-    pub(super) fn new(channel: RtcDataChannel, unread_total: Unread) -> Self {
+    /// Takes a channel over, in the same turn of the event loop in which it came to be. `common`
+    /// is its connection's.
+    pub(super) fn new(channel: RtcDataChannel, common: Rc<Common>) -> Self {
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
         channel.set_buffered_amount_low_threshold(LOW_WATER);
         let state = Rc::new(RefCell::new(State {
             unread: VecDeque::new(),
             unread_bytes: 0,
-            unread_total,
+            common,
             closed: false,
             reader: None,
             writer: None,
