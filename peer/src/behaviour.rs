@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use libp2p::{
-    PeerId, connection_limits, gossipsub, identify,
+    PeerId, connection_limits,
+    core::ConnectedPoint,
+    gossipsub, identify,
     identity::Keypair,
     kad, ping, relay,
-    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    swarm::{
+        ConnectionId, FromSwarm, NetworkBehaviour,
+        behaviour::{ConnectionEstablished, toggle::Toggle},
+    },
 };
 use moim_protocol::{limits, names, room::gossip_message_id};
 use moim_rpc::ProtocolSupport;
@@ -93,6 +98,28 @@ impl Behaviour {
             presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
             platform,
         })
+    }
+
+    /// A connection to a peer has closed and another is there. Gossipsub names its topics to a peer on
+    /// the first connection only, also when that closes a moment later, with the topics on it; so it is
+    /// told that there is a first connection once more. js-libp2p, which gossips to nobody who does not
+    /// gossip to it, hears of the connection that is left.
+    pub(crate) fn greet_again(
+        &mut self,
+        peer_id: PeerId,
+        connection_id: ConnectionId,
+        endpoint: &ConnectedPoint,
+    ) {
+        if let Some(gossip) = self.gossip.as_mut() {
+            // Gossipsub wants to know whose it is, not which.
+            gossip.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                failed_addresses: &[],
+                other_established: 0,
+            }));
+        }
     }
 
     /// Peers that are known to listen to a gossip topic and are connected.

@@ -14,6 +14,7 @@ mod dht;
 mod dial;
 mod direct;
 mod entry;
+mod handover;
 mod members;
 mod neighbours;
 mod network;
@@ -46,6 +47,7 @@ use self::{
     dial::Pace,
     direct::{PendingSend, Transmission},
     entry::Entry,
+    handover::Handovers,
     presence::Asked,
     queries::Queries,
     reach::Reaching,
@@ -115,6 +117,7 @@ pub(crate) struct Driver {
 
     entry: Entry,
     connections: Connections,
+    handovers: Handovers,
     relays: Relays,
     reaching: Reaching,
     pace: Pace,
@@ -202,6 +205,7 @@ impl Driver {
             snapshot,
             entry: Entry::new(settings.bootstrap, seed, now),
             connections: Connections::default(),
+            handovers: Handovers::default(),
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),
             pace: Pace::default(),
@@ -281,6 +285,7 @@ impl Driver {
     /// the network says makes no new connections: those that wait may be there already.
     fn advance(&mut self, now: Instant, behind: bool) -> Instant {
         self.advance_entry(now);
+        self.advance_handovers(now);
         self.advance_relays(now);
         self.advance_queries(now);
         self.advance_rooms(now);
@@ -324,6 +329,7 @@ impl Driver {
             }
         };
         consider(self.entry.next_deadline());
+        consider(self.handovers.next_deadline());
         consider(self.relays.next_deadline(self.relay_candidates()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());

@@ -60,6 +60,7 @@ impl Driver {
             SwarmEvent::ConnectionClosed {
                 peer_id,
                 connection_id,
+                endpoint,
                 cause,
                 ..
             } => {
@@ -67,10 +68,14 @@ impl Driver {
                 self.members_changed = true;
                 if self.connections.closed(connection_id).is_some() {
                     self.entry.disconnected(&peer_id, now);
+                    self.handovers.disconnected(&peer_id);
                     self.reaching.disconnected(&peer_id, now);
                     self.on_member_disconnected(&peer_id);
                 } else {
                     // What was on that connection is lost; there is another.
+                    self.swarm
+                        .behaviour_mut()
+                        .greet_again(peer_id, connection_id, &endpoint);
                     self.catch_up_with(peer_id, now);
                 }
                 self.dirty = true;
@@ -177,9 +182,8 @@ impl Driver {
         self.members_changed = true;
         self.entry.connected(id, peer);
         self.reaching.connected(&peer, id, path, now);
-        // Requests and gossip choose among connections as they like, so only one kind stays.
-        for superfluous in self.connections.superfluous(&peer) {
-            self.swarm.close_connection(superfluous);
+        if !self.connections.superfluous(&peer).is_empty() {
+            self.handovers.began(peer, now);
         }
         self.on_member_connected(peer, now);
         self.catch_up_with(peer, now);
@@ -203,9 +207,17 @@ impl Driver {
     }
 
     fn on_identify(&mut self, event: identify::Event, now: Instant) {
-        let identify::Event::Received { peer_id, info, .. } = event else {
+        let identify::Event::Received {
+            connection_id,
+            peer_id,
+            info,
+        } = event
+        else {
             return;
         };
+        if matches!(self.connections.path(connection_id), Some(Path::Direct(_))) {
+            self.handovers.identified(&peer_id, now);
+        }
         let speaks = |name: &str| {
             info.protocols
                 .iter()
@@ -273,6 +285,15 @@ impl Driver {
                     tracing::debug!(peer = %open.peer, %error, "no answer to pings");
                     self.swarm.close_connection(connection);
                 }
+            }
+        }
+    }
+
+    /// Requests and gossip choose among connections as they like, so only one kind stays.
+    pub(super) fn advance_handovers(&mut self, now: Instant) {
+        while let Some(peer) = self.handovers.due(now) {
+            for superfluous in self.connections.superfluous(&peer) {
+                self.swarm.close_connection(superfluous);
             }
         }
     }
