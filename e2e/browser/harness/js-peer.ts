@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { expect, type Page } from '@playwright/test';
 import type { Heard } from '../js/peer.ts';
+import { countChannels } from './channels.ts';
 import { PATIENCE } from './times.ts';
 
 let bundle: Promise<string> | undefined;
@@ -32,6 +33,7 @@ export class JsPeer {
   /** Starts one in a page of any origin on this machine. */
   static async start(page: Page, origin: string, relay: string): Promise<JsPeer> {
     bundle ??= script();
+    await countChannels(page);
     await page.goto(`${origin}/bootstrap.json`);
     await page.addScriptTag({ content: await bundle });
     return new JsPeer(page, await page.evaluate((relay) => jsPeer.start(relay), relay));
@@ -49,11 +51,30 @@ export class JsPeer {
     return this.page.evaluate((peer) => jsPeer.agent(peer), peer);
   }
 
+  ping(peer: string): Promise<void> {
+    return this.page.evaluate((peer) => jsPeer.ping(peer), peer);
+  }
+
+  askForMembers(topic: string, member: string, times: number): Promise<void> {
+    return this.page.evaluate(
+      ({ topic, member, times }) => jsPeer.askForMembers(topic, member, times),
+      { topic, member, times },
+    );
+  }
+
   join(topic: string, name: string, member: string): Promise<string[]> {
     return this.page.evaluate(
       ({ topic, name, member }) => jsPeer.join(topic, name, member),
       { topic, name, member },
     );
+  }
+
+  gossipsTo(peer: string): Promise<boolean> {
+    return this.page.evaluate((peer) => jsPeer.gossipsTo(peer), peer);
+  }
+
+  say(topic: string, text: string): Promise<number> {
+    return this.page.evaluate(({ topic, text }) => jsPeer.say(topic, text), { topic, text });
   }
 
   send(peer: string, text: string): Promise<string> {

@@ -8,6 +8,7 @@ import {
   type BrowserContextOptions,
 } from '@playwright/test';
 import { BootstrapNode, type Transport } from './bootstrap-node.ts';
+import { countChannels } from './channels.ts';
 import { JsPeer } from './js-peer.ts';
 import { artefacts } from './programs.ts';
 import { Site } from './site.ts';
@@ -74,6 +75,7 @@ export class Network {
   /** Opens the page, in a browser context of its own unless one is given. */
   async open({ context, at = '/', ...options }: TabOptions = {}): Promise<Tab> {
     const tab = new Tab(await (context ?? (await this.newContext(options))).newPage());
+    await countChannels(tab.page);
     this.tabs.push(tab);
     await tab.page.goto(this.site.url + at);
     return tab;

@@ -24,17 +24,23 @@ import {
 
 type Services = { identify: Identify; ping: Ping; gossip: GossipSub };
 
-/** Moim's protocols run on every connection. */
+/** A ping takes milliseconds; who waits for a timer of the other side's waits for up to 10 s. */
+const PING_WITHIN = 5_000;
+
+/** Moim's own protocols run on every connection. */
 const RELAYED_TOO = { runOnLimitedConnection: true };
 
-/** A direct message. */
+/** A message: a direct one, or one said in a room. */
 export interface Heard {
   from: string;
   text: string;
+  room?: boolean;
 }
 
 class JsPeer {
   readonly heard: Heard[] = [];
+  readonly #session = Date.now();
+  #said = 0;
   #node!: Libp2p<Services>;
   #key!: Ed25519PrivateKey;
 
@@ -57,8 +63,8 @@ class JsPeer {
       services: {
         identify: identify(),
         ping: ping(),
+        // On direct connections only: it would not leave a relayed one before that is closed.
         gossip: gossipsub({
-          ...RELAYED_TOO,
           globalSignaturePolicy: 'StrictSign',
           msgIdFn: (message) => {
             if (message.type !== 'signed') {
@@ -84,6 +90,12 @@ class JsPeer {
       (stream) => this.#answer(stream, () => ({ v: 1, type: 'accepted' })),
       RELAYED_TOO,
     );
+    this.#node.services.gossip.addEventListener('gossipsub:message', ({ detail: { msg } }) => {
+      const said = JSON.parse(new TextDecoder().decode(msg.data));
+      if (msg.type === 'signed' && said.type === 'text') {
+        this.heard.push({ from: msg.from.toString(), text: said.text, room: true });
+      }
+    });
     await this.#ownAddress();
     return this.#node.peerId.toString();
   }
@@ -139,6 +151,24 @@ class JsPeer {
     return new TextDecoder().decode(metadata.get('AgentVersion'));
   }
 
+  /** Pings on a stream of its own, which is closed before the answer, and acknowledged at once. */
+  async ping(peer: string): Promise<void> {
+    await this.#node.services.ping.ping(this.#connection(peer).remotePeer, {
+      signal: AbortSignal.timeout(PING_WITHIN),
+    });
+  }
+
+  /** Asks a member so many times who is in a room, each time on a stream of its own. */
+  async askForMembers(topic: string, member: string, times: number): Promise<void> {
+    const request = { v: 1, type: 'sync', topic: await topicHash(topic) };
+    for (let time = 0; time < times; time += 1) {
+      const list = await this.#ask(member, PRESENCE_PROTOCOL, request);
+      if (list['type'] !== 'members') {
+        throw new Error(JSON.stringify(list));
+      }
+    }
+  }
+
   /** Joins a room: asks one member for the others, and listens. Answers the members' envelopes. */
   async join(topic: string, name: string, member: string): Promise<string[]> {
     const hash = await topicHash(topic);
@@ -157,6 +187,31 @@ class JsPeer {
       presence,
     });
     return (list['members'] as { presence: string }[]).map((entry) => entry.presence);
+  }
+
+  /** Whether there is a stream on which it gossips to a peer. */
+  gossipsTo(peer: string): boolean {
+    const { gossip } = this.#node.services;
+    return 'streamsOutbound' in gossip && (gossip.streamsOutbound as Map<string, unknown>).has(peer);
+  }
+
+  /** Says something in a room; answers how many it went to. */
+  async say(topic: string, message: string): Promise<number> {
+    const { gossip } = this.#node.services;
+    const room = gossipTopic(await topicHash(topic));
+    this.#said += 1;
+    const body = {
+      v: 1,
+      type: 'text',
+      id: messageId(),
+      session: this.#session,
+      sequence: this.#said,
+      name: 'Jay',
+      text: message,
+      sent: Date.now(),
+    };
+    const data = new TextEncoder().encode(JSON.stringify(body));
+    return (await gossip.publish(room, data)).recipients.length;
   }
 
   /** Sends a direct message; answers what the other answered. */

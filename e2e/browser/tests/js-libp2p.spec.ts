@@ -1,4 +1,5 @@
 import { expect, test } from '../harness/network.ts';
+import { openChannels } from '../harness/channels.ts';
 import { newTopic, PATIENCE } from '../harness/times.ts';
 
 // The longest text there is, in a body of more than 16 KiB.
@@ -17,9 +18,33 @@ test('a page of js-libp2p dials a page of ours, and neither notices', async ({ n
   await tab.sees(js.peerId);
   await tab.reachesDirectly(js.peerId);
 
+  await js.ping(tab.peerId);
+  await js.ping(tab.peerId);
   expect(await js.send(tab.peerId, LONG)).toBe('accepted');
   await tab.openDirect(js.peerId);
   await expect(tab.directMessages(js.peerId).filter({ hasText: LONG })).toBeAttached();
+
+  await expect
+    .poll(() => js.connections(tab.peerId), { timeout: PATIENCE })
+    .toEqual([expect.stringContaining('/webrtc')]);
+  await expect.poll(() => js.gossipsTo(tab.peerId), { timeout: PATIENCE }).toBe(true);
+  expect(await js.say(topic, 'to everybody')).toBe(1);
+  await tab.hears(js.peerId, 'to everybody');
+  await tab.say('so do I');
+  await js.hears({ from: tab.peerId, text: 'so do I', room: true });
+});
+
+test('two thousand streams one after the other leave no channel behind', async ({ network }) => {
+  const topic = newTopic('js-streams');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  const js = await network.jsPeer();
+  await js.dial(`${network.node.address('ws')}/p2p-circuit/webrtc/p2p/${tab.peerId}`);
+  await js.askForMembers(topic, tab.peerId, 2_000);
+  // The streams of gossip stay, one each way.
+  for (const page of [tab.page, js.page]) {
+    await expect.poll(() => openChannels(page), { timeout: PATIENCE }).toBeLessThanOrEqual(2);
+  }
 });
 
 test('a page of ours dials a page of js-libp2p, and neither notices', async ({ network }) => {
