@@ -330,7 +330,7 @@ impl Driver {
         };
         consider(self.entry.next_deadline());
         consider(self.handovers.next_deadline());
-        consider(self.relays.next_deadline(self.relay_candidates()));
+        consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());
         consider(

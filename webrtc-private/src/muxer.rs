@@ -42,6 +42,8 @@ pub struct Connection<P: PeerConnection> {
     /// Streams that their users are done with, and what is left of the handshake.
     background: FuturesUnordered<BoxFuture<'static, Background>>,
     open: usize,
+    /// The other side has opened its first channel, and there is no second first one.
+    had_init: bool,
     closed: Option<CloseReason>,
     waker: Option<Waker>,
 }
@@ -84,6 +86,7 @@ impl<P: PeerConnection> Connection<P> {
         let mut connection = Self {
             peer,
             open: 0,
+            had_init: false,
             inbound: VecDeque::new(),
             drop_sender,
             dropped,
@@ -126,14 +129,18 @@ impl<P: PeerConnection> Connection<P> {
     }
 
     fn on_channel(&mut self, mut channel: P::Channel) {
-        if channel.label() == INIT_LABEL {
+        if channel.label() == INIT_LABEL && !self.had_init {
+            self.had_init = true;
             self.background.push(Box::pin(async {
                 leave_to_offerer(channel).await;
                 Background::Handshake
             }));
             return;
         }
-        if self.inbound.len() >= INBOUND_MAX || self.open >= STREAMS_MAX {
+        if channel.label() == INIT_LABEL
+            || self.inbound.len() >= INBOUND_MAX
+            || self.open >= STREAMS_MAX
+        {
             channel.close();
             return;
         }

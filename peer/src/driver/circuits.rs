@@ -14,8 +14,8 @@ use crate::swarm;
 impl Driver {
     /// The relays where a reservation is of use: members only as long as they are kept for the room's
     /// sake, so that it lasts.
-    pub(super) fn relay_candidates(&self) -> impl Iterator<Item = Candidate> + '_ {
-        self.connections.relays().filter_map(|open| {
+    pub(super) fn relay_candidates(&self) -> Vec<Candidate> {
+        let candidates = self.connections.relays().filter_map(|open| {
             let kind = if is_webrtc(&open.address) {
                 Kind::Member
             } else {
@@ -26,12 +26,13 @@ impl Driver {
                 kind,
                 connected: open.since,
             })
-        })
+        });
+        candidates.collect()
     }
 
     /// Asks a connected relay for a reservation where one is wanted.
     pub(super) fn advance_relays(&mut self, now: Instant) {
-        while let Some(candidate) = self.relays.due(self.relay_candidates(), now) {
+        while let Some(candidate) = self.relays.due(&self.relay_candidates(), now) {
             let relay = candidate.relay;
             let Some(circuit) = self.circuit_through(relay) else {
                 self.relays.postpone(relay, now);

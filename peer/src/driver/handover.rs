@@ -32,6 +32,7 @@ impl Handovers {
         }
     }
 
+    /// It is connected in one way only, or not at all.
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.due.remove(peer);
     }

@@ -72,6 +72,9 @@ impl Driver {
                     self.reaching.disconnected(&peer_id, now);
                     self.on_member_disconnected(&peer_id);
                 } else {
+                    if self.connections.superfluous(&peer_id).is_empty() {
+                        self.handovers.disconnected(&peer_id);
+                    }
                     // What was on that connection is lost; there is another.
                     self.swarm
                         .behaviour_mut()
@@ -128,12 +131,18 @@ impl Driver {
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
+                renewal,
                 ..
             }) => {
-                self.relays.accepted(&relay_peer_id);
-                // Those who are reached through this relay are within reach again.
-                self.reaching.network_changed(now);
-                self.on_addresses_changed(now);
+                if !self.relays.accepted(&relay_peer_id, now) {
+                    tracing::debug!(relay = %relay_peer_id, "renewed too soon");
+                    // It is closed already if this fails.
+                    let _ = self.swarm.disconnect_peer_id(relay_peer_id);
+                } else if !renewal {
+                    // Those who are reached through this relay are within reach again.
+                    self.reaching.network_changed(now);
+                    self.on_addresses_changed(now);
+                }
             }
             other => tracing::trace!(?other),
         }
@@ -215,18 +224,24 @@ impl Driver {
         else {
             return;
         };
-        if matches!(self.connections.path(connection_id), Some(Path::Direct(_))) {
-            self.handovers.identified(&peer_id, now);
-        }
         let speaks = |name: &str| {
             info.protocols
                 .iter()
                 .any(|protocol| protocol.as_ref() == name)
         };
+        let direct = matches!(self.connections.path(connection_id), Some(Path::Direct(_)));
         let abilities = Abilities {
             dht_server: speaks(names::KAD_PROTOCOL),
-            relay: speaks(RELAY_HOP_PROTOCOL),
+            // Nobody offers that on a relayed connection.
+            relay: if direct {
+                speaks(RELAY_HOP_PROTOCOL)
+            } else {
+                self.connections.abilities(&peer_id).relay
+            },
         };
+        if direct {
+            self.handovers.identified(&peer_id, now);
+        }
         let was_in_dht = self.in_dht();
         self.connections
             .identified(&peer_id, &info.agent_version, abilities);
@@ -429,13 +444,8 @@ impl Driver {
     /// Whether a connection is worth keeping for what the peer at its other end does for us.
     fn serves(&self, open: &Open) -> bool {
         let abilities = self.connections.abilities(&open.peer);
-        // Every page relays; the one that has our reservation is of use.
-        let relays = if is_webrtc(&open.address) {
-            self.relays.uses(&open.peer)
-        } else {
-            abilities.relay
-        };
-        abilities.dht_server || relays
+        // Every page relays, which is of use as long as it is wanted for a room's sake anyway.
+        abilities.dht_server || (abilities.relay && !is_webrtc(&open.address))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use libp2p::{PeerId, core::transport::ListenerId};
+use libp2p::{Multiaddr, PeerId, core::transport::ListenerId, multiaddr::Protocol};
 use moim_protocol::backoff::Backoff;
 use web_time::Instant;
 
@@ -19,6 +19,13 @@ const RETRY_BASE: Duration = Duration::from_millis(500);
 
 /// Longest pause after a refused reservation.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// A member whose reservations are to be renewed sooner than this keeps us busy, and is not asked again
+/// for [`SHUNNED`]. A server's clock may differ from ours.
+const RENEWAL_MIN: Duration = Duration::from_secs(60);
+
+/// See [`RENEWAL_MIN`].
+const SHUNNED: Duration = Duration::from_secs(10 * 60);
 
 /// Relays whose refusal is remembered.
 const REFUSED_MAX: usize = 64;
@@ -41,10 +48,18 @@ pub(super) struct Candidate {
     pub(super) connected: Instant,
 }
 
+/// A reservation, or the request for one.
+#[derive(Debug)]
+struct Reservation {
+    listener: ListenerId,
+    kind: Kind,
+    accepted: Option<Instant>,
+}
+
 #[derive(Debug)]
 pub(super) struct Relays {
     seed: u64,
-    listening: HashMap<PeerId, (ListenerId, Kind)>,
+    listening: HashMap<PeerId, Reservation>,
     refused: HashMap<PeerId, (Backoff, Instant)>,
 }
 
@@ -57,54 +72,83 @@ impl Relays {
         }
     }
 
-    fn count(&self, kind: Kind) -> usize {
-        let kinds = self.listening.values().map(|(_, kind)| kind);
-        kinds.filter(|held| **held == kind).count()
-    }
-
-    /// When a relay may be asked, if one of its kind is wanted. In the past: it has not been asked yet.
-    fn time_for(&self, candidate: &Candidate) -> Option<Instant> {
-        let Candidate {
-            relay,
-            kind,
-            connected,
-        } = candidate;
-        if self.listening.contains_key(relay) || self.count(*kind) >= RESERVATIONS_MAX {
-            return None;
-        }
-        let settled = if *kind == Kind::Member && self.count(Kind::Server) > 0 {
-            *connected + MEMBER_SETTLES
-        } else {
-            *connected
+    /// When each of the candidates may be asked, if more of its kind are wanted. In the past: it has not
+    /// been asked yet. Who is no candidate any more takes no place.
+    fn times<'a>(
+        &self,
+        candidates: &'a [Candidate],
+    ) -> impl Iterator<Item = (Instant, &'a Candidate)> {
+        let held = |wanted: Kind| {
+            let wanted = candidates.iter().filter(move |one| one.kind == wanted);
+            wanted
+                .filter(|one| self.listening.contains_key(&one.relay))
+                .count()
         };
-        let pardoned = self.refused.get(relay).map_or(settled, |(_, until)| *until);
-        Some(settled.max(pardoned))
+        let (servers, members) = (held(Kind::Server), held(Kind::Member));
+        candidates.iter().filter_map(move |candidate| {
+            let (count, settles) = match candidate.kind {
+                Kind::Server => (servers, Duration::ZERO),
+                Kind::Member if servers == 0 => (members, Duration::ZERO),
+                Kind::Member => (members, MEMBER_SETTLES),
+            };
+            if self.listening.contains_key(&candidate.relay) || count >= RESERVATIONS_MAX {
+                return None;
+            }
+            let settled = candidate.connected + settles;
+            let refused = self.refused.get(&candidate.relay);
+            let time = refused.map_or(settled, |(_, until)| settled.max(*until));
+            Some((time, candidate))
+        })
     }
 
     /// A relay to reserve at now, of those that are connected.
-    pub(super) fn due(
-        &self,
-        candidates: impl Iterator<Item = Candidate>,
-        now: Instant,
-    ) -> Option<Candidate> {
-        candidates
-            .filter(|candidate| self.time_for(candidate).is_some_and(|time| time <= now))
+    pub(super) fn due(&self, candidates: &[Candidate], now: Instant) -> Option<Candidate> {
+        self.times(candidates)
+            .filter(|(time, _)| *time <= now)
+            .map(|(_, candidate)| *candidate)
             .min_by_key(|candidate| candidate.kind == Kind::Member)
     }
 
     pub(super) fn listening(&mut self, candidate: &Candidate, listener: ListenerId) {
-        self.listening
-            .insert(candidate.relay, (listener, candidate.kind));
+        let reservation = Reservation {
+            listener,
+            kind: candidate.kind,
+            accepted: None,
+        };
+        self.listening.insert(candidate.relay, reservation);
     }
 
-    /// Whether there is a reservation at this peer, or one is being asked for.
-    pub(super) fn uses(&self, relay: &PeerId) -> bool {
-        self.listening.contains_key(relay)
+    /// Whether an address through a relay, which the relay has told us, may go to others: we are at that
+    /// relay, and if it is a member, the address is of no other way to it than the connections it has.
+    pub(super) fn may_be_named(&self, relay: &PeerId, address: &Multiaddr) -> bool {
+        match self
+            .listening
+            .get(relay)
+            .map(|reservation| reservation.kind)
+        {
+            Some(Kind::Server) => true,
+            Some(Kind::Member) => address.iter().next() == Some(Protocol::WebRTC),
+            None => false,
+        }
     }
 
-    /// A reservation was accepted or renewed.
-    pub(super) fn accepted(&mut self, relay: &PeerId) {
+    /// A reservation was accepted or renewed. Returns whether it was a sensible time for that; else it is
+    /// the driver's to end the connection.
+    pub(super) fn accepted(&mut self, relay: &PeerId, now: Instant) -> bool {
+        let Some(reservation) = self.listening.get_mut(relay) else {
+            return true;
+        };
+        let before = reservation.accepted.replace(now);
+        let soon = before.is_some_and(|before| now < before + RENEWAL_MIN);
+        if soon && reservation.kind == Kind::Member {
+            self.postpone(*relay, now);
+            if let Some((_, until)) = self.refused.get_mut(relay) {
+                *until = now + SHUNNED;
+            }
+            return false;
+        }
         self.refused.remove(relay);
+        true
     }
 
     /// The reservation was refused or is lost. Returns whether the listener was one of these.
@@ -112,7 +156,7 @@ impl Relays {
         let Some(relay) = self
             .listening
             .iter()
-            .find(|(_, (id, _))| *id == listener)
+            .find(|(_, reservation)| reservation.listener == listener)
             .map(|(relay, _)| *relay)
         else {
             return false;
@@ -132,17 +176,12 @@ impl Relays {
             .refused
             .entry(relay)
             .or_insert_with(|| (Backoff::new(RETRY_BASE, RETRY_MAX, seed), now));
-        *until = now + backoff.next_delay();
+        *until = (*until).max(now + backoff.next_delay());
     }
 
     /// When a connected relay may be asked.
-    pub(super) fn next_deadline(
-        &self,
-        candidates: impl Iterator<Item = Candidate>,
-    ) -> Option<Instant> {
-        candidates
-            .filter_map(|candidate| self.time_for(&candidate))
-            .min()
+    pub(super) fn next_deadline(&self, candidates: &[Candidate]) -> Option<Instant> {
+        self.times(candidates).map(|(time, _)| time).min()
     }
 }
 
@@ -159,24 +198,26 @@ mod tests {
         }
     }
 
+    fn due(relays: &Relays, candidates: &[Candidate], now: Instant) -> Option<PeerId> {
+        relays.due(candidates, now).map(|due| due.relay)
+    }
+
     #[test]
     fn servers_are_asked_at_once_and_members_a_while_later() {
         let start = platform::now();
         let mut relays = Relays::new(1);
         let server = candidate(Kind::Server, start);
         let member = candidate(Kind::Member, start);
-        let both = || [member, server].into_iter();
-        let first = relays.due(both(), start).map(|due| due.relay);
-        assert_eq!(first, Some(server.relay));
+        let both = [member, server];
+        assert_eq!(due(&relays, &both, start), Some(server.relay));
         relays.listening(&server, ListenerId::next());
-        assert!(relays.due(both(), start).is_none());
+        assert_eq!(due(&relays, &both, start), None);
         let settled = start + MEMBER_SETTLES;
-        assert_eq!(relays.next_deadline(both()), Some(settled));
-        let second = relays.due(both(), settled).map(|due| due.relay);
-        assert_eq!(second, Some(member.relay));
+        assert_eq!(relays.next_deadline(&both), Some(settled));
+        assert_eq!(due(&relays, &both, settled), Some(member.relay));
         relays.listening(&member, ListenerId::next());
-        assert!(relays.due(both(), settled).is_none());
-        assert_eq!(relays.next_deadline(both()), None);
+        assert_eq!(due(&relays, &both, settled), None);
+        assert_eq!(relays.next_deadline(&both), None);
     }
 
     #[test]
@@ -187,50 +228,79 @@ mod tests {
         let member = candidate(Kind::Member, start);
         let listener = ListenerId::next();
         relays.listening(&server, listener);
-        assert!(relays.due([member].into_iter(), start).is_none());
+        assert_eq!(due(&relays, &[server, member], start), None);
         assert!(relays.closed(listener, start));
-        let due = relays.due([member].into_iter(), start);
-        assert_eq!(due.map(|due| due.relay), Some(member.relay));
+        assert_eq!(due(&relays, &[member], start), Some(member.relay));
     }
 
     #[test]
     fn who_has_refused_is_left_alone_for_a_while_and_others_are_asked() {
         let start = platform::now();
         let mut relays = Relays::new(1);
-        let (one, other) = (
-            candidate(Kind::Member, start),
-            candidate(Kind::Member, start),
-        );
+        let [one, other] = [(); 2].map(|()| candidate(Kind::Member, start));
         let listener = ListenerId::next();
         relays.listening(&one, listener);
         assert!(relays.closed(listener, start));
         assert!(!relays.closed(listener, start), "it is none of these");
-        let both = || [one, other].into_iter();
-        let due = relays.due(both(), start).map(|due| due.relay);
-        assert_eq!(due, Some(other.relay));
-        let again = relays.next_deadline([one].into_iter()).expect("some time");
+        assert_eq!(due(&relays, &[one, other], start), Some(other.relay));
+        let again = relays.next_deadline(&[one]).expect("some time");
         assert!(again > start && again <= start + RETRY_MAX);
-        assert!(relays.due([one].into_iter(), again).is_some());
+        assert_eq!(due(&relays, &[one], again), Some(one.relay));
     }
 
     #[test]
-    fn there_are_enough_of_each_kind() {
+    fn there_are_enough_of_each_kind_of_those_that_are_candidates() {
         let start = platform::now();
+        let settled = start + MEMBER_SETTLES;
         let mut relays = Relays::new(1);
         for kind in [Kind::Server, Kind::Member] {
-            for _ in 0..RESERVATIONS_MAX {
-                let one = candidate(kind, start);
-                let due = relays.due([one].into_iter(), start + MEMBER_SETTLES);
-                assert!(due.is_some());
-                relays.listening(&one, ListenerId::next());
-                assert!(relays.uses(&one.relay));
+            let mut candidates = vec![candidate(kind, start), candidate(kind, start)];
+            for one in &candidates {
+                relays.listening(one, ListenerId::next());
             }
             let more = candidate(kind, start);
-            assert!(
-                relays
-                    .due([more].into_iter(), start + MEMBER_SETTLES)
-                    .is_none()
-            );
+            candidates.push(more);
+            assert_eq!(due(&relays, &candidates, settled), None);
+            // A member of a room that was left, for one.
+            candidates.remove(0);
+            assert_eq!(due(&relays, &candidates, settled), Some(more.relay));
         }
+    }
+
+    #[test]
+    fn a_member_that_wants_to_be_asked_all_the_time_is_shunned() {
+        let start = platform::now();
+        for (kind, shunned) in [(Kind::Member, true), (Kind::Server, false)] {
+            let mut relays = Relays::new(1);
+            let one = candidate(kind, start);
+            let listener = ListenerId::next();
+            relays.listening(&one, listener);
+            assert!(relays.accepted(&one.relay, start));
+            let later = start + RENEWAL_MIN;
+            assert!(relays.accepted(&one.relay, later), "renewed");
+            assert_eq!(relays.accepted(&one.relay, later), !shunned, "{kind:?}");
+            // With the connection the reservation goes.
+            assert!(relays.closed(listener, later));
+            let again = relays.next_deadline(&[one]).expect("some time");
+            assert_eq!(again >= later + SHUNNED, shunned, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn relays_name_no_addresses_but_their_own() {
+        let start = platform::now();
+        let mut relays = Relays::new(1);
+        let server = candidate(Kind::Server, start);
+        let member = candidate(Kind::Member, start);
+        for one in [server, member] {
+            relays.listening(&one, ListenerId::next());
+        }
+        let through = |start: &str| -> Multiaddr { start.parse().expect("valid") };
+        let dialled = through("/ip4/192.0.2.1/tcp/1/ws");
+        let signalled = through("/webrtc");
+        assert!(relays.may_be_named(&server.relay, &dialled));
+        assert!(relays.may_be_named(&member.relay, &signalled));
+        assert!(!relays.may_be_named(&member.relay, &dialled));
+        assert!(!relays.may_be_named(&PeerId::random(), &dialled));
     }
 }

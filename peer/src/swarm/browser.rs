@@ -32,8 +32,12 @@ const RESERVATIONS_MAX: usize = 32;
 /// Circuits that a page carries at once.
 const CIRCUITS_MAX: usize = 16;
 
-/// Of these, those that one other page may begin.
-const CIRCUITS_PER_PEER_MAX: usize = 4;
+/// Of these, those that one other page may be an end of: a newcomer meets a whole room.
+const CIRCUITS_PER_PEER_MAX: usize = 8;
+
+/// How long a page keeps a reservation that is not renewed, on a connection that lasts. Long, because
+/// libp2p-relay 0.22 panics when a reservation ends in the instant in which it is renewed.
+const RESERVATION_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What one circuit may carry, either way: descriptions and candidates of a direct connection are a few
 /// kilobytes, and where there is no direct way, some talk.
@@ -146,6 +150,7 @@ fn relay_for_others(me: PeerId) -> relay::Behaviour {
     let config = relay::Config {
         max_reservations: RESERVATIONS_MAX,
         max_reservations_per_peer: 1,
+        reservation_duration: RESERVATION_DURATION,
         max_circuits: CIRCUITS_MAX,
         max_circuits_per_peer: CIRCUITS_PER_PEER_MAX,
         max_circuit_bytes: CIRCUIT_BYTES_MAX,
