@@ -247,8 +247,8 @@ impl Driver {
     /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is
     /// connected goes through that connection, whatever address the member has for the relay; a member
     /// that relays has none that could be dialled. Relays that are connected come first, and of these
-    /// the servers, which can carry more. A loopback address comes first when the member is on this machine, and else after all others: who
-    /// answers there is hardly the one that is meant.
+    /// the servers, which can carry more. A loopback address comes first when the member is on this
+    /// machine, and else after all others: who answers there is hardly the one that is meant.
     pub(super) fn usable(&self, addresses: &[Multiaddr], peer: PeerId) -> Addresses {
         let mut direct = Vec::new();
         let [mut servers, mut members, mut unconnected]: [Vec<Multiaddr>; 3] = Default::default();
