@@ -12,11 +12,11 @@ use std::{
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine.
@@ -62,6 +62,7 @@ pub(crate) struct Joined {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Option<Receiver<String>>,
+    reader: Option<JoinHandle<()>>,
     /// Events that were read and that nobody has asked for yet.
     waiting: VecDeque<Value>,
     /// What was read so far, for messages of failures.
@@ -115,7 +116,7 @@ impl Joined {
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     // Closes the pipe.
@@ -127,6 +128,7 @@ impl Joined {
             stdin: child.stdin.take(),
             child,
             lines: Some(lines),
+            reader: Some(reader),
             waiting: VecDeque::new(),
             seen: Vec::new(),
             _home: home,
@@ -157,9 +159,13 @@ impl Joined {
         self.stdin = None;
     }
 
-    /// Closes the other end of the output.
+    /// Closes the other end of the output, with the next line of it.
     pub(crate) fn close_output(&mut self) {
         self.lines = None;
+        self.command(&json!({"cmd": "members"}));
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
     }
 
     pub(crate) fn signal(&self, signal: &str) {
