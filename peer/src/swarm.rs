@@ -53,19 +53,23 @@ pub(crate) fn path_of(address: &Multiaddr) -> Path {
     if is_direct(address) {
         return Path::Direct(transport_of(address));
     }
+    match relay_in(address) {
+        Some(by) => Path::Relayed { by },
+        None => Path::Direct(transport_of(address)),
+    }
+}
+
+/// The relay that an address names, be it for the connection or for its signalling only.
+pub(crate) fn relay_in(address: &Multiaddr) -> Option<PeerId> {
     let mut relay = None;
     for protocol in address {
         match protocol {
             Protocol::P2p(peer) => relay = Some(peer),
-            Protocol::P2pCircuit => {
-                if let Some(by) = relay {
-                    return Path::Relayed { by };
-                }
-            }
+            Protocol::P2pCircuit if relay.is_some() => return relay,
             _ => {}
         }
     }
-    Path::Direct(transport_of(address))
+    None
 }
 
 fn transport_of(address: &Multiaddr) -> DirectTransport {

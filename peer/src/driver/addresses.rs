@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId};
 
 use super::Driver;
-use crate::swarm;
+use crate::swarm::{self, relay_in};
 
 impl Driver {
     /// This peer's addresses as others can use them, best first. Fewer fit into a presence than a relay
@@ -43,19 +43,6 @@ impl Driver {
             .listeners()
             .any(|address| !swarm::needs_relay(address))
     }
-}
-
-/// The relay in an address, if there is one.
-fn relay_in(address: &Multiaddr) -> Option<PeerId> {
-    let mut relay = None;
-    for part in address {
-        match part {
-            Protocol::P2p(peer) => relay = Some(peer),
-            Protocol::P2pCircuit => return relay,
-            _ => {}
-        }
-    }
-    None
 }
 
 /// The first address through each relay and the first without one, then the second of each, and so on.
