@@ -79,6 +79,10 @@ pub trait PeerConnection: Send + Unpin + 'static {
     /// Opens a channel with a label, negotiated in band.
     fn open_channel(&mut self, label: &str) -> Result<Self::Channel, BackendError>;
 
+    /// Opens a channel with this number and no label, which the other side opens by itself too: nothing
+    /// is said about it in band.
+    fn open_negotiated(&mut self, id: u16) -> Result<Self::Channel, BackendError>;
+
     /// The SDP of an offer.
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>>;
 
@@ -91,6 +95,9 @@ pub trait PeerConnection: Send + Unpin + 'static {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>>;
+
+    /// The SDP of our own description, once it is set.
+    fn local_description(&self) -> Option<String>;
 
     /// Sets the other side's description.
     fn set_remote(

@@ -21,6 +21,8 @@ pub enum Step {
     Connecting,
     /// The first data channel opens and closes.
     Settling,
+    /// A Noise handshake proves who is at the other end, where the signalling has not.
+    Authenticating,
 }
 
 impl fmt::Display for Step {
@@ -30,6 +32,7 @@ impl fmt::Display for Step {
             Self::Describing => "exchanging session descriptions",
             Self::Connecting => "looking for a way (ICE)",
             Self::Settling => "opening the first data channel",
+            Self::Authenticating => "proving who is at the other end (Noise)",
         })
     }
 }

@@ -21,6 +21,7 @@
 //! # What it is made of
 //!
 //! - [`address`]: `/webrtc` addresses;
+//! - [`direct`]: `/webrtc-direct`, a transport for itself;
 //! - [`backend`]: what is asked of a WebRTC implementation, and the browser's;
 //! - a session per attempt: offer, answer, candidates; written once for all backends;
 //! - [`Connection`] and [`Stream`]: a muxer over data channels, with the frames and the half-closing of
@@ -57,6 +58,7 @@ mod as_direct;
 pub mod backend;
 mod behaviour;
 mod config;
+pub mod direct;
 mod error;
 mod muxer;
 mod report;

@@ -15,9 +15,9 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    EventTarget, RtcConfiguration, RtcDataChannelEvent, RtcIceCandidate, RtcIceCandidateInit,
-    RtcIceServer, RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType,
-    RtcSessionDescriptionInit,
+    EventTarget, RtcConfiguration, RtcDataChannelEvent, RtcDataChannelInit, RtcIceCandidate,
+    RtcIceCandidateInit, RtcIceConnectionState, RtcIceServer, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcSdpType, RtcSessionDescriptionInit,
 };
 
 use self::channel::{Channel, Common};
@@ -143,7 +143,16 @@ impl Connection {
                     RtcPeerConnectionState::Connected => {
                         events.borrow_mut().push(Event::Connected);
                     }
-                    RtcPeerConnectionState::Failed => events.borrow_mut().close(CloseReason::NoWay),
+                    RtcPeerConnectionState::Failed => {
+                        // Either ICE has failed or DTLS on a way that ICE has found.
+                        let reason = match connection.ice_connection_state() {
+                            RtcIceConnectionState::Connected | RtcIceConnectionState::Completed => {
+                                CloseReason::Closed
+                            }
+                            _ => CloseReason::NoWay,
+                        };
+                        events.borrow_mut().close(reason);
+                    }
                     RtcPeerConnectionState::Closed => {
                         events.borrow_mut().close(CloseReason::Closed);
                     }
@@ -218,6 +227,14 @@ impl Inner {
         }
     }
 
+    /// Opening a channel on a connection that is closed throws.
+    fn check_open(&self) -> Result<(), BackendError> {
+        if self.closed || self.connection.connection_state() == RtcPeerConnectionState::Closed {
+            return Err(BackendError("the connection is closed".to_owned()));
+        }
+        Ok(())
+    }
+
     fn close(&mut self) {
         if !self.closed {
             self.closed = true;
@@ -275,12 +292,18 @@ impl PeerConnection for Connection {
     type Channel = Channel;
 
     fn open_channel(&mut self, label: &str) -> Result<Channel, BackendError> {
-        // On a connection that is closed this throws.
+        self.0.check_open()?;
+        let channel = self.0.connection.create_data_channel(label);
+        Ok(Channel::new(channel, Rc::clone(&self.0.common)))
+    }
+
+    fn open_negotiated(&mut self, id: u16) -> Result<Channel, BackendError> {
+        self.0.check_open()?;
+        let how = RtcDataChannelInit::new();
+        how.set_negotiated(true);
+        how.set_id(id);
         let connection = &self.0.connection;
-        if self.0.closed || connection.connection_state() == RtcPeerConnectionState::Closed {
-            return Err(BackendError("the connection is closed".to_owned()));
-        }
-        let channel = connection.create_data_channel(label);
+        let channel = connection.create_data_channel_with_data_channel_dict("", &how);
         Ok(Channel::new(channel, Rc::clone(&self.0.common)))
     }
 
@@ -302,6 +325,11 @@ impl PeerConnection for Connection {
             self.0.connection.set_local_description(&description),
             |_| Ok(()),
         )
+    }
+
+    fn local_description(&self) -> Option<String> {
+        let description = self.0.connection.local_description()?;
+        Some(description.sdp())
     }
 
     fn set_remote(

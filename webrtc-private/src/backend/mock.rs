@@ -10,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 
-use super::{
-    Backend, BackendError, ChannelClosed, CloseReason, DataChannel, Event, IceServer,
-    PeerConnection, SdpKind,
-};
+pub(crate) use self::channel::MockChannel;
+use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
+
+mod channel;
 
 /// What the network in between does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) struct World(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     network: Network,
+    /// Whether an own offer has to be set as it was made.
+    forbids_munging: bool,
     /// Candidates that each connection has.
     candidates: usize,
     connections: Vec<ConnectionState>,
@@ -42,7 +44,10 @@ struct State {
 
 #[derive(Debug, Default)]
 struct ConnectionState {
-    local: bool,
+    /// Our own description, once it is set.
+    local: Option<String>,
+    /// The other side's.
+    described: Option<String>,
     remote: Option<usize>,
     candidates: usize,
     connected: bool,
@@ -51,10 +56,14 @@ struct ConnectionState {
     waker: Option<Waker>,
 }
 
-/// One end of a channel; the other is its number with the last bit flipped.
+/// One end of a channel.
 #[derive(Debug, Default)]
 struct ChannelState {
     connection: usize,
+    /// The other end.
+    other: Option<usize>,
+    /// Both sides open it by themselves under this number.
+    negotiated: Option<u16>,
     label: String,
     open: bool,
     closed: bool,
@@ -104,6 +113,24 @@ impl World {
                     .is_some_and(|connection| connection.closed.is_none())
         };
         state.channels.iter().filter(alive).count()
+    }
+
+    /// From now on an own offer can only be set as it was made.
+    pub(crate) fn forbid_munging(&self) {
+        self.lock().forbids_munging = true;
+    }
+
+    /// A connection that is open, and to which the other side was described with these words.
+    pub(crate) fn described_with(&self, words: &str) -> Option<usize> {
+        self.lock().connections.iter().position(|one| {
+            let described = one.described.as_ref();
+            one.closed.is_none() && described.is_some_and(|sdp| sdp.contains(words))
+        })
+    }
+
+    /// Connections that were ever made.
+    pub(crate) fn connections_made(&self) -> usize {
+        self.lock().connections.len()
     }
 
     /// From now on nothing that is sent goes out, or everything does again.
@@ -166,7 +193,10 @@ impl State {
         };
         let ready = |id: usize, other: usize| {
             self.connections.get(id).is_some_and(|one| {
-                one.local && one.remote == Some(other) && one.candidates > 0 && !one.connected
+                one.local.is_some()
+                    && one.remote == Some(other)
+                    && one.candidates > 0
+                    && !one.connected
             })
         };
         if !ready(id, other) || !ready(other, id) {
@@ -187,6 +217,36 @@ impl State {
                 Network::Silent => {}
             }
         }
+        self.open_negotiated(id);
+    }
+
+    /// Opens what both sides of a connection have by the same number.
+    fn open_negotiated(&mut self, id: usize) {
+        let Some(remote) = self.connections.get(id).and_then(|one| {
+            (one.connected && one.closed.is_none())
+                .then_some(one.remote)
+                .flatten()
+        }) else {
+            return;
+        };
+        for number in 0..self.channels.len() {
+            let ours = &self.channels[number];
+            if ours.connection != id || ours.negotiated.is_none() || ours.open {
+                continue;
+            }
+            let other = self.channels.iter().position(|one| {
+                one.connection == remote && one.negotiated == ours.negotiated && !one.open
+            });
+            let Some(other) = other else {
+                continue;
+            };
+            for (number, other) in [(number, other), (other, number)] {
+                let channel = &mut self.channels[number];
+                channel.open = true;
+                channel.other = Some(other);
+                channel.wake();
+            }
+        }
     }
 
     /// Opens a channel of which only our end exists so far, if its connection is there.
@@ -202,8 +262,11 @@ impl State {
         let Some(remote) = remote.filter(|_| !channel.open && !channel.closed) else {
             return;
         };
+        let Some(other) = channel.other else {
+            return;
+        };
         let label = channel.label.clone();
-        for (number, connection) in [(number, None), (number ^ 1, Some(remote))] {
+        for (number, connection) in [(number, None), (other, Some(remote))] {
             if let Some(channel) = self.channels.get_mut(number) {
                 channel.open = true;
                 channel.label.clone_from(&label);
@@ -215,7 +278,7 @@ impl State {
             remote,
             Event::Channel(MockChannel {
                 world: world.clone(),
-                number: number ^ 1,
+                number: other,
             }),
         );
     }
@@ -228,11 +291,29 @@ pub(crate) struct MockConnection {
     id: usize,
 }
 
-impl MockConnection {
-    fn sdp(&self) -> String {
-        let id = self.id;
-        format!("v=0\r\nm=application 9 DTLS\r\na=fingerprint:sha-256 {id}\r\n")
-    }
+/// The description of a connection, with its number at the end of its fingerprint.
+pub(crate) fn sdp(id: usize) -> String {
+    let [high, low] = u16::try_from(id)
+        .expect("no test makes so many")
+        .to_be_bytes();
+    let zeros = "00:".repeat(30);
+    format!(
+        "v=0\r\nm=application 9 DTLS\r\na=ice-ufrag:name{id}\r\na=ice-pwd:{id:024}\r\n\
+         a=fingerprint:sha-256 {zeros}{high:02X}:{low:02X}\r\n"
+    )
+}
+
+/// The number of the connection that a description is of.
+fn number(sdp: &str) -> Option<usize> {
+    let fingerprint = sdp
+        .lines()
+        .find_map(|line| line.strip_prefix("a=fingerprint:sha-256 "))?;
+    let mut bytes = fingerprint
+        .rsplit(':')
+        .map(|byte| usize::from_str_radix(byte, 16).ok());
+    let low = bytes.next()??;
+    let high = bytes.next().unwrap_or(Some(0))?;
+    Some(high * 256 + low)
 }
 
 impl Drop for MockConnection {
@@ -250,9 +331,10 @@ impl PeerConnection for MockConnection {
             return Err(BackendError("closed".to_owned()));
         }
         let number = state.channels.len();
-        for _ in 0..2 {
+        for other in [number + 1, number] {
             state.channels.push(ChannelState {
                 connection: self.id,
+                other: Some(other),
                 label: label.to_owned(),
                 ..ChannelState::default()
             });
@@ -264,17 +346,39 @@ impl PeerConnection for MockConnection {
         })
     }
 
+    fn open_negotiated(&mut self, id: u16) -> Result<MockChannel, BackendError> {
+        let mut state = self.world.lock();
+        let number = state.channels.len();
+        state.channels.push(ChannelState {
+            connection: self.id,
+            negotiated: Some(id),
+            ..ChannelState::default()
+        });
+        state.open_negotiated(self.id);
+        Ok(MockChannel {
+            world: self.world.clone(),
+            number,
+        })
+    }
+
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        Box::pin(ready(Ok(self.sdp())))
+        Box::pin(ready(Ok(sdp(self.id))))
     }
 
     fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        Box::pin(ready(Ok(self.sdp())))
+        Box::pin(ready(Ok(sdp(self.id))))
     }
 
-    fn set_local(&mut self, _: SdpKind, _: String) -> BoxFuture<'static, Result<(), BackendError>> {
+    fn set_local(
+        &mut self,
+        _: SdpKind,
+        ours: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
         let mut state = self.world.lock();
-        state.connections[self.id].local = true;
+        if state.forbids_munging && ours != sdp(self.id) {
+            return Box::pin(ready(Err(BackendError("munged".to_owned()))));
+        }
+        state.connections[self.id].local = Some(ours);
         for number in 0..state.candidates {
             let json = format!(r#"{{"candidate":"candidate:{number} typ host"}}"#);
             state.emit(self.id, Event::Candidate(json));
@@ -283,20 +387,23 @@ impl PeerConnection for MockConnection {
         Box::pin(ready(Ok(())))
     }
 
+    fn local_description(&self) -> Option<String> {
+        self.world.lock().connections[self.id].local.clone()
+    }
+
     fn set_remote(
         &mut self,
         _: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let id = sdp
-            .lines()
-            .find_map(|line| line.strip_prefix("a=fingerprint:sha-256 "))
-            .and_then(|id| id.parse().ok());
-        let Some(id) = id else {
+        let Some(id) = number(&sdp) else {
             return Box::pin(ready(Err(BackendError("not of this world".to_owned()))));
         };
         let mut state = self.world.lock();
-        state.connections[self.id].remote = Some(id);
+        let connection = &mut state.connections[self.id];
+        connection.remote = Some(id);
+        connection.candidates += sdp.matches("a=candidate:").count();
+        connection.described = Some(sdp);
         state.look_for_a_way(&self.world, self.id);
         Box::pin(ready(Ok(())))
     }
@@ -332,86 +439,6 @@ impl PeerConnection for MockConnection {
             if both {
                 state.close(other, CloseReason::Closed);
             }
-        }
-    }
-}
-
-/// One end of a channel.
-#[derive(Debug)]
-pub(crate) struct MockChannel {
-    world: World,
-    number: usize,
-}
-
-impl MockChannel {
-    fn with<T>(&self, of: usize, act: impl FnOnce(&mut ChannelState) -> T) -> T {
-        act(&mut self.world.lock().channels[of])
-    }
-}
-
-impl DataChannel for MockChannel {
-    fn label(&self) -> String {
-        self.with(self.number, |channel| channel.label.clone())
-    }
-
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.with(self.number, |channel| {
-            if let Some(message) = channel.inbox.pop_front() {
-                return Poll::Ready(Some(message));
-            }
-            if channel.closed {
-                return Poll::Ready(None);
-            }
-            channel.wakers.push(cx.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    fn try_receive(&mut self) -> Option<Bytes> {
-        self.with(self.number, |channel| channel.inbox.pop_front())
-    }
-
-    fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelClosed>> {
-        self.with(self.number, |channel| {
-            if channel.closed {
-                return Poll::Ready(Err(ChannelClosed));
-            }
-            if channel.open && !channel.stuck {
-                return Poll::Ready(Ok(()));
-            }
-            channel.wakers.push(cx.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    fn send(&mut self, message: &[u8]) -> Result<(), ChannelClosed> {
-        let sendable = self.with(self.number, |channel| channel.open && !channel.closed);
-        if !sendable {
-            return Err(ChannelClosed);
-        }
-        self.with(self.number ^ 1, |channel| {
-            channel.inbox.push_back(Bytes::copy_from_slice(message));
-            channel.wake();
-        });
-        Ok(())
-    }
-
-    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(self.number, |channel| {
-            if channel.closed || !channel.stuck {
-                return Poll::Ready(());
-            }
-            channel.wakers.push(cx.waker().clone());
-            Poll::Pending
-        })
-    }
-
-    fn close(&mut self) {
-        for number in [self.number, self.number ^ 1] {
-            self.with(number, |channel| {
-                channel.closed = true;
-                channel.wake();
-            });
         }
     }
 }
