@@ -2,14 +2,17 @@ import type { Page } from '@playwright/test';
 
 declare global {
   var dataChannels: Set<RTCDataChannel>;
+  var channelsOpened: number;
 }
 
 /** Keeps count of a page's data channels. Before it is loaded. */
 export async function countChannels(page: Page): Promise<void> {
   await page.addInitScript(() => {
     globalThis.dataChannels = new Set();
+    globalThis.channelsOpened = 0;
     const watch = (channel: RTCDataChannel): RTCDataChannel => {
       dataChannels.add(channel);
+      globalThis.channelsOpened += 1;
       channel.addEventListener('close', () => dataChannels.delete(channel));
       return channel;
     };
@@ -29,4 +32,9 @@ export async function countChannels(page: Page): Promise<void> {
 /** How many are open. */
 export function openChannels(page: Page): Promise<number> {
   return page.evaluate(() => dataChannels.size);
+}
+
+/** How many there have been. */
+export function channelsSoFar(page: Page): Promise<number> {
+  return page.evaluate(() => channelsOpened);
 }

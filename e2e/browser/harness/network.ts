@@ -15,9 +15,6 @@ import { Site } from './site.ts';
 import { Tab } from './tab.ts';
 import { Terminal } from './terminal.ts';
 
-/** Page errors that upstream causes (rust-libp2p#6551) and that harm nothing. */
-const WEBRTC_WEBSYS_ERROR = /closure invoked recursively or after being dropped/;
-
 /** Names of this machine in URLs. Terminal peers listen on every interface, and pages dial them. */
 const OWN_HOSTS = new Set([
   'localhost',
@@ -34,6 +31,11 @@ export interface TabOptions extends BrowserContextOptions {
   at?: string;
 }
 
+/** Opens the page with one bootstrap node and no other. */
+export const only = (source: string): TabOptions => ({
+  at: `/?bootstrap=${encodeURIComponent(source)}`,
+});
+
 /** One test's network: a bootstrap node, the page's server, and whoever the test starts. */
 export class Network {
   readonly node: BootstrapNode;
@@ -44,8 +46,6 @@ export class Network {
   readonly #requests: string[] = [];
   readonly #also: { end(): Promise<void> }[] = [];
   readonly #newContext: (options: BrowserContextOptions) => Promise<BrowserContext>;
-  /** Set by tests over WebRTC-direct, where upstream's errors are known. */
-  webrtcErrorsAreKnown = false;
 
   constructor(
     node: BootstrapNode,
@@ -109,8 +109,13 @@ export class Network {
   /** A second bootstrap node, ended with the rest. */
   async secondNode(): Promise<BootstrapNode> {
     const node = await BootstrapNode.start();
-    this.#also.push(node);
+    this.endWith(node);
     return node;
+  }
+
+  /** Ends this too when the test is over. */
+  endWith(it: { end(): Promise<void> }): void {
+    this.#also.push(it);
   }
 
   /** Keeps a picture of a state of the page, to be looked at. */
@@ -121,10 +126,7 @@ export class Network {
   /** What must hold at the end of every test. */
   check(): void {
     for (const tab of this.tabs) {
-      const errors = tab.errors.filter(
-        (error) => !(this.webrtcErrorsAreKnown && WEBRTC_WEBSYS_ERROR.test(error)),
-      );
-      expect(errors, 'uncaught errors of the page').toEqual([]);
+      expect(tab.errors, 'uncaught errors of the page').toEqual([]);
       const panics = tab.console.filter((line) => /panicked/.test(line));
       expect(panics, 'panics of the page').toEqual([]);
     }

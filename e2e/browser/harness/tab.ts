@@ -21,6 +21,11 @@ export class Tab {
     return this.#peerId;
   }
 
+  /** What it wrote there as errors. */
+  get consoleErrors(): string[] {
+    return this.console.filter((line) => line.startsWith('error:'));
+  }
+
   get status(): Locator {
     return this.page.getByTestId('status');
   }

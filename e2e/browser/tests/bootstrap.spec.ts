@@ -12,8 +12,6 @@ const sleepUntil = (at: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, Math.max(at - now(), 0)));
 
 test('the bootstrap node goes for 30 s and comes back under open pages', async ({ network }) => {
-  // While the WebSocket is away, WebRTC-direct is tried.
-  network.webrtcErrorsAreKnown = true;
   const topic = newTopic('restart');
   const [tcp, quic] = [
     await network.terminal(topic, 'tcp', 'tcp'),
@@ -80,7 +78,6 @@ test('the bootstrap node goes for 30 s and comes back under open pages', async (
 });
 
 test('a page opened before the bootstrap node joins when that comes', async ({ network }) => {
-  network.webrtcErrorsAreKnown = true;
   await network.node.stop();
   const tab = await network.open();
   await expect(tab.status).toHaveAttribute('data-state', /^(failed|connecting|reconnecting)$/);
@@ -141,42 +138,4 @@ test('with bad bootstrap addresses alone the page says why it is not in', async 
   await expect(other.status).toHaveAttribute('data-state', 'failed', { timeout: PATIENCE });
   const none = await network.open({ at: '/?bootstrap=nonsense' });
   await expect(none.page.getByText('nonsense').first()).toBeVisible();
-});
-
-test.describe('without WebSocket', () => {
-  test.use({ off: ['ws'] });
-
-  test('the page falls back to WebRTC-direct', async ({ network }) => {
-    network.webrtcErrorsAreKnown = true;
-    const topic = newTopic('webrtc');
-    const terminal = await network.terminal(topic, 'terminal');
-    const [one, two] = [await network.connect(), await network.connect()];
-    await one.join(topic, 'one');
-    await two.join(topic, 'two');
-    await Promise.all([one.sees(terminal.peerId), one.sees(two.peerId), two.sees(one.peerId)]);
-    await one.say('over a data channel');
-    await terminal.hears(one.peerId, 'over a data channel');
-    await two.hears(one.peerId, 'over a data channel');
-    await two.openDirect(one.peerId);
-    const sent = await two.sendDirect('directly');
-    await expect(sent).toHaveAttribute('data-state', 'delivered', { timeout: PATIENCE });
-  });
-});
-
-test('WebRTC-direct is tried when the WebSocket that is listed is dead', async ({ network }) => {
-  network.webrtcErrorsAreKnown = true;
-  // A list that names a dead WebSocket first, as behind a firewall that lets only UDP through.
-  const context = await network.newContext();
-  await context.route('**/bootstrap.json', (route) =>
-    route.fulfill({
-      json: {
-        peer_id: network.node.peerId,
-        addresses: [
-          `/ip4/127.0.0.1/tcp/1/ws/p2p/${network.node.peerId}`,
-          network.node.address('webrtc-direct'),
-        ],
-      },
-    }),
-  );
-  await network.connect({ context });
 });

@@ -44,8 +44,6 @@ test('the relay carries nothing once pages are connected directly', async ({ net
 });
 
 test('pages that are connected directly talk on without the bootstrap node', async ({ network }) => {
-  // While the WebSocket is away, WebRTC-direct is tried.
-  network.webrtcErrorsAreKnown = true;
   const topic = newTopic('alone-together');
   const tabs = [await network.connect(), await network.connect(), await network.connect()];
   for (const [number, tab] of tabs.entries()) {
@@ -76,7 +74,6 @@ test('pages that are connected directly talk on without the bootstrap node', asy
 test('a page that knows one of a room reaches the others through it, without the bootstrap node', async ({
   network,
 }) => {
-  network.webrtcErrorsAreKnown = true;
   const [known, one, two, newcomer] = [
     await network.connect(),
     await network.connect(),

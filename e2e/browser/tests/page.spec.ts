@@ -116,7 +116,6 @@ test('a program that cannot be loaded is said, with a way to try again', async (
 });
 
 test('a browser that loses its network and gets it back is told so', async ({ network }) => {
-  network.webrtcErrorsAreKnown = true;
   const context = await network.newContext();
   const tab = await network.connect({ context });
   // Connections within this machine do not end with the network, so the other end goes too.

@@ -9,11 +9,13 @@ use libp2p::{
     multiaddr::Protocol,
     noise, relay, request_response,
     swarm::{self, FromSwarm, NetworkBehaviour, behaviour::ExternalAddrConfirmed},
-    webrtc_websys,
 };
 use moim_protocol::{ice_wire, names};
 use moim_rpc::ProtocolSupport;
-use webrtc_private::{AsDirect, IceServers, backend::IceServer};
+use webrtc_private::{
+    AsDirect, IceServers,
+    backend::{IceServer, browser::Browser},
+};
 
 use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
 use crate::{error::StartError, snapshot::NotDirect};
@@ -222,12 +224,13 @@ pub(crate) fn build(
         .authenticate(noise()?)
         .multiplex(yamux_config())
         .timeout(UPGRADE_TIMEOUT);
-    let webrtc_direct = webrtc_websys::Transport::new(webrtc_websys::Config::new(keypair));
+    let webrtc_direct =
+        webrtc_private::direct::Transport::new(Browser, keypair.clone(), UPGRADE_TIMEOUT);
 
     let ice_servers = IceServers::default();
     let (direct, webrtc_private) = webrtc_private::new(
         keypair.public().to_peer_id(),
-        webrtc_private::backend::browser::Browser,
+        Browser,
         webrtc_private::Config {
             ice_servers: ice_servers.clone(),
             ..webrtc_private::Config::default()
@@ -235,9 +238,7 @@ pub(crate) fn build(
     );
 
     // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
-    // signalled over a relay: so these come before it. The others take none of these. WebSocket comes
-    // before WebRTC-direct, which refuses Firefox on localhost before it looks at the address, and
-    // then nothing after it is tried.
+    // signalled over a relay: so these come before it. The others take none of these.
     let others = OrTransport::new(
         circuits.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         OrTransport::new(

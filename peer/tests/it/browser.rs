@@ -9,10 +9,10 @@ use futures::{
 use moim_peer::{
     BootstrapSource, DirectTransport, MessageId, Path, Peer, PeerEvent, PeerId, Reach, Receipt,
 };
-use n0_future::time::{sleep, timeout};
+use n0_future::time::{Instant, sleep, timeout};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::common::{PATIENCE, TestPeer, peer, server, test};
+use crate::common::{PATIENCE, TestPeer, peer, server, test, webrtc_direct};
 
 // Counts what the page holds of the browser's: connections that are not closed, and listeners on them
 // and on what belongs to them.
@@ -101,6 +101,10 @@ async fn under_load_every_message_arrives_once_while_connections_become_direct()
     assert!(relayed >= UPGRADES, "{relayed} messages went by the relay");
     assert!(direct >= 2 * UPGRADES * AFTER, "{direct} went directly");
 
+    nothing_is_left().await;
+}
+
+async fn nothing_is_left() {
     let gone = async {
         while connections() > 0 || listeners() > 0 {
             sleep(Duration::from_millis(50)).await;
@@ -171,4 +175,94 @@ fn arrived_once(peer: &mut TestPeer, receipts: &[Receipt]) {
         assert_eq!(arrived.remove(&receipt.id), Some(1), "{receipt:?}");
     }
     assert!(arrived.is_empty(), "nobody knows of these: {arrived:?}");
+}
+
+/// Peers that come and go over WebRTC-direct.
+const VISITS: usize = 10;
+
+#[test]
+async fn peers_come_and_go_over_webrtc_direct_and_leave_nothing_behind() {
+    let (_server, source) = server().await;
+    let direct: BootstrapSource = webrtc_direct().parse().expect("an address");
+    {
+        let mut host = peer(&source).await;
+        let room = host.join("by webrtc-direct", "Ada").await;
+        for visit in 0..VISITS {
+            let guest = peer(&direct).await;
+            guest.connected().await;
+            let there = guest.join("by webrtc-direct", "Bob").await;
+            guest
+                .members(&there, "Ada is there", |members| !members.is_empty())
+                .await;
+            let text = format!("visit {visit}");
+            let sent = guest.peer.send(host.peer.id(), text.clone()).await;
+            sent.expect("delivered");
+            host.expect("the message", |event| match event {
+                PeerEvent::DirectMessage(message) if message.text == text => Some(()),
+                _ => None,
+            })
+            .await;
+            let node = guest.peer.snapshot().borrow().connections.clone();
+            assert!(
+                node.iter().any(|connection| {
+                    connection.address.to_string().contains("/webrtc-direct/")
+                }),
+                "{node:?}"
+            );
+        }
+        drop(room);
+    }
+    nothing_is_left().await;
+}
+
+/// Longer than a failing dial may take, with what goes on around it.
+const FAILED_WITHIN: Duration = Duration::from_secs(12);
+
+#[test]
+async fn what_is_wrong_with_a_webrtc_direct_address_is_said_in_time() {
+    let good = webrtc_direct();
+    let (before, after) = good.split_once("/certhash/").expect("a certificate's hash");
+    let (hash, id) = after.split_once("/p2p/").expect("a peer id");
+    let (host, port) = before
+        .strip_suffix("/webrtc-direct")
+        .and_then(|before| before.rsplit_once('/'))
+        .expect("a port");
+    assert_ne!(port, "9");
+    // The last characters but one and two are of the hash's last bytes.
+    let other_hash: String = match hash.strip_suffix("AAA") {
+        Some(start) => format!("{start}BBA"),
+        None => format!("{}AAA", &hash[..hash.len() - 3]),
+    };
+    let stranger = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+    for (address, words) in [
+        (
+            format!("{before}/certhash/{other_hash}/p2p/{id}"),
+            "while looking for a way (ICE): the other side has not the certificate",
+        ),
+        (
+            format!("{before}/certhash/{hash}/p2p/{stranger}"),
+            "another peer",
+        ),
+        (
+            format!("{host}/9/webrtc-direct/certhash/{hash}/p2p/{id}"),
+            "while looking for a way (ICE): it took too long",
+        ),
+    ] {
+        let source: BootstrapSource = address.parse().expect("an address");
+        let began = Instant::now();
+        let lost = peer(&source).await;
+        let mut snapshot = lost.peer.snapshot();
+        let failed = snapshot.wait_for(|snapshot| {
+            let reason = snapshot.status.reason();
+            reason.is_some_and(|reason| reason.contains(words))
+        });
+        let failed = timeout(FAILED_WITHIN, failed).await;
+        assert!(
+            matches!(failed, Ok(Ok(_))),
+            "{words:?} of {address} after {:?}: {:?}",
+            began.elapsed(),
+            lost.peer.snapshot().borrow().status
+        );
+    }
+    nothing_is_left().await;
 }

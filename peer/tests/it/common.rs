@@ -17,7 +17,7 @@ pub(crate) use tokio::test;
 pub(crate) use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[cfg(target_arch = "wasm32")]
-pub(crate) use self::browser::{builder, server};
+pub(crate) use self::browser::{builder, server, webrtc_direct};
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use self::native::{builder, server};
 

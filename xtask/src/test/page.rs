@@ -1,8 +1,8 @@
 //! The steps that compile for the page or need a browser.
 
 use std::{
-    fs,
-    net::TcpListener,
+    fs, io,
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -24,12 +24,13 @@ use crate::{
     ui,
 };
 
-/// Names the bootstrap node to tests in the browser, when they are compiled: a page has no
+/// Name the bootstrap node to tests in the browser, when they are compiled: a page has no
 /// environment.
 const BOOTSTRAP_VARIABLE: &str = "MOIM_TEST_BOOTSTRAP";
+const WEBRTC_DIRECT_VARIABLE: &str = "MOIM_TEST_WEBRTC_DIRECT";
 /// Where that node listens when nobody else does. Always the same, or the tests would be compiled
 /// anew each time.
-const TEST_PORTS: [u16; 2] = [28469, 28470];
+const TEST_PORTS: [u16; 3] = [28469, 28470, 28471];
 /// Tells the tests in the browser that they can build networks with NATs.
 const LAB_VARIABLE: &str = "MOIM_NAT_LAB";
 /// How long the node may take until it answers.
@@ -88,7 +89,7 @@ pub(super) fn wasm_tests(context: &Context<'_>) -> Result<()> {
     let project = context.project;
     let browser = browser_of(context)?;
     build(project)?;
-    let (_node, address) = start_node(project)?;
+    let (_node, info) = start_node(project)?;
     let capabilities = project.work().join("webdriver.json");
     browser.write_capabilities(&capabilities)?;
     let mut command = project.cargo();
@@ -108,7 +109,11 @@ pub(super) fn wasm_tests(context: &Context<'_>) -> Result<()> {
         .env("CHROMEDRIVER", &browser.driver)
         .env("WASM_BINDGEN_TEST_TIMEOUT", WASM_TEST_SECONDS)
         .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &capabilities)
-        .env(BOOTSTRAP_VARIABLE, address);
+        .env(BOOTSTRAP_VARIABLE, address(&info, "/tcp/", "/ws")?)
+        .env(
+            WEBRTC_DIRECT_VARIABLE,
+            address(&info, "/udp/", "/webrtc-direct")?,
+        );
     process::run_shown(command, &project.log("wasm-tests"), LONG)
 }
 
@@ -120,10 +125,9 @@ fn browser_of<'a>(context: &'a Context<'_>) -> Result<&'a Browser> {
         .context("set-up found no browser")
 }
 
-/// Starts a bootstrap node on this machine only, with a state of its own, and returns its WebSocket
-/// address.
-fn start_node(project: &Project) -> Result<(Group, String)> {
-    let [ws, http] = TEST_PORTS.map(free_port);
+/// Starts a bootstrap node on this machine only, with a state of its own, and returns its addresses.
+fn start_node(project: &Project) -> Result<(Group, BootstrapInfo)> {
+    let [ws, http, webrtc_direct] = TEST_PORTS.map(free_port);
     let log = project.log("wasm-tests-node");
     let file = process::create_log(&log)?;
     let program = project.binary("moim-bootstrap");
@@ -131,9 +135,10 @@ fn start_node(project: &Project) -> Result<(Group, String)> {
     command
         .arg("--data-dir")
         .arg(project.work().join("wasm-tests-node"))
-        .args(["--tcp", "off", "--quic", "off", "--webrtc-direct", "off"])
-        .args(["--stun", "off"])
+        .args(["--tcp", "off", "--quic", "off", "--stun", "off"])
         .args([
+            "--webrtc-direct",
+            &format!("127.0.0.1:{webrtc_direct}"),
             "--ws",
             &format!("127.0.0.1:{ws}"),
             "--http",
@@ -156,7 +161,7 @@ fn start_node(project: &Project) -> Result<(Group, String)> {
             bail!("stopped by signal {signal}");
         }
         if let Ok((200, body)) = http::get(address, "/bootstrap.json") {
-            return Ok((node, websocket_address(&BootstrapInfo::parse(&body)?)?));
+            return Ok((node, BootstrapInfo::parse(&body)?));
         }
         if started.elapsed() > START_LIMIT {
             bail!(
@@ -170,17 +175,22 @@ fn start_node(project: &Project) -> Result<(Group, String)> {
 
 /// The wanted port, or any other when somebody has it.
 fn free_port(wanted: u16) -> u16 {
-    let bound = TcpListener::bind(("127.0.0.1", wanted))
-        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .and_then(|listener| listener.local_addr());
-    bound.map_or(wanted, |address| address.port())
+    let is_free = |port: u16| {
+        let tcp = TcpListener::bind(("127.0.0.1", port))?.local_addr()?;
+        Ok(UdpSocket::bind(tcp)?.local_addr()?.port())
+    };
+    let free: io::Result<u16> = is_free(wanted).or_else(|_: io::Error| is_free(0));
+    free.unwrap_or(wanted)
 }
 
-fn websocket_address(info: &BootstrapInfo) -> Result<String> {
+/// The node's address on this machine with this transport in it.
+fn address(info: &BootstrapInfo, network: &str, transport: &str) -> Result<String> {
+    let own = format!("/ip4/127.0.0.1{network}");
     let address = info.addresses.iter().find(|address| {
-        address.starts_with("/ip4/127.0.0.1/tcp/") && address.split('/').any(|part| part == "ws")
+        // A transport at the end of an address has nothing after it.
+        address.starts_with(&own) && format!("{address}/").contains(&format!("{transport}/"))
     });
-    let address = address.with_context(|| format!("no WebSocket address in {info:?}"))?;
+    let address = address.with_context(|| format!("no {transport} address in {info:?}"))?;
     if address.contains("/p2p/") {
         return Ok(address.clone());
     }
@@ -216,23 +226,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_in_the_browser_dial_the_websocket() {
+    fn tests_in_the_browser_know_how_to_dial_the_node() {
+        let direct = "/ip4/127.0.0.1/udp/8469/webrtc-direct/certhash/u/p2p/12D3";
         let info = BootstrapInfo {
             peer_id: "12D3".to_owned(),
             addresses: vec![
-                "/ip4/127.0.0.1/udp/8469/webrtc-direct/certhash/u/p2p/12D3".to_owned(),
+                direct.to_owned(),
                 "/ip4/192.0.2.1/tcp/1/ws/p2p/12D3".to_owned(),
                 "/ip4/127.0.0.1/tcp/8469/ws".to_owned(),
             ],
         };
         assert_eq!(
-            websocket_address(&info).unwrap(),
+            address(&info, "/tcp/", "/ws").unwrap(),
             "/ip4/127.0.0.1/tcp/8469/ws/p2p/12D3"
         );
+        assert_eq!(address(&info, "/udp/", "/webrtc-direct").unwrap(), direct);
         let none = BootstrapInfo {
             addresses: Vec::new(),
             ..info
         };
-        assert!(websocket_address(&none).is_err());
+        assert!(address(&none, "/tcp/", "/ws").is_err());
     }
 }
