@@ -151,10 +151,8 @@ async fn a_lookup_finds_members_without_joining() {
         .await
         .expect("asked");
     let ids: HashSet<PeerId> = found.iter().map(|member| member.peer).collect();
-    assert_eq!(
-        ids,
-        others.iter().map(|(other, _)| other.peer.id()).collect()
-    );
+    let wanted: HashSet<PeerId> = others.iter().map(|(other, _)| other.peer.id()).collect();
+    assert_eq!(ids, wanted);
     let nobody = asker
         .peer
         .lookup("nowhere", Duration::from_secs(10))

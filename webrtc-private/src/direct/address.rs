@@ -87,7 +87,7 @@ mod tests {
             ),
         ] {
             let server = parse(address).unwrap();
-            assert_eq!(server.socket, socket.parse().unwrap());
+            assert_eq!(server.socket.to_string(), socket);
             let fingerprint = server.fingerprint.to_string();
             assert!(fingerprint.starts_with("E3:B0:C4:42"), "{fingerprint}");
         }
