@@ -13,7 +13,7 @@ import { JsPeer } from './js-peer.ts';
 import { artefacts } from './programs.ts';
 import { Site } from './site.ts';
 import { Tab } from './tab.ts';
-import { Terminal } from './terminal.ts';
+import { Terminal, type TerminalOptions } from './terminal.ts';
 
 /** Names of this machine in URLs. Terminal peers listen on every interface, and pages dial them. */
 const OWN_HOSTS = new Set([
@@ -93,9 +93,9 @@ export class Network {
     topic: string,
     name: string,
     transport: Transport = 'tcp',
-    extra: readonly string[] = [],
+    options: TerminalOptions = {},
   ): Promise<Terminal> {
-    const terminal = await Terminal.join(topic, name, this.node.address(transport), extra);
+    const terminal = await Terminal.join(topic, name, this.node.address(transport), options);
     this.terminals.push(terminal);
     return terminal;
   }
