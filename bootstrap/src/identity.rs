@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use libp2p::identity::{DecodingError, Keypair};
-use libp2p_webrtc::tokio::{Certificate, certificate::Error as CertificateError};
 use thiserror::Error;
+use webrtc_private::backend::native::server::{Certificate, CertificateError};
 
 use crate::data_dir::{DataDir, DataDirError};
 
@@ -82,34 +82,19 @@ pub(crate) fn certificate(data: &DataDir) -> Result<Certificate, IdentityError> 
             source,
         };
         let text = String::from_utf8(bytes).map_err(|_| broken(None))?;
-        if !has_expiry(&text) {
-            return Err(broken(None));
-        }
         return Certificate::from_pem(&text).map_err(|error| broken(Some(error)));
     }
-    let certificate = Certificate::generate(&mut rand::rng()).map_err(IdentityError::Generate)?;
-    data.write(CERTIFICATE_FILE, certificate.serialize_pem().as_bytes())?;
+    let certificate = Certificate::generate().map_err(IdentityError::Generate)?;
+    let text = certificate.to_pem().map_err(IdentityError::Generate)?;
+    data.write(CERTIFICATE_FILE, text.as_bytes())?;
     Ok(certificate)
-}
-
-/// Whether the first PEM block is an EXPIRES of at least 8 bytes (11 base64 digits). webrtc-rs
-/// panics over a shorter one.
-fn has_expiry(pem: &str) -> bool {
-    let digits = pem
-        .trim_start()
-        .strip_prefix("-----BEGIN EXPIRES-----")
-        .and_then(|rest| rest.split_once("-----END EXPIRES-----"))
-        .map(|(body, _)| {
-            body.chars()
-                .filter(|c| !c.is_whitespace() && *c != '=')
-                .count()
-        });
-    digits.is_some_and(|count| count >= 11)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use libp2p::multiaddr::Protocol;
 
     use super::*;
 
@@ -125,9 +110,25 @@ mod tests {
         let first = keypair(&data).unwrap().public();
         assert_eq!(keypair(&data).unwrap().public(), first);
         let first = certificate(&data).unwrap();
+        assert_eq!(certificate(&data).unwrap().certhash(), first.certhash());
+    }
+
+    /// Nodes had another WebRTC implementation before, which made this file. Lines ended with CRLF, but for
+    /// the empty one after the first block.
+    #[test]
+    fn a_certificate_of_an_older_node_stays_good() {
+        let (_dir, data) = data_dir();
+        let (expires, rest) = include_str!("identity/old.pem").split_once("\n\n").unwrap();
+        let [expires, rest] = [expires, rest].map(|part| part.replace('\n', "\r\n"));
+        fs::write(
+            data.file(CERTIFICATE_FILE),
+            format!("{expires}\r\n\n{rest}"),
+        )
+        .unwrap();
+        let hash = Protocol::Certhash(certificate(&data).unwrap().certhash());
         assert_eq!(
-            certificate(&data).unwrap().fingerprint(),
-            first.fingerprint()
+            hash.to_string(),
+            "/certhash/uEiDHXQXrWbK1jBTDBCOaoFgO4iJ3juXswOSwVVycbp6G2g"
         );
     }
 

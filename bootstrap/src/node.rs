@@ -81,10 +81,6 @@ impl Node {
     /// If the data directory, the identity or a socket can't be used; nothing is left open then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         let started = Instant::now();
-        // WebRTC's worker tasks panic without a process-wide choice. Somebody else having made it
-        // before is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-
         let data = DataDir::open(&config.data_dir)?;
         let keypair = identity::keypair(&data)?;
         let certificate = match config.webrtc_direct {

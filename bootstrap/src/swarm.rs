@@ -11,7 +11,7 @@ use libp2p::{
     identity::Keypair,
     noise, quic, swarm, tcp, websocket, yamux,
 };
-use libp2p_webrtc::tokio::{self as webrtc, Certificate};
+use webrtc_private::backend::native::server::{Certificate, Server};
 
 use crate::{behaviour::Behaviour, error::StartError, limits};
 
@@ -65,12 +65,12 @@ fn transport(
     // WebSocket before TCP, which is less particular about the addresses it takes.
     let mut transport = either(either(websocket, tcp), quic);
     if let Some(certificate) = certificate {
-        let webrtc = webrtc::Transport::new(keypair.clone(), certificate)
+        let webrtc = Server::new(keypair.clone(), certificate, limits::HANDSHAKE_TIMEOUT)
             .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
             .boxed();
         transport = either(transport, webrtc);
     }
-    // The upgrades above have no time-out of their own; WebRTC's takes longer.
+    // The upgrades above have no time-out of their own.
     Ok(TransportTimeout::new(transport, limits::HANDSHAKE_TIMEOUT).boxed())
 }
 

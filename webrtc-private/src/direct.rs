@@ -1,5 +1,6 @@
 //! libp2p's `/webrtc-direct` transport, the dialling side: from a browser to a server that has an
-//! address, but no certificate that browsers trust.
+//! address, but no certificate that browsers trust. The listening side, which only programs can be, is
+//! with the native backend, `backend::native::server`.
 //!
 //! [libp2p/specs, webrtc/webrtc-direct.md](https://github.com/libp2p/specs/blob/master/webrtc/webrtc-direct.md),
 //! revision 2. There is no signalling: the dialler makes the server's session description from its
@@ -100,6 +101,9 @@ pub enum Error {
         /// Why.
         reason: CloseReason,
     },
+    /// The listening side's socket.
+    #[error("the UDP socket: {0}")]
+    Socket(std::io::Error),
     /// It took too long.
     #[error("while {0}: it took too long")]
     Timeout(Step),

@@ -11,9 +11,9 @@ use libp2p::{
     swarm::{NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
-use libp2p_webrtc::tokio as webrtc;
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;
+use webrtc_private::{backend::native::Native, direct};
 
 use crate::{DEADLINE, soon};
 
@@ -35,8 +35,6 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn new() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificate = webrtc::Certificate::generate(&mut rand::rng()).unwrap();
         let swarm = SwarmBuilder::with_new_identity()
             .with_tokio()
             .with_tcp(
@@ -47,7 +45,7 @@ impl Client {
             .unwrap()
             .with_quic()
             .with_other_transport(|key| {
-                webrtc::Transport::new(key.clone(), certificate)
+                direct::Transport::new(Native, key.clone(), DEADLINE)
                     .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
             })
             .unwrap()
@@ -105,10 +103,6 @@ impl Client {
 
     /// Dials and waits until connected.
     pub(crate) async fn connect(&mut self, address: &Multiaddr) {
-        if address.iter().any(|part| part == Protocol::WebRTCDirect) {
-            // The WebRTC transport dials from a socket it listens on.
-            self.listen("/ip4/127.0.0.1/udp/0/webrtc-direct").await;
-        }
         self.swarm.dial(address.clone()).unwrap();
         self.until("a connection", |_, event| match event {
             SwarmEvent::ConnectionEstablished { .. } => Some(()),

@@ -34,6 +34,13 @@ export function openChannels(page: Page): Promise<number> {
   return page.evaluate(() => dataChannels.size);
 }
 
+/** How many are being closed: one side has done so, the other not yet. */
+export function closingChannels(page: Page): Promise<number> {
+  return page.evaluate(
+    () => [...dataChannels].filter(({ readyState }) => readyState === 'closing').length,
+  );
+}
+
 /** How many there have been. */
 export function channelsSoFar(page: Page): Promise<number> {
   return page.evaluate(() => channelsOpened);

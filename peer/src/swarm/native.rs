@@ -13,7 +13,6 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
     tcp, websocket,
 };
-
 use webrtc_private::{BetterWay, IceServers};
 
 use super::{BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, yamux_config};

@@ -22,6 +22,8 @@ use super::{Backend, BackendError, Event, IceServer, PeerConnection, SdpKind};
 mod agent;
 pub mod channel;
 mod gather;
+mod place;
+pub mod server;
 mod sockets;
 
 /// Makes connections that have a UDP socket on each of the machine's addresses.
@@ -123,8 +125,8 @@ impl PeerConnection for Connection {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let set = description(kind, sdp)
-            .and_then(|description| self.0.lock().set_local(description));
+        let set =
+            description(kind, sdp).and_then(|description| self.0.lock().set_local(description));
         Box::pin(ready(set))
     }
 
@@ -137,8 +139,8 @@ impl PeerConnection for Connection {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let set = description(kind, sdp)
-            .and_then(|description| self.0.lock().set_remote(description));
+        let set =
+            description(kind, sdp).and_then(|description| self.0.lock().set_remote(description));
         Box::pin(ready(set))
     }
 
@@ -151,9 +153,7 @@ impl PeerConnection for Connection {
         noted.map(|noted| match noted {
             Noted::Candidate(json) => Event::Candidate(json),
             Noted::Connected => Event::Connected,
-            Noted::Channel { id, label } => {
-                Event::Channel(Channel::new(id, label, self.0.clone()))
-            }
+            Noted::Channel { id, label } => Event::Channel(Channel::new(id, label, self.0.clone())),
             Noted::Closed(reason) => Event::Closed(reason),
         })
     }

@@ -44,10 +44,6 @@ pub(crate) enum Side {
     /// The dialler, which answers.
     Client,
     /// The server, which begins: in DTLS it is the first that may send.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "servers are those of the tests")
-    )]
     Server,
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use libp2p_core::multihash::Multihash;
+
 /// Its code in the table of multihashes.
 pub(crate) const SHA_256: u64 = 0x12;
 
@@ -18,6 +20,9 @@ const PROLOGUE: &[u8] = b"libp2p-webrtc-noise:";
 pub(crate) struct Fingerprint([u8; LENGTH]);
 
 impl Fingerprint {
+    /// In place of one that is not known.
+    pub(crate) const UNKNOWN: Self = Self([0xff; LENGTH]);
+
     pub(crate) fn from_digest(digest: &[u8]) -> Option<Self> {
         digest.try_into().ok().map(Self)
     }
@@ -33,6 +38,12 @@ impl Fingerprint {
             *byte = u8::from_str_radix(pair, 16).ok()?;
         }
         pairs.next().is_none().then_some(Self(bytes))
+    }
+}
+
+impl From<Fingerprint> for Multihash<64> {
+    fn from(Fingerprint(digest): Fingerprint) -> Self {
+        Self::wrap(SHA_256, &digest).expect("32 bytes fit into 64")
     }
 }
 

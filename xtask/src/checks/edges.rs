@@ -98,7 +98,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "moim-bootstrap",
-        members: &["moim-dht", "moim-protocol", "moim-rpc"],
+        members: &["moim-dht", "moim-protocol", "moim-rpc", "webrtc-private"],
         forbidden: &[],
         in_tests: true,
         why: "a bootstrap node takes no part in rooms, so it is not built on peer",

@@ -15,13 +15,15 @@ use rtc::{
     ice::mdns::MulticastDnsMode,
     peer_connection::{
         RTCPeerConnection, RTCPeerConnectionBuilder,
-        configuration::setting_engine::SettingEngineBuilder,
+        certificate::RTCCertificate,
+        configuration::{RTCConfigurationBuilder, setting_engine::SettingEngineBuilder},
         event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
         state::{RTCIceConnectionState, RTCPeerConnectionState},
         transport::{
-            RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit, RTCSctpTransportState,
+            RTCDtlsRole, RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit,
+            RTCSctpTransportState,
         },
     },
     sansio::Protocol as _,
@@ -32,8 +34,10 @@ use super::{
     channel::ChannelState,
     error,
     gather::{Gatherer, tagged, untagged},
+    place::Place,
     sockets::Sockets,
 };
+use crate::direct::sdp::Dialler;
 
 mod channels;
 
@@ -67,6 +71,10 @@ pub(super) struct Agent {
     /// Bytes of all channels that wait to be read.
     unread: usize,
     noted: VecDeque<Noted>,
+    /// Whether this is the listening side of `/webrtc-direct`.
+    serves: bool,
+    /// Channels that we are done with and the other side has to close.
+    left: HashSet<RTCDataChannelId>,
     was_connected: bool,
     /// SCTP was there.
     had_association: bool,
@@ -104,22 +112,64 @@ impl Agent {
             .with_setting_engine(settings)
             .build(now)
             .map_err(error)?;
+        Ok(Self::with(rtc, ice_servers.to_vec(), Sockets::new()))
+    }
+
+    /// The side of a connection of which the other, who dials, knows the address, the certificate and
+    /// nothing else.
+    pub(super) fn serving(
+        dialler: &Dialler,
+        certificate: RTCCertificate,
+        place: Place,
+    ) -> Result<Self, BackendError> {
+        let name = dialler.server().to_owned();
+        let settings = SettingEngineBuilder::new()
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+            .with_lite(true)
+            .with_ice_credentials(name.clone(), name)
+            .with_answering_dtls_role(RTCDtlsRole::Server)
+            // Who it is has to be proven in another way.
+            .with_disable_certificate_fingerprint_verification(true)
+            .build();
+        let configuration = RTCConfigurationBuilder::new()
+            .with_certificates(vec![certificate])
+            .build();
+        let rtc = RTCPeerConnectionBuilder::new()
+            .with_configuration(configuration)
+            .with_setting_engine(settings)
+            .build(Instant::now())
+            .map_err(error)?;
         Ok(Self {
+            serves: true,
+            ..Self::with(rtc, Vec::new(), Sockets::sharing(place))
+        })
+    }
+
+    fn with(rtc: RTCPeerConnection, ice_servers: Vec<IceServer>, sockets: Sockets) -> Self {
+        Self {
             rtc,
-            ice_servers: ice_servers.to_vec(),
-            sockets: Sockets::new(),
+            ice_servers,
+            sockets,
             gatherer: Gatherer::new(),
             channels: HashMap::new(),
             occupied: HashSet::new(),
             unread: 0,
             noted: VecDeque::new(),
+            serves: false,
+            left: HashSet::new(),
             was_connected: false,
             had_association: false,
             closed: None,
             task: None,
             timer: Delay::new(Duration::ZERO),
             wakes_at: None,
-        })
+        }
+    }
+
+    /// The certificate by which the other side has encrypted the connection, in DER.
+    pub(super) fn remote_certificate(&self) -> Option<&[u8]> {
+        let certificates = self.rtc.sctp()?.transport().get_remote_certificates();
+        certificates.first().map(Vec::as_slice)
     }
 
     pub(super) fn create_offer(
@@ -148,6 +198,8 @@ impl Agent {
             .map_err(error)?;
         let locals = self.sockets.bind()?;
         self.gatherer.begin(locals, &self.ice_servers);
+        // Now: what comes to an address that is not known is lost.
+        self.add_own_candidates();
         self.wake_task();
         Ok(())
     }
@@ -195,6 +247,9 @@ impl Agent {
             {
                 tracing::debug!(%error, "a datagram is not understood");
             }
+            // Before the next one: a message on a channel that was negotiated out of band is lost as long
+            // as it is not known that there is an association.
+            self.take();
             taken += 1;
             if taken >= BURST {
                 cx.waker().wake_by_ref();
@@ -220,11 +275,18 @@ impl Agent {
 
     /// Takes note of what came of it, and sends what is to go.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        for candidate in self.gatherer.take() {
-            if let Err(error) = self.rtc.add_local_candidate(candidate) {
-                tracing::debug!(%error, "a candidate of our own is not taken");
-            }
+        self.add_own_candidates();
+        self.take();
+        if self.was_connected && self.is_over() {
+            self.end(CloseReason::Closed);
         }
+        if self.sockets.poll_flush(cx).is_ready() {
+            self.flush();
+        }
+        self.wake_writers();
+    }
+
+    fn take(&mut self) {
         self.take_events();
         while let Some(TaggedRTCMessage { message, .. }) = self.rtc.poll_read() {
             if let RTCMessage::DataChannelMessage(id, message) = message {
@@ -233,13 +295,14 @@ impl Agent {
         }
         // Messages may have been the reason for events.
         self.take_events();
-        if self.was_connected && self.is_over() {
-            self.end(CloseReason::Closed);
+    }
+
+    fn add_own_candidates(&mut self) {
+        for candidate in self.gatherer.take() {
+            if let Err(error) = self.rtc.add_local_candidate(candidate) {
+                tracing::debug!(%error, "a candidate of our own is not taken");
+            }
         }
-        if self.sockets.poll_flush(cx).is_ready() {
-            self.flush();
-        }
-        self.wake_writers();
     }
 
     /// Whether the other side has ended the connection. Nothing else tells, but for the ends of the
@@ -320,6 +383,7 @@ impl Agent {
                 }
                 RTCDataChannelEvent::OnClose(id) => {
                     self.occupied.remove(&id);
+                    self.left.remove(&id);
                     if let Some(channel) = self.channels.get_mut(&id) {
                         channel.closed = true;
                         channel.wake();

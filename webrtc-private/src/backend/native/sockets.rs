@@ -4,19 +4,19 @@ use std::{
     collections::VecDeque,
     io,
     net::{IpAddr, SocketAddr},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::BytesMut;
 use tokio::{io::ReadBuf, net::UdpSocket};
 
-use super::super::BackendError;
+use super::{super::BackendError, place::Place};
 
 /// Addresses of this machine that are used. Machines with more have most of them for containers.
 const SOCKETS_MAX: usize = 16;
 
 /// Longer datagrams do not occur: SCTP keeps to the path's MTU.
-const DATAGRAM_MAX: usize = 4096;
+pub(super) const DATAGRAM_MAX: usize = 4096;
 
 /// A datagram that has come or is to go.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(super) struct Sockets {
     /// Datagrams that the system had no room for.
     unsent: VecDeque<Datagram>,
     buffer: Box<[u8]>,
+    /// In place of sockets of our own.
+    place: Option<Place>,
 }
 
 impl Sockets {
@@ -45,11 +47,24 @@ impl Sockets {
             turn: 0,
             unsent: VecDeque::new(),
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
+            place: None,
+        }
+    }
+
+    /// A place at somebody else's socket, and none of our own.
+    pub(super) fn sharing(place: Place) -> Self {
+        Self {
+            buffer: Box::default(),
+            place: Some(place),
+            ..Self::new()
         }
     }
 
     /// Takes a port on each address of this machine. Returns their addresses.
     pub(super) fn bind(&mut self) -> Result<Vec<SocketAddr>, BackendError> {
+        if let Some(place) = &self.place {
+            return Ok(vec![place.local()]);
+        }
         let mut failure = None;
         for ip in own_addresses()?.into_iter().take(SOCKETS_MAX) {
             match bind(ip) {
@@ -71,6 +86,9 @@ impl Sockets {
 
     /// The next datagram of any socket.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Datagram> {
+        if let Some(place) = &mut self.place {
+            return place.poll_receive(cx);
+        }
         let mut index = 0;
         while index < self.sockets.len() {
             let at = self.turn.wrapping_add(index) % self.sockets.len();
@@ -108,10 +126,12 @@ impl Sockets {
     /// Sends a datagram, or keeps it until there is room. What cannot be sent at all is lost, as
     /// datagrams may be.
     pub(super) fn send(&mut self, datagram: Datagram) {
-        let Some(socket) = socket_at(&self.sockets, datagram.local) else {
-            return;
+        let sent = match (&self.place, socket_at(&self.sockets, datagram.local)) {
+            (Some(place), _) => place.try_send(&datagram.data, datagram.remote),
+            (None, Some(socket)) => socket.try_send_to(&datagram.data, datagram.remote),
+            (None, None) => return,
         };
-        match socket.try_send_to(&datagram.data, datagram.remote) {
+        match sent {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.unsent.push_back(datagram);
             }
@@ -123,6 +143,11 @@ impl Sockets {
     /// Sends what was kept.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(datagram) = self.unsent.front() {
+            if let Some(place) = &mut self.place {
+                ready!(place.poll_send(&datagram.data, datagram.remote, cx));
+                self.unsent.pop_front();
+                continue;
+            }
             if let Some(socket) = socket_at(&self.sockets, datagram.local)
                 && socket
                     .poll_send_to(cx, &datagram.data, datagram.remote)
@@ -139,6 +164,7 @@ impl Sockets {
     pub(super) fn close(&mut self) {
         self.sockets.clear();
         self.unsent.clear();
+        self.place = None;
     }
 }
 
@@ -149,7 +175,7 @@ fn socket_at(sockets: &[(SocketAddr, UdpSocket)], address: SocketAddr) -> Option
         .map(|(_, socket)| socket)
 }
 
-fn is_of_the_other_side(error: &io::Error) -> bool {
+pub(super) fn is_of_the_other_side(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused
@@ -169,8 +195,9 @@ fn bind(ip: IpAddr) -> io::Result<(SocketAddr, UdpSocket)> {
 /// The addresses by which others may reach this machine; only where there are none, those by which it
 /// reaches itself.
 fn own_addresses() -> Result<Vec<IpAddr>, BackendError> {
-    let interfaces = if_addrs::get_if_addrs()
-        .map_err(|error| BackendError(format!("the network's interfaces are not known: {error}")))?;
+    let interfaces = if_addrs::get_if_addrs().map_err(|error| {
+        BackendError(format!("the network's interfaces are not known: {error}"))
+    })?;
     Ok(useful(interfaces.iter().map(if_addrs::Interface::ip)))
 }
 

@@ -8,7 +8,8 @@ use libp2p_core::{StreamMuxer as _, muxing::StreamMuxerExt as _};
 
 use super::*;
 use crate::{
-    Connection as Muxer, ConnectionError, Role, Stream, backend::CloseReason, session, testing::pipe,
+    Connection as Muxer, ConnectionError, Role, Stream, backend::CloseReason, session,
+    testing::pipe,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +67,9 @@ async fn streams(
     left: &mut NativeMuxer,
     right: &mut NativeMuxer,
 ) -> (Stream<Channel>, Stream<Channel>) {
-    let mut opened = poll_fn(|cx| left.poll_outbound_unpin(cx)).await.expect("opens");
+    let mut opened = poll_fn(|cx| left.poll_outbound_unpin(cx))
+        .await
+        .expect("opens");
     // The other side hears of it with the first bytes at the latest.
     opened.write_all(b"?").await.expect("writes");
     let mut taken = poll_fn(|cx| {
@@ -76,7 +79,9 @@ async fn streams(
     .await
     .expect("comes");
     let mut first = [0];
-    drive(left, right, taken.read_exact(&mut first)).await.expect("reads");
+    drive(left, right, taken.read_exact(&mut first))
+        .await
+        .expect("reads");
     assert_eq!(&first, b"?");
     (opened, taken)
 }
@@ -122,8 +127,14 @@ async fn much_data_comes_whole_and_in_order() {
         try_join(write, reader.read_to_end(&mut received)).await?;
         Ok::<_, std::io::Error>(received)
     };
-    let received = drive(&mut left, &mut right, transfer).await.expect("transfers");
-    assert!(received == data, "{} bytes, not what was sent", received.len());
+    let received = drive(&mut left, &mut right, transfer)
+        .await
+        .expect("transfers");
+    assert!(
+        received == data,
+        "{} bytes, not what was sent",
+        received.len()
+    );
 }
 
 #[tokio::test]

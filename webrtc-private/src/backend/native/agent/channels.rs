@@ -6,13 +6,15 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use rtc::data_channel::{RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId};
+use rtc::data_channel::{
+    RTCDataChannel, RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId,
+};
 
 use super::{
     super::{
         super::{
-            BackendError, ChannelClosed, EVENTS_MAX, HIGH_WATER, LOW_WATER, UNREAD_MAX,
-            UNREAD_TOTAL_MAX,
+            BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER,
+            UNREAD_MAX, UNREAD_TOTAL_MAX,
         },
         channel::ChannelState,
         error,
@@ -20,11 +22,23 @@ use super::{
     Agent, Noted,
 };
 
+/// Channels that a client may have left to close. It closes each when both sides are done with it.
+const LEFT_MAX: usize = 1024;
+
 /// How a channel is made that both sides make by themselves.
 fn negotiated(stream: StreamId) -> RTCDataChannelInit {
     RTCDataChannelInit {
         negotiated: Some(stream),
         ..RTCDataChannelInit::default()
+    }
+}
+
+/// Whether there is a stream for what is sent. The number of a channel that both sides make by themselves
+/// is known before there is.
+fn has_stream(channel: &RTCDataChannel<'_>) -> bool {
+    match channel.ready_state() {
+        RTCDataChannelState::Connecting => !channel.negotiated() && channel.stream_id().is_some(),
+        _ => true,
     }
 }
 
@@ -90,7 +104,10 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn open_channel(&mut self, label: &str) -> Result<RTCDataChannelId, BackendError> {
+    pub(in crate::backend::native) fn open_channel(
+        &mut self,
+        label: &str,
+    ) -> Result<RTCDataChannelId, BackendError> {
         self.open(label, None)
     }
 
@@ -109,14 +126,20 @@ impl Agent {
         if self.closed.is_some() {
             return Err(BackendError("the connection is closed".to_owned()));
         }
-        let channel = self.rtc.create_data_channel(label, options).map_err(error)?;
+        let channel = self
+            .rtc
+            .create_data_channel(label, options)
+            .map_err(error)?;
         let id = channel.id();
         self.channels.insert(id, ChannelState::default());
         self.done();
         Ok(id)
     }
 
-    pub(in crate::backend::native) fn try_receive(&mut self, id: RTCDataChannelId) -> Option<Bytes> {
+    pub(in crate::backend::native) fn try_receive(
+        &mut self,
+        id: RTCDataChannelId,
+    ) -> Option<Bytes> {
         let channel = self.channels.get_mut(&id)?;
         let message = channel.unread.pop_front()?;
         channel.unread_bytes = channel.unread_bytes.saturating_sub(message.len());
@@ -149,7 +172,7 @@ impl Agent {
         }
         let channel = self.rtc.data_channel(id).ok_or(ChannelClosed)?;
         match channel.ready_state() {
-            RTCDataChannelState::Connecting if channel.stream_id().is_none() => Ok(None),
+            RTCDataChannelState::Connecting if !has_stream(&channel) => Ok(None),
             RTCDataChannelState::Connecting | RTCDataChannelState::Open => {
                 Ok(Some(channel.outstanding_bytes()))
             }
@@ -171,7 +194,11 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn poll_flushed(&mut self, id: RTCDataChannelId, cx: &Context<'_>) -> Poll<()> {
+    pub(in crate::backend::native) fn poll_flushed(
+        &mut self,
+        id: RTCDataChannelId,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         match self.outstanding(id) {
             Ok(Some(bytes)) if bytes > 0 => {
                 self.wait_to_write(id, 0, cx);
@@ -194,7 +221,7 @@ impl Agent {
                 continue;
             };
             let is_ready = self.rtc.data_channel(*id).is_none_or(|channel| {
-                channel.stream_id().is_some() && channel.outstanding_bytes() <= *below
+                has_stream(&channel) && channel.outstanding_bytes() <= *below
             });
             if is_ready {
                 channel.wake_writer();
@@ -202,7 +229,11 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn send(&mut self, id: RTCDataChannelId, data: &[u8]) -> Result<(), ChannelClosed> {
+    pub(in crate::backend::native) fn send(
+        &mut self,
+        id: RTCDataChannelId,
+        data: &[u8],
+    ) -> Result<(), ChannelClosed> {
         self.outstanding(id)?;
         let mut channel = self.rtc.data_channel(id).ok_or(ChannelClosed)?;
         channel
@@ -214,6 +245,10 @@ impl Agent {
 
     /// Closes a channel: the stream is reset, and the other side resets its own (RFC 8831, section 6.7).
     pub(in crate::backend::native) fn close_channel(&mut self, id: RTCDataChannelId) {
+        if self.serves {
+            self.leave(id);
+            return;
+        }
         let Some(mut channel) = self.rtc.data_channel(id) else {
             return;
         };
@@ -231,6 +266,17 @@ impl Agent {
         self.done();
     }
 
+    /// Leaves it to the other side to close a channel. rtc 0.21 takes nothing more off a stream that it has
+    /// closed itself, and puts the other side's reset off for as long as there is something to take: where
+    /// that has sent something meanwhile, it waits for ever, and with it every channel that it closes
+    /// later.
+    fn leave(&mut self, id: RTCDataChannelId) {
+        if self.channels.contains_key(&id) && self.left.insert(id) && self.left.len() > LEFT_MAX {
+            tracing::debug!("the other side does not close channels");
+            self.end(CloseReason::Closed);
+        }
+    }
+
     /// Keeps the number of a stream from being used again before the other side has reset its direction
     /// too. rtc 0.21 frees the number as soon as our side is closed, and what is sent on a new channel of
     /// the same number is lost; so a channel that needs no opening holds it. It goes away with the stream.
@@ -241,7 +287,9 @@ impl Agent {
                 let id = channel.id();
                 self.occupied.insert(id);
             }
-            Err(error) => tracing::debug!(%error, stream, "the number of a stream is free too early"),
+            Err(error) => {
+                tracing::debug!(%error, stream, "the number of a stream is free too early")
+            }
         }
     }
 

@@ -1,0 +1,98 @@
+//! A place at a UDP socket that many connections share.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::BytesMut;
+use futures::{FutureExt as _, StreamExt as _, channel::mpsc, future::BoxFuture};
+use tokio::net::UdpSocket;
+
+use super::sockets::Datagram;
+
+/// See the [module](self).
+pub(super) struct Place {
+    local: SocketAddr,
+    socket: Arc<UdpSocket>,
+    incoming: mpsc::Receiver<(SocketAddr, BytesMut)>,
+    /// Ready when the system has room again.
+    room: Option<BoxFuture<'static, ()>>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Place").field(&self.local).finish()
+    }
+}
+
+impl Place {
+    /// At this socket, with what others have received for us.
+    pub(super) fn new(
+        bound: SocketAddr,
+        socket: Arc<UdpSocket>,
+        incoming: mpsc::Receiver<(SocketAddr, BytesMut)>,
+    ) -> Self {
+        // ICE wants an address, also where the socket is at all of them. Nobody is told this one.
+        let ip = match bound.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Self {
+            local: SocketAddr::new(ip, bound.port()),
+            socket,
+            incoming,
+            room: None,
+        }
+    }
+
+    pub(super) const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Datagram> {
+        match ready!(self.incoming.poll_next_unpin(cx)) {
+            Some((remote, data)) => Poll::Ready(Datagram {
+                local: self.local,
+                remote,
+                data,
+            }),
+            // The listener is gone. What is said on the connection can still go out, but nothing comes
+            // any more: ICE notices.
+            None => Poll::Pending,
+        }
+    }
+
+    pub(super) fn try_send(&self, data: &[u8], remote: SocketAddr) -> io::Result<usize> {
+        self.socket.try_send_to(data, remote)
+    }
+
+    /// Ready when it has gone out, or is lost. Other than in the socket's own polls, many tasks may wait
+    /// in here for room.
+    pub(super) fn poll_send(
+        &mut self,
+        data: &[u8],
+        remote: SocketAddr,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            if let Some(room) = &mut self.room {
+                ready!(room.poll_unpin(cx));
+                self.room = None;
+            }
+            match self.try_send(data, remote) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let socket = Arc::clone(&self.socket);
+                    self.room = Some(Box::pin(async move {
+                        // A socket that is broken is noticed by sending.
+                        let _ = socket.writable().await;
+                    }));
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
