@@ -62,6 +62,9 @@ pub(super) struct Agent {
     sockets: Sockets,
     gatherer: Gatherer,
     channels: HashMap<RTCDataChannelId, ChannelState>,
+    /// Channels that are closed for us and not for the other side, and when they will be: so long after its
+    /// last message.
+    closing: HashMap<RTCDataChannelId, (Instant, Duration)>,
     /// Channels that only keep the numbers of streams until these are closed.
     occupied: HashSet<RTCDataChannelId>,
     /// Bytes of all channels that wait to be read.
@@ -110,6 +113,7 @@ impl Agent {
             sockets: Sockets::new(),
             gatherer: Gatherer::new(),
             channels: HashMap::new(),
+            closing: HashMap::new(),
             occupied: HashSet::new(),
             unread: 0,
             noted: VecDeque::new(),
@@ -206,6 +210,7 @@ impl Agent {
         let now = Instant::now();
         if self.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.gatherer.on_time(now);
+            self.reset_due(now);
             if let Err(error) = self.rtc.handle_timeout(now) {
                 tracing::debug!(%error, "the connection cannot go on");
                 self.end(CloseReason::Closed);
@@ -256,9 +261,9 @@ impl Agent {
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
-        let own = self.gatherer.next_deadline();
-        let deadlines = [own, self.rtc.poll_timeout()];
-        deadlines.into_iter().flatten().min()
+        let own = [self.gatherer.next_deadline(), self.next_closing()];
+        let deadlines = own.into_iter().chain([self.rtc.poll_timeout()]);
+        deadlines.flatten().min()
     }
 
     /// Sees to it that the task is woken when something is due.
@@ -315,6 +320,7 @@ impl Agent {
                 }
                 RTCDataChannelEvent::OnClose(id) => {
                     self.occupied.remove(&id);
+                    self.closing.remove(&id);
                     if let Some(channel) = self.channels.get_mut(&id) {
                         channel.closed = true;
                         channel.wake();

@@ -22,8 +22,10 @@ pub struct Channel {
 }
 
 /// What the connection keeps of a channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ChannelState {
+    /// We have opened it.
+    pub(super) is_ours: bool,
     pub(super) unread: VecDeque<Bytes>,
     pub(super) unread_bytes: usize,
     pub(super) closed: bool,
@@ -35,6 +37,18 @@ pub(super) struct ChannelState {
 }
 
 impl ChannelState {
+    pub(super) fn new(is_ours: bool) -> Self {
+        Self {
+            is_ours,
+            unread: VecDeque::new(),
+            unread_bytes: 0,
+            closed: false,
+            forgotten: false,
+            reader: None,
+            writer: None,
+        }
+    }
+
     pub(super) fn wake(&mut self) {
         if let Some(waker) = self.reader.take() {
             waker.wake();

@@ -2,7 +2,7 @@
 
 use std::{
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -20,10 +20,17 @@ use super::{
     Agent, Noted,
 };
 
+/// How long a channel of ours is kept for the other side's last messages after it was closed. Browsers, and
+/// js-libp2p in them, close theirs as soon as a stream is over.
+const CLOSES_OWN: Duration = Duration::from_secs(1);
+
+/// The same for one that the other side has opened: it closes it first.
+const CLOSES_OTHERS: Duration = Duration::from_secs(5);
+
 impl Agent {
     /// A channel's state. One that is not known is new and of the other side.
     pub(super) fn channel(&mut self, id: RTCDataChannelId) -> Option<&mut ChannelState> {
-        if self.occupied.contains(&id) {
+        if self.occupied.contains(&id) || self.closing.contains_key(&id) {
             return None;
         }
         if !self.channels.contains_key(&id) {
@@ -39,13 +46,14 @@ impl Agent {
             }
             let label = channel.label().to_owned();
             self.noted.push_back(Noted::Channel { id, label });
-            self.channels.insert(id, ChannelState::default());
+            self.channels.insert(id, ChannelState::new(false));
         }
         self.channels.get_mut(&id)
     }
 
     pub(super) fn on_message(&mut self, id: RTCDataChannelId, is_text: bool, data: Bytes) {
         let total = self.unread;
+        self.postpone_closing(id);
         let Some(channel) = self.channel(id) else {
             return;
         };
@@ -53,30 +61,21 @@ impl Agent {
             return;
         }
         let size = data.len();
-        if is_text {
-            // Not of this protocol.
-            channel.closed = true;
-        } else if channel.unread_bytes.saturating_add(size) > UNREAD_MAX
-            || total.saturating_add(size) > UNREAD_TOTAL_MAX
-        {
-            tracing::debug!("a stream is not read; giving it up");
-            channel.closed = true;
-        } else {
-            channel.unread_bytes = channel.unread_bytes.saturating_add(size);
-            channel.unread.push_back(data);
-            self.unread = total.saturating_add(size);
-        }
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let fits = channel.unread_bytes.saturating_add(size) <= UNREAD_MAX
+            && total.saturating_add(size) <= UNREAD_TOTAL_MAX;
+        if is_text || !fits {
+            // Text is not of this protocol.
+            tracing::debug!(is_text, "giving a stream up");
+            self.close_channel(id);
             return;
-        };
+        }
+        channel.unread_bytes = channel.unread_bytes.saturating_add(size);
+        channel.unread.push_back(data);
         // Whoever has just read may begin to wait only when it is polled again, whatever for. See the
         // browser's channel.
         let is_awaited = channel.reader.is_some();
-        let closes = channel.closed;
         channel.wake();
-        if closes {
-            self.close_channel(id);
-        }
+        self.unread = total.saturating_add(size);
         if !is_awaited {
             self.wake_task();
         }
@@ -88,7 +87,7 @@ impl Agent {
         }
         let channel = self.rtc.create_data_channel(label, None).map_err(error)?;
         let id = channel.id();
-        self.channels.insert(id, ChannelState::default());
+        self.channels.insert(id, ChannelState::new(true));
         self.done();
         Ok(id)
     }
@@ -189,8 +188,51 @@ impl Agent {
         Ok(())
     }
 
-    /// Closes a channel: the stream is reset, and the other side resets its own (RFC 8831, section 6.7).
+    /// Closes a channel, for whoever has its handle at once. The stream is reset (RFC 8831, section 6.7) when
+    /// the other side resets its own, or some time after its last message: rtc 0.21 takes nothing of a
+    /// stream that it has reset, and as long as something is left to be taken, it does not let the other
+    /// side reset that stream, nor any other after it.
     pub(in crate::backend::native) fn close_channel(&mut self, id: RTCDataChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        if std::mem::replace(&mut channel.closed, true) && self.closing.contains_key(&id) {
+            return;
+        }
+        let patience = if channel.is_ours {
+            CLOSES_OWN
+        } else {
+            CLOSES_OTHERS
+        };
+        channel.wake();
+        if self.rtc.data_channel(id).is_some() {
+            self.closing.insert(id, (Instant::now() + patience, patience));
+            self.done();
+        }
+        self.remove_done(id);
+    }
+
+    /// Something came on a channel that is being closed.
+    fn postpone_closing(&mut self, id: RTCDataChannelId) {
+        if let Some((due, patience)) = self.closing.get_mut(&id) {
+            *due = Instant::now() + *patience;
+        }
+    }
+
+    pub(super) fn next_closing(&self) -> Option<Instant> {
+        self.closing.values().map(|(due, _)| *due).min()
+    }
+
+    /// Resets the streams whose time has come.
+    pub(super) fn reset_due(&mut self, now: Instant) {
+        let due = self.closing.iter().filter(|(_, (due, _))| *due <= now);
+        for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.closing.remove(&id);
+            self.reset(id);
+        }
+    }
+
+    fn reset(&mut self, id: RTCDataChannelId) {
         let Some(mut channel) = self.rtc.data_channel(id) else {
             return;
         };
@@ -205,7 +247,6 @@ impl Agent {
         {
             self.occupy(stream);
         }
-        self.done();
     }
 
     /// Keeps the number of a stream from being used again before the other side has reset its direction
@@ -227,7 +268,7 @@ impl Agent {
 
     #[cfg(test)]
     pub(in crate::backend::native) fn channel_count(&self) -> usize {
-        self.channels.len().saturating_add(self.occupied.len())
+        self.channels.len() + self.closing.len() + self.occupied.len()
     }
 
     /// The handle of a channel is gone.
