@@ -12,7 +12,7 @@ use super::{
     super::{
         super::{
             BackendError, ChannelClosed, EVENTS_MAX, HIGH_WATER, LOW_WATER, UNREAD_MAX,
-            UNREAD_TOTAL_MAX,
+            UNREAD_TOTAL_MAX, weight,
         },
         channel::ChannelState,
         error,
@@ -26,6 +26,17 @@ const CLOSES_OWN: Duration = Duration::from_secs(1);
 
 /// The same for one that the other side has opened: it closes it first.
 const CLOSES_OTHERS: Duration = Duration::from_secs(5);
+
+/// How long the other side may go on sending on a channel that was closed.
+const CLOSES_AT_LAST: Duration = Duration::from_secs(60);
+
+/// When a channel that is closed for us will be for the other side too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    due: Instant,
+    patience: Duration,
+    since: Instant,
+}
 
 impl Agent {
     /// A channel's state. One that is not known is new and of the other side.
@@ -60,7 +71,7 @@ impl Agent {
         if channel.forgotten || channel.closed {
             return;
         }
-        let size = data.len();
+        let size = weight(data.len());
         let fits = channel.unread_bytes.saturating_add(size) <= UNREAD_MAX
             && total.saturating_add(size) <= UNREAD_TOTAL_MAX;
         if is_text || !fits {
@@ -81,9 +92,19 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn open_channel(&mut self, label: &str) -> Result<RTCDataChannelId, BackendError> {
+    pub(in crate::backend::native) fn open_channel(
+        &mut self,
+        label: &str,
+    ) -> Result<RTCDataChannelId, BackendError> {
         if self.closed.is_some() {
             return Err(BackendError("the connection is closed".to_owned()));
+        }
+        // Where it fails for want of a number, rtc keeps a channel without one.
+        let max = self.rtc.sctp().and_then(|sctp| sctp.max_channels());
+        let ours = self.channels.values().filter(|channel| channel.is_ours);
+        let held = ours.count() + self.closing.len() + self.occupied.len();
+        if max.is_some_and(|max| held >= usize::from(max / 2)) {
+            return Err(BackendError("all numbers of channels are taken".to_owned()));
         }
         let channel = self.rtc.create_data_channel(label, None).map_err(error)?;
         let id = channel.id();
@@ -92,11 +113,14 @@ impl Agent {
         Ok(id)
     }
 
-    pub(in crate::backend::native) fn try_receive(&mut self, id: RTCDataChannelId) -> Option<Bytes> {
+    pub(in crate::backend::native) fn try_receive(
+        &mut self,
+        id: RTCDataChannelId,
+    ) -> Option<Bytes> {
         let channel = self.channels.get_mut(&id)?;
         let message = channel.unread.pop_front()?;
-        channel.unread_bytes = channel.unread_bytes.saturating_sub(message.len());
-        self.unread = self.unread.saturating_sub(message.len());
+        channel.unread_bytes = channel.unread_bytes.saturating_sub(weight(message.len()));
+        self.unread = self.unread.saturating_sub(weight(message.len()));
         Some(message)
     }
 
@@ -147,7 +171,11 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn poll_flushed(&mut self, id: RTCDataChannelId, cx: &Context<'_>) -> Poll<()> {
+    pub(in crate::backend::native) fn poll_flushed(
+        &mut self,
+        id: RTCDataChannelId,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         match self.outstanding(id) {
             Ok(Some(bytes)) if bytes > 0 => {
                 self.wait_to_write(id, 0, cx);
@@ -178,7 +206,11 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn send(&mut self, id: RTCDataChannelId, data: &[u8]) -> Result<(), ChannelClosed> {
+    pub(in crate::backend::native) fn send(
+        &mut self,
+        id: RTCDataChannelId,
+        data: &[u8],
+    ) -> Result<(), ChannelClosed> {
         self.outstanding(id)?;
         let mut channel = self.rtc.data_channel(id).ok_or(ChannelClosed)?;
         channel
@@ -206,7 +238,13 @@ impl Agent {
         };
         channel.wake();
         if self.rtc.data_channel(id).is_some() {
-            self.closing.insert(id, (Instant::now() + patience, patience));
+            let since = Instant::now();
+            let closing = Closing {
+                due: since + patience,
+                patience,
+                since,
+            };
+            self.closing.insert(id, closing);
             self.done();
         }
         self.remove_done(id);
@@ -214,18 +252,27 @@ impl Agent {
 
     /// Something came on a channel that is being closed.
     fn postpone_closing(&mut self, id: RTCDataChannelId) {
-        if let Some((due, patience)) = self.closing.get_mut(&id) {
-            *due = Instant::now() + *patience;
+        let Some(closing) = self.closing.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        closing.due = now + closing.patience;
+        if now > closing.since + CLOSES_AT_LAST {
+            tracing::debug!("the other side does not stop to send on a stream that is over");
+            self.close();
         }
     }
 
     pub(super) fn next_closing(&self) -> Option<Instant> {
-        self.closing.values().map(|(due, _)| *due).min()
+        self.closing.values().map(|closing| closing.due).min()
     }
 
     /// Resets the streams whose time has come.
     pub(super) fn reset_due(&mut self, now: Instant) {
-        let due = self.closing.iter().filter(|(_, (due, _))| *due <= now);
+        let due = self
+            .closing
+            .iter()
+            .filter(|(_, closing)| closing.due <= now);
         for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.closing.remove(&id);
             self.reset(id);
@@ -262,7 +309,9 @@ impl Agent {
                 let id = channel.id();
                 self.occupied.insert(id);
             }
-            Err(error) => tracing::debug!(%error, stream, "the number of a stream is free too early"),
+            Err(error) => {
+                tracing::debug!(%error, stream, "the number of a stream is free too early")
+            }
         }
     }
 
