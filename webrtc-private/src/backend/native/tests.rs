@@ -262,7 +262,7 @@ async fn somebody_elses_certificate_is_not_taken() {
         session::connect(connection(), right, Role::Answerer, TIMEOUT),
     )
     .await;
-    let error = deceived.err().expect("not connected");
+    let error = deceived.expect_err("not connected");
     assert_eq!(report.step, crate::Step::Connecting, "{error}");
 }
 
