@@ -27,7 +27,7 @@ test('a page of js-libp2p dials a page of ours, and neither notices', async ({ n
   await expect
     .poll(() => js.connections(tab.peerId), { timeout: PATIENCE })
     .toEqual([expect.stringContaining('/webrtc')]);
-  await expect.poll(() => js.gossipsTo(tab.peerId), { timeout: PATIENCE }).toBe(true);
+  await expect.poll(() => js.gossipsTo(tab.peerId, topic), { timeout: PATIENCE }).toBe(true);
   expect(await js.say(topic, 'to everybody')).toBe(1);
   await tab.hears(js.peerId, 'to everybody');
   await tab.say('so do I');
@@ -94,7 +94,9 @@ test('a page of js-libp2p dials a terminal peer by WebRTC, and neither notices',
   await expect
     .poll(() => js.connections(terminal.peerId), { timeout: PATIENCE })
     .toEqual([expect.stringContaining('/webrtc')]);
-  await expect.poll(() => js.gossipsTo(terminal.peerId), { timeout: PATIENCE }).toBe(true);
+  await expect
+    .poll(() => js.gossipsTo(terminal.peerId, topic), { timeout: PATIENCE })
+    .toBe(true);
   expect(await js.say(topic, 'to everybody')).toBe(1);
   await terminal.hears(js.peerId, 'to everybody');
   terminal.say('so do I');
