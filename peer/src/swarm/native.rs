@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, PeerId, Transport as _, autonat,
+    Multiaddr, PeerId, StreamProtocol, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     dcutr, dns,
     identity::Keypair,
@@ -31,6 +31,10 @@ const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// How long hole punching (DCUtR) has between programs before a way by WebRTC is looked for: three
 /// attempts take it some seconds.
 const HOLE_PUNCHING_TIME: Duration = Duration::from_secs(10);
+
+/// DCUtR is named only on connections that its speaker has dialled, this of AutoNAT v2 on the others
+/// (libp2p/specs, autonat/autonat-v2.md).
+const DIAL_BACK: StreamProtocol = StreamProtocol::new("/libp2p/autonat/2/dial-back");
 
 /// Ways from relayed connections to direct ones, and reachability.
 #[derive(NetworkBehaviour)]
@@ -136,7 +140,7 @@ pub(crate) fn build(
         webrtc_private::Config {
             ice_servers: ice_servers.clone(),
             better: Some(BetterWay {
-                protocol: dcutr::PROTOCOL_NAME,
+                protocols: vec![dcutr::PROTOCOL_NAME, DIAL_BACK],
                 time: HOLE_PUNCHING_TIME,
             }),
             ..webrtc_private::Config::default()

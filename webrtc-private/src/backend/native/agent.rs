@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
     future::Future as _,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -20,22 +21,23 @@ use rtc::{
         event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
-        state::{RTCIceConnectionState, RTCPeerConnectionState},
+        state::RTCPeerConnectionState,
         transport::{
-            RTCDtlsRole, RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit,
-            RTCSctpTransportState,
+            RTCDtlsRole, RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit, RTCSctpTransportState,
         },
     },
     sansio::Protocol as _,
 };
 
+use self::channels::Closing;
 use super::{
     super::{BackendError, CloseReason, EVENTS_MAX, IceServer},
     channel::ChannelState,
     error,
     gather::{Gatherer, tagged, untagged},
+    guard::Guard,
     place::Place,
-    sockets::Sockets,
+    sockets::{Datagram, Sockets},
 };
 use crate::direct::sdp::Dialler;
 
@@ -50,6 +52,22 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Our candidates are of the only media section that there is, which is called so in SDP.
 const MEDIA_ID: &str = "0";
 
+/// The only component of our streams (RFC 8445, section 4), as in the text of a candidate.
+const COMPONENT: &str = "1";
+
+/// How long one datagram may keep the protocols busy. rtc 0.21 counts up to where a FORWARD-TSN says, one by
+/// one, which may be two thousand million.
+const DATAGRAM_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long nothing has to come before the way may be lost, and how long after that it is. Together as long as
+/// Chromium takes.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// See [`SILENT_AFTER`].
+const LOST_AFTER: Duration = Duration::from_secs(10);
+
+/// How long other ways than the first one that worked may still turn out to be better.
+const OTHER_WAYS: Duration = Duration::from_secs(10);
+
 /// What has happened and was not taken yet.
 #[derive(Debug)]
 pub(super) enum Noted {
@@ -62,23 +80,31 @@ pub(super) enum Noted {
 /// See the [module](self).
 pub(super) struct Agent {
     rtc: RTCPeerConnection,
+    /// Whether this is the listening side of `/webrtc-direct`.
+    serves: bool,
     ice_servers: Vec<IceServer>,
     sockets: Sockets,
     gatherer: Gatherer,
     channels: HashMap<RTCDataChannelId, ChannelState>,
+    /// Channels that are closed for us and not for the other side.
+    closing: HashMap<RTCDataChannelId, Closing>,
     /// Channels that only keep the numbers of streams until these are closed.
     occupied: HashSet<RTCDataChannelId>,
     /// Bytes of all channels that wait to be read.
     unread: usize,
     noted: VecDeque<Noted>,
-    /// Whether this is the listening side of `/webrtc-direct`.
-    serves: bool,
-    /// Channels that we are done with and the other side has to close.
-    left: HashSet<RTCDataChannelId>,
     was_connected: bool,
     /// SCTP was there.
     had_association: bool,
     closed: Option<CloseReason>,
+    /// The end has been held back for those who read.
+    is_end_held: bool,
+    is_broken: bool,
+    guard: Guard,
+    /// The address that was sent from last.
+    used: Option<SocketAddr>,
+    /// When the sockets of other ways are closed.
+    prunes_at: Option<Instant>,
     /// Whoever drives this.
     task: Option<Waker>,
     timer: Delay,
@@ -107,6 +133,7 @@ impl Agent {
             // waited for.
             .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_ice_timeouts(Some(SILENT_AFTER), Some(LOST_AFTER), None)
             .build();
         let rtc = RTCPeerConnectionBuilder::new()
             .with_setting_engine(settings)
@@ -127,6 +154,7 @@ impl Agent {
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_lite(true)
             .with_ice_credentials(name.clone(), name)
+            .with_ice_timeouts(Some(SILENT_AFTER), Some(LOST_AFTER), None)
             .with_answering_dtls_role(RTCDtlsRole::Server)
             // Who it is has to be proven in another way.
             .with_disable_certificate_fingerprint_verification(true)
@@ -148,18 +176,23 @@ impl Agent {
     fn with(rtc: RTCPeerConnection, ice_servers: Vec<IceServer>, sockets: Sockets) -> Self {
         Self {
             rtc,
+            serves: false,
             ice_servers,
             sockets,
             gatherer: Gatherer::new(),
             channels: HashMap::new(),
+            closing: HashMap::new(),
             occupied: HashSet::new(),
             unread: 0,
             noted: VecDeque::new(),
-            serves: false,
-            left: HashSet::new(),
             was_connected: false,
             had_association: false,
             closed: None,
+            is_end_held: false,
+            is_broken: false,
+            guard: Guard::default(),
+            used: None,
+            prunes_at: None,
             task: None,
             timer: Delay::new(Duration::ZERO),
             wakes_at: None,
@@ -172,21 +205,19 @@ impl Agent {
         certificates.first().map(Vec::as_slice)
     }
 
-    pub(super) fn create_offer(
-        &mut self,
-    ) -> Result<RTCSessionDescription, rtc::shared::error::Error> {
-        self.rtc.create_offer(None)
-    }
-
-    pub(super) fn create_answer(
-        &mut self,
-    ) -> Result<RTCSessionDescription, rtc::shared::error::Error> {
-        self.rtc.create_answer(None)
-    }
-
     pub(super) fn local_description(&self) -> Option<String> {
         let description = self.rtc.local_description()?;
         Some(description.sdp)
+    }
+
+    pub(super) fn create_offer(&mut self) -> Result<String, BackendError> {
+        let description = self.rtc.create_offer(None).map_err(error)?;
+        Ok(description.sdp)
+    }
+
+    pub(super) fn create_answer(&mut self) -> Result<String, BackendError> {
+        let description = self.rtc.create_answer(None).map_err(error)?;
+        Ok(description.sdp)
     }
 
     pub(super) fn set_local(
@@ -217,6 +248,12 @@ impl Agent {
 
     pub(super) fn add_candidate(&mut self, json: &str) -> Result<(), BackendError> {
         let candidate: RTCIceCandidateInit = serde_json::from_str(json).map_err(error)?;
+        // `candidate:FOUNDATION COMPONENT …` (RFC 8839, section 5.1).
+        if candidate.candidate.split_whitespace().nth(1) != Some(COMPONENT) {
+            return Err(BackendError(
+                "a candidate of a component that there is not".to_owned(),
+            ));
+        }
         self.rtc.add_remote_candidate(candidate).map_err(error)?;
         self.wake_task();
         Ok(())
@@ -232,6 +269,11 @@ impl Agent {
             return Poll::Ready(noted);
         }
         match self.closed {
+            // Those who read what came with the end have their turn before it is told.
+            Some(_) if self.unread > 0 && !std::mem::replace(&mut self.is_end_held, true) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Some(reason) => Poll::Ready(Noted::Closed(reason)),
             None => Poll::Pending,
         }
@@ -241,15 +283,7 @@ impl Agent {
         self.gatherer.poll_resolved(cx, Instant::now());
         let mut taken = 0;
         while let Poll::Ready(datagram) = self.sockets.poll_receive(cx) {
-            let now = Instant::now();
-            if let Some(datagram) = self.gatherer.receive(datagram, now)
-                && let Err(error) = self.rtc.handle_read(tagged(datagram, now))
-            {
-                tracing::debug!(%error, "a datagram is not understood");
-            }
-            // Before the next one: a message on a channel that was negotiated out of band is lost as long
-            // as it is not known that there is an association.
-            self.take();
+            self.receive(datagram);
             taken += 1;
             if taken >= BURST {
                 cx.waker().wake_by_ref();
@@ -261,14 +295,47 @@ impl Agent {
         self.wait(cx);
     }
 
+    fn receive(&mut self, datagram: Datagram) {
+        let now = Instant::now();
+        let Some(datagram) = self.gatherer.receive(datagram, now) else {
+            return;
+        };
+        let Datagram { remote, data, .. } = &datagram;
+        if self.closed.is_some() || !self.guard.admits(*remote, data, self.was_connected) {
+            return;
+        }
+        if let Err(error) = self.rtc.handle_read(tagged(datagram, now)) {
+            tracing::debug!(%error, "a datagram is not understood");
+        }
+        // Before the next one: a message on a channel that was negotiated out of band is lost as long as it is
+        // not known that there is an association.
+        self.take();
+        if now.elapsed() > DATAGRAM_TIME_MAX {
+            tracing::debug!("the other side keeps us busy");
+            self.end(CloseReason::Closed);
+        }
+    }
+
     /// Does what was due.
     fn on_time(&mut self) {
         let now = Instant::now();
         if self.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.gatherer.on_time(now);
+            self.reset_due(now);
+            self.prune(now);
             if let Err(error) = self.rtc.handle_timeout(now) {
                 tracing::debug!(%error, "the connection cannot go on");
                 self.end(CloseReason::Closed);
+            }
+        }
+    }
+
+    /// Keeps no ports but that of the way that was found.
+    fn prune(&mut self, now: Instant) {
+        if self.prunes_at.is_some_and(|at| at <= now) {
+            self.prunes_at = None;
+            if let Some(used) = self.used {
+                self.sockets.keep_only(used);
             }
         }
     }
@@ -287,13 +354,12 @@ impl Agent {
     }
 
     fn take(&mut self) {
-        self.take_events();
+        // Before the events: a channel may have ended after them.
         while let Some(TaggedRTCMessage { message, .. }) = self.rtc.poll_read() {
             if let RTCMessage::DataChannelMessage(id, message) = message {
                 self.on_message(id, message.is_string, message.data.freeze());
             }
         }
-        // Messages may have been the reason for events.
         self.take_events();
     }
 
@@ -324,9 +390,13 @@ impl Agent {
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
-        let own = self.gatherer.next_deadline();
-        let deadlines = [own, self.rtc.poll_timeout()];
-        deadlines.into_iter().flatten().min()
+        let own = [
+            self.gatherer.next_deadline(),
+            self.next_closing(),
+            self.prunes_at,
+        ];
+        let deadlines = own.into_iter().chain([self.rtc.poll_timeout()]);
+        deadlines.flatten().min()
     }
 
     /// Sees to it that the task is woken when something is due.
@@ -361,17 +431,15 @@ impl Agent {
                     self.note(Noted::Candidate(json));
                 }
             }
-            RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(
-                RTCIceConnectionState::Failed,
-            ) => self.end(CloseReason::NoWay),
             RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => match state {
                 RTCPeerConnectionState::Connected if !self.was_connected => {
                     self.was_connected = true;
+                    self.prunes_at = Some(Instant::now() + OTHER_WAYS);
                     self.note(Noted::Connected);
                 }
-                RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed => {
-                    self.end(CloseReason::Closed);
-                }
+                // DTLS that fails is not told, and ends with the time for it.
+                RTCPeerConnectionState::Failed => self.end(CloseReason::NoWay),
+                RTCPeerConnectionState::Closed => self.end(CloseReason::Closed),
                 // `disconnected` may pass.
                 _ => {}
             },
@@ -383,7 +451,7 @@ impl Agent {
                 }
                 RTCDataChannelEvent::OnClose(id) => {
                     self.occupied.remove(&id);
-                    self.left.remove(&id);
+                    self.closing.remove(&id);
                     if let Some(channel) = self.channels.get_mut(&id) {
                         channel.closed = true;
                         channel.wake();
@@ -415,6 +483,7 @@ impl Agent {
             let Some(datagram) = own.or_else(|| self.rtc.poll_write().map(untagged)) else {
                 return;
             };
+            self.used = Some(datagram.local);
             self.sockets.send(datagram);
         }
         // There is no room: the task waits for it.
@@ -439,17 +508,35 @@ impl Agent {
         if let Err(error) = self.rtc.close() {
             tracing::debug!(%error, "closing");
         }
+        // What is last is what tells the other side.
+        self.sockets.forget_unsent();
         self.flush();
+        self.end_all();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.end(CloseReason::Closed);
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// A panic has left the protocols in any state: they are not touched again.
+    pub(super) fn break_down(&mut self) {
+        self.is_broken = true;
+        self.closed = Some(CloseReason::Closed);
+        self.end_all();
+    }
+
+    /// For those who use the connection it is over.
+    fn end_all(&mut self) {
         self.sockets.close();
         for channel in self.channels.values_mut() {
             channel.closed = true;
             channel.wake();
         }
         self.wake_task();
-    }
-
-    pub(super) fn close(&mut self) {
-        self.end(CloseReason::Closed);
     }
 }
 

@@ -25,7 +25,7 @@ use libp2p_identity::{Keypair, PeerId};
 
 pub use self::certificate::{Certificate, CertificateError};
 use self::{clients::NewClient, listener::Listener};
-use super::{Connection, Shared, agent::Agent};
+use super::{Connection, Shared, agent::Agent, broken};
 use crate::{
     backend::{PeerConnection as _, SdpKind},
     direct::{
@@ -151,8 +151,8 @@ async fn accept(
     set.await.map_err(refused)?;
     let mut early = VecDeque::new();
     poll_fn(|cx| poll_connected(&mut peer, &mut early, Step::Connecting, cx)).await?;
-    let theirs =
-        certificate::fingerprint_of(peer.0.lock().remote_certificate()).map_err(refused)?;
+    let fingerprint = |agent: &mut Agent| certificate::fingerprint_of(agent.remote_certificate());
+    let theirs = peer.0.with(broken(), fingerprint).map_err(refused)?;
     let encrypted = Encrypted {
         peer,
         handshake,

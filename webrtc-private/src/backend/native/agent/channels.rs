@@ -2,19 +2,17 @@
 
 use std::{
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
-use rtc::data_channel::{
-    RTCDataChannel, RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId,
-};
+use rtc::data_channel::{RTCDataChannel, RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId};
 
 use super::{
     super::{
         super::{
-            BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER,
-            UNREAD_MAX, UNREAD_TOTAL_MAX,
+            BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER, UNREAD_MAX,
+            UNREAD_TOTAL_MAX, weight,
         },
         channel::ChannelState,
         error,
@@ -22,7 +20,21 @@ use super::{
     Agent, Noted,
 };
 
-/// Channels that a client may have left to close. It closes each when both sides are done with it.
+/// How long a channel of ours is kept for the other side's last messages after it was closed. Browsers, and
+/// js-libp2p in them, close theirs as soon as a stream is over.
+const CLOSES_OWN: Duration = Duration::from_secs(1);
+
+/// The same for one that the other side has opened: it closes it first.
+const CLOSES_OTHERS: Duration = Duration::from_secs(5);
+
+/// How long the other side may go on sending on a channel that was closed.
+const CLOSES_AT_LAST: Duration = Duration::from_secs(60);
+
+/// A server leaves it to its clients altogether, which close each channel when both sides are done with it:
+/// also a reset that is late can cross with what a client says just then.
+const CLOSES_SERVED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Channels that a client may have left to close.
 const LEFT_MAX: usize = 1024;
 
 /// How a channel is made that both sides make by themselves.
@@ -42,10 +54,18 @@ fn has_stream(channel: &RTCDataChannel<'_>) -> bool {
     }
 }
 
+/// When a channel that is closed for us will be for the other side too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    due: Instant,
+    patience: Duration,
+    since: Instant,
+}
+
 impl Agent {
     /// A channel's state. One that is not known is new and of the other side.
     pub(super) fn channel(&mut self, id: RTCDataChannelId) -> Option<&mut ChannelState> {
-        if self.occupied.contains(&id) {
+        if self.occupied.contains(&id) || self.closing.contains_key(&id) {
             return None;
         }
         if !self.channels.contains_key(&id) {
@@ -61,44 +81,36 @@ impl Agent {
             }
             let label = channel.label().to_owned();
             self.noted.push_back(Noted::Channel { id, label });
-            self.channels.insert(id, ChannelState::default());
+            self.channels.insert(id, ChannelState::new(false));
         }
         self.channels.get_mut(&id)
     }
 
     pub(super) fn on_message(&mut self, id: RTCDataChannelId, is_text: bool, data: Bytes) {
         let total = self.unread;
+        self.postpone_closing(id);
         let Some(channel) = self.channel(id) else {
             return;
         };
         if channel.forgotten || channel.closed {
             return;
         }
-        let size = data.len();
-        if is_text {
-            // Not of this protocol.
-            channel.closed = true;
-        } else if channel.unread_bytes.saturating_add(size) > UNREAD_MAX
-            || total.saturating_add(size) > UNREAD_TOTAL_MAX
-        {
-            tracing::debug!("a stream is not read; giving it up");
-            channel.closed = true;
-        } else {
-            channel.unread_bytes = channel.unread_bytes.saturating_add(size);
-            channel.unread.push_back(data);
-            self.unread = total.saturating_add(size);
-        }
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let size = weight(data.len());
+        let fits = channel.unread_bytes.saturating_add(size) <= UNREAD_MAX
+            && total.saturating_add(size) <= UNREAD_TOTAL_MAX;
+        if is_text || !fits {
+            // Text is not of this protocol.
+            tracing::debug!(is_text, "giving a stream up");
+            self.close_channel(id);
             return;
-        };
+        }
+        channel.unread_bytes = channel.unread_bytes.saturating_add(size);
+        channel.unread.push_back(data);
         // Whoever has just read may begin to wait only when it is polled again, whatever for. See the
         // browser's channel.
         let is_awaited = channel.reader.is_some();
-        let closes = channel.closed;
         channel.wake();
-        if closes {
-            self.close_channel(id);
-        }
+        self.unread = total.saturating_add(size);
         if !is_awaited {
             self.wake_task();
         }
@@ -108,6 +120,16 @@ impl Agent {
         &mut self,
         label: &str,
     ) -> Result<RTCDataChannelId, BackendError> {
+        if self.closed.is_some() {
+            return Err(BackendError("the connection is closed".to_owned()));
+        }
+        // Where it fails for want of a number, rtc keeps a channel without one.
+        let max = self.rtc.sctp().and_then(|sctp| sctp.max_channels());
+        let ours = self.channels.values().filter(|channel| channel.is_ours);
+        let held = ours.count() + self.closing.len() + self.occupied.len();
+        if max.is_some_and(|max| held >= usize::from(max / 2)) {
+            return Err(BackendError("all numbers of channels are taken".to_owned()));
+        }
         self.open(label, None)
     }
 
@@ -115,6 +137,9 @@ impl Agent {
         &mut self,
         stream: StreamId,
     ) -> Result<RTCDataChannelId, BackendError> {
+        if self.closed.is_some() {
+            return Err(BackendError("the connection is closed".to_owned()));
+        }
         self.open("", Some(negotiated(stream)))
     }
 
@@ -123,15 +148,12 @@ impl Agent {
         label: &str,
         options: Option<RTCDataChannelInit>,
     ) -> Result<RTCDataChannelId, BackendError> {
-        if self.closed.is_some() {
-            return Err(BackendError("the connection is closed".to_owned()));
-        }
         let channel = self
             .rtc
             .create_data_channel(label, options)
             .map_err(error)?;
         let id = channel.id();
-        self.channels.insert(id, ChannelState::default());
+        self.channels.insert(id, ChannelState::new(true));
         self.done();
         Ok(id)
     }
@@ -142,8 +164,8 @@ impl Agent {
     ) -> Option<Bytes> {
         let channel = self.channels.get_mut(&id)?;
         let message = channel.unread.pop_front()?;
-        channel.unread_bytes = channel.unread_bytes.saturating_sub(message.len());
-        self.unread = self.unread.saturating_sub(message.len());
+        channel.unread_bytes = channel.unread_bytes.saturating_sub(weight(message.len()));
+        self.unread = self.unread.saturating_sub(weight(message.len()));
         Some(message)
     }
 
@@ -243,12 +265,72 @@ impl Agent {
         Ok(())
     }
 
-    /// Closes a channel: the stream is reset, and the other side resets its own (RFC 8831, section 6.7).
+    /// Closes a channel, for whoever has its handle at once. The stream is reset (RFC 8831, section 6.7) when
+    /// the other side resets its own, or some time after its last message: rtc 0.21 takes nothing of a
+    /// stream that it has reset, and as long as something is left to be taken, it does not let the other
+    /// side reset that stream, nor any other after it.
     pub(in crate::backend::native) fn close_channel(&mut self, id: RTCDataChannelId) {
-        if self.serves {
-            self.leave(id);
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        if std::mem::replace(&mut channel.closed, true) && self.closing.contains_key(&id) {
             return;
         }
+        let patience = if self.serves {
+            CLOSES_SERVED
+        } else if channel.is_ours {
+            CLOSES_OWN
+        } else {
+            CLOSES_OTHERS
+        };
+        channel.wake();
+        if self.rtc.data_channel(id).is_some() {
+            let since = Instant::now();
+            let closing = Closing {
+                due: since + patience,
+                patience,
+                since,
+            };
+            self.closing.insert(id, closing);
+            if self.serves && self.closing.len() > LEFT_MAX {
+                tracing::debug!("the other side does not close channels");
+                self.end(CloseReason::Closed);
+            }
+            self.done();
+        }
+        self.remove_done(id);
+    }
+
+    /// Something came on a channel that is being closed.
+    fn postpone_closing(&mut self, id: RTCDataChannelId) {
+        let Some(closing) = self.closing.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        closing.due = now + closing.patience;
+        if now > closing.since + CLOSES_AT_LAST {
+            tracing::debug!("the other side does not stop to send on a stream that is over");
+            self.close();
+        }
+    }
+
+    pub(super) fn next_closing(&self) -> Option<Instant> {
+        self.closing.values().map(|closing| closing.due).min()
+    }
+
+    /// Resets the streams whose time has come.
+    pub(super) fn reset_due(&mut self, now: Instant) {
+        let due = self
+            .closing
+            .iter()
+            .filter(|(_, closing)| closing.due <= now);
+        for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.closing.remove(&id);
+            self.reset(id);
+        }
+    }
+
+    fn reset(&mut self, id: RTCDataChannelId) {
         let Some(mut channel) = self.rtc.data_channel(id) else {
             return;
         };
@@ -262,18 +344,6 @@ impl Agent {
             && self.rtc.data_channel(id).is_none()
         {
             self.occupy(stream);
-        }
-        self.done();
-    }
-
-    /// Leaves it to the other side to close a channel. rtc 0.21 takes nothing more off a stream that it has
-    /// closed itself, and puts the other side's reset off for as long as there is something to take: where
-    /// that has sent something meanwhile, it waits for ever, and with it every channel that it closes
-    /// later.
-    fn leave(&mut self, id: RTCDataChannelId) {
-        if self.channels.contains_key(&id) && self.left.insert(id) && self.left.len() > LEFT_MAX {
-            tracing::debug!("the other side does not close channels");
-            self.end(CloseReason::Closed);
         }
     }
 
@@ -295,7 +365,7 @@ impl Agent {
 
     #[cfg(test)]
     pub(in crate::backend::native) fn channel_count(&self) -> usize {
-        self.channels.len().saturating_add(self.occupied.len())
+        self.channels.len() + self.closing.len() + self.occupied.len()
     }
 
     /// The handle of a channel is gone.
