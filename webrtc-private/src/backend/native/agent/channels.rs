@@ -6,13 +6,15 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use rtc::data_channel::{RTCDataChannel, RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId};
+use rtc::data_channel::{
+    RTCDataChannel, RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId,
+};
 
 use super::{
     super::{
         super::{
-            BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER, UNREAD_MAX,
-            UNREAD_TOTAL_MAX, weight,
+            BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER,
+            UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
         },
         channel::ChannelState,
         error,

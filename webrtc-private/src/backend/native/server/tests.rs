@@ -14,6 +14,9 @@ use crate::{Stream, direct};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Comings and goings that nobody has looked at.
+const COMERS: usize = 100;
+
 type Muxer = crate::Connection<Connection>;
 
 /// A server that says back what it is told, for as long as this is kept.
@@ -21,7 +24,7 @@ struct Echo {
     address: Multiaddr,
     identity: Keypair,
     /// Those who have come; `None` when one has left.
-    clients: mpsc::UnboundedReceiver<Option<PeerId>>,
+    clients: mpsc::Receiver<Option<PeerId>>,
     task: JoinHandle<()>,
 }
 
@@ -47,18 +50,18 @@ impl Echo {
             TransportEvent::NewAddress { listen_addr, .. } => listen_addr,
             other => panic!("{other:?}"),
         };
-        let (come, clients) = mpsc::unbounded();
+        let (come, clients) = mpsc::channel(COMERS);
         let task = tokio::spawn(async move {
             loop {
                 if let TransportEvent::Incoming { upgrade, .. } = next(&mut server).await {
-                    let come = come.clone();
+                    let mut come = come.clone();
                     tokio::spawn(async move {
                         let Ok((peer, muxer)) = upgrade.await else {
                             return;
                         };
-                        let _ = come.unbounded_send(Some(peer));
+                        let _ = come.try_send(Some(peer));
                         echo(muxer).await;
-                        let _ = come.unbounded_send(None);
+                        let _ = come.try_send(None);
                     });
                 }
             }
