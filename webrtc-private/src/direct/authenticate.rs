@@ -8,9 +8,8 @@ use std::{
 use futures::{
     AsyncWriteExt as _, StreamExt as _,
     channel::mpsc,
-    future::{self, Either, poll_fn},
+    future::{self, BoxFuture, Either, poll_fn},
 };
-use libp2p_core::upgrade::{InboundConnectionUpgrade as _, OutboundConnectionUpgrade as _};
 use libp2p_identity::{Keypair, PeerId};
 
 use super::Error;
@@ -38,14 +37,11 @@ pub(crate) struct Encrypted<P: PeerConnection> {
     pub(crate) early: VecDeque<P::Channel>,
 }
 
-/// Which side of the handshake we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The dialler, which answers.
-    Client,
-    /// The server, which begins: in DTLS it is the first that may send.
-    Server,
-}
+/// One side of the Noise handshake.
+pub(crate) type Prove<C> = fn(libp2p_noise::Config, Stream<C>) -> Proof<C>;
+
+type Proof<C> =
+    BoxFuture<'static, Result<(PeerId, libp2p_noise::Output<Stream<C>>), libp2p_noise::Error>>;
 
 /// Ready when the connection is there, or over.
 pub(crate) fn poll_connected<P: PeerConnection>(
@@ -75,7 +71,7 @@ impl<P: PeerConnection> Encrypted<P> {
     /// Proves who we are, and has the other side do the same.
     pub(crate) async fn authenticate(
         self,
-        side: Side,
+        prove: Prove<P::Channel>,
         identity: &Keypair,
     ) -> Result<(PeerId, Connection<P>), Error> {
         let Self {
@@ -90,11 +86,7 @@ impl<P: PeerConnection> Encrypted<P> {
         let (dropped, mut lingering) = mpsc::channel(0);
         let stream = Stream::new(handshake, dropped);
         let proof = Box::pin(async move {
-            let proven = match side {
-                Side::Client => noise.upgrade_inbound(stream, "/noise").await,
-                Side::Server => noise.upgrade_outbound(stream, "/noise").await,
-            };
-            let (id, mut stream) = proven.map_err(Error::Noise)?;
+            let (id, mut stream) = prove(noise, stream).await.map_err(Error::Noise)?;
             // Both know by now. Whether it is closed well does not matter.
             let _ = stream.close().await;
             Ok(id)

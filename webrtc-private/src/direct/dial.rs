@@ -4,12 +4,13 @@ use std::{collections::VecDeque, time::Duration};
 
 use futures::future::{self, Either, poll_fn};
 use futures_timer::Delay;
+use libp2p_core::upgrade::InboundConnectionUpgrade as _;
 use libp2p_identity::{Keypair, PeerId};
 
 use super::{
     Error,
     address::Server,
-    authenticate::{Encrypted, HANDSHAKE_CHANNEL, Side, poll_connected},
+    authenticate::{Encrypted, HANDSHAKE_CHANNEL, poll_connected},
     fingerprint::prologue,
     missing, refused,
     sdp::{self, Credential, Version},
@@ -35,7 +36,9 @@ pub(super) async fn dial<B: Backend>(
         Either::Left((encrypted, deadline)) => (encrypted?, deadline),
         Either::Right(_) => return Err(Error::Timeout(Step::Connecting)),
     };
-    let authenticated = Box::pin(encrypted.authenticate(Side::Client, &identity));
+    // The server begins: as the DTLS server it is the first that may send.
+    let answer = |noise: libp2p_noise::Config, stream| noise.upgrade_inbound(stream, "/noise");
+    let authenticated = Box::pin(encrypted.authenticate(answer, &identity));
     match future::select(authenticated, deadline).await {
         Either::Left((authenticated, _)) => authenticated,
         Either::Right(_) => Err(Error::Timeout(Step::Authenticating)),

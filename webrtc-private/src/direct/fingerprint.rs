@@ -20,9 +20,6 @@ const PROLOGUE: &[u8] = b"libp2p-webrtc-noise:";
 pub(crate) struct Fingerprint([u8; LENGTH]);
 
 impl Fingerprint {
-    /// In place of one that is not known.
-    pub(crate) const UNKNOWN: Self = Self([0xff; LENGTH]);
-
     pub(crate) fn from_digest(digest: &[u8]) -> Option<Self> {
         digest.try_into().ok().map(Self)
     }

@@ -6,16 +6,16 @@ use std::net::{IpAddr, SocketAddr};
 use super::{address::Server, fingerprint::Fingerprint};
 
 /// Lengths of an ICE password and of an ICE user name: RFC 8839, section 5.4.
-const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 22..=256;
-const NAME_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
+pub(crate) const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 22..=256;
+pub(crate) const NAME_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
 
-const UFRAG: &str = "a=ice-ufrag:";
-const PASSWORD: &str = "a=ice-pwd:";
-const FINGERPRINT: &str = "a=fingerprint:sha-256 ";
+pub(crate) const UFRAG: &str = "a=ice-ufrag:";
+pub(crate) const PASSWORD: &str = "a=ice-pwd:";
+pub(crate) const FINGERPRINT: &str = "a=fingerprint:sha-256 ";
 
 /// How the server learns our ICE password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub(crate) enum Version {
     /// Our name and password are the server's.
     V1,
     /// The server's are made of our password.
@@ -23,7 +23,7 @@ pub(super) enum Version {
 }
 
 impl Version {
-    const fn prefix(self) -> &'static str {
+    pub(crate) const fn prefix(self) -> &'static str {
         match self {
             Self::V1 => "libp2p+webrtc+v1/",
             Self::V2 => "libp2p+webrtc+v2/",
@@ -46,72 +46,14 @@ impl Credential {
     }
 }
 
-fn is_ice(text: &str, chars: std::ops::RangeInclusive<usize>) -> bool {
+/// Whether a text is made of as many of the characters that ICE allows.
+pub(crate) fn is_ice(text: &str, chars: std::ops::RangeInclusive<usize>) -> bool {
     let is_ice_char = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/');
     chars.contains(&text.len()) && text.bytes().all(is_ice_char)
 }
 
-/// What the user name of a dialler's first packet tells the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Dialler {
-    server: String,
-    name: String,
-    password: String,
-}
-
-impl Dialler {
-    /// From `<name of the server>:<name of the dialler>`. `None` for a version that is not known, and for
-    /// what ICE does not allow.
-    pub(crate) fn parse(username: &str) -> Option<Self> {
-        let (server, name) = username.split_once(':')?;
-        if !is_ice(server, NAME_CHARS) || !is_ice(name, NAME_CHARS) {
-            return None;
-        }
-        let password = if server.starts_with(Version::V1.prefix()) {
-            name
-        } else {
-            server.strip_prefix(Version::V2.prefix())?
-        };
-        is_ice(password, PASSWORD_CHARS).then(|| Self {
-            server: server.to_owned(),
-            name: name.to_owned(),
-            password: password.to_owned(),
-        })
-    }
-
-    /// The server's own name, which is its password too.
-    pub(crate) fn server(&self) -> &str {
-        &self.server
-    }
-}
-
-/// The offer of a dialler at this address, as it would be if it had sent one. Its fingerprint is not
-/// known, and not looked at: the Noise handshake proves who it is.
-pub(crate) fn offer(dialler: &Dialler, address: SocketAddr) -> String {
-    let Dialler { name, password, .. } = dialler;
-    let (family, ip, port) = parts(address);
-    let unknown = Fingerprint::UNKNOWN;
-    [
-        "v=0",
-        &format!("o=- 0 0 IN {family} {ip}"),
-        "s=-",
-        "t=0 0",
-        &format!("m=application {port} UDP/DTLS/SCTP webrtc-datachannel"),
-        &format!("c=IN {family} {ip}"),
-        "a=mid:0",
-        "a=ice-options:ice2",
-        &format!("{UFRAG}{name}"),
-        &format!("{PASSWORD}{password}"),
-        &format!("{FINGERPRINT}{unknown}"),
-        "a=setup:active",
-        "a=sctp-port:5000",
-        "a=max-message-size:16384",
-        "",
-    ]
-    .join("\r\n")
-}
-
-fn parts(address: SocketAddr) -> (&'static str, IpAddr, u16) {
+/// The kind of an address, its IP address and its port, as SDP has them.
+pub(crate) fn parts(address: SocketAddr) -> (&'static str, IpAddr, u16) {
     let family = match address {
         SocketAddr::V4(_) => "IP4",
         SocketAddr::V6(_) => "IP6",
@@ -219,41 +161,6 @@ mod tests {
             assert_eq!(credential.is_some(), valid, "{password}");
         }
         assert_eq!(Credential::new(Version::V1, "v=0\r\n"), None);
-    }
-
-    #[test]
-    fn a_user_name_tells_who_dials() {
-        let password = "x".repeat(22);
-        let [v1, v2, v3] = [1, 2, 3].map(|version| format!("libp2p+webrtc+v{version}/{password}"));
-        for (username, wanted) in [
-            (format!("{v2}:abcd"), Some(("abcd", password.as_str()))),
-            (format!("{v1}:{v1}"), Some((&v1, &v1))),
-            (format!("{v3}:abcd"), None),
-            (format!("{password}:abcd"), None),
-            // A name that is too short for a password, as that of version 1 is.
-            (format!("{v1}:abcd"), None),
-            (format!("{v2}:abc"), None),
-            (format!("{v2}:{}", "x".repeat(257)), None),
-            (format!("{v2}:ab\r\na=candidate"), None),
-            (format!("{v2}:abcd:efgh"), None),
-            (format!("libp2p+webrtc+v2/{}:abcd", &password[1..]), None),
-            (format!("libp2p+webrtc+v2/{}:abcd", "x".repeat(240)), None),
-            (format!("libp2p+webrtc+v2/{password}\n:abcd"), None),
-            (v2.clone(), None),
-            (":".to_owned(), None),
-            (String::new(), None),
-        ] {
-            let dialler = Dialler::parse(&username);
-            let told = dialler
-                .as_ref()
-                .map(|dialler| (dialler.name.as_str(), dialler.password.as_str()));
-            assert_eq!(told, wanted, "{username:?}");
-        }
-        let dialler = Dialler::parse(&format!("{v2}:abcd")).unwrap();
-        assert_eq!(dialler.server(), v2);
-        let offer = offer(&dialler, "192.0.2.1:9".parse().unwrap());
-        assert!(offer.contains("\r\na=ice-ufrag:abcd\r\n"), "{offer}");
-        assert_eq!(value(&offer, PASSWORD).map(str::trim_end), Some(&*password));
     }
 
     #[test]

@@ -11,10 +11,11 @@ use futures::{
 use futures_timer::Delay;
 use libp2p_core::{
     Endpoint, StreamMuxer as _, Transport as _, muxing::StreamMuxerExt as _, transport::PortUse,
+    upgrade::OutboundConnectionUpgrade as _,
 };
 
 use super::{
-    authenticate::{Encrypted, Side},
+    authenticate::Encrypted,
     fingerprint::{Fingerprint, prologue},
     *,
 };
@@ -67,6 +68,13 @@ fn fingerprint_of(id: usize) -> Fingerprint {
     sdp::fingerprint(&sdp(id)).unwrap()
 }
 
+/// The server's side of the Noise handshake.
+fn begin(noise: libp2p_noise::Config, stream: MockStream) -> BoxFuture<'static, Begun> {
+    noise.upgrade_outbound(stream, "/noise")
+}
+
+type Begun = Result<(PeerId, libp2p_noise::Output<MockStream>), libp2p_noise::Error>;
+
 /// Waits for a dial of this version, and connects. With the number of who has dialled.
 async fn accept(
     world: &World,
@@ -104,7 +112,7 @@ fn connected(world: &World, version: &str) -> (Muxer, Muxer) {
     let connection = world.connection(&[]).unwrap();
     let serve = async {
         let (accepted, _) = accept(world, connection, version).await;
-        accepted.authenticate(Side::Server, &server).await
+        accepted.authenticate(begin, &server).await
     };
     let (dialled, served) = block_on(join(dial(world, &client, TIMEOUT), serve));
     let ((to, dialled), (from, served)) = (dialled.unwrap(), served.unwrap());
@@ -184,7 +192,7 @@ fn a_slow_server_of_version_two_is_waited_for_where_version_one_is_forbidden() {
     let serve = async {
         Delay::new(SHORT).await;
         let (accepted, _) = accept(&world, connection, V2).await;
-        accepted.authenticate(Side::Server, &server).await
+        accepted.authenticate(begin, &server).await
     };
     let (dialled, served) = block_on(join(dial(&world, &client, TIMEOUT), serve));
     assert_eq!(dialled.unwrap().0, server.public().to_peer_id());
@@ -278,7 +286,7 @@ fn somebody_in_between_is_noticed() {
         // What it sees of the dialler is the certificate of whoever is in between.
         accepted.prologue = prologue(fingerprint_of(77), fingerprint_of(0));
         let identity = Keypair::generate_ed25519();
-        let outcome = accepted.authenticate(Side::Server, &identity).await;
+        let outcome = accepted.authenticate(begin, &identity).await;
         assert!(outcome.is_err());
     });
     assert!(matches!(error, Error::Noise(_)), "{error:?}");

@@ -20,6 +20,7 @@ use libp2p_core::{
     Multiaddr,
     multiaddr::Protocol,
     transport::{DialOpts, ListenerId, TransportError, TransportEvent},
+    upgrade::OutboundConnectionUpgrade as _,
 };
 use libp2p_identity::{Keypair, PeerId};
 
@@ -30,15 +31,16 @@ use crate::{
     backend::{PeerConnection as _, SdpKind},
     direct::{
         Error,
-        authenticate::{Encrypted, HANDSHAKE_CHANNEL, Side, poll_connected},
+        authenticate::{Encrypted, HANDSHAKE_CHANNEL, poll_connected},
         fingerprint::prologue,
-        refused, sdp,
+        refused,
     },
     error::Step,
 };
 
 mod certificate;
 mod clients;
+pub(in crate::backend::native) mod dialler;
 mod listener;
 
 /// Listens on `/ip4|ip6/<ip>/udp/<port>/webrtc-direct`. It does not dial. It needs a tokio runtime.
@@ -144,7 +146,7 @@ async fn accept(
     let agent = Agent::serving(&dialler, certificate.to_rtc(), place).map_err(refused)?;
     let mut peer = Connection(Shared::new(agent));
     let handshake = peer.open_negotiated(HANDSHAKE_CHANNEL).map_err(refused)?;
-    let set = peer.set_remote(SdpKind::Offer, sdp::offer(&dialler, address));
+    let set = peer.set_remote(SdpKind::Offer, dialler::offer(&dialler, address));
     set.await.map_err(refused)?;
     let answer = peer.create_answer().await.map_err(refused)?;
     let set = peer.set_local(SdpKind::Answer, answer);
@@ -159,7 +161,8 @@ async fn accept(
         prologue: prologue(theirs, certificate.fingerprint()),
         early,
     };
-    encrypted.authenticate(Side::Server, &identity).await
+    let begin = |noise: libp2p_noise::Config, stream| noise.upgrade_outbound(stream, "/noise");
+    encrypted.authenticate(begin, &identity).await
 }
 
 impl libp2p_core::Transport for Server {

@@ -23,11 +23,11 @@ use super::{
         gather::Gatherer,
         guard::Guard,
         place::Place,
+        server::dialler::Dialler,
         sockets::Sockets,
     },
     Agent, LOST_AFTER, SILENT_AFTER,
 };
-use crate::direct::sdp::Dialler;
 
 impl Agent {
     pub(in crate::backend::native) fn new(ice_servers: &[IceServer]) -> Result<Self, BackendError> {

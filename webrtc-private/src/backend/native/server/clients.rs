@@ -21,8 +21,7 @@ use rtc::{
 };
 use tokio::net::UdpSocket;
 
-use super::super::place::Place;
-use crate::direct::sdp::Dialler;
+use super::{super::place::Place, dialler::Dialler};
 
 /// Clients at one time, with those that have just left. A swarm has limits of its own, far below.
 const CLIENTS_MAX: usize = 4096;
