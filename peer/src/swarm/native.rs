@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Transport as _, autonat,
+    Multiaddr, StreamProtocol, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     dcutr, dns,
     identity::Keypair,
@@ -45,32 +45,23 @@ pub(crate) struct PlatformBehaviour {
     pub(super) ice: moim_rpc::Behaviour,
 }
 
-/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
-/// which address a peer is connected.
-pub(crate) fn on_event(
-    platform: &Platform,
-    event: PlatformBehaviourEvent,
-    reached: impl Fn(&PeerId) -> Option<Multiaddr>,
-) -> Option<StaysRelayed> {
-    match event {
-        PlatformBehaviourEvent::Ice(event) => {
-            platform.on_ice_event(event, reached);
-            None
-        }
-        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
-        PlatformBehaviourEvent::Dcutr(dcutr::Event {
-            remote_peer_id: peer,
-            result: Err(error),
-        }) => Some(StaysRelayed {
-            peer,
-            why: NotDirect {
-                reason: error.to_string(),
-                report: None,
-                retry: None,
-            },
-        }),
-        _ => None,
-    }
+/// What an event that only a program has tells of a connection that stays relayed.
+pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+    let PlatformBehaviourEvent::Dcutr(dcutr::Event {
+        remote_peer_id: peer,
+        result: Err(error),
+    }) = event
+    else {
+        return None;
+    };
+    Some(StaysRelayed {
+        peer,
+        why: NotDirect {
+            reason: error.to_string(),
+            report: None,
+            retry: None,
+        },
+    })
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
