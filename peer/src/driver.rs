@@ -166,7 +166,7 @@ impl Driver {
             .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
             .with_substream_upgrade_protocol_override(Version::V1Lazy);
         let mut swarm = Swarm::new(transport, behaviour, me, config);
-        for address in settings.listen.iter().chain(&swarm::listen_addresses()) {
+        for address in settings.listen.iter().chain([&swarm::signalled()]) {
             swarm
                 .listen_on(address.clone())
                 .map_err(|source| StartError::Listen {

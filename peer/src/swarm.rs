@@ -21,9 +21,13 @@ mod imp;
 #[path = "swarm/browser.rs"]
 mod imp;
 
-pub(crate) use self::imp::{
-    HEAD_START, Platform, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config,
-    listen_addresses,
+mod ice;
+
+pub(crate) use self::{
+    ice::Platform,
+    imp::{
+        HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config, on_event,
+    },
 };
 
 /// What the platform's `build` gives.
@@ -46,6 +50,32 @@ fn yamux_config() -> yamux::Config {
 pub(crate) struct StaysRelayed {
     pub(crate) peer: PeerId,
     pub(crate) why: NotDirect,
+}
+
+impl StaysRelayed {
+    fn of(event: webrtc_private::Event) -> Option<Self> {
+        match event {
+            webrtc_private::Event::Failed {
+                peer,
+                error,
+                report,
+                retry,
+            } => Some(Self {
+                peer,
+                why: NotDirect {
+                    reason: error,
+                    report,
+                    retry,
+                },
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// What every peer listens on besides: connections that are signalled over a relay.
+pub(crate) fn signalled() -> Multiaddr {
+    Multiaddr::empty().with(Protocol::WebRTC)
 }
 
 /// The way a connection to `address` takes.
@@ -99,7 +129,7 @@ pub(crate) fn needs_relay(address: &Multiaddr) -> bool {
 /// was signalled over another relay, only `/webrtc` is left of it: there are no circuits in circuits.
 pub(crate) fn relay_address(address: Multiaddr) -> Multiaddr {
     if is_webrtc(&address) {
-        return Multiaddr::empty().with(Protocol::WebRTC);
+        return signalled();
     }
     let (_, address) = crate::bootstrap::split_peer(address);
     address

@@ -1,7 +1,7 @@
 //! What is asked of a WebRTC implementation.
 //!
-//! The protocol of this crate is written against these traits: the browser's `RTCPeerConnection` is
-//! one implementation, a scripted one in memory is another, for tests.
+//! The protocol of this crate is written against these traits. The browser's `RTCPeerConnection` is one
+//! implementation, the crate `rtc` another, for native programs; a scripted one in memory is for tests.
 
 use std::task::{Context, Poll};
 
@@ -13,6 +13,24 @@ use thiserror::Error;
 pub mod browser;
 #[cfg(test)]
 pub(crate) mod mock;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+
+/// Events that wait to be taken. Beyond it channels are closed and candidates left out.
+const EVENTS_MAX: usize = 256;
+
+/// Bytes of a channel that may wait to go out before senders have to wait.
+const HIGH_WATER: usize = 1024 * 1024;
+
+/// Bytes below which they go on.
+const LOW_WATER: usize = 256 * 1024;
+
+/// Bytes of one stream that wait to be read before it is given up: the browser offers no way to slow
+/// the other side down, and SCTP none to slow down one stream of many.
+const UNREAD_MAX: usize = 16 * 1024 * 1024;
+
+/// The same of all streams of a connection.
+const UNREAD_TOTAL_MAX: usize = 64 * 1024 * 1024;
 
 /// The WebRTC implementation refused to do something.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -15,8 +15,8 @@ use libp2p_core::{ConnectedPoint, Endpoint, Multiaddr, multiaddr::Protocol, tran
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
     CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm,
-    ListenFailure, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
-    ToSwarm,
+    ListenFailure, NetworkBehaviour, NotifyHandler, StreamProtocol, THandler, THandlerInEvent,
+    THandlerOutEvent, ToSwarm,
     behaviour::ConnectionEstablished,
     dial_opts::{DialOpts, PeerCondition},
 };
@@ -111,6 +111,7 @@ impl Behaviour {
         requests: mpsc::Receiver<DialRequest>,
         notices: mpsc::Sender<Notice>,
     ) -> Self {
+        let better = config.better.as_ref().map(|better| better.time);
         Self {
             local,
             reports,
@@ -120,11 +121,16 @@ impl Behaviour {
             notices,
             unsent: VecDeque::new(),
             connections: HashMap::new(),
-            upgrades: Upgrades::default(),
+            upgrades: Upgrades::new(better),
             attempts: HashMap::new(),
             events: VecDeque::new(),
             timer: None,
         }
+    }
+
+    fn better_protocol(&self) -> Option<StreamProtocol> {
+        let better = self.config.better.as_ref();
+        better.map(|better| better.protocol.clone())
     }
 
     fn connections_of(&self, peer: &PeerId) -> impl Iterator<Item = (ConnectionId, &Known)> {
@@ -369,7 +375,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(self.better_protocol()))
     }
 
     fn handle_established_outbound_connection(
@@ -380,7 +386,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(self.better_protocol()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

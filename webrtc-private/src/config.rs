@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use libp2p_swarm::StreamProtocol;
+
 use crate::backend::IceServer;
 
 /// Settings of the transport and its behaviour.
@@ -20,8 +22,19 @@ pub struct Config {
     pub upgrade: bool,
     /// Whether relayed connections that others have dialled do, when they don't by themselves.
     pub upgrade_inbound: bool,
+    /// Another way to a direct connection, which is better where both sides know it. Browsers know none.
+    pub better: Option<BetterWay>,
     /// Sessions that others may have under way with us.
     pub inbound_max: usize,
+}
+
+/// Another way from a relayed connection to a direct one, such as DCUtR between peers with sockets.
+#[derive(Clone, Debug)]
+pub struct BetterWay {
+    /// Whoever speaks this knows it.
+    pub protocol: StreamProtocol,
+    /// How long it has before this one is tried.
+    pub time: Duration,
 }
 
 impl Default for Config {
@@ -31,6 +44,7 @@ impl Default for Config {
             timeout: Duration::from_secs(20),
             upgrade: true,
             upgrade_inbound: true,
+            better: None,
             inbound_max: 16,
         }
     }

@@ -42,7 +42,7 @@ use libp2p_identity::PeerId;
 pub use crate::{
     as_direct::AsDirect,
     behaviour::{Behaviour, Event},
-    config::{Config, IceServers},
+    config::{BetterWay, Config, IceServers},
     error::{Error, OpenError, SignalingError, Step},
     muxer::{Connection, ConnectionError},
     report::{CandidateKinds, Failure, Report, Role},
@@ -65,6 +65,8 @@ mod signaling;
 mod stream;
 mod transport;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 #[cfg(not(target_arch = "wasm32"))]
 mod tests;

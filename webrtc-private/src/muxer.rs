@@ -100,6 +100,11 @@ impl<P: PeerConnection> Connection<P> {
         connection
     }
 
+    #[cfg(test)]
+    pub(crate) fn peer(&self) -> &P {
+        &self.peer
+    }
+
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), ConnectionError> {
         while let Poll::Ready(Some(half_open)) = self.dropped.poll_next_unpin(cx) {
             self.background.push(Box::pin(async {

@@ -9,6 +9,7 @@ import { Program } from './process.ts';
 import { bootstrapProgram, pageFolder } from './programs.ts';
 import { TYPES } from './site.ts';
 import { Tab } from './tab.ts';
+import { Terminal } from './terminal.ts';
 
 const execute = promisify(execFile);
 
@@ -29,13 +30,14 @@ const PAGE = 'http://localhost:8080';
 
 /**
  * lan a – NAT – internet – NAT – lan b, each a network namespace without a name, so that nothing
- * is left of it. A bootstrap node is in the middle, a browser in each lan. Needs root.
+ * is left of it. A bootstrap node is in the middle, a browser or a terminal peer in each lan. Needs root.
  */
 export class Lab {
   readonly #folder: string;
   readonly #places = new Map<string, ChildProcess>();
   readonly #browsers: Browser[] = [];
   readonly tabs: Tab[] = [];
+  readonly terminals: Terminal[] = [];
   node!: Program;
   #ready!: { peer_id: string; addresses: string[] };
 
@@ -80,7 +82,20 @@ export class Lab {
     return tab;
   }
 
+  /** Starts a terminal peer behind one of the NATs. */
+  async terminal(side: Side, topic: string): Promise<Terminal> {
+    const address = this.#ready.addresses[0]!;
+    const bootstrap = address.includes('/p2p/') ? address : `${address}/p2p/${this.#ready.peer_id}`;
+    const through = this.#enter(`lan-${side}`);
+    const terminal = await Terminal.join(topic, `behind ${side}`, bootstrap, { through });
+    this.terminals.push(terminal);
+    return terminal;
+  }
+
   async end(): Promise<void> {
+    for (const terminal of this.terminals) {
+      await terminal.end();
+    }
     for (const browser of this.#browsers) {
       await browser.close();
     }

@@ -13,7 +13,7 @@ import { JsPeer } from './js-peer.ts';
 import { artefacts } from './programs.ts';
 import { Site } from './site.ts';
 import { Tab } from './tab.ts';
-import { Terminal } from './terminal.ts';
+import { Terminal, type TerminalOptions } from './terminal.ts';
 
 /** Page errors that upstream causes (rust-libp2p#6551) and that harm nothing. */
 const WEBRTC_WEBSYS_ERROR = /closure invoked recursively or after being dropped/;
@@ -93,9 +93,9 @@ export class Network {
     topic: string,
     name: string,
     transport: Transport = 'tcp',
-    extra: readonly string[] = [],
+    options: TerminalOptions = {},
   ): Promise<Terminal> {
-    const terminal = await Terminal.join(topic, name, this.node.address(transport), extra);
+    const terminal = await Terminal.join(topic, name, this.node.address(transport), options);
     this.terminals.push(terminal);
     return terminal;
   }

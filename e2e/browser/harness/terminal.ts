@@ -12,6 +12,14 @@ export interface PeerEvent {
   readonly [field: string]: unknown;
 }
 
+/** What else a terminal peer is started with. */
+export interface TerminalOptions {
+  /** Arguments besides the usual ones. */
+  readonly args?: readonly string[];
+  /** A program that is to start it, with its arguments: in another network, say. */
+  readonly through?: readonly string[];
+}
+
 /** A `moim join --json`. */
 export class Terminal {
   readonly name: string;
@@ -29,11 +37,12 @@ export class Terminal {
     topic: string,
     name: string,
     bootstrap: string,
-    extra: readonly string[] = [],
+    { args = [], through = [] }: TerminalOptions = {},
   ): Promise<Terminal> {
     const data = await mkdtemp(join(tmpdir(), 'moim-e2e-'));
-    const args = ['join', topic, '--json', '--name', name, '--data-dir', data];
-    const program = new Program(name, moimProgram(), [...args, '--bootstrap', bootstrap, ...extra]);
+    const own = ['join', topic, '--json', '--name', name, '--data-dir', data];
+    const command = [...through, moimProgram(), ...own, '--bootstrap', bootstrap, ...args];
+    const program = new Program(name, command[0]!, command.slice(1));
     const terminal = new Terminal(name, data, program);
     const ready = await terminal.wait('ready', (event) => event.type === 'ready');
     terminal.peerId = String(ready['peer_id']);
@@ -100,6 +109,26 @@ export class Terminal {
       (event) => event.type === 'member_left' && event['peer'] === peer,
       { since, within },
     );
+  }
+
+  /** Waits until a member is connected directly. */
+  async reachesDirectly(peer: string): Promise<void> {
+    await this.wait(
+      `${peer} is connected directly`,
+      (event) =>
+        ['member_joined', 'member_updated'].includes(event.type) &&
+        event['peer'] === peer &&
+        event['path'] === 'direct',
+    );
+  }
+
+  /** The open connections to a peer, as this one describes them. */
+  async connections(peer: string): Promise<Record<string, unknown>[]> {
+    const since = this.mark();
+    this.command({ cmd: 'connections' });
+    const answer = await this.wait('connections', ({ type }) => type === 'connections', { since });
+    const rows = answer['connections'] as Record<string, unknown>[];
+    return rows.filter((row) => row['peer'] === peer);
   }
 
   hears(from: string, text: string): Promise<PeerEvent> {

@@ -20,6 +20,37 @@ test('two pages are connected directly soon after they see each other', async ({
   await two.talkTo(one);
 });
 
+test('a page and a terminal peer that cannot be dialled are connected directly', async ({ network }) => {
+  const topic = newTopic('direct-terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  const terminal = await network.terminal(topic, 'terminal', 'tcp', { args: ['--listen', 'none'] });
+  await Promise.all([tab.sees(terminal.peerId), terminal.sees(tab.peerId)]);
+  const seen = now();
+  await tab.reachesDirectly(terminal.peerId);
+  await terminal.reachesDirectly(tab.peerId);
+  const took = now() - seen;
+  console.log(`    direct ${Math.round(took)} ms after both were seen`);
+  expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+  expect(await terminal.connections(tab.peerId)).toContainEqual(
+      expect.objectContaining({ transport: 'webrtc' }),
+    );
+
+  const open = (): Promise<number> => network.node.metric('moim_bootstrap_relay_circuits');
+  await expect.poll(open, { timeout: PATIENCE }).toBe(0);
+  const accepted = await network.node.metric('moim_bootstrap_relay_circuits_accepted_total');
+  await tab.openDirect(terminal.peerId);
+  for (let number = 0; number < 20; number += 1) {
+    const text = `${number} ${'모'.repeat(5_000)}`;
+    await expect(await tab.sendDirect(text)).toHaveAttribute('data-state', 'delivered');
+    await terminal.hearsDirect(tab.peerId, text);
+    terminal.say(text);
+    await tab.hears(terminal.peerId, text);
+  }
+  expect(await open()).toBe(0);
+  expect(await network.node.metric('moim_bootstrap_relay_circuits_accepted_total')).toBe(accepted);
+});
+
 test('the relay carries nothing once pages are connected directly', async ({ network }) => {
   const topic = newTopic('relay-idle');
   const [one, two] = [await network.connect(), await network.connect()];

@@ -1,5 +1,7 @@
 import { expect, test } from '@playwright/test';
 import { Lab, type Nat } from '../harness/lab.ts';
+import type { Tab } from '../harness/tab.ts';
+import type { Terminal } from '../harness/terminal.ts';
 import { newTopic, now, PATIENCE } from '../harness/times.ts';
 
 test.skip(
@@ -7,7 +9,7 @@ test.skip(
   'networks with NATs need root on Linux: set MOIM_NAT_LAB=1 where `cargo xtask test` does not',
 );
 
-/** How long two pages behind NATs may take from seeing each other to being connected directly. */
+/** How long two peers behind NATs may take from seeing each other to being connected directly. */
 const DIRECT_WITHIN = 5_000;
 
 /** Two pages behind NATs of these kinds, in one room and seeing each other. */
@@ -80,6 +82,81 @@ test('behind a symmetric NAT pages stay relayed, say why, and talk', async () =>
     await one.openRoom();
     await talk(lab, 'after');
     expect(lab.tabs.flatMap(({ errors }) => errors)).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
+
+/** A page behind one NAT and a terminal peer behind another, in one room and seeing each other. */
+async function meetTerminal(nats: Record<'a' | 'b', Nat>): Promise<[Lab, Tab, Terminal]> {
+  const lab = await Lab.build(nats);
+  try {
+    const topic = newTopic('nat-terminal');
+    const tab = await lab.connect('a');
+    await tab.join(topic, 'behind a');
+    const terminal = await lab.terminal('b', topic);
+    await Promise.all([tab.sees(terminal.peerId), terminal.sees(tab.peerId)]);
+    return [lab, tab, terminal];
+  } catch (error) {
+    console.log(lab.node.log());
+    await lab.end();
+    throw error;
+  }
+}
+
+/** Each says something to all and something to the other alone; all of it arrives once. */
+async function talkBothWays(tab: Tab, terminal: Terminal, about: string): Promise<void> {
+  const [ours, theirs] = [`${about}, the page`, `${about}, the terminal`];
+  await tab.say(ours);
+  await terminal.hears(tab.peerId, ours);
+  terminal.say(theirs);
+  await tab.hears(terminal.peerId, theirs);
+  expect(terminal.heardFrom(tab.peerId).filter((text) => text === ours)).toHaveLength(1);
+  await expect(tab.roomMessages(terminal.peerId).filter({ hasText: theirs })).toHaveCount(1);
+  const since = terminal.mark();
+  terminal.send(tab.peerId, `${theirs} alone`);
+  const receipt = await terminal.wait('a receipt', ({ type }) => type === 'receipt', { since });
+  expect(receipt).toMatchObject({ state: 'delivered' });
+}
+
+test('a page and a terminal peer behind two NATs are connected directly, and stay so', async () => {
+  const [lab, tab, terminal] = await meetTerminal({ a: 'cone', b: 'cone' });
+  try {
+    const seen = now();
+    await tab.reachesDirectly(terminal.peerId);
+    await terminal.reachesDirectly(tab.peerId);
+    const took = now() - seen;
+    console.log(`    direct ${Math.round(took)} ms after both were seen`);
+    expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+    expect(await terminal.connections(tab.peerId)).toContainEqual(
+      expect.objectContaining({ transport: 'webrtc' }),
+    );
+    await talkBothWays(tab, terminal, 'over it');
+    await lab.node.kill();
+    await expect(tab.status).toHaveAttribute('data-state', 'reconnecting', { timeout: PATIENCE });
+    await talkBothWays(tab, terminal, 'without the node');
+    expect(tab.errors).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
+
+test('a terminal peer behind a symmetric NAT stays relayed to a page, says why, and talks', async () => {
+  const [lab, tab, terminal] = await meetTerminal({ a: 'cone', b: 'symmetric' });
+  try {
+    await talkBothWays(tab, terminal, 'before');
+    await tab.openConnection();
+    await expect(tab.page.getByTestId('not-direct').first()).toBeVisible({ timeout: PATIENCE });
+    const why = async (): Promise<unknown> =>
+      (await terminal.connections(tab.peerId)).map((row) => row['not_direct']);
+    await expect
+      .poll(why, { timeout: PATIENCE })
+      .toContainEqual(expect.objectContaining({ own_candidates: 'host, reflexive' }));
+    console.log(`    ${JSON.stringify(await why())}`);
+    await tab.openRoom();
+    await expect(tab.member(terminal.peerId)).toHaveAttribute('data-path', 'relayed');
+    await talkBothWays(tab, terminal, 'after');
+    expect(tab.errors).toEqual([]);
   } finally {
     await lab.end();
   }

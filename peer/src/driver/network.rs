@@ -151,7 +151,7 @@ impl Driver {
     fn on_platform(&mut self, event: swarm::PlatformBehaviourEvent) {
         let connections = &self.connections;
         let reached = |peer: &PeerId| connections.direct_address(peer).cloned();
-        if let Some(StaysRelayed { peer, why }) = self.platform.on_event(event, reached) {
+        if let Some(StaysRelayed { peer, why }) = swarm::on_event(&self.platform, event, reached) {
             tracing::debug!(%peer, reason = %why.reason, "stays relayed");
             self.connections.stays_relayed(&peer, why);
             self.dirty = true;

@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Transport as _,
+    Multiaddr, PeerId, Transport as _,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     identity::Keypair,
     multiaddr::Protocol,
-    noise, relay, request_response,
+    noise, relay,
     swarm::{self, FromSwarm, NetworkBehaviour, behaviour::ExternalAddrConfirmed},
     webrtc_websys,
 };
-use moim_protocol::{ice_wire, names};
-use moim_rpc::ProtocolSupport;
-use webrtc_private::{AsDirect, IceServers, backend::IceServer};
+use webrtc_private::{AsDirect, IceServers};
 
-use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
-use crate::{error::StartError, snapshot::NotDirect};
+use super::{BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, yamux_config};
+use crate::error::StartError;
 
 /// Ranks of direct addresses; relayed ones come after.
 pub(super) const RANKS: usize = 2;
@@ -52,95 +50,26 @@ const CIRCUIT_DURATION: Duration = Duration::from_secs(2 * 60);
 pub(crate) struct PlatformBehaviour {
     webrtc: webrtc_private::Behaviour,
     relay: AsDirect<relay::Behaviour>,
-    ice: moim_rpc::Behaviour,
+    pub(super) ice: moim_rpc::Behaviour,
 }
 
-/// What goes beside the platform's behaviour.
-#[derive(Debug)]
-pub(crate) struct Platform {
-    /// What the transport asks for its own address.
-    ice_servers: IceServers,
-}
-
-impl Platform {
-    /// A bootstrap node is there that speaks `protocols`: it is asked for ICE servers, if it knows of
-    /// any. Nobody else is: every one of them learns of our connections.
-    pub(crate) fn met_bootstrap_node(
-        &self,
-        behaviour: &mut PlatformBehaviour,
-        peer: PeerId,
-        protocols: &[StreamProtocol],
-    ) {
-        if protocols
-            .iter()
-            .any(|protocol| protocol.as_ref() == names::ICE_SERVERS_PROTOCOL)
-        {
-            behaviour
-                .ice
-                .send_request(&peer, ice_wire::Request::Get.encode());
+/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
+/// which address a peer is connected.
+pub(crate) fn on_event(
+    platform: &Platform,
+    event: PlatformBehaviourEvent,
+    reached: impl Fn(&PeerId) -> Option<Multiaddr>,
+) -> Option<StaysRelayed> {
+    match event {
+        PlatformBehaviourEvent::Ice(event) => {
+            platform.on_ice_event(event, reached);
+            None
         }
-    }
-
-    /// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
-    /// which address a peer is connected.
-    pub(crate) fn on_event(
-        &self,
-        event: PlatformBehaviourEvent,
-        reached: impl Fn(&PeerId) -> Option<Multiaddr>,
-    ) -> Option<StaysRelayed> {
-        match event {
-            PlatformBehaviourEvent::Ice(request_response::Event::Message {
-                peer,
-                message: request_response::Message::Response { response, .. },
-                ..
-            }) => {
-                self.on_ice_servers(peer, &response, reached(&peer).as_ref());
-                None
-            }
-            PlatformBehaviourEvent::Ice(event) => {
-                tracing::debug!(?event, "no ICE servers");
-                None
-            }
-            PlatformBehaviourEvent::Webrtc(webrtc_private::Event::Failed {
-                peer,
-                error,
-                report,
-                retry,
-            }) => Some(StaysRelayed {
-                peer,
-                why: NotDirect {
-                    reason: error,
-                    report,
-                    retry,
-                },
-            }),
-            PlatformBehaviourEvent::Webrtc(_) => None,
-            PlatformBehaviourEvent::Relay(event) => {
-                tracing::debug!(?event, "relaying for others");
-                None
-            }
+        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
+        PlatformBehaviourEvent::Relay(event) => {
+            tracing::debug!(?event, "relaying for others");
+            None
         }
-    }
-
-    fn on_ice_servers(&self, peer: PeerId, body: &[u8], reached: Option<&Multiaddr>) {
-        let servers = match ice_wire::Response::decode(body) {
-            Ok(ice_wire::Response::Servers { servers, .. }) => servers,
-            other => {
-                tracing::debug!(%peer, ?other, "no ICE servers");
-                return;
-            }
-        };
-        let host = reached.and_then(host).unwrap_or_default();
-        let servers: Vec<IceServer> = ice_wire::choose(servers, &host)
-            .into_iter()
-            .map(|server| IceServer {
-                urls: server.urls,
-                username: server.username,
-                credential: server.credential,
-            })
-            .collect();
-        tracing::debug!(%peer, ?servers, "ICE servers");
-        self.ice_servers.set(servers);
     }
 }
 
@@ -167,23 +96,6 @@ fn relay_for_others(me: PeerId) -> relay::Behaviour {
         addr: &address,
     }));
     relay
-}
-
-/// The host in an address, without brackets.
-fn host(address: &Multiaddr) -> Option<String> {
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.to_string()),
-        Protocol::Ip6(ip) => Some(ip.to_string()),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
-            Some(name.into_owned())
-        }
-        _ => None,
-    }
-}
-
-/// What a page always listens on.
-pub(crate) fn listen_addresses() -> Vec<Multiaddr> {
-    vec![Multiaddr::empty().with(Protocol::WebRTC)]
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
@@ -258,8 +170,8 @@ pub(crate) fn build(
         PlatformBehaviour {
             webrtc: webrtc_private,
             relay: AsDirect::new(relay_for_others(keypair.public().to_peer_id())),
-            ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Outbound),
+            ice: ice::behaviour(),
         },
-        Platform { ice_servers },
+        Platform::new(ice_servers),
     ))
 }

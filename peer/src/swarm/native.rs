@@ -1,9 +1,10 @@
-//! Native transports: TCP, QUIC, WebSocket, and circuits through a relay.
+//! Native transports: TCP, QUIC, WebSocket, circuits through a relay, and WebRTC to those who cannot be
+//! dialled.
 
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Transport as _, autonat,
+    Multiaddr, PeerId, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     dcutr, dns,
     identity::Keypair,
@@ -13,7 +14,9 @@ use libp2p::{
     tcp, websocket,
 };
 
-use super::{BoxedTransport, StaysRelayed, UPGRADE_TIMEOUT, yamux_config};
+use webrtc_private::{BetterWay, IceServers};
+
+use super::{BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, yamux_config};
 use crate::{error::StartError, snapshot::NotDirect};
 
 /// Ranks of direct addresses; relayed ones come after.
@@ -26,57 +29,45 @@ pub(crate) const HEAD_START: Duration = Duration::from_millis(250);
 /// A WebSocket frame is buffered whole, also before the handshake (the default is 256 MiB).
 const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-/// Hole punching and reachability, which only make sense for a program with sockets.
+/// How long hole punching (DCUtR) has between programs before a way by WebRTC is looked for: three
+/// attempts take it some seconds.
+const HOLE_PUNCHING_TIME: Duration = Duration::from_secs(10);
+
+/// Ways from relayed connections to direct ones, and reachability.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
     dcutr: dcutr::Behaviour,
     reachability: autonat::v2::client::Behaviour,
+    webrtc: webrtc_private::Behaviour,
+    pub(super) ice: moim_rpc::Behaviour,
 }
 
-/// What goes beside the platform's behaviour: here nothing.
-#[derive(Debug)]
-pub(crate) struct Platform;
-
-impl Platform {
-    /// A bootstrap node is there that speaks `protocols`. A program has no ICE to give servers to.
-    #[expect(clippy::unused_self, reason = "a page has something to do")]
-    pub(crate) fn met_bootstrap_node(
-        &self,
-        _: &mut PlatformBehaviour,
-        _: PeerId,
-        _: &[StreamProtocol],
-    ) {
-    }
-
-    /// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
-    /// which address a peer is connected.
-    #[expect(clippy::unused_self, reason = "a page has something to do")]
-    pub(crate) fn on_event(
-        &self,
-        event: PlatformBehaviourEvent,
-        _: impl Fn(&PeerId) -> Option<Multiaddr>,
-    ) -> Option<StaysRelayed> {
-        let PlatformBehaviourEvent::Dcutr(dcutr::Event {
+/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
+/// which address a peer is connected.
+pub(crate) fn on_event(
+    platform: &Platform,
+    event: PlatformBehaviourEvent,
+    reached: impl Fn(&PeerId) -> Option<Multiaddr>,
+) -> Option<StaysRelayed> {
+    match event {
+        PlatformBehaviourEvent::Ice(event) => {
+            platform.on_ice_event(event, reached);
+            None
+        }
+        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
+        PlatformBehaviourEvent::Dcutr(dcutr::Event {
             remote_peer_id: peer,
             result: Err(error),
-        }) = event
-        else {
-            return None;
-        };
-        Some(StaysRelayed {
+        }) => Some(StaysRelayed {
             peer,
             why: NotDirect {
                 reason: error.to_string(),
                 report: None,
                 retry: None,
             },
-        })
+        }),
+        _ => None,
     }
-}
-
-/// What a program always listens on: what its user wants.
-pub(crate) fn listen_addresses() -> Vec<Multiaddr> {
-    Vec::new()
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
@@ -139,10 +130,27 @@ pub(crate) fn build(
         .timeout(UPGRADE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
-    // The relay client takes every address with `/p2p-circuit` in it, the others none of these; the
-    // resolver takes everything, so it comes last.
+    let ice_servers = IceServers::default();
+    let (webrtc, webrtc_behaviour) = webrtc_private::new(
+        keypair.public().to_peer_id(),
+        webrtc_private::backend::native::Native,
+        webrtc_private::Config {
+            ice_servers: ice_servers.clone(),
+            better: Some(BetterWay {
+                protocol: dcutr::PROTOCOL_NAME,
+                time: HOLE_PUNCHING_TIME,
+            }),
+            ..webrtc_private::Config::default()
+        },
+    );
+    let webrtc = webrtc.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+
+    // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
+    // signalled over a relay: so these come before it. The others take none of these. The resolver takes
+    // everything, so it comes last.
     let direct = OrTransport::new(websocket, sockets).map(|either, _| either.into_inner());
-    let transport = OrTransport::new(circuits, direct)
+    let others = OrTransport::new(circuits, direct).map(|either, _| either.into_inner());
+    let transport = OrTransport::new(webrtc, others)
         .map(|either, _| either.into_inner())
         .boxed();
     Ok((
@@ -150,8 +158,10 @@ pub(crate) fn build(
         PlatformBehaviour {
             dcutr: dcutr::Behaviour::new(keypair.public().to_peer_id()),
             reachability: autonat::v2::client::Behaviour::default(),
+            webrtc: webrtc_behaviour,
+            ice: ice::behaviour(),
         },
-        Platform,
+        Platform::new(ice_servers),
     ))
 }
 

@@ -21,12 +21,11 @@ use web_sys::{
 };
 
 use self::channel::{Channel, Common};
-use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
+use super::{
+    Backend, BackendError, CloseReason, EVENTS_MAX, Event, IceServer, PeerConnection, SdpKind,
+};
 
 pub mod channel;
-
-/// Events that wait to be taken. Beyond it channels are closed and candidates left out.
-const EVENTS_MAX: usize = 256;
 
 /// Makes connections with the browser's `RTCPeerConnection`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -34,8 +34,20 @@ pub(super) type Reply = oneshot::Sender<Result<Stream, OpenError>>;
 pub enum FromHandler {
     /// The other side wants to signal.
     Inbound(Stream),
-    /// Whether the other side speaks the signalling protocol, as it says itself.
-    Speaks(bool),
+    /// What the other side says that it speaks.
+    Speaks(Speaks),
+}
+
+/// Whether the other side speaks the signalling protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// It does.
+    Signaling {
+        /// And it knows the better way too.
+        better: bool,
+    },
+    /// It does not any more.
+    Nothing,
 }
 
 /// What the behaviour wants of a connection: a signalling stream.
@@ -43,10 +55,39 @@ pub enum FromHandler {
 pub struct OpenStream(pub(super) Reply);
 
 /// See the [module](self).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Handler {
+    /// The protocol of the better way, if there is one for us.
+    better: Option<StreamProtocol>,
     wanted: VecDeque<Reply>,
     events: VecDeque<FromHandler>,
+}
+
+impl Handler {
+    pub(super) fn new(better: Option<StreamProtocol>) -> Self {
+        Self {
+            better,
+            wanted: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// What a change of the other side's protocols says of ours.
+    fn speaks(&self, change: ProtocolsChange<'_>) -> Option<Speaks> {
+        match change {
+            ProtocolsChange::Added(names) => {
+                let (mut signaling, mut better) = (false, false);
+                for name in names {
+                    signaling |= *name == signaling::PROTOCOL;
+                    better |= self.better.as_ref() == Some(name);
+                }
+                signaling.then_some(Speaks::Signaling { better })
+            }
+            ProtocolsChange::Removed(mut names) => names
+                .any(|name| *name == signaling::PROTOCOL)
+                .then_some(Speaks::Nothing),
+        }
+    }
 }
 
 impl ConnectionHandler for Handler {
@@ -97,15 +138,7 @@ impl ConnectionHandler for Handler {
                 let _ = reply.send(Err(error));
             }
             ConnectionEvent::RemoteProtocolsChange(change) => {
-                let (speaks, ours) = match change {
-                    ProtocolsChange::Added(mut names) => {
-                        (true, names.any(|name| *name == signaling::PROTOCOL))
-                    }
-                    ProtocolsChange::Removed(mut names) => {
-                        (false, names.any(|name| *name == signaling::PROTOCOL))
-                    }
-                };
-                if ours {
+                if let Some(speaks) = self.speaks(change) {
                     self.events.push_back(FromHandler::Speaks(speaks));
                 }
             }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use libp2p_identity::PeerId;
 use web_time::Instant;
 
+use super::handler::Speaks;
 use crate::report::Failure;
 
 /// The first pause after an attempt that found no way; it doubles each time.
@@ -26,15 +27,19 @@ const INBOUND_PATIENCE: Duration = Duration::from_secs(8);
 const PEERS_MAX: usize = 1024;
 
 /// Peers with a relayed connection and none that is direct.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Upgrades {
     peers: HashMap<PeerId, Upgrade>,
+    /// How long a better way has with those who know it, if there is one for us.
+    better: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Upgrade {
     failures: u32,
     state: State,
+    /// When the first attempt is due if the other side does not know the better way.
+    soonest: Instant,
     /// The beginning of the last attempt.
     last: Option<Instant>,
 }
@@ -48,37 +53,45 @@ enum State {
 }
 
 impl Upgrades {
+    pub(super) fn new(better: Option<Duration>) -> Self {
+        Self {
+            peers: HashMap::new(),
+            better,
+        }
+    }
+
     /// There is a relayed connection to a peer, and no direct one.
     pub(super) fn relayed(&mut self, peer: PeerId, dialled: bool, now: Instant) {
-        let patience = if dialled {
-            Duration::ZERO
-        } else {
-            INBOUND_PATIENCE
-        };
+        let soonest = if dialled { now } else { now + INBOUND_PATIENCE };
+        let due = self.better.map_or(soonest, |better| soonest.max(now + better));
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) {
             return;
         }
         let upgrade = self.peers.entry(peer).or_insert(Upgrade {
             failures: 0,
-            state: State::Due(now + patience),
+            state: State::Due(due),
+            soonest,
             last: None,
         });
         let next = upgrade
             .last
             .map_or(now, |last| now.max(last + AFRESH_MIN))
-            .max(now + patience);
+            .max(due);
         match &mut upgrade.state {
             State::Due(due) => *due = next.min(*due),
             State::Trying | State::Unsupported => {}
         }
     }
 
-    /// The other side says whether it speaks the protocol.
-    pub(super) fn speaks(&mut self, peer: &PeerId, speaks: bool, now: Instant) {
+    /// The other side says whether it speaks the protocol, and whether it knows the better way.
+    pub(super) fn speaks(&mut self, peer: &PeerId, speaks: Speaks, now: Instant) {
         if let Some(upgrade) = self.peers.get_mut(peer) {
             match (upgrade.state, speaks) {
-                (State::Unsupported, true) => upgrade.state = State::Due(now),
-                (State::Due(_), false) => upgrade.state = State::Unsupported,
+                (State::Unsupported, Speaks::Signaling { .. }) => upgrade.state = State::Due(now),
+                (State::Due(_), Speaks::Nothing) => upgrade.state = State::Unsupported,
+                (State::Due(due), Speaks::Signaling { better: false }) if upgrade.last.is_none() => {
+                    upgrade.state = State::Due(due.min(upgrade.soonest));
+                }
                 _ => {}
             }
         }
@@ -148,13 +161,13 @@ mod tests {
     #[test]
     fn the_dialler_tries_at_once_and_the_other_side_later() {
         let (now, peer) = (Instant::now(), PeerId::random());
-        let mut upgrades = Upgrades::default();
+        let mut upgrades = Upgrades::new(None);
         upgrades.relayed(peer, true, now);
         assert_eq!(upgrades.next_deadline(), Some(now));
         assert_eq!(upgrades.poll(now), [peer]);
         assert!(upgrades.poll(now).is_empty(), "once");
 
-        let mut upgrades = Upgrades::default();
+        let mut upgrades = Upgrades::new(None);
         upgrades.relayed(peer, false, now);
         assert!(upgrades.poll(now + seconds(7)).is_empty());
         assert_eq!(upgrades.poll(now + seconds(8)), [peer]);
@@ -163,7 +176,7 @@ mod tests {
     #[test]
     fn pauses_grow_until_a_new_connection_comes() {
         let (start, peer) = (Instant::now(), PeerId::random());
-        let mut upgrades = Upgrades::default();
+        let mut upgrades = Upgrades::new(None);
         upgrades.relayed(peer, true, start);
         let mut now = start;
         for expected in [30, 60, 120, 240, 480, 600, 600] {
@@ -183,7 +196,7 @@ mod tests {
     #[test]
     fn what_may_have_been_an_accident_is_tried_again_soon() {
         let (start, peer) = (Instant::now(), PeerId::random());
-        let mut upgrades = Upgrades::default();
+        let mut upgrades = Upgrades::new(None);
         upgrades.relayed(peer, true, start);
         let mut now = start;
         for expected in [1, 2, 4, 8, 16, 32] {
@@ -197,7 +210,7 @@ mod tests {
     #[test]
     fn who_does_not_speak_it_is_left_alone_until_it_does() {
         let (now, peer) = (Instant::now(), PeerId::random());
-        let mut upgrades = Upgrades::default();
+        let mut upgrades = Upgrades::new(None);
         upgrades.relayed(peer, true, now);
         upgrades.poll(now);
         assert_eq!(
@@ -206,9 +219,37 @@ mod tests {
         );
         upgrades.relayed(peer, true, now + seconds(60));
         assert_eq!(upgrades.next_deadline(), None);
-        upgrades.speaks(&peer, true, now);
+        upgrades.speaks(&peer, Speaks::Signaling { better: false }, now);
         assert_eq!(upgrades.poll(now), [peer]);
         upgrades.done(&peer);
         assert_eq!(upgrades.failed(&peer, None, now), None);
+    }
+
+    #[test]
+    fn a_better_way_comes_first_where_both_sides_know_it() {
+        let start = Instant::now();
+        let (program, page, silent) = (PeerId::random(), PeerId::random(), PeerId::random());
+        let mut upgrades = Upgrades::new(Some(seconds(10)));
+        for peer in [program, page, silent] {
+            upgrades.relayed(peer, true, start);
+        }
+        assert!(upgrades.poll(start).is_empty());
+        let identified = start + seconds(1);
+        upgrades.speaks(&program, Speaks::Signaling { better: true }, identified);
+        upgrades.speaks(&page, Speaks::Signaling { better: false }, identified);
+        assert_eq!(upgrades.poll(identified), [page]);
+        assert!(upgrades.poll(start + seconds(9)).is_empty());
+        let mut rest = upgrades.poll(start + seconds(10));
+        rest.sort_unstable();
+        let mut wanted = [program, silent];
+        wanted.sort_unstable();
+        assert_eq!(rest, wanted, "the better way had its time");
+
+        // Whoever was dialled waits for the other side, also where there is no better way.
+        upgrades.done(&page);
+        upgrades.relayed(page, false, start);
+        upgrades.speaks(&page, Speaks::Signaling { better: false }, identified);
+        assert!(upgrades.poll(start + seconds(7)).is_empty());
+        assert_eq!(upgrades.poll(start + seconds(8)), [page]);
     }
 }

@@ -15,20 +15,9 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast as _;
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
-use crate::backend::{ChannelClosed, DataChannel};
-
-/// Bytes that may wait to go out before senders have to wait.
-const HIGH_WATER: u32 = 1024 * 1024;
-
-/// Bytes below which they go on.
-const LOW_WATER: u32 = 256 * 1024;
-
-/// Bytes of one stream that wait to be read before it is given up: the browser offers no way to slow
-/// the other side down.
-const UNREAD_MAX: usize = 16 * 1024 * 1024;
-
-/// The same of all streams of a connection.
-const UNREAD_TOTAL_MAX: usize = 64 * 1024 * 1024;
+use crate::backend::{
+    ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNREAD_MAX, UNREAD_TOTAL_MAX,
+};
 
 /// What the channels of one connection have in common.
 #[derive(Debug, Default)]
@@ -125,7 +114,7 @@ impl Channel {
     /// is its connection's.
     pub(super) fn new(channel: RtcDataChannel, common: Rc<Common>) -> Self {
         channel.set_binary_type(RtcDataChannelType::Arraybuffer);
-        channel.set_buffered_amount_low_threshold(LOW_WATER);
+        channel.set_buffered_amount_low_threshold(LOW_WATER as u32);
         let state = Rc::new(RefCell::new(State {
             unread: VecDeque::new(),
             unread_bytes: 0,
@@ -224,7 +213,7 @@ impl DataChannel for Channel {
             return Poll::Ready(Err(ChannelClosed));
         }
         let open = self.0.channel.ready_state() == RtcDataChannelState::Open;
-        if open && self.0.channel.buffered_amount() < HIGH_WATER {
+        if open && (self.0.channel.buffered_amount() as usize) < HIGH_WATER {
             return Poll::Ready(Ok(()));
         }
         self.0.state.borrow_mut().writer = Some(cx.waker().clone());

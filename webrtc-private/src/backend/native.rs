@@ -1,0 +1,158 @@
+//! WebRTC for native programs, by the sans-IO crate [`rtc`]. It needs a tokio runtime.
+//!
+//! `rtc` keeps the protocols (ICE, DTLS, SCTP) and is told what arrives and what time it is; this module
+//! has the sockets and the clock. Nothing is spawned: whoever polls the connection drives it, which is
+//! the task of the swarm that owns it.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use futures::future::{BoxFuture, ready};
+use rtc::peer_connection::sdp::RTCSessionDescription;
+
+use self::{
+    agent::{Agent, Noted},
+    channel::Channel,
+};
+use super::{Backend, BackendError, Event, IceServer, PeerConnection, SdpKind};
+
+mod agent;
+pub mod channel;
+mod gather;
+mod sockets;
+
+/// Makes connections that have a UDP socket on each of the machine's addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Native;
+
+impl Backend for Native {
+    type Connection = Connection;
+
+    fn connection(&self, ice_servers: &[IceServer]) -> Result<Connection, BackendError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(BackendError("there is no tokio runtime".to_owned()));
+        }
+        Ok(Connection(Shared::new(Agent::new(ice_servers)?)))
+    }
+}
+
+fn error(error: impl fmt::Display) -> BackendError {
+    BackendError(error.to_string())
+}
+
+/// What a connection and its channels have in common.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Agent>>);
+
+impl Shared {
+    fn new(agent: Agent) -> Self {
+        Self(Arc::new(Mutex::new(agent)))
+    }
+
+    /// Never held across anything that waits.
+    fn lock(&self) -> MutexGuard<'_, Agent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection of [`Native`].
+pub struct Connection(Shared);
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connection").field(&*self.0.lock()).finish()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.lock().close();
+    }
+}
+
+impl Connection {
+    /// The SDP of a description that `make` makes.
+    fn sdp(
+        &self,
+        make: impl FnOnce(&mut Agent) -> Result<RTCSessionDescription, rtc::shared::error::Error>,
+    ) -> BoxFuture<'static, Result<String, BackendError>> {
+        let description = make(&mut self.0.lock());
+        Box::pin(ready(
+            description
+                .map(|description| description.sdp)
+                .map_err(error),
+        ))
+    }
+}
+
+fn description(kind: SdpKind, sdp: String) -> Result<RTCSessionDescription, BackendError> {
+    match kind {
+        SdpKind::Offer => RTCSessionDescription::offer(sdp),
+        SdpKind::Answer => RTCSessionDescription::answer(sdp),
+    }
+    .map_err(error)
+}
+
+// Everything is done at once, so that no future borrows from a connection.
+impl PeerConnection for Connection {
+    type Channel = Channel;
+
+    fn open_channel(&mut self, label: &str) -> Result<Channel, BackendError> {
+        let id = self.0.lock().open_channel(label)?;
+        Ok(Channel::new(id, label.to_owned(), self.0.clone()))
+    }
+
+    fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
+        self.sdp(Agent::create_offer)
+    }
+
+    fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
+        self.sdp(Agent::create_answer)
+    }
+
+    fn set_local(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
+        let set = description(kind, sdp)
+            .and_then(|description| self.0.lock().set_local(description));
+        Box::pin(ready(set))
+    }
+
+    fn set_remote(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
+        let set = description(kind, sdp)
+            .and_then(|description| self.0.lock().set_remote(description));
+        Box::pin(ready(set))
+    }
+
+    fn add_candidate(&mut self, json: String) -> BoxFuture<'static, Result<(), BackendError>> {
+        Box::pin(ready(self.0.lock().add_candidate(&json)))
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Channel>> {
+        let noted = self.0.lock().poll_event(cx);
+        noted.map(|noted| match noted {
+            Noted::Candidate(json) => Event::Candidate(json),
+            Noted::Connected => Event::Connected,
+            Noted::Channel { id, label } => {
+                Event::Channel(Channel::new(id, label, self.0.clone()))
+            }
+            Noted::Closed(reason) => Event::Closed(reason),
+        })
+    }
+
+    fn close(&mut self) {
+        self.0.lock().close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! One connection: the protocols, its sockets, its channels, and time.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use futures_timer::Delay;
+use rtc::{
+    data_channel::RTCDataChannelId,
+    ice::mdns::MulticastDnsMode,
+    peer_connection::{
+        RTCPeerConnection, RTCPeerConnectionBuilder,
+        configuration::setting_engine::SettingEngineBuilder,
+        event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
+        message::{RTCMessage, TaggedRTCMessage},
+        sdp::RTCSessionDescription,
+        state::{RTCIceConnectionState, RTCPeerConnectionState},
+        transport::{
+            RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit, RTCSctpTransportState,
+        },
+    },
+    sansio::Protocol as _,
+};
+
+use super::{
+    super::{BackendError, CloseReason, EVENTS_MAX, IceServer},
+    channel::ChannelState,
+    error,
+    gather::{Gatherer, tagged, untagged},
+    sockets::Sockets,
+};
+
+mod channels;
+
+/// Datagrams that are taken before others of the same task have their turn.
+const BURST: usize = 64;
+
+/// The shortest time that is waited for: what is due in the past comes at once, but not again and again.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// Our candidates are of the only media section that there is, which is called so in SDP.
+const MEDIA_ID: &str = "0";
+
+/// What has happened and was not taken yet.
+#[derive(Debug)]
+pub(super) enum Noted {
+    Candidate(String),
+    Connected,
+    Channel { id: RTCDataChannelId, label: String },
+    Closed(CloseReason),
+}
+
+/// See the [module](self).
+pub(super) struct Agent {
+    rtc: RTCPeerConnection,
+    ice_servers: Vec<IceServer>,
+    sockets: Sockets,
+    gatherer: Gatherer,
+    channels: HashMap<RTCDataChannelId, ChannelState>,
+    /// Channels that only keep the numbers of streams until these are closed.
+    occupied: HashSet<RTCDataChannelId>,
+    /// Bytes of all channels that wait to be read.
+    unread: usize,
+    noted: VecDeque<Noted>,
+    was_connected: bool,
+    /// SCTP was there.
+    had_association: bool,
+    closed: Option<CloseReason>,
+    /// Whoever drives this.
+    task: Option<Waker>,
+    timer: Delay,
+    /// When the timer ends.
+    wakes_at: Option<Instant>,
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("sockets", &self.sockets)
+            .field("channels", &self.channels.len())
+            .field("connected", &self.was_connected)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Agent {
+    pub(super) fn new(ice_servers: &[IceServer]) -> Result<Self, BackendError> {
+        let now = Instant::now();
+        let settings = SettingEngineBuilder::new()
+            // A browser that hides its address is found when it tries ours.
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+            // The first way that works is taken: there is no relayed one that a better one should be
+            // waited for.
+            .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            .build();
+        let rtc = RTCPeerConnectionBuilder::new()
+            .with_setting_engine(settings)
+            .build(now)
+            .map_err(error)?;
+        Ok(Self {
+            rtc,
+            ice_servers: ice_servers.to_vec(),
+            sockets: Sockets::new(),
+            gatherer: Gatherer::new(),
+            channels: HashMap::new(),
+            occupied: HashSet::new(),
+            unread: 0,
+            noted: VecDeque::new(),
+            was_connected: false,
+            had_association: false,
+            closed: None,
+            task: None,
+            timer: Delay::new(Duration::ZERO),
+            wakes_at: None,
+        })
+    }
+
+    pub(super) fn create_offer(
+        &mut self,
+    ) -> Result<RTCSessionDescription, rtc::shared::error::Error> {
+        self.rtc.create_offer(None)
+    }
+
+    pub(super) fn create_answer(
+        &mut self,
+    ) -> Result<RTCSessionDescription, rtc::shared::error::Error> {
+        self.rtc.create_answer(None)
+    }
+
+    pub(super) fn set_local(
+        &mut self,
+        description: RTCSessionDescription,
+    ) -> Result<(), BackendError> {
+        self.rtc
+            .set_local_description(Instant::now(), description)
+            .map_err(error)?;
+        let locals = self.sockets.bind()?;
+        self.gatherer.begin(locals, &self.ice_servers);
+        self.wake_task();
+        Ok(())
+    }
+
+    pub(super) fn set_remote(
+        &mut self,
+        description: RTCSessionDescription,
+    ) -> Result<(), BackendError> {
+        self.rtc
+            .set_remote_description(Instant::now(), description)
+            .map_err(error)?;
+        self.wake_task();
+        Ok(())
+    }
+
+    pub(super) fn add_candidate(&mut self, json: &str) -> Result<(), BackendError> {
+        let candidate: RTCIceCandidateInit = serde_json::from_str(json).map_err(error)?;
+        self.rtc.add_remote_candidate(candidate).map_err(error)?;
+        self.wake_task();
+        Ok(())
+    }
+
+    /// What happened next. Everything goes on in here.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Noted> {
+        self.task = Some(cx.waker().clone());
+        if self.closed.is_none() {
+            self.drive(cx);
+        }
+        if let Some(noted) = self.noted.pop_front() {
+            return Poll::Ready(noted);
+        }
+        match self.closed {
+            Some(reason) => Poll::Ready(Noted::Closed(reason)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        self.gatherer.poll_resolved(cx, Instant::now());
+        let mut taken = 0;
+        while let Poll::Ready(datagram) = self.sockets.poll_receive(cx) {
+            let now = Instant::now();
+            if let Some(datagram) = self.gatherer.receive(datagram, now)
+                && let Err(error) = self.rtc.handle_read(tagged(datagram, now))
+            {
+                tracing::debug!(%error, "a datagram is not understood");
+            }
+            taken += 1;
+            if taken >= BURST {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        self.on_time();
+        self.settle(cx);
+        self.wait(cx);
+    }
+
+    /// Does what was due.
+    fn on_time(&mut self) {
+        let now = Instant::now();
+        if self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.gatherer.on_time(now);
+            if let Err(error) = self.rtc.handle_timeout(now) {
+                tracing::debug!(%error, "the connection cannot go on");
+                self.end(CloseReason::Closed);
+            }
+        }
+    }
+
+    /// Takes note of what came of it, and sends what is to go.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        for candidate in self.gatherer.take() {
+            if let Err(error) = self.rtc.add_local_candidate(candidate) {
+                tracing::debug!(%error, "a candidate of our own is not taken");
+            }
+        }
+        self.take_events();
+        while let Some(TaggedRTCMessage { message, .. }) = self.rtc.poll_read() {
+            if let RTCMessage::DataChannelMessage(id, message) = message {
+                self.on_message(id, message.is_string, message.data.freeze());
+            }
+        }
+        // Messages may have been the reason for events.
+        self.take_events();
+        if self.was_connected && self.is_over() {
+            self.end(CloseReason::Closed);
+        }
+        if self.sockets.poll_flush(cx).is_ready() {
+            self.flush();
+        }
+        self.wake_writers();
+    }
+
+    /// Whether the other side has ended the connection. Nothing else tells, but for the ends of the
+    /// channels.
+    fn is_over(&mut self) -> bool {
+        let Some(sctp) = self.rtc.sctp() else {
+            return false;
+        };
+        let is_closed = match sctp.state() {
+            RTCSctpTransportState::Connected => {
+                self.had_association = true;
+                false
+            }
+            // It is so at first as well.
+            RTCSctpTransportState::Closed => self.had_association,
+            _ => false,
+        };
+        is_closed || sctp.transport().state() == RTCDtlsTransportState::Closed
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        let own = self.gatherer.next_deadline();
+        let deadlines = [own, self.rtc.poll_timeout()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Sees to it that the task is woken when something is due.
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        if self.closed.is_some() {
+            return;
+        }
+        let next = self.next_deadline();
+        if next != self.wakes_at {
+            self.wakes_at = next;
+            if let Some(next) = next {
+                let pause = next.saturating_duration_since(Instant::now());
+                self.timer.reset(pause.max(PAUSE_MIN));
+            }
+        }
+        if next.is_some() && Pin::new(&mut self.timer).poll(cx).is_ready() {
+            self.wakes_at = None;
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.rtc.poll_event() {
+            self.on_event(event);
+        }
+    }
+
+    fn on_event(&mut self, event: RTCPeerConnectionEvent) {
+        match event {
+            RTCPeerConnectionEvent::OnIceCandidateEvent(event) => {
+                if let Some(json) = candidate_json(&event.candidate) {
+                    self.note(Noted::Candidate(json));
+                }
+            }
+            RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(
+                RTCIceConnectionState::Failed,
+            ) => self.end(CloseReason::NoWay),
+            RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => match state {
+                RTCPeerConnectionState::Connected if !self.was_connected => {
+                    self.was_connected = true;
+                    self.note(Noted::Connected);
+                }
+                RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed => {
+                    self.end(CloseReason::Closed);
+                }
+                // `disconnected` may pass.
+                _ => {}
+            },
+            RTCPeerConnectionEvent::OnDataChannel(event) => match event {
+                RTCDataChannelEvent::OnOpen(id) => {
+                    if let Some(channel) = self.channel(id) {
+                        channel.wake();
+                    }
+                }
+                RTCDataChannelEvent::OnClose(id) => {
+                    self.occupied.remove(&id);
+                    if let Some(channel) = self.channels.get_mut(&id) {
+                        channel.closed = true;
+                        channel.wake();
+                        self.remove_done(id);
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, noted: Noted) {
+        if self.noted.len() < EVENTS_MAX {
+            self.noted.push_back(noted);
+        }
+    }
+
+    fn wake_task(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Sends what is to go as long as the system has room.
+    fn flush(&mut self) {
+        while self.sockets.is_idle() {
+            let own = self.gatherer.poll_send();
+            let Some(datagram) = own.or_else(|| self.rtc.poll_write().map(untagged)) else {
+                return;
+            };
+            self.sockets.send(datagram);
+        }
+        // There is no room: the task waits for it.
+        self.wake_task();
+    }
+
+    /// After something was done from outside: sends what came of it, and has the timer looked after.
+    fn done(&mut self) {
+        self.flush();
+        let next = self.next_deadline();
+        if next.is_some_and(|next| self.wakes_at.is_none_or(|at| next < at)) {
+            self.wake_task();
+        }
+    }
+
+    /// The connection ends, whoever wants it.
+    fn end(&mut self, reason: CloseReason) {
+        if self.closed.is_some() {
+            return;
+        }
+        self.closed = Some(reason);
+        if let Err(error) = self.rtc.close() {
+            tracing::debug!(%error, "closing");
+        }
+        self.flush();
+        self.sockets.close();
+        for channel in self.channels.values_mut() {
+            channel.closed = true;
+            channel.wake();
+        }
+        self.wake_task();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.end(CloseReason::Closed);
+    }
+}
+
+/// The JSON of `RTCIceCandidate.toJSON()`. Browsers refuse an empty `sdpMid`.
+fn candidate_json(candidate: &RTCIceCandidate) -> Option<String> {
+    let mut init = candidate.to_json().ok()?;
+    init.sdp_mid = Some(MEDIA_ID.to_owned());
+    serde_json::to_string(&init).ok()
+}

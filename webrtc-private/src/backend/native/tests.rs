@@ -1,0 +1,257 @@
+use std::{future::Future, pin::Pin, time::Duration};
+
+use futures::{
+    AsyncReadExt as _, AsyncWriteExt as _,
+    future::{Either, join, poll_fn, select, try_join},
+};
+use libp2p_core::{StreamMuxer as _, muxing::StreamMuxerExt as _};
+
+use super::*;
+use crate::{
+    Connection as Muxer, ConnectionError, Role, Stream, backend::CloseReason, session, testing::pipe,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+type NativeMuxer = Muxer<Connection>;
+
+fn connection() -> Connection {
+    Native.connection(&[]).expect("in a runtime")
+}
+
+async fn connected() -> (NativeMuxer, NativeMuxer) {
+    // With RUST_LOG set, a failing test shows what happened.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
+    let (left, right) = pipe();
+    let offer = session::connect(connection(), left, Role::Offerer, TIMEOUT);
+    let answer = session::connect(connection(), right, Role::Answerer, TIMEOUT);
+    // The answerer has to be driven until the offerer has settled, as a swarm does.
+    let (offer, (_, answerer)) = match select(Box::pin(offer), Box::pin(answer)).await {
+        Either::Right((answered, offer)) => (offer, answered),
+        Either::Left(_) => panic!("the answerer is ready first"),
+    };
+    let mut answerer = answerer.expect("connects");
+    let driver = poll_fn(|cx| {
+        let _ = answerer.poll_unpin(cx);
+        Poll::<()>::Pending
+    });
+    match select(offer, driver).await {
+        Either::Left(((_, offerer), _)) => (offerer.expect("connects"), answerer),
+        Either::Right(((), _)) => unreachable!("never ends"),
+    }
+}
+
+/// Drives both connections until `task` is done.
+async fn drive<T>(
+    left: &mut NativeMuxer,
+    right: &mut NativeMuxer,
+    task: impl Future<Output = T>,
+) -> T {
+    let driver = poll_fn(|cx| {
+        for muxer in [&mut *left, &mut *right] {
+            let _ = Pin::new(muxer).poll(cx);
+        }
+        Poll::<()>::Pending
+    });
+    match select(std::pin::pin!(task), driver).await {
+        Either::Left((value, _)) => value,
+        Either::Right(((), _)) => unreachable!("never ends"),
+    }
+}
+
+async fn streams(
+    left: &mut NativeMuxer,
+    right: &mut NativeMuxer,
+) -> (Stream<Channel>, Stream<Channel>) {
+    let mut opened = poll_fn(|cx| left.poll_outbound_unpin(cx)).await.expect("opens");
+    // The other side hears of it with the first bytes at the latest.
+    opened.write_all(b"?").await.expect("writes");
+    let mut taken = poll_fn(|cx| {
+        let _ = left.poll_unpin(cx);
+        right.poll_inbound_unpin(cx)
+    })
+    .await
+    .expect("comes");
+    let mut first = [0];
+    drive(left, right, taken.read_exact(&mut first)).await.expect("reads");
+    assert_eq!(&first, b"?");
+    (opened, taken)
+}
+
+#[tokio::test]
+async fn two_programs_talk_over_streams_that_close_by_halves() {
+    let (mut left, mut right) = connected().await;
+    let (mut asks, mut answers) = streams(&mut left, &mut right).await;
+    let talk = async {
+        let ask = async {
+            asks.write_all(b"who is there?").await?;
+            asks.close().await?;
+            let mut answer = Vec::new();
+            asks.read_to_end(&mut answer).await?;
+            Ok::<_, std::io::Error>(answer)
+        };
+        let answer = async {
+            let mut question = Vec::new();
+            answers.read_to_end(&mut question).await?;
+            answers.write_all(&question.repeat(2)).await?;
+            answers.close().await?;
+            Ok(question)
+        };
+        try_join(ask, answer).await
+    };
+    let (answer, question) = drive(&mut left, &mut right, talk).await.expect("talk");
+    assert_eq!(question, b"who is there?");
+    assert_eq!(answer, question.repeat(2));
+}
+
+#[tokio::test]
+async fn much_data_comes_whole_and_in_order() {
+    const BYTES: usize = 8 * 1024 * 1024;
+    let (mut left, mut right) = connected().await;
+    let (mut writer, mut reader) = streams(&mut left, &mut right).await;
+    let data: Vec<u8> = (0..BYTES).map(|at| (at / 7 % 251) as u8).collect();
+    let transfer = async {
+        let write = async {
+            writer.write_all(&data).await?;
+            writer.close().await
+        };
+        let mut received = Vec::with_capacity(BYTES);
+        try_join(write, reader.read_to_end(&mut received)).await?;
+        Ok::<_, std::io::Error>(received)
+    };
+    let received = drive(&mut left, &mut right, transfer).await.expect("transfers");
+    assert!(received == data, "{} bytes, not what was sent", received.len());
+}
+
+#[tokio::test]
+async fn streams_leave_nothing_behind() {
+    let (mut left, mut right) = connected().await;
+    for _ in 0..300 {
+        let (mut one, mut other) = streams(&mut left, &mut right).await;
+        let close = async {
+            try_join(one.close(), other.close()).await?;
+            let mut rest = Vec::new();
+            one.read_to_end(&mut rest).await?;
+            other.read_to_end(&mut rest).await
+        };
+        drive(&mut left, &mut right, close).await.expect("closes");
+    }
+    let gone = poll_fn(|cx| {
+        for muxer in [&mut left, &mut right] {
+            let _ = muxer.poll_unpin(cx);
+        }
+        let is_empty = |muxer: &NativeMuxer| muxer.peer().0.lock().channel_count() == 0;
+        if is_empty(&left) && is_empty(&right) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    });
+    tokio::time::timeout(TIMEOUT, gone)
+        .await
+        .expect("all channels are gone in time");
+}
+
+#[tokio::test]
+async fn who_goes_away_is_missed_at_once() {
+    let (left, mut right) = connected().await;
+    drop(left);
+    let missed = poll_fn(|cx| right.poll_unpin(cx).map(|event| event.map(|_| ())));
+    let error = tokio::time::timeout(Duration::from_secs(1), missed)
+        .await
+        .expect("within a second")
+        .expect_err("over");
+    assert!(
+        matches!(error, ConnectionError::Closed(CloseReason::Closed)),
+        "{error}"
+    );
+}
+
+/// A connection that describes itself with another one's fingerprint.
+struct Impostor(Connection, String);
+
+impl Impostor {
+    fn disguise(&self, sdp: String) -> String {
+        let lines = sdp.lines().map(|line| {
+            if line.starts_with("a=fingerprint:") {
+                self.1.clone()
+            } else {
+                line.to_owned()
+            }
+        });
+        lines.map(|line| line + "\r\n").collect()
+    }
+}
+
+impl PeerConnection for Impostor {
+    type Channel = Channel;
+
+    fn open_channel(&mut self, label: &str) -> Result<Channel, BackendError> {
+        self.0.open_channel(label)
+    }
+
+    fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
+        self.0.create_offer()
+    }
+
+    fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
+        self.0.create_answer()
+    }
+
+    fn set_local(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
+        self.0.set_local(kind, sdp)
+    }
+
+    /// What the other side said, with the wrong fingerprint.
+    fn set_remote(
+        &mut self,
+        kind: SdpKind,
+        sdp: String,
+    ) -> BoxFuture<'static, Result<(), BackendError>> {
+        let sdp = self.disguise(sdp);
+        self.0.set_remote(kind, sdp)
+    }
+
+    fn add_candidate(&mut self, json: String) -> BoxFuture<'static, Result<(), BackendError>> {
+        self.0.add_candidate(json)
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Channel>> {
+        self.0.poll_event(cx)
+    }
+
+    fn close(&mut self) {
+        self.0.close();
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_certificate_is_not_taken() {
+    let mut other = connection();
+    other.open_channel("any").expect("opens");
+    let sdp = other.create_offer().await.expect("a description");
+    let fingerprint = sdp.lines().find(|line| line.starts_with("a=fingerprint:"));
+    let fingerprint = fingerprint.expect("a fingerprint").to_owned();
+    let (left, right) = pipe();
+    let deceived = Impostor(connection(), fingerprint);
+    let ((report, deceived), _) = join(
+        session::connect(deceived, left, Role::Offerer, TIMEOUT),
+        session::connect(connection(), right, Role::Answerer, TIMEOUT),
+    )
+    .await;
+    let error = deceived.err().expect("not connected");
+    assert_eq!(report.step, crate::Step::Connecting, "{error}");
+}
+
+#[test]
+fn without_a_runtime_there_is_an_error() {
+    let error = Native.connection(&[]).expect_err("no sockets");
+    assert!(error.to_string().contains("tokio"), "{error}");
+}
