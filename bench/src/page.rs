@@ -3,10 +3,13 @@
 mod driver;
 mod swarm;
 
+use std::time::Duration;
+
 use futures::{
     AsyncReadExt as _, AsyncWriteExt as _, SinkExt as _,
     channel::{mpsc, oneshot},
 };
+use futures_timer::Delay;
 use libp2p::{Multiaddr, PeerId, Stream, StreamProtocol, identity::Keypair};
 use libp2p_stream::Control;
 use wasm_bindgen::{JsError, prelude::wasm_bindgen};
@@ -17,6 +20,9 @@ use crate::protocols;
 
 /// Bytes of a small message.
 const MESSAGE_BYTES: usize = 64;
+
+/// Between two requests, so that none is measured together with the end of the one before.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Commands that wait: whoever gives one waits for what comes of it.
 const COMMANDS: usize = 1;
@@ -140,6 +146,7 @@ impl Peer {
         let mut times = Vec::new();
         let mut answer = Vec::with_capacity(MESSAGE_BYTES);
         for _ in 0..count {
+            Delay::new(PAUSE).await;
             answer.clear();
             let since = Instant::now();
             let mut stream = self.open(&peer, protocols::REQUEST).await?;

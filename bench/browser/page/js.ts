@@ -8,7 +8,15 @@ import { webRTC } from '@libp2p/webrtc';
 import { webSockets } from '@libp2p/websockets';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { CHUNK_BYTES, chunks, countBytes, countOf, MESSAGE_BYTES, type Peer } from './peer.ts';
+import {
+  CHUNK_BYTES,
+  chunks,
+  countBytes,
+  countOf,
+  MESSAGE_BYTES,
+  pause,
+  type Peer,
+} from './peer.ts';
 
 // What they do stands in bench/src/protocols.rs.
 const ECHO = '/moim-bench/echo/1';
@@ -120,6 +128,7 @@ class JsPeer implements Peer {
     const message = new Uint8Array(MESSAGE_BYTES);
     const times: number[] = [];
     for (let number = 0; number < count; number += 1) {
+      await pause();
       const since = performance.now();
       const stream = await this.#open(peer, REQUEST);
       const incoming = new Incoming(stream);

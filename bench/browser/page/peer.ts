@@ -32,6 +32,11 @@ export const MESSAGE_BYTES = 64;
 /** Bytes that are handed over at once when there are many. */
 export const CHUNK_BYTES = 64 * 1024;
 
+/** Time between two requests, so that none is measured together with the end of the one before. */
+const PAUSE = 5;
+
+export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE));
+
 /** A count as the protocols have it. */
 export function countBytes(count: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(8);

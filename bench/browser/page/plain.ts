@@ -1,5 +1,5 @@
 // A bare WebSocket: what the browser and the network take by themselves.
-import { CHUNK_BYTES, chunks, countBytes, MESSAGE_BYTES, type Peer } from './peer.ts';
+import { CHUNK_BYTES, chunks, countBytes, MESSAGE_BYTES, pause, type Peer } from './peer.ts';
 
 export async function startPlain(): Promise<Peer> {
   return new PlainPeer();
@@ -63,23 +63,32 @@ class PlainPeer implements Peer {
   }
 
   async roundTrips(_: string, count: number): Promise<number[]> {
-    const message = new Uint8Array(MESSAGE_BYTES);
     const times: number[] = [];
     for (let number = 0; number <= count; number += 1) {
-      const since = performance.now();
-      const back = receive(this.#echo!, MESSAGE_BYTES);
-      this.#echo!.send(message);
-      await back;
+      const time = await this.#roundTrip();
       if (number > 0) {
-        times.push(performance.now() - since);
+        times.push(time);
       }
     }
     return times;
   }
 
   /** There are no streams: a request is a message like any other. */
-  requests(url: string, count: number): Promise<number[]> {
-    return this.roundTrips(url, count);
+  async requests(_: string, count: number): Promise<number[]> {
+    const times: number[] = [];
+    for (let number = 0; number < count; number += 1) {
+      await pause();
+      times.push(await this.#roundTrip());
+    }
+    return times;
+  }
+
+  async #roundTrip(): Promise<number> {
+    const since = performance.now();
+    const back = receive(this.#echo!, MESSAGE_BYTES);
+    this.#echo!.send(new Uint8Array(MESSAGE_BYTES));
+    await back;
+    return performance.now() - since;
   }
 
   async up(url: string, bytes: number): Promise<number> {

@@ -1,6 +1,6 @@
 // A bare RTCPeerConnection: what the browser takes by itself. Its two ends signal by a WebSocket to
 // the server, which carries for them as a relay would.
-import { chunks, MESSAGE_BYTES, type Peer } from './peer.ts';
+import { chunks, MESSAGE_BYTES, pause, type Peer } from './peer.ts';
 
 /** Frames of libp2p's WebRTC are no larger either. */
 const MESSAGE_BYTES_MAX = 16 * 1024;
@@ -92,6 +92,7 @@ class RawPeer implements Peer {
     const message = new Uint8Array(MESSAGE_BYTES);
     const times: number[] = [];
     for (let number = 0; number < count; number += 1) {
+      await pause();
       const since = performance.now();
       const channel = await this.#open('echo');
       channel.send(message);
