@@ -271,3 +271,30 @@ fn what_cannot_be_said_is_refused_with_a_reason() {
     }
     assert!(a.process().is_running());
 }
+
+#[test]
+fn programs_that_cannot_be_dialled_are_connected_directly_after_a_while() {
+    let node = BootstrapNode::start();
+    let topic = topic("undialled");
+    let start = |name: &str| {
+        TerminalBuilder::new(&topic, name)
+            .bootstrap(node.address(Transport::Tcp))
+            .arg("--listen")
+            .arg("none")
+            .start()
+    };
+    let (mut ada, bob) = (start("Ada"), start("Bob"));
+    see_each_other(&[&ada, &bob]);
+    ada.say("through the relay");
+    bob.hears(ada.peer_id(), "through the relay");
+    // Hole punching, which needs sockets that listen, has its time first.
+    for (peer, other) in [(&ada, &bob), (&bob, &ada)] {
+        peer.wait("the other is reached directly", PATIENCE, |event| {
+            event.kind() == "member_updated"
+                && event.text("peer") == other.peer_id()
+                && event.text("path") == "direct"
+        });
+    }
+    ada.say("without it");
+    bob.hears(ada.peer_id(), "without it");
+}

@@ -7,7 +7,8 @@
 //! Only the side that dialled turns a connection away, so the two sides cannot each turn away the
 //! one that the other keeps: the dialler of a connection knows that it stands before the other side
 //! does (in Noise XX as in TLS 1.3 it sends the last message), so that of two that cross, at most one
-//! finds the other there already.
+//! finds the other there already. With WebRTC it is the other way round, and such a connection may stay
+//! beside another; of two by WebRTC, `webrtc_private` closes one.
 
 use std::{
     collections::HashMap,
@@ -23,6 +24,7 @@ use libp2p::{
         THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished, dummy,
     },
 };
+use webrtc_private::address::is_webrtc;
 
 use crate::{snapshot::Path, swarm::path_of};
 
@@ -69,7 +71,10 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if matches!(path_of(address), Path::Direct(_)) && self.direct.contains_key(&peer) {
+        if matches!(path_of(address), Path::Direct(_))
+            && !is_webrtc(address)
+            && self.direct.contains_key(&peer)
+        {
             return Err(ConnectionDenied::new(Duplicate));
         }
         Ok(dummy::ConnectionHandler)

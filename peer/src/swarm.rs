@@ -25,9 +25,7 @@ mod ice;
 
 pub(crate) use self::{
     ice::Platform,
-    imp::{
-        HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config, on_event,
-    },
+    imp::{HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config},
 };
 
 /// What the platform's `build` gives.
@@ -70,6 +68,23 @@ impl StaysRelayed {
             }),
             _ => None,
         }
+    }
+}
+
+/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by which
+/// address a peer is connected.
+pub(crate) fn on_event(
+    platform: &Platform,
+    event: PlatformBehaviourEvent,
+    reached: impl Fn(&PeerId) -> Option<Multiaddr>,
+) -> Option<StaysRelayed> {
+    match event {
+        PlatformBehaviourEvent::Ice(event) => {
+            platform.on_ice_event(event, reached);
+            None
+        }
+        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
+        other => imp::on_own_event(other),
     }
 }
 

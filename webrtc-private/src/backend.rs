@@ -32,6 +32,11 @@ const UNREAD_MAX: usize = 16 * 1024 * 1024;
 /// The same of all streams of a connection.
 const UNREAD_TOTAL_MAX: usize = 64 * 1024 * 1024;
 
+/// What a message of so many bytes counts while it waits to be read: also an empty one takes a place.
+const fn weight(bytes: usize) -> usize {
+    bytes.saturating_add(64)
+}
+
 /// The WebRTC implementation refused to do something.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]

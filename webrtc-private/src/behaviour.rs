@@ -15,8 +15,8 @@ use libp2p_core::{ConnectedPoint, Endpoint, Multiaddr, multiaddr::Protocol, tran
 use libp2p_identity::PeerId;
 use libp2p_swarm::{
     CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm,
-    ListenFailure, NetworkBehaviour, NotifyHandler, StreamProtocol, THandler, THandlerInEvent,
-    THandlerOutEvent, ToSwarm,
+    ListenFailure, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
+    ToSwarm,
     behaviour::ConnectionEstablished,
     dial_opts::{DialOpts, PeerCondition},
 };
@@ -128,9 +128,9 @@ impl Behaviour {
         }
     }
 
-    fn better_protocol(&self) -> Option<StreamProtocol> {
+    fn handler(&self) -> Handler {
         let better = self.config.better.as_ref();
-        better.map(|better| better.protocol.clone())
+        Handler::new(better.map_or_else(Vec::new, |better| better.protocols.clone()))
     }
 
     fn connections_of(&self, peer: &PeerId) -> impl Iterator<Item = (ConnectionId, &Known)> {
@@ -375,7 +375,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.better_protocol()))
+        Ok(self.handler())
     }
 
     fn handle_established_outbound_connection(
@@ -386,7 +386,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.better_protocol()))
+        Ok(self.handler())
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

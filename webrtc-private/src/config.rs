@@ -31,8 +31,9 @@ pub struct Config {
 /// Another way from a relayed connection to a direct one, such as DCUtR between peers with sockets.
 #[derive(Clone, Debug)]
 pub struct BetterWay {
-    /// Whoever speaks this knows it.
-    pub protocol: StreamProtocol,
+    /// Whoever speaks one of these knows it. A peer may speak others on connections that it has dialled than
+    /// on those that it has not.
+    pub protocols: Vec<StreamProtocol>,
     /// How long it has before this one is tried.
     pub time: Duration,
 }

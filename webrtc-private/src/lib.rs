@@ -21,7 +21,7 @@
 //! # What it is made of
 //!
 //! - [`address`]: `/webrtc` addresses;
-//! - [`backend`]: what is asked of a WebRTC implementation, and the browser's;
+//! - [`backend`]: what is asked of a WebRTC implementation; the browser's, and one for programs;
 //! - a session per attempt: offer, answer, candidates; written once for all backends;
 //! - [`Connection`] and [`Stream`]: a muxer over data channels, with the frames and the half-closing of
 //!   [libp2p/specs, webrtc/README.md](https://github.com/libp2p/specs/blob/master/webrtc/README.md);
@@ -32,7 +32,7 @@
 //! A remote can make us keep: 64 KiB of signalling message, 64 candidates, one session per peer and
 //! [`Config::inbound_max`] in all, 1,024 streams per connection, and what it sends of a stream that
 //! nobody reads up to what the [backend] allows; there is no back-pressure for that direction in the
-//! browser's API.
+//! browser's API, and in SCTP none for one stream of many.
 
 #![forbid(unsafe_code)]
 

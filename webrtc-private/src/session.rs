@@ -341,6 +341,11 @@ fn check_description(sdp: &str) -> Result<(), SignalingError> {
     if !sdp.lines().any(|line| line.starts_with("m=application ")) {
         return Err(SignalingError::Description("is not of data channels"));
     }
+    // Both sides name them one by one, and whatever is in here would not be counted.
+    let candidates = sdp.lines().filter(|line| line.starts_with("a=candidate"));
+    if candidates.count() > CANDIDATES_MAX {
+        return Err(SignalingError::Description("names too many candidates"));
+    }
     let fingerprint = |line: &str| {
         line.get(.."a=fingerprint:sha-256".len())
             .is_some_and(|start| start.eq_ignore_ascii_case("a=fingerprint:sha-256"))

@@ -57,8 +57,11 @@ export class JsPeer {
     );
   }
 
-  gossipsTo(peer: string): Promise<boolean> {
-    return this.page.evaluate((peer) => jsPeer.gossipsTo(peer), peer);
+  gossipsTo(peer: string, topic: string): Promise<boolean> {
+    return this.page.evaluate(
+      ({ peer, topic }) => jsPeer.gossipsTo(peer, topic),
+      { peer, topic },
+    );
   }
 
   say(topic: string, text: string): Promise<number> {

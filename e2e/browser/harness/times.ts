@@ -22,3 +22,19 @@ let topics = 0;
 
 /** A topic that no other test uses. */
 export const newTopic = (about: string): string => `${about}-${process.pid}-${(topics += 1)}`;
+
+/** Either kind of peer, as far as this concerns it. */
+interface Reaching {
+  readonly peerId: string;
+  reachesDirectly(peer: string): Promise<void>;
+}
+
+/** Two peers that see each other are connected directly; how long that takes from now on, in ms. */
+export async function becomeDirect(one: Reaching, two: Reaching): Promise<number> {
+  const seen = now();
+  await one.reachesDirectly(two.peerId);
+  await two.reachesDirectly(one.peerId);
+  const took = now() - seen;
+  console.log(`    direct ${Math.round(took)} ms after both were seen`);
+  return took;
+}

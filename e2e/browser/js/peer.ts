@@ -189,10 +189,15 @@ class JsPeer {
     return (list['members'] as { presence: string }[]).map((entry) => entry.presence);
   }
 
-  /** Whether there is a stream on which it gossips to a peer. */
-  gossipsTo(peer: string): boolean {
+  /** Whether there is a stream on which it gossips to a peer, and the peer wants what is said in a room. */
+  async gossipsTo(peer: string, topic: string): Promise<boolean> {
     const { gossip } = this.#node.services;
-    return 'streamsOutbound' in gossip && (gossip.streamsOutbound as Map<string, unknown>).has(peer);
+    const room = gossipTopic(await topicHash(topic));
+    return (
+      'streamsOutbound' in gossip &&
+      (gossip.streamsOutbound as Map<string, unknown>).has(peer) &&
+      gossip.getSubscribers(room).some((subscriber) => subscriber.toString() === peer)
+    );
   }
 
   /** Says something in a room; answers how many it went to. */

@@ -1,5 +1,5 @@
 import { expect, test } from '../harness/network.ts';
-import { newTopic, now, PATIENCE } from '../harness/times.ts';
+import { becomeDirect, newTopic, now, PATIENCE } from '../harness/times.ts';
 
 /** How long two pages on one machine may take from seeing each other to being connected directly. */
 const DIRECT_WITHIN = 2_000;
@@ -10,12 +10,7 @@ test('two pages are connected directly soon after they see each other', async ({
   await one.join(topic, 'Ada');
   await two.join(topic, '보라');
   await Promise.all([one.sees(two.peerId), two.sees(one.peerId)]);
-  const seen = now();
-  await one.reachesDirectly(two.peerId);
-  await two.reachesDirectly(one.peerId);
-  const took = now() - seen;
-  console.log(`    direct ${Math.round(took)} ms after both were seen`);
-  expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+  expect(await becomeDirect(one, two)).toBeLessThanOrEqual(DIRECT_WITHIN);
   await one.talkTo(two);
   await two.talkTo(one);
 });
@@ -26,12 +21,7 @@ test('a page and a terminal peer that cannot be dialled are connected directly',
   await tab.join(topic, 'Ada');
   const terminal = await network.terminal(topic, 'terminal', 'tcp', { args: ['--listen', 'none'] });
   await Promise.all([tab.sees(terminal.peerId), terminal.sees(tab.peerId)]);
-  const seen = now();
-  await tab.reachesDirectly(terminal.peerId);
-  await terminal.reachesDirectly(tab.peerId);
-  const took = now() - seen;
-  console.log(`    direct ${Math.round(took)} ms after both were seen`);
-  expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+  expect(await becomeDirect(tab, terminal)).toBeLessThanOrEqual(DIRECT_WITHIN);
   expect(await terminal.connections(tab.peerId)).toContainEqual(
       expect.objectContaining({ transport: 'webrtc' }),
     );

@@ -27,7 +27,7 @@ test('a page of js-libp2p dials a page of ours, and neither notices', async ({ n
   await expect
     .poll(() => js.connections(tab.peerId), { timeout: PATIENCE })
     .toEqual([expect.stringContaining('/webrtc')]);
-  await expect.poll(() => js.gossipsTo(tab.peerId), { timeout: PATIENCE }).toBe(true);
+  await expect.poll(() => js.gossipsTo(tab.peerId, topic), { timeout: PATIENCE }).toBe(true);
   expect(await js.say(topic, 'to everybody')).toBe(1);
   await tab.hears(js.peerId, 'to everybody');
   await tab.say('so do I');
@@ -70,4 +70,39 @@ test('a page of ours dials a page of js-libp2p, and neither notices', async ({ n
   await expect(
     tab.directMessages(js.peerId).filter({ hasText: 'the other way' }),
   ).toBeAttached();
+});
+
+test('a page of js-libp2p dials a terminal peer by WebRTC, and neither notices', async ({ network }) => {
+  const topic = newTopic('js-dials-terminal');
+  const terminal = await network.terminal(topic, 'terminal', 'tcp', { args: ['--listen', 'none'] });
+  const js = await network.jsPeer();
+  const address = `${network.node.address('ws')}/p2p-circuit/webrtc/p2p/${terminal.peerId}`;
+  expect(await js.dial(address)).toContain('/webrtc');
+  await js.join(topic, 'Jay', terminal.peerId);
+  await terminal.sees(js.peerId);
+  await terminal.reachesDirectly(js.peerId);
+
+  await js.ping(terminal.peerId);
+  expect(await js.send(terminal.peerId, LONG)).toBe('accepted');
+  await terminal.hearsDirect(js.peerId, LONG);
+  const since = terminal.mark();
+  terminal.send(js.peerId, LONG);
+  const receipt = await terminal.wait('a receipt', ({ type }) => type === 'receipt', { since });
+  expect(receipt).toMatchObject({ state: 'delivered' });
+  await js.hears({ from: terminal.peerId, text: LONG });
+
+  await expect
+    .poll(() => js.connections(terminal.peerId), { timeout: PATIENCE })
+    .toEqual([expect.stringContaining('/webrtc')]);
+  await expect
+    .poll(() => js.gossipsTo(terminal.peerId, topic), { timeout: PATIENCE })
+    .toBe(true);
+  expect(await js.say(topic, 'to everybody')).toBe(1);
+  await terminal.hears(js.peerId, 'to everybody');
+  terminal.say('so do I');
+  await js.hears({ from: terminal.peerId, text: 'so do I', room: true });
+
+  await js.askForMembers(topic, terminal.peerId, 2_000);
+  // The streams of gossip stay, one each way, and those of pings.
+  await expect.poll(() => openChannels(js.page), { timeout: PATIENCE }).toBeLessThanOrEqual(4);
 });

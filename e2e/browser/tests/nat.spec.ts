@@ -2,7 +2,7 @@ import { expect, test } from '@playwright/test';
 import { Lab, type Nat } from '../harness/lab.ts';
 import type { Tab } from '../harness/tab.ts';
 import type { Terminal } from '../harness/terminal.ts';
-import { newTopic, now, PATIENCE } from '../harness/times.ts';
+import { becomeDirect, newTopic, PATIENCE } from '../harness/times.ts';
 
 test.skip(
   process.env['MOIM_NAT_LAB'] === undefined,
@@ -46,13 +46,8 @@ async function talk({ tabs }: Lab, about: string): Promise<void> {
 test('pages behind two NATs are connected directly, and stay so', async () => {
   const lab = await meet({ a: 'cone', b: 'cone' });
   try {
-    const seen = now();
     const [one, two] = [lab.tabs[0]!, lab.tabs[1]!];
-    await one.reachesDirectly(two.peerId);
-    await two.reachesDirectly(one.peerId);
-    const took = now() - seen;
-    console.log(`    direct ${Math.round(took)} ms after both were seen`);
-    expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+    expect(await becomeDirect(one, two)).toBeLessThanOrEqual(DIRECT_WITHIN);
     await talk(lab, 'over it');
     await lab.node.kill();
     for (const tab of lab.tabs) {
@@ -122,12 +117,7 @@ async function talkBothWays(tab: Tab, terminal: Terminal, about: string): Promis
 test('a page and a terminal peer behind two NATs are connected directly, and stay so', async () => {
   const [lab, tab, terminal] = await meetTerminal({ a: 'cone', b: 'cone' });
   try {
-    const seen = now();
-    await tab.reachesDirectly(terminal.peerId);
-    await terminal.reachesDirectly(tab.peerId);
-    const took = now() - seen;
-    console.log(`    direct ${Math.round(took)} ms after both were seen`);
-    expect(took).toBeLessThanOrEqual(DIRECT_WITHIN);
+    expect(await becomeDirect(tab, terminal)).toBeLessThanOrEqual(DIRECT_WITHIN);
     expect(await terminal.connections(tab.peerId)).toContainEqual(
       expect.objectContaining({ transport: 'webrtc' }),
     );

@@ -129,10 +129,15 @@ impl Connections {
             .unwrap_or_default()
     }
 
-    /// An attempt to connect directly has failed.
+    /// An attempt to connect directly has failed. One that says how it went is not forgotten for one that
+    /// does not: a program tries to punch holes to pages too, which know nothing of that.
     pub(super) fn stays_relayed(&mut self, peer: &PeerId, why: NotDirect) {
         if let Some(known) = self.peers.get_mut(peer) {
-            known.not_direct = Some(why);
+            let before = known.not_direct.as_ref();
+            let says_more = before.is_some_and(|before| before.report.is_some());
+            if why.report.is_some() || !says_more {
+                known.not_direct = Some(why);
+            }
         }
     }
 

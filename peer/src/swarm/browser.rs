@@ -53,24 +53,10 @@ pub(crate) struct PlatformBehaviour {
     pub(super) ice: moim_rpc::Behaviour,
 }
 
-/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
-/// which address a peer is connected.
-pub(crate) fn on_event(
-    platform: &Platform,
-    event: PlatformBehaviourEvent,
-    reached: impl Fn(&PeerId) -> Option<Multiaddr>,
-) -> Option<StaysRelayed> {
-    match event {
-        PlatformBehaviourEvent::Ice(event) => {
-            platform.on_ice_event(event, reached);
-            None
-        }
-        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
-        PlatformBehaviourEvent::Relay(event) => {
-            tracing::debug!(?event, "relaying for others");
-            None
-        }
-    }
+/// What an event that only a page has tells of a connection that stays relayed.
+pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+    tracing::debug!(?event, "relaying for others");
+    None
 }
 
 /// A relay for those who are connected directly. Nobody else finds it: it has no address that could be

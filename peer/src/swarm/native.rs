@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use libp2p::{
-    Multiaddr, PeerId, Transport as _, autonat,
+    Multiaddr, StreamProtocol, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
     dcutr, dns,
     identity::Keypair,
@@ -13,7 +13,6 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
     tcp, websocket,
 };
-
 use webrtc_private::{BetterWay, IceServers};
 
 use super::{BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, yamux_config};
@@ -33,6 +32,10 @@ const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// attempts take it some seconds.
 const HOLE_PUNCHING_TIME: Duration = Duration::from_secs(10);
 
+/// DCUtR is named only on connections that its speaker has dialled, this of AutoNAT v2 on the others
+/// (libp2p/specs, autonat/autonat-v2.md).
+const DIAL_BACK: StreamProtocol = StreamProtocol::new("/libp2p/autonat/2/dial-back");
+
 /// Ways from relayed connections to direct ones, and reachability.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
@@ -42,32 +45,23 @@ pub(crate) struct PlatformBehaviour {
     pub(super) ice: moim_rpc::Behaviour,
 }
 
-/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by
-/// which address a peer is connected.
-pub(crate) fn on_event(
-    platform: &Platform,
-    event: PlatformBehaviourEvent,
-    reached: impl Fn(&PeerId) -> Option<Multiaddr>,
-) -> Option<StaysRelayed> {
-    match event {
-        PlatformBehaviourEvent::Ice(event) => {
-            platform.on_ice_event(event, reached);
-            None
-        }
-        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
-        PlatformBehaviourEvent::Dcutr(dcutr::Event {
-            remote_peer_id: peer,
-            result: Err(error),
-        }) => Some(StaysRelayed {
-            peer,
-            why: NotDirect {
-                reason: error.to_string(),
-                report: None,
-                retry: None,
-            },
-        }),
-        _ => None,
-    }
+/// What an event that only a program has tells of a connection that stays relayed.
+pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+    let PlatformBehaviourEvent::Dcutr(dcutr::Event {
+        remote_peer_id: peer,
+        result: Err(error),
+    }) = event
+    else {
+        return None;
+    };
+    Some(StaysRelayed {
+        peer,
+        why: NotDirect {
+            reason: error.to_string(),
+            report: None,
+            retry: None,
+        },
+    })
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
@@ -137,7 +131,7 @@ pub(crate) fn build(
         webrtc_private::Config {
             ice_servers: ice_servers.clone(),
             better: Some(BetterWay {
-                protocol: dcutr::PROTOCOL_NAME,
+                protocols: vec![dcutr::PROTOCOL_NAME, DIAL_BACK],
                 time: HOLE_PUNCHING_TIME,
             }),
             ..webrtc_private::Config::default()

@@ -6,6 +6,7 @@
 
 use std::{
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
@@ -17,11 +18,12 @@ use self::{
     agent::{Agent, Noted},
     channel::Channel,
 };
-use super::{Backend, BackendError, Event, IceServer, PeerConnection, SdpKind};
+use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
 
 mod agent;
 pub mod channel;
 mod gather;
+mod guard;
 mod sockets;
 
 /// Makes connections that have a UDP socket on each of the machine's addresses.
@@ -56,6 +58,26 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Agent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Does something with the agent; `otherwise` where it has broken down. rtc 0.21 panics at some bytes of
+    /// a remote (an error cause in SCTP that is shorter than it says, for one), which must cost no more than
+    /// the connection to that remote.
+    fn with<T>(&self, otherwise: T, act: impl FnOnce(&mut Agent) -> T) -> T {
+        let mut agent = self.lock();
+        if agent.is_broken() {
+            return otherwise;
+        }
+        let acted = panic::catch_unwind(AssertUnwindSafe(|| act(&mut agent)));
+        acted.unwrap_or_else(|_| {
+            tracing::error!("the connection has broken down");
+            agent.break_down();
+            otherwise
+        })
+    }
+}
+
+fn broken<T>() -> Result<T, BackendError> {
+    Err(BackendError("the connection has broken down".to_owned()))
 }
 
 /// A connection of [`Native`].
@@ -69,22 +91,7 @@ impl fmt::Debug for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.0.lock().close();
-    }
-}
-
-impl Connection {
-    /// The SDP of a description that `make` makes.
-    fn sdp(
-        &self,
-        make: impl FnOnce(&mut Agent) -> Result<RTCSessionDescription, rtc::shared::error::Error>,
-    ) -> BoxFuture<'static, Result<String, BackendError>> {
-        let description = make(&mut self.0.lock());
-        Box::pin(ready(
-            description
-                .map(|description| description.sdp)
-                .map_err(error),
-        ))
+        self.0.with((), Agent::close);
     }
 }
 
@@ -101,16 +108,16 @@ impl PeerConnection for Connection {
     type Channel = Channel;
 
     fn open_channel(&mut self, label: &str) -> Result<Channel, BackendError> {
-        let id = self.0.lock().open_channel(label)?;
+        let id = self.0.with(broken(), |agent| agent.open_channel(label))?;
         Ok(Channel::new(id, label.to_owned(), self.0.clone()))
     }
 
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        self.sdp(Agent::create_offer)
+        Box::pin(ready(self.0.with(broken(), Agent::create_offer)))
     }
 
     fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        self.sdp(Agent::create_answer)
+        Box::pin(ready(self.0.with(broken(), Agent::create_answer)))
     }
 
     fn set_local(
@@ -118,9 +125,8 @@ impl PeerConnection for Connection {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let set = description(kind, sdp)
-            .and_then(|description| self.0.lock().set_local(description));
-        Box::pin(ready(set))
+        let set = |agent: &mut Agent| agent.set_local(description(kind, sdp)?);
+        Box::pin(ready(self.0.with(broken(), set)))
     }
 
     fn set_remote(
@@ -128,29 +134,28 @@ impl PeerConnection for Connection {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let set = description(kind, sdp)
-            .and_then(|description| self.0.lock().set_remote(description));
-        Box::pin(ready(set))
+        let set = |agent: &mut Agent| agent.set_remote(description(kind, sdp)?);
+        Box::pin(ready(self.0.with(broken(), set)))
     }
 
     fn add_candidate(&mut self, json: String) -> BoxFuture<'static, Result<(), BackendError>> {
-        Box::pin(ready(self.0.lock().add_candidate(&json)))
+        let add = |agent: &mut Agent| agent.add_candidate(&json);
+        Box::pin(ready(self.0.with(broken(), add)))
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Channel>> {
-        let noted = self.0.lock().poll_event(cx);
+        let over = Poll::Ready(Noted::Closed(CloseReason::Closed));
+        let noted = self.0.with(over, |agent| agent.poll_event(cx));
         noted.map(|noted| match noted {
             Noted::Candidate(json) => Event::Candidate(json),
             Noted::Connected => Event::Connected,
-            Noted::Channel { id, label } => {
-                Event::Channel(Channel::new(id, label, self.0.clone()))
-            }
+            Noted::Channel { id, label } => Event::Channel(Channel::new(id, label, self.0.clone())),
             Noted::Closed(reason) => Event::Closed(reason),
         })
     }
 
     fn close(&mut self) {
-        self.0.lock().close();
+        self.0.with((), Agent::close);
     }
 }
 

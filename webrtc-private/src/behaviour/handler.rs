@@ -57,14 +57,14 @@ pub struct OpenStream(pub(super) Reply);
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Handler {
-    /// The protocol of the better way, if there is one for us.
-    better: Option<StreamProtocol>,
+    /// The protocols of a better way, if there is one for us.
+    better: Vec<StreamProtocol>,
     wanted: VecDeque<Reply>,
     events: VecDeque<FromHandler>,
 }
 
 impl Handler {
-    pub(super) fn new(better: Option<StreamProtocol>) -> Self {
+    pub(super) fn new(better: Vec<StreamProtocol>) -> Self {
         Self {
             better,
             wanted: VecDeque::new(),
@@ -79,7 +79,7 @@ impl Handler {
                 let (mut signaling, mut better) = (false, false);
                 for name in names {
                     signaling |= *name == signaling::PROTOCOL;
-                    better |= self.better.as_ref() == Some(name);
+                    better |= self.better.contains(name);
                 }
                 signaling.then_some(Speaks::Signaling { better })
             }

@@ -63,7 +63,9 @@ impl Upgrades {
     /// There is a relayed connection to a peer, and no direct one.
     pub(super) fn relayed(&mut self, peer: PeerId, dialled: bool, now: Instant) {
         let soonest = if dialled { now } else { now + INBOUND_PATIENCE };
-        let due = self.better.map_or(soonest, |better| soonest.max(now + better));
+        let due = self
+            .better
+            .map_or(soonest, |better| soonest.max(now + better));
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) {
             return;
         }
@@ -89,7 +91,9 @@ impl Upgrades {
             match (upgrade.state, speaks) {
                 (State::Unsupported, Speaks::Signaling { .. }) => upgrade.state = State::Due(now),
                 (State::Due(_), Speaks::Nothing) => upgrade.state = State::Unsupported,
-                (State::Due(due), Speaks::Signaling { better: false }) if upgrade.last.is_none() => {
+                (State::Due(due), Speaks::Signaling { better: false })
+                    if upgrade.last.is_none() =>
+                {
                     upgrade.state = State::Due(due.min(upgrade.soonest));
                 }
                 _ => {}

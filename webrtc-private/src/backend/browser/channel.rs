@@ -17,7 +17,9 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
 use crate::{
-    backend::{ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNREAD_MAX, UNREAD_TOTAL_MAX},
+    backend::{
+        ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
+    },
     stream::frame::FRAME_BYTES_MAX,
 };
 
@@ -65,17 +67,19 @@ struct State {
 }
 
 impl State {
-    /// Whether so many bytes more may wait.
+    /// Whether a message of so many bytes may wait too.
     fn takes(&self, bytes: usize) -> bool {
+        let bytes = weight(bytes);
         self.unread_bytes.saturating_add(bytes) <= UNREAD_MAX
             && self.common.unread.get().saturating_add(bytes) <= UNREAD_TOTAL_MAX
     }
 
     fn push(&mut self, message: Bytes) {
-        self.unread_bytes = self.unread_bytes.saturating_add(message.len());
+        let weight = weight(message.len());
+        self.unread_bytes = self.unread_bytes.saturating_add(weight);
         self.common
             .unread
-            .set(self.common.unread.get().saturating_add(message.len()));
+            .set(self.common.unread.get().saturating_add(weight));
         self.unread.push_back(message);
         // Whoever has just read may begin to wait only when it is polled again, whatever for: a
         // multiplexer that reads the network itself is polled for every message. libp2p's ping relies
@@ -90,10 +94,11 @@ impl State {
 
     fn pop(&mut self) -> Option<Bytes> {
         let message = self.unread.pop_front()?;
-        self.unread_bytes = self.unread_bytes.saturating_sub(message.len());
+        let weight = weight(message.len());
+        self.unread_bytes = self.unread_bytes.saturating_sub(weight);
         self.common
             .unread
-            .set(self.common.unread.get().saturating_sub(message.len()));
+            .set(self.common.unread.get().saturating_sub(weight));
         Some(message)
     }
 

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
     future::Future as _,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -19,7 +20,7 @@ use rtc::{
         event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
-        state::{RTCIceConnectionState, RTCPeerConnectionState},
+        state::RTCPeerConnectionState,
         transport::{
             RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit, RTCSctpTransportState,
         },
@@ -27,12 +28,14 @@ use rtc::{
     sansio::Protocol as _,
 };
 
+use self::channels::Closing;
 use super::{
     super::{BackendError, CloseReason, EVENTS_MAX, IceServer},
     channel::ChannelState,
     error,
     gather::{Gatherer, tagged, untagged},
-    sockets::Sockets,
+    guard::Guard,
+    sockets::{Datagram, Sockets},
 };
 
 mod channels;
@@ -45,6 +48,22 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 
 /// Our candidates are of the only media section that there is, which is called so in SDP.
 const MEDIA_ID: &str = "0";
+
+/// The only component of our streams (RFC 8445, section 4), as in the text of a candidate.
+const COMPONENT: &str = "1";
+
+/// How long one datagram may keep the protocols busy. rtc 0.21 counts up to where a FORWARD-TSN says, one by
+/// one, which may be two thousand million.
+const DATAGRAM_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How long nothing has to come before the way may be lost, and how long after that it is. Together as long as
+/// Chromium takes.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// See [`SILENT_AFTER`].
+const LOST_AFTER: Duration = Duration::from_secs(10);
+
+/// How long other ways than the first one that worked may still turn out to be better.
+const OTHER_WAYS: Duration = Duration::from_secs(10);
 
 /// What has happened and was not taken yet.
 #[derive(Debug)]
@@ -62,6 +81,8 @@ pub(super) struct Agent {
     sockets: Sockets,
     gatherer: Gatherer,
     channels: HashMap<RTCDataChannelId, ChannelState>,
+    /// Channels that are closed for us and not for the other side.
+    closing: HashMap<RTCDataChannelId, Closing>,
     /// Channels that only keep the numbers of streams until these are closed.
     occupied: HashSet<RTCDataChannelId>,
     /// Bytes of all channels that wait to be read.
@@ -71,6 +92,14 @@ pub(super) struct Agent {
     /// SCTP was there.
     had_association: bool,
     closed: Option<CloseReason>,
+    /// The end has been held back for those who read.
+    is_end_held: bool,
+    is_broken: bool,
+    guard: Guard,
+    /// The address that was sent from last.
+    used: Option<SocketAddr>,
+    /// When the sockets of other ways are closed.
+    prunes_at: Option<Instant>,
     /// Whoever drives this.
     task: Option<Waker>,
     timer: Delay,
@@ -99,6 +128,7 @@ impl Agent {
             // waited for.
             .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+            .with_ice_timeouts(Some(SILENT_AFTER), Some(LOST_AFTER), None)
             .build();
         let rtc = RTCPeerConnectionBuilder::new()
             .with_setting_engine(settings)
@@ -110,28 +140,32 @@ impl Agent {
             sockets: Sockets::new(),
             gatherer: Gatherer::new(),
             channels: HashMap::new(),
+            closing: HashMap::new(),
             occupied: HashSet::new(),
             unread: 0,
             noted: VecDeque::new(),
             was_connected: false,
             had_association: false,
             closed: None,
+            is_end_held: false,
+            is_broken: false,
+            guard: Guard::default(),
+            used: None,
+            prunes_at: None,
             task: None,
             timer: Delay::new(Duration::ZERO),
             wakes_at: None,
         })
     }
 
-    pub(super) fn create_offer(
-        &mut self,
-    ) -> Result<RTCSessionDescription, rtc::shared::error::Error> {
-        self.rtc.create_offer(None)
+    pub(super) fn create_offer(&mut self) -> Result<String, BackendError> {
+        let description = self.rtc.create_offer(None).map_err(error)?;
+        Ok(description.sdp)
     }
 
-    pub(super) fn create_answer(
-        &mut self,
-    ) -> Result<RTCSessionDescription, rtc::shared::error::Error> {
-        self.rtc.create_answer(None)
+    pub(super) fn create_answer(&mut self) -> Result<String, BackendError> {
+        let description = self.rtc.create_answer(None).map_err(error)?;
+        Ok(description.sdp)
     }
 
     pub(super) fn set_local(
@@ -160,6 +194,12 @@ impl Agent {
 
     pub(super) fn add_candidate(&mut self, json: &str) -> Result<(), BackendError> {
         let candidate: RTCIceCandidateInit = serde_json::from_str(json).map_err(error)?;
+        // `candidate:FOUNDATION COMPONENT …` (RFC 8839, section 5.1).
+        if candidate.candidate.split_whitespace().nth(1) != Some(COMPONENT) {
+            return Err(BackendError(
+                "a candidate of a component that there is not".to_owned(),
+            ));
+        }
         self.rtc.add_remote_candidate(candidate).map_err(error)?;
         self.wake_task();
         Ok(())
@@ -175,6 +215,11 @@ impl Agent {
             return Poll::Ready(noted);
         }
         match self.closed {
+            // Those who read what came with the end have their turn before it is told.
+            Some(_) if self.unread > 0 && !std::mem::replace(&mut self.is_end_held, true) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Some(reason) => Poll::Ready(Noted::Closed(reason)),
             None => Poll::Pending,
         }
@@ -184,12 +229,7 @@ impl Agent {
         self.gatherer.poll_resolved(cx, Instant::now());
         let mut taken = 0;
         while let Poll::Ready(datagram) = self.sockets.poll_receive(cx) {
-            let now = Instant::now();
-            if let Some(datagram) = self.gatherer.receive(datagram, now)
-                && let Err(error) = self.rtc.handle_read(tagged(datagram, now))
-            {
-                tracing::debug!(%error, "a datagram is not understood");
-            }
+            self.receive(datagram);
             taken += 1;
             if taken >= BURST {
                 cx.waker().wake_by_ref();
@@ -201,14 +241,44 @@ impl Agent {
         self.wait(cx);
     }
 
+    fn receive(&mut self, datagram: Datagram) {
+        let now = Instant::now();
+        let Some(datagram) = self.gatherer.receive(datagram, now) else {
+            return;
+        };
+        let Datagram { remote, data, .. } = &datagram;
+        if self.closed.is_some() || !self.guard.admits(*remote, data, self.was_connected) {
+            return;
+        }
+        if let Err(error) = self.rtc.handle_read(tagged(datagram, now)) {
+            tracing::debug!(%error, "a datagram is not understood");
+        }
+        if now.elapsed() > DATAGRAM_TIME_MAX {
+            tracing::debug!("the other side keeps us busy");
+            self.end(CloseReason::Closed);
+        }
+    }
+
     /// Does what was due.
     fn on_time(&mut self) {
         let now = Instant::now();
         if self.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.gatherer.on_time(now);
+            self.reset_due(now);
+            self.prune(now);
             if let Err(error) = self.rtc.handle_timeout(now) {
                 tracing::debug!(%error, "the connection cannot go on");
                 self.end(CloseReason::Closed);
+            }
+        }
+    }
+
+    /// Keeps no ports but that of the way that was found.
+    fn prune(&mut self, now: Instant) {
+        if self.prunes_at.is_some_and(|at| at <= now) {
+            self.prunes_at = None;
+            if let Some(used) = self.used {
+                self.sockets.keep_only(used);
             }
         }
     }
@@ -220,13 +290,12 @@ impl Agent {
                 tracing::debug!(%error, "a candidate of our own is not taken");
             }
         }
-        self.take_events();
+        // Before the events: a channel may have ended after them.
         while let Some(TaggedRTCMessage { message, .. }) = self.rtc.poll_read() {
             if let RTCMessage::DataChannelMessage(id, message) = message {
                 self.on_message(id, message.is_string, message.data.freeze());
             }
         }
-        // Messages may have been the reason for events.
         self.take_events();
         if self.was_connected && self.is_over() {
             self.end(CloseReason::Closed);
@@ -256,9 +325,13 @@ impl Agent {
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
-        let own = self.gatherer.next_deadline();
-        let deadlines = [own, self.rtc.poll_timeout()];
-        deadlines.into_iter().flatten().min()
+        let own = [
+            self.gatherer.next_deadline(),
+            self.next_closing(),
+            self.prunes_at,
+        ];
+        let deadlines = own.into_iter().chain([self.rtc.poll_timeout()]);
+        deadlines.flatten().min()
     }
 
     /// Sees to it that the task is woken when something is due.
@@ -293,17 +366,15 @@ impl Agent {
                     self.note(Noted::Candidate(json));
                 }
             }
-            RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(
-                RTCIceConnectionState::Failed,
-            ) => self.end(CloseReason::NoWay),
             RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => match state {
                 RTCPeerConnectionState::Connected if !self.was_connected => {
                     self.was_connected = true;
+                    self.prunes_at = Some(Instant::now() + OTHER_WAYS);
                     self.note(Noted::Connected);
                 }
-                RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed => {
-                    self.end(CloseReason::Closed);
-                }
+                // DTLS that fails is not told, and ends with the time for it.
+                RTCPeerConnectionState::Failed => self.end(CloseReason::NoWay),
+                RTCPeerConnectionState::Closed => self.end(CloseReason::Closed),
                 // `disconnected` may pass.
                 _ => {}
             },
@@ -315,6 +386,7 @@ impl Agent {
                 }
                 RTCDataChannelEvent::OnClose(id) => {
                     self.occupied.remove(&id);
+                    self.closing.remove(&id);
                     if let Some(channel) = self.channels.get_mut(&id) {
                         channel.closed = true;
                         channel.wake();
@@ -346,6 +418,7 @@ impl Agent {
             let Some(datagram) = own.or_else(|| self.rtc.poll_write().map(untagged)) else {
                 return;
             };
+            self.used = Some(datagram.local);
             self.sockets.send(datagram);
         }
         // There is no room: the task waits for it.
@@ -370,17 +443,35 @@ impl Agent {
         if let Err(error) = self.rtc.close() {
             tracing::debug!(%error, "closing");
         }
+        // What is last is what tells the other side.
+        self.sockets.forget_unsent();
         self.flush();
+        self.end_all();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.end(CloseReason::Closed);
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// A panic has left the protocols in any state: they are not touched again.
+    pub(super) fn break_down(&mut self) {
+        self.is_broken = true;
+        self.closed = Some(CloseReason::Closed);
+        self.end_all();
+    }
+
+    /// For those who use the connection it is over.
+    fn end_all(&mut self) {
         self.sockets.close();
         for channel in self.channels.values_mut() {
             channel.closed = true;
             channel.wake();
         }
         self.wake_task();
-    }
-
-    pub(super) fn close(&mut self) {
-        self.end(CloseReason::Closed);
     }
 }
 

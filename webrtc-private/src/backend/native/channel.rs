@@ -12,6 +12,7 @@ use rtc::data_channel::RTCDataChannelId;
 use super::{
     super::{ChannelClosed, DataChannel},
     Shared,
+    agent::Agent,
 };
 
 /// A data channel.
@@ -22,8 +23,10 @@ pub struct Channel {
 }
 
 /// What the connection keeps of a channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ChannelState {
+    /// We have opened it.
+    pub(super) is_ours: bool,
     pub(super) unread: VecDeque<Bytes>,
     pub(super) unread_bytes: usize,
     pub(super) closed: bool,
@@ -35,6 +38,18 @@ pub(super) struct ChannelState {
 }
 
 impl ChannelState {
+    pub(super) fn new(is_ours: bool) -> Self {
+        Self {
+            is_ours,
+            unread: VecDeque::new(),
+            unread_bytes: 0,
+            closed: false,
+            forgotten: false,
+            reader: None,
+            writer: None,
+        }
+    }
+
     pub(super) fn wake(&mut self) {
         if let Some(waker) = self.reader.take() {
             waker.wake();
@@ -66,7 +81,7 @@ impl fmt::Debug for Channel {
 
 impl Drop for Channel {
     fn drop(&mut self) {
-        self.shared.lock().forget(self.id);
+        self.shared.with((), |agent| agent.forget(self.id));
     }
 }
 
@@ -76,26 +91,30 @@ impl DataChannel for Channel {
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        self.shared.lock().poll_receive(self.id, cx)
+        let receive = |agent: &mut Agent| agent.poll_receive(self.id, cx);
+        self.shared.with(Poll::Ready(None), receive)
     }
 
     fn try_receive(&mut self) -> Option<Bytes> {
-        self.shared.lock().try_receive(self.id)
+        self.shared.with(None, |agent| agent.try_receive(self.id))
     }
 
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelClosed>> {
-        self.shared.lock().poll_send_ready(self.id, cx)
+        let ready = |agent: &mut Agent| agent.poll_send_ready(self.id, cx);
+        self.shared.with(Poll::Ready(Err(ChannelClosed)), ready)
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), ChannelClosed> {
-        self.shared.lock().send(self.id, message)
+        let send = |agent: &mut Agent| agent.send(self.id, message);
+        self.shared.with(Err(ChannelClosed), send)
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shared.lock().poll_flushed(self.id, cx)
+        let flushed = |agent: &mut Agent| agent.poll_flushed(self.id, cx);
+        self.shared.with(Poll::Ready(()), flushed)
     }
 
     fn close(&mut self) {
-        self.shared.lock().close_channel(self.id);
+        self.shared.with((), |agent| agent.close_channel(self.id));
     }
 }

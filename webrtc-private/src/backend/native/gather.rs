@@ -86,7 +86,9 @@ impl Gatherer {
         while let Poll::Ready(Some(addresses)) = self.resolving.poll_next_unpin(cx) {
             for local in self.locals.clone() {
                 // One address of the server's for each of ours, of the same kind.
-                let mut same = addresses.iter().filter(|one| one.is_ipv4() == local.is_ipv4());
+                let mut same = addresses
+                    .iter()
+                    .filter(|one| one.is_ipv4() == local.is_ipv4());
                 let Some(server) = same.next() else {
                     continue;
                 };

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     task::{Context, Poll},
 };
 
@@ -17,6 +17,15 @@ const SOCKETS_MAX: usize = 16;
 
 /// Longer datagrams do not occur: SCTP keeps to the path's MTU.
 const DATAGRAM_MAX: usize = 4096;
+
+/// Addresses for documentation (RFC 5737, RFC 3849): the way to them is the way to anywhere.
+const USUAL_WAYS: [(IpAddr, u16); 2] = [
+    (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9),
+    (
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        9,
+    ),
+];
 
 /// A datagram that has come or is to go.
 #[derive(Debug)]
@@ -135,6 +144,16 @@ impl Sockets {
         Poll::Ready(())
     }
 
+    /// What was kept is not sent any more.
+    pub(super) fn forget_unsent(&mut self) {
+        self.unsent.clear();
+    }
+
+    /// Gives all ports back but that of this address.
+    pub(super) fn keep_only(&mut self, address: SocketAddr) {
+        self.sockets.retain(|(local, _)| *local == address);
+    }
+
     /// Gives the ports back.
     pub(super) fn close(&mut self) {
         self.sockets.clear();
@@ -169,9 +188,27 @@ fn bind(ip: IpAddr) -> io::Result<(SocketAddr, UdpSocket)> {
 /// The addresses by which others may reach this machine; only where there are none, those by which it
 /// reaches itself.
 fn own_addresses() -> Result<Vec<IpAddr>, BackendError> {
-    let interfaces = if_addrs::get_if_addrs()
-        .map_err(|error| BackendError(format!("the network's interfaces are not known: {error}")))?;
-    Ok(useful(interfaces.iter().map(if_addrs::Interface::ip)))
+    let interfaces = if_addrs::get_if_addrs().map_err(|error| {
+        BackendError(format!("the network's interfaces are not known: {error}"))
+    })?;
+    // The first ones count where there are many.
+    let usual = USUAL_WAYS
+        .iter()
+        .filter_map(|remote| own_address_to(*remote));
+    Ok(useful(
+        usual.chain(interfaces.iter().map(if_addrs::Interface::ip)),
+    ))
+}
+
+/// The address by which this machine reaches another. Nothing is sent for it.
+fn own_address_to(remote: (IpAddr, u16)) -> Option<IpAddr> {
+    let any: IpAddr = match remote.0 {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 fn useful(addresses: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {

@@ -8,7 +8,8 @@ use libp2p_core::{StreamMuxer as _, muxing::StreamMuxerExt as _};
 
 use super::*;
 use crate::{
-    Connection as Muxer, ConnectionError, Role, Stream, backend::CloseReason, session, testing::pipe,
+    Connection as Muxer, ConnectionError, Role, Stream, backend::CloseReason, session,
+    testing::pipe,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,14 +35,8 @@ async fn connected() -> (NativeMuxer, NativeMuxer) {
         Either::Left(_) => panic!("the answerer is ready first"),
     };
     let mut answerer = answerer.expect("connects");
-    let driver = poll_fn(|cx| {
-        let _ = answerer.poll_unpin(cx);
-        Poll::<()>::Pending
-    });
-    match select(offer, driver).await {
-        Either::Left(((_, offerer), _)) => (offerer.expect("connects"), answerer),
-        Either::Right(((), _)) => unreachable!("never ends"),
-    }
+    let (_, offerer) = drive_one(&mut answerer, offer).await;
+    (offerer.expect("connects"), answerer)
 }
 
 /// Drives both connections until `task` is done.
@@ -62,11 +57,24 @@ async fn drive<T>(
     }
 }
 
+async fn drive_one<T>(muxer: &mut NativeMuxer, task: impl Future<Output = T>) -> T {
+    let driver = poll_fn(|cx| {
+        let _ = muxer.poll_unpin(cx);
+        Poll::<()>::Pending
+    });
+    match select(std::pin::pin!(task), driver).await {
+        Either::Left((value, _)) => value,
+        Either::Right(((), _)) => unreachable!("never ends"),
+    }
+}
+
 async fn streams(
     left: &mut NativeMuxer,
     right: &mut NativeMuxer,
 ) -> (Stream<Channel>, Stream<Channel>) {
-    let mut opened = poll_fn(|cx| left.poll_outbound_unpin(cx)).await.expect("opens");
+    let mut opened = poll_fn(|cx| left.poll_outbound_unpin(cx))
+        .await
+        .expect("opens");
     // The other side hears of it with the first bytes at the latest.
     opened.write_all(b"?").await.expect("writes");
     let mut taken = poll_fn(|cx| {
@@ -76,7 +84,9 @@ async fn streams(
     .await
     .expect("comes");
     let mut first = [0];
-    drive(left, right, taken.read_exact(&mut first)).await.expect("reads");
+    drive(left, right, taken.read_exact(&mut first))
+        .await
+        .expect("reads");
     assert_eq!(&first, b"?");
     (opened, taken)
 }
@@ -122,8 +132,14 @@ async fn much_data_comes_whole_and_in_order() {
         try_join(write, reader.read_to_end(&mut received)).await?;
         Ok::<_, std::io::Error>(received)
     };
-    let received = drive(&mut left, &mut right, transfer).await.expect("transfers");
-    assert!(received == data, "{} bytes, not what was sent", received.len());
+    let received = drive(&mut left, &mut right, transfer)
+        .await
+        .expect("transfers");
+    assert!(
+        received == data,
+        "{} bytes, not what was sent",
+        received.len()
+    );
 }
 
 #[tokio::test]
@@ -246,7 +262,7 @@ async fn somebody_elses_certificate_is_not_taken() {
         session::connect(connection(), right, Role::Answerer, TIMEOUT),
     )
     .await;
-    let error = deceived.err().expect("not connected");
+    let error = deceived.expect_err("not connected");
     assert_eq!(report.step, crate::Step::Connecting, "{error}");
 }
 
@@ -254,4 +270,43 @@ async fn somebody_elses_certificate_is_not_taken() {
 fn without_a_runtime_there_is_an_error() {
     let error = Native.connection(&[]).expect_err("no sockets");
     assert!(error.to_string().contains("tokio"), "{error}");
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_connection_and_nothing_else() {
+    let (mut left, mut right) = connected().await;
+    let (mut one, mut other) = streams(&mut left, &mut right).await;
+    left.peer().0.with((), |_| panic!("as rtc may"));
+    let error = poll_fn(|cx| left.poll_unpin(cx)).await.expect_err("over");
+    assert!(
+        matches!(error, ConnectionError::Closed(CloseReason::Closed)),
+        "{error}"
+    );
+    one.write_all(b"into nothing").await.expect_err("over");
+    one.read(&mut [0]).await.expect_err("over");
+    poll_fn(|cx| left.poll_outbound_unpin(cx))
+        .await
+        .expect_err("over");
+    drop(left);
+    // The other side hears nothing of it, and goes on until it finds out.
+    drive_one(&mut right, other.write_all(b"is anybody there?"))
+        .await
+        .expect("sends");
+}
+
+#[tokio::test]
+async fn candidates_that_cannot_be_are_refused() {
+    let mut connection = connection();
+    for candidate in [
+        "",
+        "{}",
+        r#"{"candidate":""}"#,
+        r#"{"candidate":"candidate:1 999 udp 0 192.0.2.1 9 typ host","sdpMid":"0"}"#,
+        r#"{"candidate":"candidate:1 0 udp 0 192.0.2.1 9 typ host","sdpMid":"0"}"#,
+        r#"{"candidate":"candidate:1","sdpMid":"0"}"#,
+    ] {
+        let added = connection.add_candidate(candidate.to_owned()).await;
+        added.expect_err(candidate);
+    }
+    connection.create_offer().await.expect("it goes on");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -12,7 +12,7 @@ use super::{
     super::{
         super::{
             BackendError, ChannelClosed, EVENTS_MAX, HIGH_WATER, LOW_WATER, UNREAD_MAX,
-            UNREAD_TOTAL_MAX,
+            UNREAD_TOTAL_MAX, weight,
         },
         channel::ChannelState,
         error,
@@ -20,10 +20,28 @@ use super::{
     Agent, Noted,
 };
 
+/// How long a channel of ours is kept for the other side's last messages after it was closed. Browsers, and
+/// js-libp2p in them, close theirs as soon as a stream is over.
+const CLOSES_OWN: Duration = Duration::from_secs(1);
+
+/// The same for one that the other side has opened: it closes it first.
+const CLOSES_OTHERS: Duration = Duration::from_secs(5);
+
+/// How long the other side may go on sending on a channel that was closed.
+const CLOSES_AT_LAST: Duration = Duration::from_secs(60);
+
+/// When a channel that is closed for us will be for the other side too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Closing {
+    due: Instant,
+    patience: Duration,
+    since: Instant,
+}
+
 impl Agent {
     /// A channel's state. One that is not known is new and of the other side.
     pub(super) fn channel(&mut self, id: RTCDataChannelId) -> Option<&mut ChannelState> {
-        if self.occupied.contains(&id) {
+        if self.occupied.contains(&id) || self.closing.contains_key(&id) {
             return None;
         }
         if !self.channels.contains_key(&id) {
@@ -39,65 +57,70 @@ impl Agent {
             }
             let label = channel.label().to_owned();
             self.noted.push_back(Noted::Channel { id, label });
-            self.channels.insert(id, ChannelState::default());
+            self.channels.insert(id, ChannelState::new(false));
         }
         self.channels.get_mut(&id)
     }
 
     pub(super) fn on_message(&mut self, id: RTCDataChannelId, is_text: bool, data: Bytes) {
         let total = self.unread;
+        self.postpone_closing(id);
         let Some(channel) = self.channel(id) else {
             return;
         };
         if channel.forgotten || channel.closed {
             return;
         }
-        let size = data.len();
-        if is_text {
-            // Not of this protocol.
-            channel.closed = true;
-        } else if channel.unread_bytes.saturating_add(size) > UNREAD_MAX
-            || total.saturating_add(size) > UNREAD_TOTAL_MAX
-        {
-            tracing::debug!("a stream is not read; giving it up");
-            channel.closed = true;
-        } else {
-            channel.unread_bytes = channel.unread_bytes.saturating_add(size);
-            channel.unread.push_back(data);
-            self.unread = total.saturating_add(size);
-        }
-        let Some(channel) = self.channels.get_mut(&id) else {
+        let size = weight(data.len());
+        let fits = channel.unread_bytes.saturating_add(size) <= UNREAD_MAX
+            && total.saturating_add(size) <= UNREAD_TOTAL_MAX;
+        if is_text || !fits {
+            // Text is not of this protocol.
+            tracing::debug!(is_text, "giving a stream up");
+            self.close_channel(id);
             return;
-        };
+        }
+        channel.unread_bytes = channel.unread_bytes.saturating_add(size);
+        channel.unread.push_back(data);
         // Whoever has just read may begin to wait only when it is polled again, whatever for. See the
         // browser's channel.
         let is_awaited = channel.reader.is_some();
-        let closes = channel.closed;
         channel.wake();
-        if closes {
-            self.close_channel(id);
-        }
+        self.unread = total.saturating_add(size);
         if !is_awaited {
             self.wake_task();
         }
     }
 
-    pub(in crate::backend::native) fn open_channel(&mut self, label: &str) -> Result<RTCDataChannelId, BackendError> {
+    pub(in crate::backend::native) fn open_channel(
+        &mut self,
+        label: &str,
+    ) -> Result<RTCDataChannelId, BackendError> {
         if self.closed.is_some() {
             return Err(BackendError("the connection is closed".to_owned()));
         }
+        // Where it fails for want of a number, rtc keeps a channel without one.
+        let max = self.rtc.sctp().and_then(|sctp| sctp.max_channels());
+        let ours = self.channels.values().filter(|channel| channel.is_ours);
+        let held = ours.count() + self.closing.len() + self.occupied.len();
+        if max.is_some_and(|max| held >= usize::from(max / 2)) {
+            return Err(BackendError("all numbers of channels are taken".to_owned()));
+        }
         let channel = self.rtc.create_data_channel(label, None).map_err(error)?;
         let id = channel.id();
-        self.channels.insert(id, ChannelState::default());
+        self.channels.insert(id, ChannelState::new(true));
         self.done();
         Ok(id)
     }
 
-    pub(in crate::backend::native) fn try_receive(&mut self, id: RTCDataChannelId) -> Option<Bytes> {
+    pub(in crate::backend::native) fn try_receive(
+        &mut self,
+        id: RTCDataChannelId,
+    ) -> Option<Bytes> {
         let channel = self.channels.get_mut(&id)?;
         let message = channel.unread.pop_front()?;
-        channel.unread_bytes = channel.unread_bytes.saturating_sub(message.len());
-        self.unread = self.unread.saturating_sub(message.len());
+        channel.unread_bytes = channel.unread_bytes.saturating_sub(weight(message.len()));
+        self.unread = self.unread.saturating_sub(weight(message.len()));
         Some(message)
     }
 
@@ -148,7 +171,11 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn poll_flushed(&mut self, id: RTCDataChannelId, cx: &Context<'_>) -> Poll<()> {
+    pub(in crate::backend::native) fn poll_flushed(
+        &mut self,
+        id: RTCDataChannelId,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         match self.outstanding(id) {
             Ok(Some(bytes)) if bytes > 0 => {
                 self.wait_to_write(id, 0, cx);
@@ -179,7 +206,11 @@ impl Agent {
         }
     }
 
-    pub(in crate::backend::native) fn send(&mut self, id: RTCDataChannelId, data: &[u8]) -> Result<(), ChannelClosed> {
+    pub(in crate::backend::native) fn send(
+        &mut self,
+        id: RTCDataChannelId,
+        data: &[u8],
+    ) -> Result<(), ChannelClosed> {
         self.outstanding(id)?;
         let mut channel = self.rtc.data_channel(id).ok_or(ChannelClosed)?;
         channel
@@ -189,8 +220,66 @@ impl Agent {
         Ok(())
     }
 
-    /// Closes a channel: the stream is reset, and the other side resets its own (RFC 8831, section 6.7).
+    /// Closes a channel, for whoever has its handle at once. The stream is reset (RFC 8831, section 6.7) when
+    /// the other side resets its own, or some time after its last message: rtc 0.21 takes nothing of a
+    /// stream that it has reset, and as long as something is left to be taken, it does not let the other
+    /// side reset that stream, nor any other after it.
     pub(in crate::backend::native) fn close_channel(&mut self, id: RTCDataChannelId) {
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        if std::mem::replace(&mut channel.closed, true) && self.closing.contains_key(&id) {
+            return;
+        }
+        let patience = if channel.is_ours {
+            CLOSES_OWN
+        } else {
+            CLOSES_OTHERS
+        };
+        channel.wake();
+        if self.rtc.data_channel(id).is_some() {
+            let since = Instant::now();
+            let closing = Closing {
+                due: since + patience,
+                patience,
+                since,
+            };
+            self.closing.insert(id, closing);
+            self.done();
+        }
+        self.remove_done(id);
+    }
+
+    /// Something came on a channel that is being closed.
+    fn postpone_closing(&mut self, id: RTCDataChannelId) {
+        let Some(closing) = self.closing.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        closing.due = now + closing.patience;
+        if now > closing.since + CLOSES_AT_LAST {
+            tracing::debug!("the other side does not stop to send on a stream that is over");
+            self.close();
+        }
+    }
+
+    pub(super) fn next_closing(&self) -> Option<Instant> {
+        self.closing.values().map(|closing| closing.due).min()
+    }
+
+    /// Resets the streams whose time has come.
+    pub(super) fn reset_due(&mut self, now: Instant) {
+        let due = self
+            .closing
+            .iter()
+            .filter(|(_, closing)| closing.due <= now);
+        for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.closing.remove(&id);
+            self.reset(id);
+        }
+    }
+
+    fn reset(&mut self, id: RTCDataChannelId) {
         let Some(mut channel) = self.rtc.data_channel(id) else {
             return;
         };
@@ -205,7 +294,6 @@ impl Agent {
         {
             self.occupy(stream);
         }
-        self.done();
     }
 
     /// Keeps the number of a stream from being used again before the other side has reset its direction
@@ -221,13 +309,15 @@ impl Agent {
                 let id = channel.id();
                 self.occupied.insert(id);
             }
-            Err(error) => tracing::debug!(%error, stream, "the number of a stream is free too early"),
+            Err(error) => {
+                tracing::debug!(%error, stream, "the number of a stream is free too early")
+            }
         }
     }
 
     #[cfg(test)]
     pub(in crate::backend::native) fn channel_count(&self) -> usize {
-        self.channels.len().saturating_add(self.occupied.len())
+        self.channels.len() + self.closing.len() + self.occupied.len()
     }
 
     /// The handle of a channel is gone.
