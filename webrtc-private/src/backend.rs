@@ -163,7 +163,8 @@ pub trait DataChannel: Send + Unpin + 'static {
     /// task of this call when that changes, and also when a message comes, which may be about sending.
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ChannelClosed>>;
 
-    /// Sends a message, which waits if need be: callers see to it that not too much does.
+    /// Sends a message, which waits if need be: callers see to it that not too much does. Several may go
+    /// out as one: a channel is a stream of bytes to both sides.
     fn send(&mut self, message: &[u8]) -> Result<(), ChannelClosed>;
 
     /// Whether everything has gone out, or the channel is closed. Wakes like

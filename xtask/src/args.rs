@@ -27,17 +27,40 @@ cargo xtask COMMAND
               --keep-going         do not stop at the first failed step
               --list               name the steps
   ci        the same as test
+  bench     set up and measure Moim's transports beside js-libp2p and the browser's own; takes
+            minutes, and a machine that does nothing else
+              --rounds N           rounds in which all take turns (5)
+              --upgrades N         direct connections that are made, of each (30)
   fmt       format all Rust files
   help      this text";
 
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
+    Bench(BenchOptions),
     Fmt,
     Help,
     Run(RunOptions),
     Setup(SetupOptions),
     Test(TestOptions),
+}
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BenchOptions {
+    /// Rounds in which all take turns.
+    pub(crate) rounds: u32,
+    /// Direct connections that are made, of each implementation.
+    pub(crate) upgrades: u32,
+}
+
+impl Default for BenchOptions {
+    fn default() -> Self {
+        Self {
+            rounds: 5,
+            upgrades: 30,
+        }
+    }
 }
 
 /// Options of `cargo xtask setup`.
@@ -86,6 +109,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invoc
     let command = rest.next();
     Ok(match command.as_deref() {
         None | Some("help" | "-h" | "--help") => Invocation::Help,
+        Some("bench") => bench(rest)?,
         Some("fmt") => {
             no_more(rest)?;
             Invocation::Fmt
@@ -115,6 +139,33 @@ fn no_more(mut rest: impl Iterator<Item = String>) -> Result<()> {
     rest.next().map_or(Ok(()), |argument| {
         bail!("{argument:?} is not understood here")
     })
+}
+
+fn bench(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = BenchOptions::default();
+    while let Some(argument) = rest.next() {
+        let count = match argument.as_str() {
+            "--rounds" => &mut options.rounds,
+            "--upgrades" => &mut options.upgrades,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            other => bail!("`cargo xtask bench` does not know {other:?}"),
+        };
+        let text = rest
+            .next()
+            .with_context(|| format!("{argument} needs a value"))?;
+        *count = text
+            .parse()
+            .ok()
+            .filter(|count| *count > 0)
+            .with_context(|| format!("{text:?} is not a count"))?;
+    }
+    ensure!(
+        options.upgrades >= options.rounds,
+        "every round needs a direct connection: {} for {} rounds are too few",
+        options.upgrades,
+        options.rounds
+    );
+    Ok(Invocation::Bench(options))
 }
 
 fn run(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
@@ -221,6 +272,13 @@ mod tests {
         );
         assert_eq!(parse_line("ci").unwrap(), parse_line("test").unwrap());
         assert_eq!(
+            parse_line("bench --upgrades=200").unwrap(),
+            Invocation::Bench(BenchOptions {
+                upgrades: 200,
+                ..BenchOptions::default()
+            })
+        );
+        assert_eq!(
             parse_line("setup --page-only --wasm-route debian").unwrap(),
             Invocation::Setup(SetupOptions {
                 page_only: true,
@@ -234,6 +292,8 @@ mod tests {
         for (line, mention) in [
             ("nonsense", "nonsense"),
             ("fmt now", "now"),
+            ("bench --rounds 0", "\"0\""),
+            ("bench --rounds 9 --upgrades 8", "too few"),
             ("run --page-port", "--page-port"),
             ("run --page-port 70000", "70000"),
             ("run --page-port 0", "\"0\""),

@@ -11,6 +11,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
 mod args;
+mod bench;
 mod checks;
 mod http;
 mod machine;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
 
 fn dispatch(invocation: &Invocation) -> Result<()> {
     match invocation {
+        Invocation::Bench(options) => bench::bench(&Project::find()?, options),
         Invocation::Help => {
             println!("{}", args::HELP);
             Ok(())

@@ -1,24 +1,12 @@
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { expect, type Page } from '@playwright/test';
 import type { Heard } from '../js/peer.ts';
+import { bundle } from './bundle.ts';
 import { countChannels } from './channels.ts';
 import { PATIENCE } from './times.ts';
 
-let bundle: Promise<string> | undefined;
-
 /** The member in JavaScript, as one script. */
-async function script(): Promise<string> {
-  const result = await build({
-    entryPoints: [join(import.meta.dirname, '../js/peer.ts')],
-    bundle: true,
-    format: 'iife',
-    platform: 'browser',
-    target: 'es2022',
-    write: false,
-  });
-  return result.outputFiles[0]!.text;
-}
+let script: Promise<string> | undefined;
 
 /** A page with a member written with js-libp2p. */
 export class JsPeer {
@@ -32,10 +20,10 @@ export class JsPeer {
 
   /** Starts one in a page of any origin on this machine. */
   static async start(page: Page, origin: string, relay: string): Promise<JsPeer> {
-    bundle ??= script();
+    script ??= bundle(join(import.meta.dirname, '../js/peer.ts'));
     await countChannels(page);
     await page.goto(`${origin}/bootstrap.json`);
-    await page.addScriptTag({ content: await bundle });
+    await page.addScriptTag({ content: await script });
     return new JsPeer(page, await page.evaluate((relay) => jsPeer.start(relay), relay));
   }
 

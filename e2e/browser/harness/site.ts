@@ -20,6 +20,14 @@ export const TYPES: Record<string, string> = {
   '.woff2': 'font/woff2',
 };
 
+/** What is served. */
+export interface SiteOptions {
+  /** The folder; that of the built page by default. */
+  folder?: string;
+  /** Headers of every file. */
+  headers?: Record<string, string>;
+}
+
 /** Serves the built page, and `/bootstrap.json` from a bootstrap node, as `trunk serve` does. */
 export class Site {
   /** `http://localhost:…` */
@@ -32,14 +40,17 @@ export class Site {
   }
 
   /** `node` tells where the bootstrap node serves HTTP; it may change or be missing. */
-  static async start(node: () => string | undefined): Promise<Site> {
-    const folder = pageFolder();
+  static async start(
+    node: () => string | undefined,
+    { folder = pageFolder(), headers = {} }: SiteOptions = {},
+  ): Promise<Site> {
     const server = createServer((asked, answer) => {
       const path = decodeURIComponent(new URL(asked.url ?? '/', 'http://localhost').pathname);
       if (path === '/bootstrap.json') {
         proxy(node(), answer);
       } else {
-        void serve(join(folder, normalize(path === '/' ? '/index.html' : path)), answer);
+        const file = join(folder, normalize(path === '/' ? '/index.html' : path));
+        void serve(file, headers, answer);
       }
     });
     // localhost is 127.0.0.1 for everything else here; Chromium tries both.
@@ -53,13 +64,18 @@ export class Site {
   }
 }
 
-async function serve(file: string, answer: ServerResponse): Promise<void> {
+async function serve(
+  file: string,
+  headers: Record<string, string>,
+  answer: ServerResponse,
+): Promise<void> {
   const found = await stat(file).catch(() => undefined);
   if (!found?.isFile()) {
     answer.writeHead(404).end('not found');
     return;
   }
   answer.writeHead(200, {
+    ...headers,
     'cache-control': 'no-store',
     'content-length': found.size,
     'content-type': TYPES[extname(file)] ?? 'application/octet-stream',

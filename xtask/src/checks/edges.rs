@@ -118,6 +118,13 @@ const RULES: &[Rule] = &[
         why: "a user interface talks to the Peer handle, never to libp2p",
     },
     Rule {
+        package: "moim-bench",
+        members: &["webrtc-private", "websocket-browser"],
+        forbidden: &[],
+        in_tests: true,
+        why: "bench measures the transports by themselves, without a peer around them",
+    },
+    Rule {
         package: "moim-e2e",
         members: &[],
         forbidden: &[],

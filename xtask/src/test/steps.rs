@@ -263,6 +263,8 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
     ]);
     command.args([
         "--package",
+        "moim-bench",
+        "--package",
         "moim-peer",
         "--package",
         "moim-web",

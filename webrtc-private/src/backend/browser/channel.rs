@@ -13,11 +13,18 @@ use gloo_events::EventListener;
 use js_sys::{ArrayBuffer, Uint8Array};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::JsCast as _;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
-use crate::backend::{
-    ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
+use crate::{
+    backend::{
+        ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
+    },
+    stream::frame::FRAME_BYTES_MAX,
 };
+
+/// Bytes of a message that waits for others to go out with. A larger one gains nothing by it.
+const SMALL_MAX: usize = 1024;
 
 /// What the channels of one connection have in common.
 #[derive(Debug, Default)]
@@ -45,6 +52,7 @@ pub struct Channel(SendWrapper<Inner>);
 struct Inner {
     channel: RtcDataChannel,
     state: Rc<RefCell<State>>,
+    outbox: Rc<RefCell<Outbox>>,
     /// What the browser calls. Detached when this is dropped.
     _listeners: Vec<EventListener>,
 }
@@ -102,6 +110,47 @@ impl State {
             waker.wake();
         }
     }
+}
+
+/// What is sent goes out at the end of the turn: a protocol's name, a request and the end of a stream
+/// are written one after the other, and as a message each they would take longer than all of them in one.
+#[derive(Debug, Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    /// Whether something sees to it that it goes out.
+    is_due: bool,
+}
+
+impl Outbox {
+    /// Puts a message in, or sends it.
+    fn put(&mut self, channel: &RtcDataChannel, message: &[u8]) -> Result<(), ChannelClosed> {
+        if message.len() > SMALL_MAX {
+            self.send(channel)?;
+            return send(channel, message);
+        }
+        // Others take the largest frame in one message.
+        if self.bytes.len().saturating_add(message.len()) > FRAME_BYTES_MAX {
+            self.send(channel)?;
+        }
+        self.bytes.extend_from_slice(message);
+        Ok(())
+    }
+
+    /// Sends what is in it.
+    fn send(&mut self, channel: &RtcDataChannel) -> Result<(), ChannelClosed> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let sent = send(channel, &self.bytes);
+        self.bytes.clear();
+        sent
+    }
+}
+
+fn send(channel: &RtcDataChannel, message: &[u8]) -> Result<(), ChannelClosed> {
+    channel
+        .send_with_u8_array(message)
+        .map_err(|_| ChannelClosed)
 }
 
 impl Drop for State {
@@ -168,6 +217,7 @@ impl Channel {
         Self(SendWrapper::new(Inner {
             channel,
             state,
+            outbox: Rc::default(),
             _listeners: listeners,
         }))
     }
@@ -224,13 +274,28 @@ impl DataChannel for Channel {
     }
 
     fn send(&mut self, message: &[u8]) -> Result<(), ChannelClosed> {
-        self.0
-            .channel
-            .send_with_u8_array(message)
-            .map_err(|_| ChannelClosed)
+        let channel = &self.0.channel;
+        if channel.ready_state() != RtcDataChannelState::Open {
+            return Err(ChannelClosed);
+        }
+        let mut outbox = self.0.outbox.borrow_mut();
+        outbox.put(channel, message)?;
+        if !outbox.is_due && !outbox.bytes.is_empty() {
+            outbox.is_due = true;
+            let (outbox, channel) = (Rc::clone(&self.0.outbox), channel.clone());
+            spawn_local(async move {
+                let mut outbox = outbox.borrow_mut();
+                outbox.is_due = false;
+                // Closed meanwhile, which readers and writers see.
+                let _ = outbox.send(&channel);
+            });
+        }
+        Ok(())
     }
 
     fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Closed: then there is nothing to wait for.
+        let _ = self.0.outbox.borrow_mut().send(&self.0.channel);
         if !self.is_open() || self.0.channel.buffered_amount() == 0 {
             return Poll::Ready(());
         }
@@ -241,6 +306,8 @@ impl DataChannel for Channel {
     }
 
     fn close(&mut self) {
+        // Closed already: then it does not matter.
+        let _ = self.0.outbox.borrow_mut().send(&self.0.channel);
         self.0.channel.close();
     }
 }
