@@ -36,6 +36,8 @@ class Results {
   readonly webrtc = new StreamResults();
   readonly dial = new Samples();
   readonly websocket = new StreamResults();
+  /** What went wrong on connections that were there. */
+  readonly broken: string[] = [];
 }
 
 class StreamResults {
@@ -111,7 +113,7 @@ async function betweenPages(
   server: Server,
   upgrades: number,
   amount: Amount,
-  { attempts, upgrade, webrtc }: Results,
+  { attempts, upgrade, webrtc, broken }: Results,
 ): Promise<void> {
   const times: number[] = [];
   let connected = false;
@@ -131,7 +133,12 @@ async function betweenPages(
   }
   upgrade.add(kind, times);
   if (connected) {
-    await onConnection(kind, one, other.id, amount, webrtc);
+    try {
+      await onConnection(kind, one, other.id, amount, webrtc);
+    } catch (error) {
+      // The other rounds are not lost for it, and the report says so.
+      broken.push(`${kind}: ${error}`);
+    }
   }
   await separate({ one, other });
 }
@@ -277,15 +284,16 @@ ${table(pages, 'bare RTCDataChannel', attempts)}
 ## From a page to a native server
 
 ${table(toServer, 'bare WebSocket')}
-${failures(attempts)}`;
+${list('Not connected directly', failures(attempts))}${list('Broken while it was measured', results.broken)}`;
 }
 
 const js = (factor: number): Row['aims'][number] => ({ of: 'js', factor });
 const limit = (factor: number): Row['aims'][number] => ({ of: 'limit', factor });
 
-function failures(attempts: Attempts): string {
-  const lines = WEBRTC.flatMap((kind) =>
-    attempts.failures(kind).map((why) => `- ${kind}: ${why.split('\n')[0]}`),
-  );
-  return lines.length > 0 ? `\nNot connected directly:\n\n${lines.join('\n')}\n` : '';
+const failures = (attempts: Attempts): string[] =>
+  WEBRTC.flatMap((kind) => attempts.failures(kind).map((why) => `${kind}: ${why}`));
+
+function list(title: string, what: string[]): string {
+  const lines = what.map((one) => `- ${one.split('\n')[0]}`);
+  return lines.length > 0 ? `\n${title}:\n\n${lines.join('\n')}\n` : '';
 }
