@@ -18,7 +18,7 @@ use rtc::{
         event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
         message::{RTCMessage, TaggedRTCMessage},
         sdp::RTCSessionDescription,
-        state::RTCPeerConnectionState,
+        state::{RTCIceConnectionState, RTCPeerConnectionState},
         transport::{
             RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit, RTCSctpTransportState,
         },
@@ -26,7 +26,7 @@ use rtc::{
     sansio::Protocol as _,
 };
 
-use self::channels::Closing;
+use self::{channels::Closing, handshake::Handshake};
 use super::{
     super::{BackendError, CloseReason, EVENTS_MAX, IceServer},
     channel::ChannelState,
@@ -37,6 +37,7 @@ use super::{
 };
 
 mod channels;
+mod handshake;
 mod make;
 
 /// Datagrams that are taken before others of the same task have their turn.
@@ -101,6 +102,7 @@ pub(super) struct Agent {
     used: Option<SocketAddr>,
     /// When the sockets of other ways are closed.
     prunes_at: Option<Instant>,
+    handshake: Handshake,
     /// Whoever drives this.
     task: Option<Waker>,
     timer: Delay,
@@ -225,6 +227,12 @@ impl Agent {
         if self.closed.is_some() || !self.guard.admits(*remote, data, self.was_connected) {
             return;
         }
+        if let Some(datagram) = self.handshake.take(datagram) {
+            self.read(datagram, now);
+        }
+    }
+
+    fn read(&mut self, datagram: Datagram, now: Instant) {
         if let Err(error) = self.rtc.handle_read(tagged(datagram, now)) {
             tracing::debug!(%error, "a datagram is not understood");
         }
@@ -240,6 +248,7 @@ impl Agent {
     /// Does what was due.
     fn on_time(&mut self) {
         let now = Instant::now();
+        self.begin_handshake(now);
         if self.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.gatherer.on_time(now);
             self.reset_due(now);
@@ -352,6 +361,9 @@ impl Agent {
                     self.note(Noted::Candidate(json));
                 }
             }
+            RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(
+                RTCIceConnectionState::Connected,
+            ) => self.handshake.there_is_a_way(),
             RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => match state {
                 RTCPeerConnectionState::Connected if !self.was_connected => {
                     self.was_connected = true;

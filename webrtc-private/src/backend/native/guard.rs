@@ -22,6 +22,11 @@ const HANDSHAKE: u8 = 22;
 /// Bytes before the content of a record (RFC 6347, section 4.1).
 const RECORD_HEADER: usize = 13;
 
+/// Whether a datagram is of DTLS (RFC 7983, section 7).
+pub(super) fn is_dtls(data: &[u8]) -> bool {
+    matches!(data.first(), Some(20..=63))
+}
+
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(super) struct Guard {
@@ -39,11 +44,12 @@ impl Guard {
                 self.sources.contains(&source)
                     || (self.sources.len() < SOURCES_MAX && self.sources.insert(source))
             }
-            Some(20..=63) => {
-                self.sources.contains(&source) && self.admits_records(data, is_connected)
-            }
             // No media is received.
-            _ => false,
+            _ => {
+                is_dtls(data)
+                    && self.sources.contains(&source)
+                    && self.admits_records(data, is_connected)
+            }
         }
     }
 

@@ -27,6 +27,7 @@ use super::{
         sockets::Sockets,
     },
     Agent, LOST_AFTER, SILENT_AFTER,
+    handshake::Handshake,
 };
 
 impl Agent {
@@ -99,6 +100,7 @@ impl Agent {
             guard: Guard::default(),
             used: None,
             prunes_at: None,
+            handshake: Handshake::new(),
             task: None,
             timer: Delay::new(Duration::ZERO),
             wakes_at: None,
