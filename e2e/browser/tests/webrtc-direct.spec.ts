@@ -1,5 +1,7 @@
 import { channelsSoFar, closingChannels, openChannels } from '../harness/channels.ts';
 import { expect, only, test } from '../harness/network.ts';
+import type { Tab } from '../harness/tab.ts';
+import type { Terminal } from '../harness/terminal.ts';
 import { newTopic, now, PATIENCE } from '../harness/times.ts';
 import { VersionOne } from '../harness/version-one.ts';
 
@@ -9,6 +11,19 @@ const ROOMS = 15;
 /** How long a page may look for a bootstrap node that is not there, in ms. */
 const FAILED_WITHIN = 15_000;
 
+/** Two pages join a terminal peer, see it and each other, and talk in the room and directly. */
+async function meetAndTalk(topic: string, terminal: Terminal, one: Tab, two: Tab): Promise<void> {
+  await one.join(topic, 'one');
+  await two.join(topic, 'two');
+  await Promise.all([one.sees(terminal.peerId), one.sees(two.peerId), two.sees(one.peerId)]);
+  await one.say('over a data channel');
+  await terminal.hears(one.peerId, 'over a data channel');
+  await two.hears(one.peerId, 'over a data channel');
+  await two.openDirect(one.peerId);
+  const sent = await two.sendDirect('directly');
+  await expect(sent).toHaveAttribute('data-state', 'delivered', { timeout: PATIENCE });
+}
+
 test('a page that knows a WebRTC-direct address alone joins, talks and stays without an error', async ({
   network,
 }) => {
@@ -16,17 +31,9 @@ test('a page that knows a WebRTC-direct address alone joins, talks and stays wit
   const terminal = await network.terminal(topic, 'terminal');
   const address = network.node.address('webrtc-direct');
   const [one, two] = [await network.connect(only(address)), await network.connect(only(address))];
-  await one.join(topic, 'one');
-  await two.join(topic, 'two');
-  await Promise.all([one.sees(terminal.peerId), one.sees(two.peerId), two.sees(one.peerId)]);
-  await one.say('over a data channel');
-  await terminal.hears(one.peerId, 'over a data channel');
-  await two.hears(one.peerId, 'over a data channel');
+  await meetAndTalk(topic, terminal, one, two);
   terminal.say('I hear you');
   await one.hears(terminal.peerId, 'I hear you');
-  await two.openDirect(one.peerId);
-  const sent = await two.sendDirect('directly');
-  await expect(sent).toHaveAttribute('data-state', 'delivered', { timeout: PATIENCE });
 
   await one.leaveRoom();
   for (let number = 0; number < ROOMS; number += 1) {
@@ -88,15 +95,7 @@ test.describe('without WebSocket', () => {
     const topic = newTopic('webrtc');
     const terminal = await network.terminal(topic, 'terminal');
     const [one, two] = [await network.connect(), await network.connect()];
-    await one.join(topic, 'one');
-    await two.join(topic, 'two');
-    await Promise.all([one.sees(terminal.peerId), one.sees(two.peerId), two.sees(one.peerId)]);
-    await one.say('over a data channel');
-    await terminal.hears(one.peerId, 'over a data channel');
-    await two.hears(one.peerId, 'over a data channel');
-    await two.openDirect(one.peerId);
-    const sent = await two.sendDirect('directly');
-    await expect(sent).toHaveAttribute('data-state', 'delivered', { timeout: PATIENCE });
+    await meetAndTalk(topic, terminal, one, two);
   });
 });
 

@@ -122,9 +122,6 @@ impl Agent {
         &mut self,
         label: &str,
     ) -> Result<RTCDataChannelId, BackendError> {
-        if self.closed.is_some() {
-            return Err(BackendError("the connection is closed".to_owned()));
-        }
         // Where it fails for want of a number, rtc keeps a channel without one.
         let max = self.rtc.sctp().and_then(|sctp| sctp.max_channels());
         let ours = self.channels.values().filter(|channel| channel.is_ours);
@@ -139,9 +136,6 @@ impl Agent {
         &mut self,
         stream: StreamId,
     ) -> Result<RTCDataChannelId, BackendError> {
-        if self.closed.is_some() {
-            return Err(BackendError("the connection is closed".to_owned()));
-        }
         self.open("", Some(negotiated(stream)))
     }
 
@@ -150,6 +144,9 @@ impl Agent {
         label: &str,
         options: Option<RTCDataChannelInit>,
     ) -> Result<RTCDataChannelId, BackendError> {
+        if self.closed.is_some() {
+            return Err(BackendError("the connection is closed".to_owned()));
+        }
         let channel = self
             .rtc
             .create_data_channel(label, options)
