@@ -1,4 +1,4 @@
-//! kad with a cure for two of its ailments.
+//! kad with a cure for two of its ailments, and with a store that can be written down.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,11 +13,19 @@ use libp2p::{
     kad,
     swarm::{
         CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialError, DialFailure,
-        FromSwarm, NetworkBehaviour, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
+        ToSwarm,
     },
 };
 
-use crate::{config, store::Store};
+use self::writing::Writing;
+use crate::{
+    config,
+    journal::{Change, Journal},
+    store::{Store, StoreLimits},
+};
+
+mod writing;
 
 /// Refused records after which a connection is closed. kad 0.49 takes 32 streams from a connection
 /// at one time, and each refused record takes one of them for good; what is left is for requests
@@ -39,8 +47,12 @@ const PROVIDERS_MAX: usize = 2048;
 /// on that connection any more, and a peer with a wrong clock, whose every presence is refused,
 /// would be shut out of the DHT while it stays connected. Here its connection is closed before
 /// that; the next one starts anew.
+///
+/// With a [`Journal`] ([`Behaviour::durable`]) a record is acknowledged when it is written down. What follows on
+/// the same connection waits with it.
 pub struct Behaviour {
     kad: kad::Behaviour<Store>,
+    writing: Option<Writing<Answer>>,
     /// Records refused on each connection that had one refused.
     refused: HashMap<ConnectionId, u32>,
     /// Connections to close.
@@ -49,17 +61,58 @@ pub struct Behaviour {
     providers: VecDeque<PeerId>,
 }
 
+type Answer = ToSwarm<kad::Event, THandlerInEvent<kad::Behaviour<Store>>>;
+
 impl Behaviour {
     /// The DHT of the peer `local`. Clients and servers are made alike, see
     /// [`set_mode`](kad::Behaviour::set_mode). `seed` should differ from peer to peer.
+    ///
+    /// Its store is in memory.
     #[must_use]
     pub fn new(local: PeerId, seed: u64) -> Self {
+        Self::with_store(local, Store::new(local, seed, StoreLimits::default()), None)
+    }
+
+    /// The same with a store that is written to a journal. `rows` are those it has from before.
+    ///
+    /// # Errors
+    ///
+    /// The first of `rows`.
+    pub fn durable<E>(
+        local: PeerId,
+        seed: u64,
+        limits: StoreLimits,
+        rows: impl IntoIterator<Item = Result<Change, E>>,
+        journal: impl Journal,
+    ) -> Result<Self, E> {
+        let mut store = Store::new(local, seed, limits);
+        store.restore(rows)?;
+        let writing = Writing::new(Box::new(journal));
+        Ok(Self::with_store(local, store, Some(writing)))
+    }
+
+    fn with_store(local: PeerId, store: Store, writing: Option<Writing<Answer>>) -> Self {
         Self {
-            kad: kad::Behaviour::with_config(local, Store::new(local, seed), config()),
+            kad: kad::Behaviour::with_config(local, store, config()),
+            writing,
             refused: HashMap::new(),
             closing: VecDeque::new(),
             providers: VecDeque::new(),
         }
+    }
+
+    /// Whether values are refused because they can't be written down.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.writing.as_ref().is_some_and(Writing::is_stuck)
+    }
+
+    /// Whether there is something that is not written down yet.
+    pub fn is_unwritten(&mut self) -> bool {
+        let has_changes = self.kad.store_mut().has_changes();
+        self.writing
+            .as_ref()
+            .is_some_and(|writing| writing.is_busy() || has_changes)
     }
 
     fn on_providers(&mut self, providers: &HashSet<PeerId>) {
@@ -182,6 +235,9 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         if let FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) = &event {
             self.refused.remove(connection_id);
+            if let Some(writing) = &mut self.writing {
+                writing.on_closed(*connection_id);
+            }
         }
         self.kad.on_swarm_event(event);
     }
@@ -192,10 +248,16 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        let before = self.kad.store_mut().refused_records();
+        let store = self.kad.store_mut();
+        let before = (store.refused_records(), store.accepted_records());
         self.kad
             .on_connection_handler_event(peer, connection, event);
-        if self.kad.store_mut().refused_records() != before {
+        let store = self.kad.store_mut();
+        let is_accepted = store.accepted_records() != before.1;
+        if let Some(writing) = self.writing.as_mut().filter(|_| is_accepted) {
+            writing.on_accepted(peer, connection, store);
+        }
+        if store.refused_records() != before.0 {
             self.on_refused(peer, connection);
         }
     }
@@ -204,8 +266,13 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // What is to be closed was found in `on_connection_handler_event`, after which the swarm
-        // polls: nobody has to be woken.
+        if let Some(writing) = &mut self.writing
+            && let Some(answer) = writing.poll(self.kad.store_mut(), &mut self.closing, cx)
+        {
+            return Poll::Ready(answer);
+        }
+        // What else is to be closed was found in `on_connection_handler_event`, after which the
+        // swarm polls: nobody has to be woken.
         if let Some((peer_id, connection)) = self.closing.pop_front() {
             let connection = CloseConnection::One(connection);
             return Poll::Ready(ToSwarm::CloseConnection {
@@ -240,6 +307,16 @@ impl NetworkBehaviour for Behaviour {
                         self.on_providers(providers);
                     }
                     return Poll::Ready(ToSwarm::GenerateEvent(event));
+                }
+                Poll::Ready(
+                    event @ ToSwarm::NotifyHandler {
+                        handler: NotifyHandler::One(connection),
+                        ..
+                    },
+                ) if let Some(writing) = &mut self.writing => {
+                    if let Some(event) = writing.hold(connection, event) {
+                        return Poll::Ready(event);
+                    }
                 }
                 other => return other,
             }
