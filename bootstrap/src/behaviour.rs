@@ -3,8 +3,7 @@
 //! relayed connections.
 
 use libp2p::{
-    autonat, connection_limits, identify, identity::Keypair, kad, ping, relay,
-    swarm::NetworkBehaviour,
+    autonat, connection_limits, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour,
 };
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;
@@ -25,14 +24,14 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn new(keypair: &Keypair) -> Self {
+    pub(crate) fn new(keypair: &Keypair, kad: moim_dht::Behaviour) -> Self {
         let local = keypair.public().to_peer_id();
         Self {
             connection_limits: connection_limits::Behaviour::new(connection_limits()),
             autonat: autonat::v2::server::Behaviour::default(),
             ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Inbound),
             identify: identify::Behaviour::new(identify_config(keypair)),
-            kad: kad(local),
+            kad,
             ping: ping::Behaviour::new(
                 ping::Config::new()
                     .with_interval(limits::PING_INTERVAL)
@@ -61,12 +60,6 @@ fn identify_config(keypair: &Keypair) -> identify::Config {
         .with_hide_listen_addrs(true)
         // Its cache would add addresses of peers to our dials. We dial only what the DHT knows.
         .with_cache_size(0)
-}
-
-fn kad(local: libp2p::PeerId) -> moim_dht::Behaviour {
-    let mut kad = moim_dht::Behaviour::new(local, rand::random());
-    kad.set_mode(Some(kad::Mode::Server));
-    kad
 }
 
 fn relay(local: libp2p::PeerId) -> relay::Behaviour {

@@ -6,16 +6,19 @@
 
 use std::{
     fs, io,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use clap::{Parser, ValueEnum};
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use moim_dht::StoreLimits;
 use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::listen::{Host, Listen, ListenParseError};
+use crate::commands::Command;
 
 mod listen;
 #[cfg(test)]
@@ -41,6 +44,8 @@ const DEFAULT_HTTP: Listen = Listen::At {
     host: Host::All,
     port: 8470,
 };
+/// Memory for the DHT's records by default, see [`moim_dht::StoreLimits`].
+const DEFAULT_STORE_MIB: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// Name of the configuration file looked for in the data directory when none is named.
 const CONFIG_FILE: &str = "moim-bootstrap.toml";
 
@@ -59,6 +64,7 @@ HTTP
 FILES in the data directory
   identity.key         the key the peer id is made of; keep it secret, keep a copy
   webrtc.pem           the certificate that the /webrtc-direct addresses name
+  store.redb           records and providers of the DHT, and peers to come back by
   moim-bootstrap.toml  settings, if you like: one key per flag, e.g.
                          ws = \"0.0.0.0:8469\"
                          external-address = [\"/dns4/moim.example.org/tcp/8469/ws\"]
@@ -80,11 +86,14 @@ EXIT CODES
     after_help = AFTER_HELP
 )]
 pub struct Args {
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Directory for the identity, the certificate and the settings file [env: MOIM_DATA_DIR]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Settings file [env: MOIM_CONFIG] [default: moim-bootstrap.toml in the data directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// libp2p over TCP, for native peers [env: MOIM_TCP] [default: *:8468]
     #[arg(long, value_name = "HOST:PORT|off")]
@@ -114,6 +123,10 @@ pub struct Args {
     /// same list [env: MOIM_BOOTSTRAP, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
     pub bootstrap: Vec<Multiaddr>,
+    /// Most memory for the records that the DHT keeps for others, in MiB, with one record for each
+    /// KiB; the file is at most a few times as large [env: MOIM_STORE_MIB] [default: 64]
+    #[arg(long, value_name = "MIB")]
+    pub store_mib: Option<NonZeroU32>,
     /// Format of the log on stderr and of the start-up output on stdout [env: MOIM_LOG_FORMAT]
     /// [default: text]
     #[arg(long, value_name = "text|json")]
@@ -160,6 +173,8 @@ pub struct Config {
     pub external_addresses: Vec<Multiaddr>,
     /// Other bootstrap nodes of the network.
     pub bootstrap: Vec<Multiaddr>,
+    /// Most memory for the records that the DHT keeps for others, in MiB.
+    pub store_mib: NonZeroU32,
     /// Format of log and start-up output.
     pub log_format: LogFormat,
 }
@@ -223,6 +238,7 @@ struct Layer {
     http: Option<Listen>,
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
+    store_mib: Option<NonZeroU32>,
     log_format: Option<LogFormat>,
 }
 
@@ -281,6 +297,7 @@ impl Config {
             http: merged.http.unwrap_or(DEFAULT_HTTP),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
+            store_mib: merged.store_mib.unwrap_or(DEFAULT_STORE_MIB),
             log_format: merged.log_format.unwrap_or_default(),
         };
         let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
@@ -292,6 +309,17 @@ impl Config {
             return Err(ConfigError::NothingToDo);
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    /// The bounds of the DHT's store.
+    pub(crate) fn store_limits(&self) -> StoreLimits {
+        StoreLimits {
+            bytes_max: usize::try_from(self.store_mib.get())
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1024 * 1024),
+        }
     }
 }
 
@@ -307,6 +335,7 @@ impl Layer {
             http: args.http,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
+            store_mib: args.store_mib,
             log_format: args.log_format,
         }
     }
@@ -322,6 +351,7 @@ impl Layer {
             http: from_env(&env, "MOIM_HTTP")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
+            store_mib: from_env(&env, "MOIM_STORE_MIB")?,
             log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
         })
     }
@@ -358,6 +388,7 @@ impl Layer {
             http: self.http.or(other.http),
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),
+            store_mib: self.store_mib.or(other.store_mib),
             log_format: self.log_format.or(other.log_format),
         }
     }

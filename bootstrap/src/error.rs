@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr};
 use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
+use crate::store::StoreError;
 pub use crate::{data_dir::DataDirError, identity::IdentityError};
 
 /// Why the node can't start.
@@ -37,6 +38,12 @@ pub enum StartError {
     /// A socket can't be handed to the runtime.
     #[error("can't hand a socket to the asynchronous runtime")]
     Runtime(#[source] io::Error),
+    /// The store of the DHT can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no thread to write the store.
+    #[error("can't start a thread to write the store")]
+    StoreThread(#[source] io::Error),
 }
 
 /// Why an address can't be listened on.

@@ -58,6 +58,7 @@ struct Health {
     peer_id: String,
     listening: usize,
     peers: usize,
+    store: &'static str,
 }
 
 /// Serves until aborted; without listeners it just waits for that.
@@ -156,6 +157,7 @@ async fn health(State(source): State<Source>) -> impl IntoResponse {
         peer_id: status.peer_id.to_string(),
         listening: status.listening.len(),
         peers: status.peers,
+        store: if status.store_stuck { "stuck" } else { "ok" },
     };
     (code, Json(health))
 }

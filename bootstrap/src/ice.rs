@@ -76,6 +76,7 @@ mod tests {
             listening: addresses(listening),
             http: Vec::new(),
             stun: stun.iter().map(|text| text.parse().unwrap()).collect(),
+            store_stuck: false,
             peers: 0,
         };
         let Response::Servers { servers, ttl: None } = answer(&Request::Get.encode(), &status)
@@ -127,6 +128,7 @@ mod tests {
             listening: Vec::new(),
             http: Vec::new(),
             stun: Vec::new(),
+            store_stuck: false,
             peers: 0,
         };
         for body in [&b""[..], b"{}", br#"{"v":1,"type":"set"}"#] {

@@ -22,15 +22,18 @@
 use std::future::Future;
 
 pub use crate::{
+    commands::{Command, CommandError, StoreCommand, StoreCommandError},
     config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
     error::{DataDirError, IdentityError, ListenError, RunError, StartError},
     node::Node,
     output::init_log,
     status::Status,
+    store::StoreError,
 };
 
 mod addresses;
 mod behaviour;
+mod commands;
 mod config;
 mod data_dir;
 mod error;
@@ -43,6 +46,7 @@ mod node;
 mod output;
 mod sockets;
 mod status;
+mod store;
 mod stun;
 mod swarm;
 

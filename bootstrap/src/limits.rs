@@ -79,6 +79,16 @@ pub(crate) const JOIN_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what has expired is removed from the store. Expired entries are never handed out;
 /// this only frees their memory.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the peers of the routing table are written down, to come back by after a restart.
+pub(crate) const REMEMBER_INTERVAL: Duration = Duration::from_secs(60);
+/// Peers that are written down: more than enough to find the others by, at some 200 bytes each.
+pub(crate) const REMEMBERED_PEERS_MAX: usize = 128;
+/// How long the thread that writes the store waits for records before it writes the peers alone.
+pub(crate) const STORE_IDLE_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between attempts to write the store.
+pub(crate) const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Time to write what is not on the disk yet before the process ends.
+pub(crate) const STORE_SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often numbers for HTTP are renewed.
 pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Addresses of one listener arrive one by one. The node calls itself ready when each listener has

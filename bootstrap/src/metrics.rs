@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::stun;
+use crate::{store, stun};
 
 /// What is counted. The event loop writes; [`Page`] reads.
 pub(crate) struct Metrics {
@@ -38,6 +38,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) relay_circuits_denied: Counter,
     pub(crate) relay_reservations: Gauge,
     pub(crate) relay_reservations_denied: Counter,
+    pub(crate) store: store::Counters,
     pub(crate) stun: stun::Counters,
 }
 
@@ -123,6 +124,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         "Relayed connections denied so far",
         m.relay_circuits_denied.clone(),
     );
+    m.store.register(moim);
     moim.register(
         "stun_answered",
         "STUN questions answered so far",

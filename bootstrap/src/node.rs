@@ -16,6 +16,7 @@ use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
+    kad,
     multiaddr::Protocol,
     swarm::{
         ConnectionId, DialError,
@@ -39,10 +40,12 @@ use crate::{
     metrics::{self, Metrics},
     sockets,
     status::Status,
+    store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
     stun, swarm,
 };
 
 mod events;
+mod remember;
 mod stop;
 
 /// A node that listens. [`Node::run`] makes it work.
@@ -62,6 +65,7 @@ pub struct Node {
     others: Vec<(PeerId, Multiaddr)>,
     /// Peers with a relay reservation, for the metrics.
     reservations: HashSet<PeerId>,
+    store: Writer,
     /// Held as long as the node runs.
     _data: DataDir,
 }
@@ -97,7 +101,9 @@ impl Node {
             }
         }
 
-        let mut swarm = swarm::build(&keypair, certificate)?;
+        let (metrics, page) = metrics::new(started);
+        let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
+        let mut swarm = swarm::build(&keypair, certificate, kad)?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = sockets::bind_http(config)?;
         let http_sockets = http_listeners
@@ -126,9 +132,9 @@ impl Node {
                 .iter()
                 .filter_map(|socket| socket.local_addr().ok())
                 .collect(),
+            store_stuck: false,
             peers: 0,
         });
-        let (metrics, page) = metrics::new(started);
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
@@ -147,9 +153,11 @@ impl Node {
             remotes: HashMap::new(),
             others: others(config, peer_id),
             reservations: HashSet::new(),
+            store,
             _data: data,
         };
         node.announce();
+        node.come_back(remembered);
         Ok(node)
     }
 
@@ -174,6 +182,7 @@ impl Node {
         let mut status_tick = ticker(limits::STATUS_INTERVAL);
         let mut join_tick = ticker(limits::JOIN_INTERVAL);
         let mut sweep_tick = ticker(limits::SWEEP_INTERVAL);
+        let mut remember_tick = ticker(limits::REMEMBER_INTERVAL);
         loop {
             let ready_at = self.ready_at;
             // In this order, so that a flood of network events delays neither the stop nor the
@@ -186,6 +195,7 @@ impl Node {
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
+                _ = remember_tick.tick() => self.remember_peers(),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
@@ -272,9 +282,39 @@ impl Node {
         node.dht_refused.inc_by(newly_refused);
         set(&node.relay_reservations, self.reservations.len());
         let peers = network.num_peers();
-        self.status
-            .send_if_modified(|status| std::mem::replace(&mut status.peers, peers) != peers);
+        let is_stuck = self.swarm.behaviour().kad.is_stuck();
+        self.status.send_if_modified(|status| {
+            let before = (status.peers, status.store_stuck);
+            (status.peers, status.store_stuck) = (peers, is_stuck);
+            before != (peers, is_stuck)
+        });
     }
+}
+
+/// The DHT with what its store has from before, the store's writer, and the peers to come back by.
+fn open_store(
+    config: &Config,
+    data: &DataDir,
+    local: PeerId,
+    metrics: &Metrics,
+) -> Result<(moim_dht::Behaviour, Writer, Vec<RememberedPeer>), StartError> {
+    let path = data.file(STORE_FILE);
+    let file = StoreFile::open(&path)?;
+    let (rows, peers) = (file.rows()?, file.peers()?);
+    let open = move || StoreFile::open(&path);
+    let (writer, journal) =
+        Writer::start(file, open, metrics.node.store.clone()).map_err(StartError::StoreThread)?;
+    let limits = config.store_limits();
+    let mut kad = moim_dht::Behaviour::durable(local, rand::random(), limits, rows, journal)?;
+    kad.set_mode(Some(kad::Mode::Server));
+    let stats = kad.store_mut().stats();
+    tracing::info!(
+        records = stats.records,
+        providers = stats.providers,
+        peers = peers.len(),
+        "the store is open"
+    );
+    Ok((kad, writer, peers))
 }
 
 /// Opens every libp2p socket of the configuration.

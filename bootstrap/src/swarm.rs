@@ -25,6 +25,7 @@ type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 pub(crate) fn build(
     keypair: &Keypair,
     certificate: Option<Certificate>,
+    kad: moim_dht::Behaviour,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_TIMEOUT)
@@ -33,7 +34,7 @@ pub(crate) fn build(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Ok(Swarm::new(
         transport(keypair, certificate)?,
-        Behaviour::new(keypair),
+        Behaviour::new(keypair, kad),
         keypair.public().to_peer_id(),
         config,
     ))

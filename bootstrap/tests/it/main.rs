@@ -12,6 +12,7 @@ mod http;
 mod lifecycle;
 mod network;
 mod process;
+mod store;
 mod stun;
 
 use std::time::Duration;

@@ -84,7 +84,7 @@ fn wall() -> UnixMillis {
     UnixMillis(since.unwrap().as_millis() as u64)
 }
 
-fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {
+pub(crate) fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {
     let peer = keypair.public().to_peer_id();
     let presence = Presence {
         peer,

@@ -108,9 +108,39 @@ impl Node {
     }
 
     pub(crate) async fn start_in(data: TempDir, flags: &[&str]) -> Self {
+        let command = command(data.path(), flags);
+        Self::spawn(data, command).await
+    }
+
+    /// Starts a node that can't make a file larger than so many bytes, as if the disk were full.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn start_small_disk(bytes: u64) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut node = command(data.path(), &[]);
+        let limit = format!("trap '' XFSZ; prlimit --pid $$ --fsize={bytes}:; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &limit]).arg(node.as_std().get_program());
+        shell.args(node.as_std().get_args());
+        shell.stdin(Stdio::null()).stdout(Stdio::piped());
+        shell.kill_on_drop(true);
+        node = shell;
+        Self::spawn(data, node).await
+    }
+
+    /// Ends what [`start_small_disk`](Self::start_small_disk) began.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn enlarge_disk(&self) {
+        let id = self.child.id().unwrap().to_string();
+        let done = Command::new("prlimit")
+            .args(["--pid", &id, "--fsize=unlimited:"])
+            .status();
+        assert!(done.await.unwrap().success());
+    }
+
+    async fn spawn(data: TempDir, mut command: Command) -> Self {
         let log = Log(NamedTempFile::new().unwrap());
         let stderr = log.0.reopen().unwrap();
-        let mut child = command(data.path(), flags).stderr(stderr).spawn().unwrap();
+        let mut child = command.stderr(stderr).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon("the node to be ready", lines.next_line())
             .await

@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     ///
     /// The first of `rows`.
-    pub(crate) fn restore<E>(
+    pub fn restore<E>(
         &mut self,
         rows: impl IntoIterator<Item = Result<Change, E>>,
     ) -> Result<(), E> {
@@ -133,12 +133,13 @@ impl Store {
     }
 
     /// Whether there is something to write down.
-    pub(crate) fn has_changes(&mut self) -> bool {
+    pub fn has_changes(&mut self) -> bool {
         !self.records.changes().is_empty() || !self.providers.changes().is_empty()
     }
 
-    /// What changed since the last time, as it is now.
-    pub(crate) fn take_batch(&mut self) -> Batch {
+    /// What changed since the last time, as it is now. Nothing unless [`restore`](Self::restore) was called.
+    #[must_use]
+    pub fn take_batch(&mut self) -> Batch {
         self.take_batch_at(Time::read())
     }
 
