@@ -81,6 +81,10 @@ impl StoreFile {
             create(path, options.clone())?;
         }
         let file = options.open(path).map_err(|error| at(path, error))?;
+        // redb would make a new database of it; but what was ours has been lost.
+        if file.metadata().map_err(|error| at(path, error))?.len() == 0 {
+            return Err(StoreError::Damaged("the file is empty".to_owned()));
+        }
         Self::with_file(file, path)
     }
 

@@ -379,7 +379,7 @@ fn a_store_that_was_never_finished_is_no_obstacle() {
 fn what_is_no_store_is_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store.redb");
-    for content in [&b"garbage"[..], &[0xff; 100_000]] {
+    for content in [&b""[..], b"garbage", &[0xff; 100_000]] {
         fs::write(&path, content).unwrap();
         let error = StoreFile::open(&path).unwrap_err();
         assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
