@@ -17,10 +17,12 @@ pub use crate::{
     addresses::{TABLE_ADDRESSES_BYTES_MAX, first_ip, table_addresses, trim_addresses},
     behaviour::{Behaviour, REFUSED_PER_CONNECTION_MAX},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
+    requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE},
     store::{Store, StoreStats},
 };
 
 mod addresses;
 mod behaviour;
 mod config;
+mod requests;
 mod store;
