@@ -16,6 +16,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::listen::{Host, Listen, ListenParseError};
+use crate::commands::Command;
 
 mod listen;
 #[cfg(test)]
@@ -59,6 +60,7 @@ HTTP
 FILES in the data directory
   identity.key         the key the peer id is made of; keep it secret, keep a copy
   webrtc.pem           the certificate that the /webrtc-direct addresses name
+  blocked.txt          who gets nothing, see `moim-bootstrap block --help`
   moim-bootstrap.toml  settings, if you like: one key per flag, e.g.
                          ws = \"0.0.0.0:8469\"
                          external-address = [\"/dns4/moim.example.org/tcp/8469/ws\"]
@@ -80,11 +82,14 @@ EXIT CODES
     after_help = AFTER_HELP
 )]
 pub struct Args {
+    /// What to do instead of running a node
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Directory for the identity, the certificate and the settings file [env: MOIM_DATA_DIR]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
     /// Settings file [env: MOIM_CONFIG] [default: moim-bootstrap.toml in the data directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// libp2p over TCP, for native peers [env: MOIM_TCP] [default: *:8468]
     #[arg(long, value_name = "HOST:PORT|off")]
@@ -114,6 +119,14 @@ pub struct Args {
     /// same list [env: MOIM_BOOTSTRAP, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
     pub bootstrap: Vec<Multiaddr>,
+    /// Memory in MiB at which no more connections are taken [env: MOIM_MAX_MEMORY] [default: half
+    /// of what the machine or the container has]
+    #[arg(long, value_name = "MIB")]
+    pub max_memory: Option<u64>,
+    /// Bound the connections of this machine's own addresses like those of others. They are not by
+    /// default, because a reverse proxy's come from there [env: MOIM_LIMIT_LOOPBACK]
+    #[arg(long)]
+    pub limit_loopback: bool,
     /// Format of the log on stderr and of the start-up output on stdout [env: MOIM_LOG_FORMAT]
     /// [default: text]
     #[arg(long, value_name = "text|json")]
@@ -160,6 +173,10 @@ pub struct Config {
     pub external_addresses: Vec<Multiaddr>,
     /// Other bootstrap nodes of the network.
     pub bootstrap: Vec<Multiaddr>,
+    /// Memory in MiB at which no more connections are taken, if it isn't a part of what there is.
+    pub max_memory: Option<u64>,
+    /// Whether connections from this machine are bounded by address.
+    pub limit_loopback: bool,
     /// Format of log and start-up output.
     pub log_format: LogFormat,
 }
@@ -223,6 +240,8 @@ struct Layer {
     http: Option<Listen>,
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
+    max_memory: Option<u64>,
+    limit_loopback: Option<bool>,
     log_format: Option<LogFormat>,
 }
 
@@ -281,6 +300,8 @@ impl Config {
             http: merged.http.unwrap_or(DEFAULT_HTTP),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
+            max_memory: merged.max_memory,
+            limit_loopback: merged.limit_loopback.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
         };
         let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
@@ -307,6 +328,8 @@ impl Layer {
             http: args.http,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
+            max_memory: args.max_memory,
+            limit_loopback: args.limit_loopback.then_some(true),
             log_format: args.log_format,
         }
     }
@@ -322,6 +345,8 @@ impl Layer {
             http: from_env(&env, "MOIM_HTTP")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
+            max_memory: from_env(&env, "MOIM_MAX_MEMORY")?,
+            limit_loopback: from_env(&env, "MOIM_LIMIT_LOOPBACK")?,
             log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
         })
     }
@@ -358,6 +383,8 @@ impl Layer {
             http: self.http.or(other.http),
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),
+            max_memory: self.max_memory.or(other.max_memory),
+            limit_loopback: self.limit_loopback.or(other.limit_loopback),
             log_format: self.log_format.or(other.log_format),
         }
     }

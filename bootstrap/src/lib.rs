@@ -22,6 +22,7 @@
 use std::future::Future;
 
 pub use crate::{
+    commands::{BlockCommand, BlockError, Command},
     config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
     error::{DataDirError, IdentityError, ListenError, RunError, StartError},
     node::Node,
@@ -30,7 +31,10 @@ pub use crate::{
 };
 
 mod addresses;
+mod admission;
 mod behaviour;
+mod block_list;
+mod commands;
 mod config;
 mod data_dir;
 mod error;
@@ -41,6 +45,8 @@ mod limits;
 mod metrics;
 mod node;
 mod output;
+mod rejections;
+mod relay;
 mod sockets;
 mod status;
 mod stun;

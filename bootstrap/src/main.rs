@@ -13,7 +13,8 @@ const EXIT_USAGE: u8 = 2;
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    let command = args.command.take();
     let config = match Config::load(args, |name| env::var(name).ok()) {
         Ok(config) => config,
         Err(error) => {
@@ -21,9 +22,16 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if let Some(command) = command {
+        return exit_code(command.run(&config));
+    }
     init_log(config.log_format);
     system::raise_open_file_limit();
-    match start(&config) {
+    exit_code(start(&config))
+}
+
+fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
