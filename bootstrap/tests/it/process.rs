@@ -42,7 +42,7 @@ pub(crate) struct Node {
     pub(crate) ready: Ready,
     pub(crate) data: TempDir,
     child: Child,
-    _log: Log,
+    log: Log,
 }
 
 /// What a node logs. Shown if the test fails.
@@ -108,9 +108,37 @@ impl Node {
     }
 
     pub(crate) async fn start_in(data: TempDir, flags: &[&str]) -> Self {
+        let command = command(data.path(), flags);
+        Self::start_command(data, command).await
+    }
+
+    /// Starts a node that may have no more than so many files open.
+    pub(crate) async fn start_with_files(files: u32, flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let node = command(data.path(), flags);
+        let mut limited = Command::new("sh");
+        // The hard limit too, or the node would raise it again.
+        let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        let node = node.as_std();
+        limited
+            .arg("-c")
+            .arg(script)
+            .arg(node.get_program())
+            .args(node.get_args());
+        for (name, _) in node.get_envs() {
+            limited.env_remove(name);
+        }
+        limited
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        Self::start_command(data, limited).await
+    }
+
+    pub(crate) async fn start_command(data: TempDir, mut command: Command) -> Self {
         let log = Log(NamedTempFile::new().unwrap());
         let stderr = log.0.reopen().unwrap();
-        let mut child = command(data.path(), flags).stderr(stderr).spawn().unwrap();
+        let mut child = command.stderr(stderr).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon("the node to be ready", lines.next_line())
             .await
@@ -121,7 +149,7 @@ impl Node {
             ready,
             data,
             child,
-            _log: log,
+            log,
         }
     }
 
@@ -198,14 +226,36 @@ impl Node {
             .unwrap()
     }
 
+    /// What was refused so far for a reason.
+    pub(crate) async fn rejected(&self, reason: &str) -> u64 {
+        let name = format!("moim_bootstrap_rejected_total{{reason=\"{reason}\"}}");
+        self.metric(&name).await
+    }
+
+    /// What the node has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log.0.path()).unwrap()
+    }
+
     /// Memory in use, in KiB.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory_kib(&self) -> u64 {
+        self.memory_field("VmRSS:")
+    }
+
+    /// The most memory that ever was in use, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.memory_field("VmHWM:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn memory_field(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id().unwrap());
         let status = std::fs::read_to_string(path).unwrap();
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
