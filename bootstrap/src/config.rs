@@ -65,6 +65,7 @@ FILES in the data directory
   identity.key         the key the peer id is made of; keep it secret, keep a copy
   webrtc.pem           the certificate that the /webrtc-direct addresses name
   store.redb           records and providers of the DHT, and peers to come back by
+  blocked.txt          who gets nothing, see `moim-bootstrap block --help`
   moim-bootstrap.toml  settings, if you like: one key per flag, e.g.
                          ws = \"0.0.0.0:8469\"
                          external-address = [\"/dns4/moim.example.org/tcp/8469/ws\"]
@@ -127,6 +128,14 @@ pub struct Args {
     /// KiB; the file is at most a few times as large [env: MOIM_STORE_MIB] [default: 64]
     #[arg(long, value_name = "MIB")]
     pub store_mib: Option<NonZeroU32>,
+    /// Memory in MiB at which no more connections are taken [env: MOIM_MAX_MEMORY] [default: half
+    /// of what the machine or the container has]
+    #[arg(long, value_name = "MIB")]
+    pub max_memory: Option<u64>,
+    /// Bound the connections of this machine's own addresses like those of others. They are not by
+    /// default, because a reverse proxy's come from there [env: MOIM_LIMIT_LOOPBACK]
+    #[arg(long)]
+    pub limit_loopback: bool,
     /// Format of the log on stderr and of the start-up output on stdout [env: MOIM_LOG_FORMAT]
     /// [default: text]
     #[arg(long, value_name = "text|json")]
@@ -175,6 +184,10 @@ pub struct Config {
     pub bootstrap: Vec<Multiaddr>,
     /// Most memory for the records that the DHT keeps for others, in MiB.
     pub store_mib: NonZeroU32,
+    /// Memory in MiB at which no more connections are taken, if it isn't a part of what there is.
+    pub max_memory: Option<u64>,
+    /// Whether connections from this machine are bounded by address.
+    pub limit_loopback: bool,
     /// Format of log and start-up output.
     pub log_format: LogFormat,
 }
@@ -239,6 +252,8 @@ struct Layer {
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
     store_mib: Option<NonZeroU32>,
+    max_memory: Option<u64>,
+    limit_loopback: Option<bool>,
     log_format: Option<LogFormat>,
 }
 
@@ -298,6 +313,8 @@ impl Config {
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
             store_mib: merged.store_mib.unwrap_or(DEFAULT_STORE_MIB),
+            max_memory: merged.max_memory,
+            limit_loopback: merged.limit_loopback.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
         };
         let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
@@ -336,6 +353,8 @@ impl Layer {
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
             store_mib: args.store_mib,
+            max_memory: args.max_memory,
+            limit_loopback: args.limit_loopback.then_some(true),
             log_format: args.log_format,
         }
     }
@@ -352,6 +371,8 @@ impl Layer {
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
             store_mib: from_env(&env, "MOIM_STORE_MIB")?,
+            max_memory: from_env(&env, "MOIM_MAX_MEMORY")?,
+            limit_loopback: from_env(&env, "MOIM_LIMIT_LOOPBACK")?,
             log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
         })
     }
@@ -389,6 +410,8 @@ impl Layer {
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),
             store_mib: self.store_mib.or(other.store_mib),
+            max_memory: self.max_memory.or(other.max_memory),
+            limit_loopback: self.limit_loopback.or(other.limit_loopback),
             log_format: self.log_format.or(other.log_format),
         }
     }

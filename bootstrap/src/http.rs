@@ -4,7 +4,7 @@
 //! request may take to arrive and in how long they may live, so that slow or silent clients can't
 //! use it up.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr};
 
 use axum::{
     Json, Router,
@@ -23,12 +23,16 @@ use hyper_util::{
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time,
 };
 
+pub(crate) use self::slots::Bounds;
+use self::slots::Slots;
 use crate::{addresses, limits, metrics::Page, status::Status};
+
+mod slots;
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
@@ -62,28 +66,37 @@ struct Health {
 }
 
 /// Serves until aborted; without listeners it just waits for that.
-pub(crate) async fn serve(listeners: Vec<TcpListener>, source: Source) -> Infallible {
+pub(crate) async fn serve(
+    listeners: Vec<TcpListener>,
+    source: Source,
+    bounds: Bounds,
+) -> Infallible {
     let router = router(source);
-    let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let slots = Slots::new(bounds);
     let accepting = listeners
         .into_iter()
-        .map(|l| accept(l, router.clone(), Arc::clone(&slots)));
+        .map(|l| accept(l, router.clone(), slots.clone()));
     join_all(accepting).await;
     std::future::pending().await
 }
 
-async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) -> Infallible {
+async fn accept(listener: TcpListener, router: Router, slots: Slots) -> Infallible {
     // Dropped with this task, and then its connections are too.
     let mut connections = JoinSet::new();
     loop {
         // A permit first: when all are taken, further clients wait in the socket's backlog. Every
         // connection ends by itself within its lifetime, so they get their turn.
-        let permit = Arc::clone(&slots).acquire_owned().await;
+        let Some(permit) = slots.permit().await else {
+            return std::future::pending().await;
+        };
         match listener.accept().await {
             Ok((stream, remote)) => {
+                let Some(slot) = slots.take(permit, remote.ip()) else {
+                    continue;
+                };
                 let router = router.clone();
                 connections.spawn(async move {
-                    let _permit = permit;
+                    let _slot = slot;
                     let serving = serve_connection(stream, remote, router);
                     // Running out of time is no event worth telling.
                     let _ = time::timeout(limits::HTTP_CONNECTION_LIFETIME_MAX, serving).await;
@@ -92,7 +105,8 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) ->
             Err(error) => {
                 // Out of file descriptors or a connection gone before it was taken. Wait a little
                 // instead of spinning.
-                tracing::warn!(%error, "can't accept an HTTP connection");
+                tracing::debug!(%error, "can't accept an HTTP connection");
+                slots.count_failure();
                 time::sleep(limits::HTTP_ACCEPT_PAUSE).await;
             }
         }

@@ -22,7 +22,7 @@
 use std::future::Future;
 
 pub use crate::{
-    commands::{Command, CommandError, StoreCommand, StoreCommandError},
+    commands::{BlockCommand, BlockError, Command, CommandError, StoreCommand, StoreCommandError},
     config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
     error::{DataDirError, IdentityError, ListenError, RunError, StartError},
     node::Node,
@@ -32,7 +32,9 @@ pub use crate::{
 };
 
 mod addresses;
+mod admission;
 mod behaviour;
+mod block_list;
 mod commands;
 mod config;
 mod data_dir;
@@ -44,6 +46,8 @@ mod limits;
 mod metrics;
 mod node;
 mod output;
+mod rejections;
+mod relay;
 mod sockets;
 mod status;
 mod store;

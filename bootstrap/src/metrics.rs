@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{store, stun};
+use crate::{rejections::Rejections, store, stun};
 
 /// What is counted. The event loop writes; [`Page`] reads.
 pub(crate) struct Metrics {
@@ -33,6 +33,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) dht_records: Gauge,
     pub(crate) dht_refused: Counter,
     pub(crate) peers: Gauge,
+    pub(crate) rejections: Rejections,
     pub(crate) relay_circuits: Gauge,
     pub(crate) relay_circuits_accepted: Counter,
     pub(crate) relay_circuits_denied: Counter,
@@ -73,6 +74,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         m.connections.clone(),
     );
     moim.register("peers", "Peers connected right now", m.peers.clone());
+    m.rejections.register(moim);
     moim.register(
         "dht_records",
         "Records kept for others",

@@ -9,6 +9,7 @@ use std::{
     future::Future,
     net::IpAddr,
     pin::pin,
+    sync::Arc,
     time::Instant,
 };
 
@@ -16,7 +17,7 @@ use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
-    kad,
+    kad::{self, store::RecordStore as _},
     multiaddr::Protocol,
     swarm::{
         ConnectionId, DialError,
@@ -32,12 +33,16 @@ use tokio::{
 
 use crate::{
     addresses,
+    admission::{self, Capacity, Memory},
     behaviour::Behaviour,
+    block_list::{self, BlockList},
     config::{Config, Listen},
     data_dir::DataDir,
     error::{ListenError, RunError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
+    rejections::{Journal, Reason},
+    relay::Circuits,
     sockets,
     status::Status,
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
@@ -66,6 +71,10 @@ pub struct Node {
     /// Peers with a relay reservation, for the metrics.
     reservations: HashSet<PeerId>,
     store: Writer,
+    /// Who gets nothing; changes as the file does.
+    blocked: watch::Receiver<Arc<BlockList>>,
+    circuits: Circuits,
+    journal: Journal,
     /// Held as long as the node runs.
     _data: DataDir,
 }
@@ -103,7 +112,28 @@ impl Node {
 
         let (metrics, page) = metrics::new(started);
         let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
-        let mut swarm = swarm::build(&keypair, certificate, kad)?;
+        let capacity = Capacity::of_files(admission::open_files());
+        if capacity.inbound < limits::INBOUND_MAX {
+            tracing::warn!(
+                connections = capacity.inbound,
+                "this process may open few files; raise the limit (`ulimit -n 8192`) to serve more"
+            );
+        }
+        let max_memory = config
+            .max_memory
+            .map_or_else(admission::default_max_bytes, |mib| {
+                mib.saturating_mul(1024 * 1024)
+            });
+        let mut blocked = block_list::file::watch(config.data_dir.clone());
+        let rules = admission::Rules {
+            capacity,
+            limit_loopback: config.limit_loopback,
+            memory: Memory::new(max_memory),
+            blocked: Arc::clone(&blocked.borrow_and_update()),
+            rejections: metrics.node.rejections.clone(),
+        };
+        let circuits = Circuits::new(config.limit_loopback);
+        let mut swarm = swarm::build(&keypair, certificate, kad, rules, &circuits)?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = sockets::bind_http(config)?;
         let http_sockets = http_listeners
@@ -139,7 +169,13 @@ impl Node {
             status: status.subscribe(),
             metrics: page,
         };
-        let http = tokio::spawn(http::serve(http_listeners, source));
+        let bounds = http::Bounds {
+            connections: capacity.http,
+            per_source: capacity.source_http,
+            limit_loopback: config.limit_loopback,
+            rejections: metrics.node.rejections.clone(),
+        };
+        let http = tokio::spawn(http::serve(http_listeners, source, bounds));
         let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));
 
         let mut node = Self {
@@ -154,6 +190,9 @@ impl Node {
             others: others(config, peer_id),
             reservations: HashSet::new(),
             store,
+            blocked,
+            circuits,
+            journal: Journal::default(),
             _data: data,
         };
         node.announce();
@@ -196,6 +235,7 @@ impl Node {
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
                 _ = remember_tick.tick() => self.remember_peers(),
+                Ok(()) = self.blocked.changed() => self.block(),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
@@ -265,6 +305,35 @@ impl Node {
         }
     }
 
+    /// Puts the block list in force as it is now.
+    fn block(&mut self) {
+        let blocked = Arc::clone(&self.blocked.borrow_and_update());
+        let behaviour = self.swarm.behaviour_mut();
+        let closing = behaviour.admission.set_blocked(Arc::clone(&blocked));
+        let is_blocked = |peer: &PeerId| blocked.has_peer(peer);
+        let dropped = drop_records(&mut behaviour.kad, is_blocked);
+        let known: Vec<_> = behaviour
+            .kad
+            .kbuckets()
+            .flat_map(|bucket| {
+                bucket
+                    .iter()
+                    .map(|e| *e.node.key.preimage())
+                    .collect::<Vec<_>>()
+            })
+            .filter(is_blocked)
+            .collect();
+        for peer in known {
+            behaviour.kad.remove_peer(&peer);
+        }
+        tracing::info!(
+            entries = blocked.len(),
+            closing,
+            dropped,
+            "the block list has changed: closing connections, dropping records"
+        );
+    }
+
     fn publish_numbers(&mut self) {
         let network = self.swarm.network_info();
         let store = self.swarm.behaviour_mut().kad.store_mut().stats();
@@ -280,7 +349,10 @@ impl Node {
         set(&node.dht_providers, store.providers);
         let newly_refused = store.refused_total.saturating_sub(node.dht_refused.get());
         node.dht_refused.inc_by(newly_refused);
+        let over_rate = self.swarm.behaviour().kad.over_rate_total();
+        node.rejections.count_up_to(Reason::DhtRate, over_rate);
         set(&node.relay_reservations, self.reservations.len());
+        self.journal.tell(&node.rejections, Instant::now());
         let peers = network.num_peers();
         let is_stuck = self.swarm.behaviour().kad.is_stuck();
         self.status.send_if_modified(|status| {
@@ -342,6 +414,21 @@ fn listen(
         }
     }
     Ok(listeners)
+}
+
+/// Forgets the records that these publishers signed; says how many. What they provide ends with its
+/// life, some minutes later.
+fn drop_records(kad: &mut moim_dht::Behaviour, is_publisher: impl Fn(&PeerId) -> bool) -> usize {
+    let store = kad.store_mut();
+    let keys: Vec<_> = store
+        .records()
+        .filter(|record| record.publisher.as_ref().is_some_and(&is_publisher))
+        .map(|record| record.key.clone())
+        .collect();
+    for key in &keys {
+        store.remove(key);
+    }
+    keys.len()
 }
 
 /// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have

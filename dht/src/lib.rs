@@ -18,6 +18,7 @@ pub use crate::{
     behaviour::{Behaviour, REFUSED_PER_CONNECTION_MAX},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
     journal::{Batch, Change, HeldRecord, Journal, Progress, ProviderRow, RecordRow},
+    requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE},
     store::{Store, StoreLimits, StoreStats},
 };
 
@@ -25,4 +26,5 @@ mod addresses;
 mod behaviour;
 mod config;
 mod journal;
+mod requests;
 mod store;

@@ -102,6 +102,19 @@ pub struct StoreStats {
     pub refused_total: u64,
 }
 
+/// How much a [`Store`] refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub(crate) records: u64,
+    pub(crate) providers: u64,
+}
+
+impl Refused {
+    pub(crate) fn total(self) -> u64 {
+        self.records.saturating_add(self.providers)
+    }
+}
+
 /// Both clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Time {
@@ -174,9 +187,12 @@ impl Store {
         self.is_stuck = is_stuck;
     }
 
-    /// Records refused since the start.
-    pub(crate) fn refused_records(&self) -> u64 {
-        self.refused_records
+    /// What was refused since the start.
+    pub(crate) fn refused(&self) -> Refused {
+        Refused {
+            records: self.refused_records,
+            providers: self.refused_providers,
+        }
     }
 
     /// Frees the memory of what has expired. Expired things aren't handed out in any case, and

@@ -34,6 +34,7 @@
 //! | [`seen::SeenIds`] | what has been there before | a receiver |
 //! | [`backoff::Backoff`] | how long to wait before another try | whoever dials |
 //! | [`admission`] | what a DHT server keeps, and what takes its place | a DHT server |
+//! | [`rate::Buckets`] | how much one source may ask for | whoever serves |
 //! | [`providers::ProviderTable`] | whom a DHT server names as a way into a topic | a DHT server |
 //! | [`changes::Changes`] | what of a table has to be written down | a DHT server |
 //!
@@ -114,6 +115,7 @@ pub mod presence;
 pub mod presence_wire;
 pub mod providers;
 mod random;
+pub mod rate;
 pub mod record;
 pub mod room;
 pub mod roster;

@@ -8,7 +8,7 @@ use libp2p::{
 };
 
 use super::Node;
-use crate::{behaviour::BehaviourEvent, ice};
+use crate::{behaviour::BehaviourEvent, ice, rejections::Reason};
 
 impl Node {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -41,7 +41,8 @@ impl Node {
                 self.announce();
             }
             SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "a listener has a problem and goes on");
+                tracing::debug!(%error, "a listener has a problem and goes on");
+                self.metrics.node.rejections.count(Reason::Accept, None);
             }
             SwarmEvent::ListenerClosed {
                 listener_id,
@@ -90,8 +91,8 @@ impl Node {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
+            BehaviourEvent::Admission(event) => match event {},
             BehaviourEvent::Autonat(event) => tracing::debug!(?event, "AutoNAT"),
-            BehaviourEvent::ConnectionLimits(event) => match event {},
             BehaviourEvent::Ice(event) => self.on_ice(event),
             BehaviourEvent::Identify(event) => {
                 self.metrics.libp2p.record(&event);
@@ -185,6 +186,9 @@ impl Node {
             } => {
                 tracing::debug!(peer = %src_peer_id, ?status, "relay reservation denied");
                 node.relay_reservations_denied.inc();
+                if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
+                    node.rejections.count(Reason::RelayReservation, None);
+                }
             }
             relay::Event::ReservationTimedOut { src_peer_id } => {
                 self.reservations.remove(&src_peer_id);
@@ -194,6 +198,7 @@ impl Node {
                 dst_peer_id,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "relaying");
+                self.circuits.opened(src_peer_id);
                 node.relay_circuits.inc();
                 node.relay_circuits_accepted.inc();
             }
@@ -204,6 +209,10 @@ impl Node {
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "not relaying");
                 node.relay_circuits_denied.inc();
+                // Otherwise there was nobody to relay to.
+                if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
+                    node.rejections.count(Reason::RelayCircuit, None);
+                }
             }
             relay::Event::CircuitClosed {
                 src_peer_id,
@@ -211,6 +220,7 @@ impl Node {
                 error,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "relayed");
+                self.circuits.closed(src_peer_id);
                 node.relay_circuits.dec();
             }
             // `ReservationClosed` comes for every connection that closes, with or without a

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod attacks;
+mod block_list;
 mod client;
 mod errors;
 mod hostile;
