@@ -15,11 +15,15 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::Deserialize;
 use thiserror::Error;
 
-pub use self::listen::{Host, Listen, ListenParseError};
+pub use self::{
+    listen::{Host, Listen, ListenParseError},
+    web::Web,
+};
 
 mod listen;
 #[cfg(test)]
 mod tests;
+mod web;
 
 /// Where TCP and QUIC listen by default: on the port that the predecessor of Moim used.
 const DEFAULT: Listen = Listen::At {
@@ -52,6 +56,7 @@ ADDRESSES
   off        Don't listen on this transport.
 
 HTTP
+  /                the page, where the node was built with it (`cargo xtask build`) or --web names it
   /bootstrap.json  the peer id and the addresses to dial, for pages and for `moim --bootstrap URL`
   /health          200 while the node is listening, for supervisors
   /metrics         Prometheus text format
@@ -102,9 +107,13 @@ pub struct Args {
     /// [default: *:3478]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub stun: Option<Listen>,
-    /// HTTP: /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
+    /// HTTP: the page, /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub http: Option<Listen>,
+    /// Serve the page in this folder instead of the node's own, or none; read once, at the start
+    /// [env: MOIM_WEB] [default: the node's own]
+    #[arg(long, value_name = "DIR|off")]
+    pub web: Option<Web>,
     /// Further address to announce, e.g. /dns4/moim.example.org/tcp/443/tls/ws, where a proxy or a
     /// port mapping leads here; may be repeated [env: MOIM_EXTERNAL_ADDRESS, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
@@ -156,6 +165,8 @@ pub struct Config {
     pub stun: Listen,
     /// HTTP.
     pub http: Listen,
+    /// The page.
+    pub web: Web,
     /// Addresses announced besides those listened on.
     pub external_addresses: Vec<Multiaddr>,
     /// Other bootstrap nodes of the network.
@@ -221,6 +232,7 @@ struct Layer {
     webrtc_direct: Option<Listen>,
     stun: Option<Listen>,
     http: Option<Listen>,
+    web: Option<Web>,
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
     log_format: Option<LogFormat>,
@@ -279,6 +291,7 @@ impl Config {
             webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
             stun: merged.stun.unwrap_or(DEFAULT_STUN),
             http: merged.http.unwrap_or(DEFAULT_HTTP),
+            web: merged.web.unwrap_or_default(),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
@@ -305,6 +318,7 @@ impl Layer {
             webrtc_direct: args.webrtc_direct,
             stun: args.stun,
             http: args.http,
+            web: args.web,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
             log_format: args.log_format,
@@ -320,6 +334,7 @@ impl Layer {
             webrtc_direct: from_env(&env, "MOIM_WEBRTC_DIRECT")?,
             stun: from_env(&env, "MOIM_STUN")?,
             http: from_env(&env, "MOIM_HTTP")?,
+            web: from_env(&env, "MOIM_WEB")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
             log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
@@ -356,6 +371,7 @@ impl Layer {
             webrtc_direct: self.webrtc_direct.or(other.webrtc_direct),
             stun: self.stun.or(other.stun),
             http: self.http.or(other.http),
+            web: self.web.or(other.web),
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),
             log_format: self.log_format.or(other.log_format),

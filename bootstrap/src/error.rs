@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
-pub use crate::{data_dir::DataDirError, identity::IdentityError};
+pub use crate::{data_dir::DataDirError, identity::IdentityError, site::WebError};
 
 /// Why the node can't start.
 #[derive(Debug, Error)]
@@ -37,6 +37,9 @@ pub enum StartError {
     /// A socket can't be handed to the runtime.
     #[error("can't hand a socket to the asynchronous runtime")]
     Runtime(#[source] io::Error),
+    /// The page can't be served.
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
 /// Why an address can't be listened on.

@@ -1,4 +1,4 @@
-//! The HTTP side: `/bootstrap.json`, `/health` and `/metrics`.
+//! The HTTP side: the page, `/bootstrap.json`, `/health` and `/metrics`.
 //!
 //! It only reads what the event loop publishes. Connections are bounded in number, in the time a
 //! request may take to arrive and in how long they may live, so that slow or silent clients can't
@@ -8,6 +8,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::{Extension, State},
     http::{HeaderValue, Method, Request, StatusCode, header},
     middleware::{self, Next},
@@ -28,13 +29,14 @@ use tokio::{
     time,
 };
 
-use crate::{addresses, limits, metrics::Page, status::Status};
+use crate::{addresses, limits, metrics::Page, site::Site, status::Status};
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) metrics: Page,
+    pub(crate) site: Arc<Site>,
 }
 
 /// Both ends of the connection a request came on.
@@ -121,8 +123,15 @@ fn router(source: Source) -> Router {
         .route("/bootstrap.json", get(bootstrap))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
-        .layer(middleware::from_fn(headers))
+        .route_layer(middleware::from_fn(headers))
+        .fallback(file)
         .with_state(source)
+}
+
+async fn file(State(source): State<Source>, request: Request<Body>) -> Response {
+    source
+        .site
+        .answer(request.method(), request.uri(), request.headers())
 }
 
 async fn bootstrap(
@@ -171,9 +180,9 @@ async fn metrics(State(source): State<Source>) -> Response {
     }
 }
 
-/// Pages of any origin may read this (it is public), nobody may cache it (it changes), and a
+/// Headers of the answers for programs. Pages of any origin may read these (they are public), nobody may cache them (they change), and a
 /// browser that asks first gets its answer.
-async fn headers(request: Request<axum::body::Body>, next: Next) -> Response {
+async fn headers(request: Request<Body>, next: Next) -> Response {
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {

@@ -75,6 +75,7 @@ mod tests {
             external: addresses(external),
             listening: addresses(listening),
             http: Vec::new(),
+            page: false,
             stun: stun.iter().map(|text| text.parse().unwrap()).collect(),
             peers: 0,
         };
@@ -126,6 +127,7 @@ mod tests {
             external: Vec::new(),
             listening: Vec::new(),
             http: Vec::new(),
+            page: false,
             stun: Vec::new(),
             peers: 0,
         };

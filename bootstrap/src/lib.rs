@@ -1,7 +1,7 @@
 //! The bootstrap node of a Moim network, as a library that its binary and its tests run.
 //!
 //! A bootstrap node is what a newcomer meets first: a server of the DHT, a relay for those that
-//! can't be dialled, the place where a page gets addresses from (`/bootstrap.json`), and a STUN
+//! can't be dialled, the place where the page and its addresses (`/bootstrap.json`) come from, and a STUN
 //! server that tells peers behind NATs their public address. It knows no rooms and reads no messages.
 //!
 //! [`Config`] says what to do, [`Node`] does it, [`Status`] tells how it stands:
@@ -22,8 +22,8 @@
 use std::future::Future;
 
 pub use crate::{
-    config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
-    error::{DataDirError, IdentityError, ListenError, RunError, StartError},
+    config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Web},
+    error::{DataDirError, IdentityError, ListenError, RunError, StartError, WebError},
     node::Node,
     output::init_log,
     status::Status,
@@ -41,6 +41,7 @@ mod limits;
 mod metrics;
 mod node;
 mod output;
+mod site;
 mod sockets;
 mod status;
 mod stun;

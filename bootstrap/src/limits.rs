@@ -105,13 +105,19 @@ pub(crate) const STUN_SOURCES_MAX: usize = 16_384;
 /// Pause after an error of the STUN socket.
 pub(crate) const STUN_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// HTTP connections at one time. Pages fetch one small file.
-pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;
+/// HTTP connections at one time. A browser opens six to load the page, for some seconds.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 512;
 /// Time for an HTTP request's head to arrive.
 pub(crate) const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest life of an HTTP connection, however busy; clients open a new one.
-pub(crate) const HTTP_CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(60);
+/// Longest life of an HTTP connection, however busy; clients open a new one. The page's program has
+/// 0.8 MB, which takes this long at 55 kbit/s.
+pub(crate) const HTTP_CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(120);
 /// Longest head of an HTTP request, with room for a browser's cookies of other local programs.
 pub(crate) const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Pause when no HTTP connection can be accepted.
 pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Files and folders in the folder of `--web`. A page has some dozen.
+pub(crate) const WEB_FILES_MAX: usize = 1_000;
+/// Bytes of all files in the folder of `--web`, which are kept in memory. The page has 3 MB.
+pub(crate) const WEB_BYTES_MAX: usize = 64 * 1024 * 1024;

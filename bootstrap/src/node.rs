@@ -9,6 +9,7 @@ use std::{
     future::Future,
     net::IpAddr,
     pin::pin,
+    sync::Arc,
     time::Instant,
 };
 
@@ -37,6 +38,7 @@ use crate::{
     error::{ListenError, RunError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
+    site::Site,
     sockets,
     status::Status,
     stun, swarm,
@@ -97,6 +99,7 @@ impl Node {
             }
         }
 
+        let site = Site::open(&config.web)?;
         let mut swarm = swarm::build(&keypair, certificate)?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = sockets::bind_http(config)?;
@@ -122,6 +125,7 @@ impl Node {
             external: config.external_addresses.clone(),
             listening: Vec::new(),
             http: http_sockets,
+            page: site.has_page(),
             stun: stun_sockets
                 .iter()
                 .filter_map(|socket| socket.local_addr().ok())
@@ -132,6 +136,7 @@ impl Node {
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
+            site: Arc::new(site),
         };
         let http = tokio::spawn(http::serve(http_listeners, source));
         let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));

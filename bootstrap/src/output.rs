@@ -79,6 +79,9 @@ fn ready_line(status: &Status) -> String {
 fn ready_block(status: &Status) -> String {
     let mut text = format!("Moim bootstrap node {}\n", status.peer_id);
     for url in http(status) {
+        if status.page {
+            text += &format!("  {url}/ (the page)\n");
+        }
         text += &format!("  {url}/bootstrap.json\n");
     }
     for address in all(status) {

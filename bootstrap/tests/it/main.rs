@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod lifecycle;
 mod network;
+mod page;
 mod process;
 mod stun;
 
