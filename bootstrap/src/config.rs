@@ -60,9 +60,11 @@ HTTP
   /bootstrap.json  the peer id and the addresses to dial, for pages and for `moim --bootstrap URL`
   /health          200 while the node is listening, for supervisors
   /metrics         Prometheus text format
+  /admin           a dashboard, for this machine and for who has the token
 
 FILES in the data directory
   identity.key         the key the peer id is made of; keep it secret, keep a copy
+  admin.token          what /admin asks for from elsewhere
   webrtc.pem           the certificate that the /webrtc-direct addresses name
   moim-bootstrap.toml  settings, if you like: one key per flag, e.g.
                          ws = \"0.0.0.0:8469\"
@@ -114,6 +116,10 @@ pub struct Args {
     /// [env: MOIM_WEB] [default: the node's own]
     #[arg(long, value_name = "DIR|off")]
     pub web: Option<Web>,
+    /// Who sees the dashboard at /admin: `local`, whoever is at this machine or has the token of the
+    /// data directory; `token`, only the latter; `off`, nobody [env: MOIM_ADMIN] [default: local]
+    #[arg(long, value_name = "local|token|off")]
+    pub admin: Option<Admin>,
     /// Further address to announce, e.g. /dns4/moim.example.org/tcp/443/tls/ws, where a proxy or a
     /// port mapping leads here; may be repeated [env: MOIM_EXTERNAL_ADDRESS, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
@@ -127,6 +133,28 @@ pub struct Args {
     /// [default: text]
     #[arg(long, value_name = "text|json")]
     pub log_format: Option<LogFormat>,
+}
+
+/// Who sees the dashboard at `/admin`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Admin {
+    /// Whoever is at this machine, and whoever has the token.
+    #[default]
+    Local,
+    /// There is none.
+    Off,
+    /// Only who has the token.
+    Token,
+}
+
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        <Self as ValueEnum>::from_str(text, true)
+            .map_err(|_| "expected `local`, `token` or `off`".into())
+    }
 }
 
 /// How the log is written.
@@ -167,6 +195,8 @@ pub struct Config {
     pub http: Listen,
     /// The page.
     pub web: Web,
+    /// Who sees the dashboard.
+    pub admin: Admin,
     /// Addresses announced besides those listened on.
     pub external_addresses: Vec<Multiaddr>,
     /// Other bootstrap nodes of the network.
@@ -233,6 +263,7 @@ struct Layer {
     stun: Option<Listen>,
     http: Option<Listen>,
     web: Option<Web>,
+    admin: Option<Admin>,
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
     log_format: Option<LogFormat>,
@@ -292,6 +323,7 @@ impl Config {
             stun: merged.stun.unwrap_or(DEFAULT_STUN),
             http: merged.http.unwrap_or(DEFAULT_HTTP),
             web: merged.web.unwrap_or_default(),
+            admin: merged.admin.unwrap_or_default(),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
@@ -319,6 +351,7 @@ impl Layer {
             stun: args.stun,
             http: args.http,
             web: args.web,
+            admin: args.admin,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
             log_format: args.log_format,
@@ -335,6 +368,7 @@ impl Layer {
             stun: from_env(&env, "MOIM_STUN")?,
             http: from_env(&env, "MOIM_HTTP")?,
             web: from_env(&env, "MOIM_WEB")?,
+            admin: from_env(&env, "MOIM_ADMIN")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
             log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
@@ -372,6 +406,7 @@ impl Layer {
             stun: self.stun.or(other.stun),
             http: self.http.or(other.http),
             web: self.web.or(other.web),
+            admin: self.admin.or(other.admin),
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),
             log_format: self.log_format.or(other.log_format),

@@ -5,7 +5,9 @@ use std::{io, net::SocketAddr};
 use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
-pub use crate::{data_dir::DataDirError, identity::IdentityError, site::WebError};
+pub use crate::{
+    admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
+};
 
 /// Why the node can't start.
 #[derive(Debug, Error)]
@@ -37,6 +39,9 @@ pub enum StartError {
     /// A socket can't be handed to the runtime.
     #[error("can't hand a socket to the asynchronous runtime")]
     Runtime(#[source] io::Error),
+    /// There is no token for the dashboard.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The page can't be served.
     #[error(transparent)]
     Web(#[from] WebError),

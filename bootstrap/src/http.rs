@@ -15,12 +15,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -29,21 +30,30 @@ use tokio::{
     time,
 };
 
-use crate::{addresses, limits, metrics::Page, site::Site, status::Status};
+use crate::{
+    addresses,
+    admin::Dashboard,
+    limits,
+    metrics::{HttpLabels, Page},
+    site::Site,
+    status::Status,
+};
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) metrics: Page,
+    pub(crate) dashboard: Option<Dashboard>,
+    pub(crate) requests: Family<HttpLabels, Counter>,
     pub(crate) site: Arc<Site>,
 }
 
 /// Both ends of the connection a request came on.
 #[derive(Clone, Copy, Debug)]
-struct Ends {
+pub(crate) struct Ends {
     local: SocketAddr,
-    remote: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 /// `/bootstrap.json`: what a page or a peer needs to join.
@@ -64,13 +74,21 @@ struct Health {
 
 /// Serves until aborted; without listeners it just waits for that.
 pub(crate) async fn serve(listeners: Vec<TcpListener>, source: Source) -> Infallible {
+    let watching = watch(source.clone());
     let router = router(source);
     let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     let accepting = listeners
         .into_iter()
         .map(|l| accept(l, router.clone(), Arc::clone(&slots)));
-    join_all(accepting).await;
-    std::future::pending().await
+    join(join_all(accepting), watching).await.1
+}
+
+/// What the dashboard does between requests.
+async fn watch(source: Source) -> Infallible {
+    match &source.dashboard {
+        Some(dashboard) => dashboard.watch(source.metrics.clone()).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) -> Infallible {
@@ -119,13 +137,41 @@ async fn serve_connection(stream: TcpStream, remote: SocketAddr, router: Router)
 }
 
 fn router(source: Source) -> Router {
+    let admin = source.dashboard.as_ref().map(Dashboard::router);
+    let admin = admin.unwrap_or_default();
     Router::new()
         .route("/bootstrap.json", get(bootstrap))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .route_layer(middleware::from_fn(headers))
+        .merge(admin)
         .fallback(file)
+        .layer(middleware::from_fn_with_state(source.clone(), count))
         .with_state(source)
+}
+
+/// Counts every request.
+async fn count(State(source): State<Source>, request: Request<Body>, next: Next) -> Response {
+    let path = path_class(request.uri().path(), &source.site);
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    source
+        .requests
+        .get_or_create(&HttpLabels { path, status })
+        .inc();
+    response
+}
+
+/// What was asked for, in one of few words: there are as many paths as somebody cares to make up.
+fn path_class(path: &str, site: &Site) -> &'static str {
+    match path {
+        "/bootstrap.json" => "bootstrap.json",
+        "/health" => "health",
+        "/metrics" => "metrics",
+        path if path == "/admin" || path.starts_with("/admin/") => "admin",
+        path if site.has(path) => "page",
+        _ => "other",
+    }
 }
 
 async fn file(State(source): State<Source>, request: Request<Body>) -> Response {

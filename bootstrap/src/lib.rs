@@ -22,16 +22,18 @@
 use std::future::Future;
 
 pub use crate::{
-    config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Web},
-    error::{DataDirError, IdentityError, ListenError, RunError, StartError, WebError},
+    config::{Admin, Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Web},
+    error::{DataDirError, IdentityError, ListenError, RunError, StartError, TokenError, WebError},
     node::Node,
     output::init_log,
     status::Status,
 };
 
 mod addresses;
+mod admin;
 mod behaviour;
 mod config;
+mod connections;
 mod data_dir;
 mod error;
 mod http;
@@ -41,6 +43,7 @@ mod limits;
 mod metrics;
 mod node;
 mod output;
+mod relaying;
 mod site;
 mod sockets;
 mod status;

@@ -79,6 +79,8 @@ pub(crate) const JOIN_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what has expired is removed from the store. Expired entries are never handed out;
 /// this only frees their memory.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// As much of a peer's own description (identify's agent version) as is kept and shown.
+pub(crate) const AGENT_CHARS_MAX: usize = 64;
 /// How often numbers for HTTP are renewed.
 pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Addresses of one listener arrive one by one. The node calls itself ready when each listener has
@@ -121,3 +123,19 @@ pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const WEB_FILES_MAX: usize = 1_000;
 /// Bytes of all files in the folder of `--web`, which are kept in memory. The page has 3 MB.
 pub(crate) const WEB_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Questions of dashboards that wait for the event loop; more are told to come again.
+pub(crate) const ADMIN_QUESTIONS_MAX: usize = 8;
+/// How long a dashboard waits for the event loop's answer.
+pub(crate) const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that the dashboard lists, the newest first; more would be no overview, and it asks
+/// every other second.
+pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 200;
+/// Topics that the dashboard lists, the largest first.
+pub(crate) const ADMIN_TOPICS_MAX: usize = 50;
+/// As much of a provider key as is shown: a topic's key has 34 bytes.
+pub(crate) const ADMIN_KEY_BYTES_MAX: usize = 64;
+/// How often the counters are looked at for the dashboard's rates.
+pub(crate) const ADMIN_SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// How many of these looks are remembered: ten minutes of them. Each has some 20 numbers.
+pub(crate) const ADMIN_SAMPLES_MAX: usize = 121;

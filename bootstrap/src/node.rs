@@ -7,7 +7,6 @@ use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
     future::Future,
-    net::IpAddr,
     pin::pin,
     sync::Arc,
     time::Instant,
@@ -19,21 +18,23 @@ use libp2p::{
     core::transport::ListenerId,
     multiaddr::Protocol,
     swarm::{
-        ConnectionId, DialError,
+        DialError,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{self, MissedTickBehavior},
 };
 
 use crate::{
     addresses,
+    admin::{self, Question, overview::Overview},
     behaviour::Behaviour,
     config::{Config, Listen},
+    connections::Connections,
     data_dir::DataDir,
     error::{ListenError, RunError, StartError},
     http, identity, limits,
@@ -58,8 +59,9 @@ pub struct Node {
     listeners: HashMap<ListenerId, Listener>,
     /// When the node calls itself ready; `None` once it is.
     ready_at: Option<time::Instant>,
-    /// The address each connection comes from.
-    remotes: HashMap<ConnectionId, Option<IpAddr>>,
+    connections: Connections,
+    /// Of the dashboard.
+    questions: mpsc::Receiver<Question>,
     /// Other bootstrap nodes of the network.
     others: Vec<(PeerId, Multiaddr)>,
     /// Peers with a relay reservation, for the metrics.
@@ -100,6 +102,7 @@ impl Node {
         }
 
         let site = Site::open(&config.web)?;
+        let (dashboard, questions) = admin::open(config.admin, &data)?;
         let mut swarm = swarm::build(&keypair, certificate)?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = sockets::bind_http(config)?;
@@ -125,6 +128,7 @@ impl Node {
             external: config.external_addresses.clone(),
             listening: Vec::new(),
             http: http_sockets,
+            admin: dashboard.is_some(),
             page: site.has_page(),
             stun: stun_sockets
                 .iter()
@@ -136,6 +140,8 @@ impl Node {
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
+            dashboard,
+            requests: metrics.node.http_requests.clone(),
             site: Arc::new(site),
         };
         let http = tokio::spawn(http::serve(http_listeners, source));
@@ -149,7 +155,8 @@ impl Node {
             metrics,
             listeners,
             ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
-            remotes: HashMap::new(),
+            connections: Connections::default(),
+            questions,
             others: others(config, peer_id),
             reservations: HashSet::new(),
             _data: data,
@@ -191,6 +198,7 @@ impl Node {
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
+                Some(question) = self.questions.recv() => self.tell(question),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
@@ -260,15 +268,21 @@ impl Node {
         }
     }
 
+    /// Answers the dashboard.
+    fn tell(&mut self, question: Question) {
+        let topics = self.swarm.behaviour_mut().kad.store_mut();
+        let topics = topics.provider_counts();
+        let now = Instant::now();
+        let overview = Overview::new(&self.connections, &self.reservations, topics, now);
+        // Whoever asked may be gone.
+        let _ = question.send(overview);
+    }
+
     fn publish_numbers(&mut self) {
         let network = self.swarm.network_info();
         let store = self.swarm.behaviour_mut().kad.store_mut().stats();
         let node = &self.metrics.node;
         set(&node.peers, network.num_peers());
-        set(
-            &node.connections,
-            network.connection_counters().num_established() as usize,
-        );
         set(&node.dht_records, store.records);
         set(&node.dht_record_bytes, store.record_bytes);
         set(&node.dht_provider_keys, store.provider_keys);

@@ -82,6 +82,9 @@ fn ready_block(status: &Status) -> String {
         if status.page {
             text += &format!("  {url}/ (the page)\n");
         }
+        if status.admin {
+            text += &format!("  {url}/admin (the dashboard)\n");
+        }
         text += &format!("  {url}/bootstrap.json\n");
     }
     for address in all(status) {

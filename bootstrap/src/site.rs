@@ -138,6 +138,11 @@ impl Site {
         }
     }
 
+    /// Whether there is a file at a request's path.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.find(path).is_some()
+    }
+
     /// The file of a request's path.
     fn find(&self, path: &str) -> Option<&File> {
         // The page's own places are in the fragment (`/#/t/topic`), which no server sees.

@@ -19,6 +19,8 @@ pub struct Status {
     pub listening: Vec<Multiaddr>,
     /// Sockets of the HTTP server.
     pub http: Vec<SocketAddr>,
+    /// Whether the HTTP server has the dashboard.
+    pub admin: bool,
     /// Whether the HTTP server has the page.
     pub page: bool,
     /// Sockets of the STUN server.

@@ -138,6 +138,12 @@ impl Store {
         }
     }
 
+    /// Every key with providers and how many it has, in no particular order; without those of the
+    /// local peer.
+    pub fn provider_counts(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        self.providers.counts()
+    }
+
     /// Records refused since the start.
     pub(crate) fn refused_records(&self) -> u64 {
         self.refused_records

@@ -34,6 +34,7 @@ fn the_defaults_are_the_documented_ports_on_all_addresses() {
     assert_eq!(config.stun, listen("*:3478"));
     assert_eq!(config.http, listen("*:8470"));
     assert_eq!(config.web, Web::Own);
+    assert_eq!(config.admin, Admin::Local);
     assert_eq!(config.external_addresses, []);
     assert_eq!(config.log_format, LogFormat::Text);
 }

@@ -5,11 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod admin;
 mod client;
 mod errors;
 mod hostile;
 mod http;
 mod lifecycle;
+mod metrics;
 mod network;
 mod page;
 mod process;

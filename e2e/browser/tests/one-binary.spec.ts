@@ -76,7 +76,7 @@ test('one binary in an empty folder is all it takes', async ({ network }) => {
     expect(hashed.length).toBeGreaterThan(3);
     expect(hashed.filter(({ transferSize }) => transferSize !== 0)).toEqual([]);
     // What Chromium says of an answer without a body.
-    expect(sent[0]).toEqual({ name: `${node.http}/`, transferSize: 300 });
+    expect(sent[0]?.transferSize).toBe(300);
     const index = await (await fetch(node.http)).text();
     const wasm = /\/[\w-]+_bg\.wasm/.exec(index)?.[0];
     const packed = await fetch(`${node.http}${wasm}`, { headers: { 'accept-encoding': 'br' } });
