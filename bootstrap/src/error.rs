@@ -6,7 +6,9 @@ use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
 use crate::store::StoreError;
-pub use crate::{data_dir::DataDirError, identity::IdentityError};
+pub use crate::{
+    admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
+};
 
 /// Why the node can't start.
 #[derive(Debug, Error)]
@@ -44,6 +46,12 @@ pub enum StartError {
     /// There is no thread to write the store.
     #[error("can't start a thread to write the store")]
     StoreThread(#[source] io::Error),
+    /// There is no token for the dashboard.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The page can't be served.
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
 /// Why an address can't be listened on.

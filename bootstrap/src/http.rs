@@ -1,25 +1,27 @@
-//! The HTTP side: `/bootstrap.json`, `/health` and `/metrics`.
+//! The HTTP side: the page, `/bootstrap.json`, `/health` and `/metrics`.
 //!
 //! It only reads what the event loop publishes. Connections are bounded in number, in the time a
 //! request may take to arrive and in how long they may live, so that slow or silent clients can't
 //! use it up.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::{Extension, State},
     http::{HeaderValue, Method, Request, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -30,7 +32,14 @@ use tokio::{
 
 pub(crate) use self::slots::Bounds;
 use self::slots::Slots;
-use crate::{addresses, limits, metrics::Page, status::Status};
+use crate::{
+    addresses,
+    admin::Dashboard,
+    limits,
+    metrics::{HttpLabels, Page},
+    site::Site,
+    status::Status,
+};
 
 mod slots;
 
@@ -39,13 +48,16 @@ mod slots;
 pub(crate) struct Source {
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) metrics: Page,
+    pub(crate) dashboard: Option<Dashboard>,
+    pub(crate) requests: Family<HttpLabels, Counter>,
+    pub(crate) site: Arc<Site>,
 }
 
 /// Both ends of the connection a request came on.
 #[derive(Clone, Copy, Debug)]
-struct Ends {
+pub(crate) struct Ends {
     local: SocketAddr,
-    remote: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 /// `/bootstrap.json`: what a page or a peer needs to join.
@@ -71,13 +83,21 @@ pub(crate) async fn serve(
     source: Source,
     bounds: Bounds,
 ) -> Infallible {
+    let watching = watch(source.clone());
     let router = router(source);
     let slots = Slots::new(bounds);
     let accepting = listeners
         .into_iter()
         .map(|l| accept(l, router.clone(), slots.clone()));
-    join_all(accepting).await;
-    std::future::pending().await
+    join(join_all(accepting), watching).await.1
+}
+
+/// What the dashboard does between requests.
+async fn watch(source: Source) -> Infallible {
+    match &source.dashboard {
+        Some(dashboard) => dashboard.watch(source.metrics.clone()).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn accept(listener: TcpListener, router: Router, slots: Slots) -> Infallible {
@@ -132,12 +152,47 @@ async fn serve_connection(stream: TcpStream, remote: SocketAddr, router: Router)
 }
 
 fn router(source: Source) -> Router {
+    let admin = source.dashboard.as_ref().map(Dashboard::router);
+    let admin = admin.unwrap_or_default();
     Router::new()
         .route("/bootstrap.json", get(bootstrap))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
-        .layer(middleware::from_fn(headers))
+        .route_layer(middleware::from_fn(headers))
+        .merge(admin)
+        .fallback(file)
+        .layer(middleware::from_fn_with_state(source.clone(), count))
         .with_state(source)
+}
+
+/// Counts every request.
+async fn count(State(source): State<Source>, request: Request<Body>, next: Next) -> Response {
+    let path = path_class(request.uri().path(), &source.site);
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    source
+        .requests
+        .get_or_create(&HttpLabels { path, status })
+        .inc();
+    response
+}
+
+/// What was asked for, in one of few words: there are as many paths as somebody cares to make up.
+fn path_class(path: &str, site: &Site) -> &'static str {
+    match path {
+        "/bootstrap.json" => "bootstrap.json",
+        "/health" => "health",
+        "/metrics" => "metrics",
+        path if path == "/admin" || path.starts_with("/admin/") => "admin",
+        path if site.has(path) => "page",
+        _ => "other",
+    }
+}
+
+async fn file(State(source): State<Source>, request: Request<Body>) -> Response {
+    source
+        .site
+        .answer(request.method(), request.uri(), request.headers())
 }
 
 async fn bootstrap(
@@ -187,9 +242,9 @@ async fn metrics(State(source): State<Source>) -> Response {
     }
 }
 
-/// Pages of any origin may read this (it is public), nobody may cache it (it changes), and a
+/// Headers of the answers for programs. Pages of any origin may read these (they are public), nobody may cache them (they change), and a
 /// browser that asks first gets its answer.
-async fn headers(request: Request<axum::body::Body>, next: Next) -> Response {
+async fn headers(request: Request<Body>, next: Next) -> Response {
     let mut response = if request.method() == Method::OPTIONS {
         StatusCode::NO_CONTENT.into_response()
     } else {

@@ -1,7 +1,7 @@
 //! The bootstrap node of a Moim network, as a library that its binary and its tests run.
 //!
 //! A bootstrap node is what a newcomer meets first: a server of the DHT, a relay for those that
-//! can't be dialled, the place where a page gets addresses from (`/bootstrap.json`), and a STUN
+//! can't be dialled, the place where the page and its addresses (`/bootstrap.json`) come from, and a STUN
 //! server that tells peers behind NATs their public address. It knows no rooms and reads no messages.
 //!
 //! [`Config`] says what to do, [`Node`] does it, [`Status`] tells how it stands:
@@ -23,8 +23,10 @@ use std::future::Future;
 
 pub use crate::{
     commands::{BlockCommand, BlockError, Command, CommandError, StoreCommand, StoreCommandError},
-    config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
-    error::{DataDirError, IdentityError, ListenError, RunError, StartError},
+    config::{
+        Admin, Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Settings, Web,
+    },
+    error::{DataDirError, IdentityError, ListenError, RunError, StartError, TokenError, WebError},
     node::Node,
     output::init_log,
     status::Status,
@@ -32,11 +34,13 @@ pub use crate::{
 };
 
 mod addresses;
+mod admin;
 mod admission;
 mod behaviour;
 mod block_list;
 mod commands;
 mod config;
+mod connections;
 mod data_dir;
 mod error;
 mod http;
@@ -48,6 +52,8 @@ mod node;
 mod output;
 mod rejections;
 mod relay;
+mod relaying;
+mod site;
 mod sockets;
 mod status;
 mod store;

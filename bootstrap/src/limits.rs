@@ -135,6 +135,8 @@ pub(crate) const STORE_IDLE_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Time to write what is not on the disk yet before the process ends.
 pub(crate) const STORE_SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// As much of a peer's own description (identify's agent version) as is kept and shown.
+pub(crate) const AGENT_CHARS_MAX: usize = 64;
 /// How often numbers for HTTP are renewed.
 pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Addresses of one listener arrive one by one. The node calls itself ready when each listener has
@@ -163,13 +165,35 @@ pub(crate) const STUN_SOURCES_MAX: usize = 16_384;
 /// Pause after an error of the STUN socket.
 pub(crate) const STUN_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// HTTP connections at one time. Pages fetch one small file.
-pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;
+/// HTTP connections at one time. A browser opens six to load the page, for some seconds.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 512;
 /// Time for an HTTP request's head to arrive.
 pub(crate) const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest life of an HTTP connection, however busy; clients open a new one.
-pub(crate) const HTTP_CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(60);
+/// Longest life of an HTTP connection, however busy; clients open a new one. The page's program has
+/// 0.8 MB, which takes this long at 55 kbit/s.
+pub(crate) const HTTP_CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(120);
 /// Longest head of an HTTP request, with room for a browser's cookies of other local programs.
 pub(crate) const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Pause when no HTTP connection can be accepted.
 pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Files and folders in the folder of `--web`. A page has some dozen.
+pub(crate) const WEB_FILES_MAX: usize = 1_000;
+/// Bytes of all files in the folder of `--web`, which are kept in memory. The page has 3 MB.
+pub(crate) const WEB_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Questions of dashboards that wait for the event loop; more are told to come again.
+pub(crate) const ADMIN_QUESTIONS_MAX: usize = 8;
+/// How long a dashboard waits for the event loop's answer.
+pub(crate) const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that the dashboard lists, the newest first; more would be no overview, and it asks
+/// every other second.
+pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 200;
+/// Topics that the dashboard lists, the largest first.
+pub(crate) const ADMIN_TOPICS_MAX: usize = 50;
+/// As much of a provider key as is shown: a topic's key has 34 bytes.
+pub(crate) const ADMIN_KEY_BYTES_MAX: usize = 64;
+/// How often the counters are looked at for the dashboard's rates.
+pub(crate) const ADMIN_SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
+/// How many of these looks are remembered: ten minutes of them. Each has some 20 numbers.
+pub(crate) const ADMIN_SAMPLES_MAX: usize = 121;

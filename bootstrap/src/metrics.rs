@@ -1,20 +1,27 @@
 //! Numbers for `/metrics`: libp2p's own, and the node's.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, ops::Deref, sync::Arc, time::Instant};
 
 use libp2p::metrics::Metrics as Libp2pMetrics;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
     metrics::{
         counter::Counter,
+        family::Family,
         gauge::{ConstGauge, Gauge},
         info::Info,
     },
     registry::{Registry, Unit},
 };
 
-use crate::{rejections::Rejections, store, stun};
+use crate::{
+    connections::{Connection, TRANSPORTS},
+    rejections::Rejections,
+    relaying, store, stun,
+};
+
+mod process;
 
 /// What is counted. The event loop writes; [`Page`] reads.
 pub(crate) struct Metrics {
@@ -26,21 +33,76 @@ pub(crate) struct Metrics {
 /// The node's own numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NodeMetrics {
-    pub(crate) connections: Gauge,
+    pub(crate) connections: Family<ConnectionLabels, Gauge>,
     pub(crate) dht_provider_keys: Gauge,
     pub(crate) dht_providers: Gauge,
     pub(crate) dht_record_bytes: Gauge,
     pub(crate) dht_records: Gauge,
     pub(crate) dht_refused: Counter,
+    pub(crate) http_requests: Family<HttpLabels, Counter>,
     pub(crate) peers: Gauge,
     pub(crate) rejections: Rejections,
     pub(crate) relay_circuits: Gauge,
     pub(crate) relay_circuits_accepted: Counter,
-    pub(crate) relay_circuits_denied: Counter,
+    pub(crate) relay_circuits_denied: Family<ReasonLabels, Counter>,
     pub(crate) relay_reservations: Gauge,
-    pub(crate) relay_reservations_denied: Counter,
+    pub(crate) relay_reservations_accepted: Counter,
+    pub(crate) relay_reservations_denied: Family<ReasonLabels, Counter>,
     pub(crate) store: store::Counters,
     pub(crate) stun: stun::Counters,
+}
+
+/// What kind of connection.
+#[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionLabels {
+    pub(crate) transport: &'static str,
+    pub(crate) direction: &'static str,
+}
+
+/// What was asked for, by class, since anybody can ask for anything, and how it was answered.
+#[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
+pub(crate) struct HttpLabels {
+    pub(crate) path: &'static str,
+    pub(crate) status: u16,
+}
+
+/// Why something was denied.
+#[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
+pub(crate) struct ReasonLabels {
+    pub(crate) reason: &'static str,
+}
+
+impl NodeMetrics {
+    /// All zero, with every label there is: what has not happened yet is seen, too.
+    fn new() -> Self {
+        let metrics = Self::default();
+        for transport in TRANSPORTS {
+            for direction in ["inbound", "outbound"] {
+                let labels = ConnectionLabels {
+                    transport,
+                    direction,
+                };
+                drop(metrics.connections.get_or_create(&labels));
+            }
+        }
+        for reason in relaying::REASONS {
+            let labels = ReasonLabels { reason };
+            drop(metrics.relay_circuits_denied.get_or_create(&labels));
+            drop(metrics.relay_reservations_denied.get_or_create(&labels));
+        }
+        metrics
+    }
+
+    /// The gauge of all connections like this one.
+    pub(crate) fn connections_like(
+        &self,
+        connection: &Connection,
+    ) -> impl Deref<Target = Gauge> + '_ {
+        self.connections.get_or_create(&ConnectionLabels {
+            transport: connection.transport(),
+            direction: connection.direction(),
+        })
+    }
 }
 
 /// The text of `/metrics`.
@@ -60,7 +122,8 @@ impl Page {
 pub(crate) fn new(started: Instant) -> (Metrics, Page) {
     let mut registry = Registry::default();
     let libp2p = Libp2pMetrics::new(&mut registry);
-    let node = NodeMetrics::default();
+    let node = NodeMetrics::new();
+    registry.register_collector(Box::new(process::Process::started_now()));
     let moim = registry.sub_registry_with_prefix("moim_bootstrap");
 
     let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -70,7 +133,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
     let m = &node;
     moim.register(
         "connections",
-        "Connections right now",
+        "Connections right now, by what carries them and who dialled",
         m.connections.clone(),
     );
     moim.register("peers", "Peers connected right now", m.peers.clone());
@@ -102,13 +165,23 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         m.dht_refused.clone(),
     );
     moim.register(
+        "http_requests",
+        "HTTP requests so far, by what was asked for and how it was answered",
+        m.http_requests.clone(),
+    );
+    moim.register(
         "relay_reservations",
         "Peers with a relay reservation right now",
         m.relay_reservations.clone(),
     );
     moim.register(
+        "relay_reservations_accepted",
+        "Relay reservations given so far, renewals included",
+        m.relay_reservations_accepted.clone(),
+    );
+    moim.register(
         "relay_reservations_denied",
-        "Relay reservations denied so far",
+        "Relay reservations denied so far, by reason",
         m.relay_reservations_denied.clone(),
     );
     moim.register(
@@ -123,7 +196,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
     );
     moim.register(
         "relay_circuits_denied",
-        "Relayed connections denied so far",
+        "Relayed connections denied so far, by reason",
         m.relay_circuits_denied.clone(),
     );
     m.store.register(moim);
@@ -165,11 +238,15 @@ mod tests {
     fn the_page_shows_what_was_counted() {
         let (metrics, page) = new(Instant::now());
         metrics.node.relay_circuits.set(7);
-        metrics.node.relay_circuits_denied.inc();
+        let reason = "no-reservation";
+        let denied = &metrics.node.relay_circuits_denied;
+        denied.get_or_create(&ReasonLabels { reason }).inc();
         let text = page.render().unwrap();
         assert!(text.contains("moim_bootstrap_relay_circuits 7\n"), "{text}");
         assert!(
-            text.contains("moim_bootstrap_relay_circuits_denied_total 1\n"),
+            text.contains(
+                "moim_bootstrap_relay_circuits_denied_total{reason=\"no-reservation\"} 1\n"
+            ),
             "{text}"
         );
         assert!(text.contains("moim_bootstrap_uptime_seconds "), "{text}");

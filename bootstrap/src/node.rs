@@ -7,7 +7,6 @@ use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
     future::Future,
-    net::IpAddr,
     pin::pin,
     sync::Arc,
     time::Instant,
@@ -20,29 +19,32 @@ use libp2p::{
     kad::{self, store::RecordStore as _},
     multiaddr::Protocol,
     swarm::{
-        ConnectionId, DialError,
+        DialError,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
 use tokio::{
     net::{TcpListener, UdpSocket},
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{self, MissedTickBehavior},
 };
 
 use crate::{
     addresses,
+    admin::{self, Question, overview::Overview},
     admission::{self, Capacity, Memory},
     behaviour::Behaviour,
     block_list::{self, BlockList},
     config::{Config, Listen},
+    connections::Connections,
     data_dir::DataDir,
     error::{ListenError, RunError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
     rejections::{Journal, Reason},
     relay::Circuits,
+    site::Site,
     sockets,
     status::Status,
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
@@ -64,8 +66,9 @@ pub struct Node {
     listeners: HashMap<ListenerId, Listener>,
     /// When the node calls itself ready; `None` once it is.
     ready_at: Option<time::Instant>,
-    /// The address each connection comes from.
-    remotes: HashMap<ConnectionId, Option<IpAddr>>,
+    connections: Connections,
+    /// Of the dashboard.
+    questions: mpsc::Receiver<Question>,
     /// Other bootstrap nodes of the network.
     others: Vec<(PeerId, Multiaddr)>,
     /// Peers with a relay reservation, for the metrics.
@@ -111,6 +114,8 @@ impl Node {
         }
 
         let (metrics, page) = metrics::new(started);
+        let site = Site::open(&config.web)?;
+        let (dashboard, questions) = admin::open(config.admin, &data)?;
         let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
         let capacity = Capacity::of_files(admission::open_files());
         if capacity.inbound < limits::INBOUND_MAX {
@@ -158,6 +163,8 @@ impl Node {
             external: config.external_addresses.clone(),
             listening: Vec::new(),
             http: http_sockets,
+            admin: dashboard.is_some(),
+            page: site.has_page(),
             stun: stun_sockets
                 .iter()
                 .filter_map(|socket| socket.local_addr().ok())
@@ -168,6 +175,9 @@ impl Node {
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
+            dashboard,
+            requests: metrics.node.http_requests.clone(),
+            site: Arc::new(site),
         };
         let bounds = http::Bounds {
             connections: capacity.http,
@@ -186,7 +196,8 @@ impl Node {
             metrics,
             listeners,
             ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
-            remotes: HashMap::new(),
+            connections: Connections::default(),
+            questions,
             others: others(config, peer_id),
             reservations: HashSet::new(),
             store,
@@ -236,6 +247,7 @@ impl Node {
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
                 _ = remember_tick.tick() => self.remember_peers(),
                 Ok(()) = self.blocked.changed() => self.block(),
+                Some(question) = self.questions.recv() => self.tell(question),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
@@ -334,15 +346,21 @@ impl Node {
         );
     }
 
+    /// Answers the dashboard.
+    fn tell(&mut self, question: Question) {
+        let topics = self.swarm.behaviour_mut().kad.store_mut();
+        let topics = topics.provider_counts();
+        let now = Instant::now();
+        let overview = Overview::new(&self.connections, &self.reservations, topics, now);
+        // Whoever asked may be gone.
+        let _ = question.send(overview);
+    }
+
     fn publish_numbers(&mut self) {
         let network = self.swarm.network_info();
         let store = self.swarm.behaviour_mut().kad.store_mut().stats();
         let node = &self.metrics.node;
         set(&node.peers, network.num_peers());
-        set(
-            &node.connections,
-            network.connection_counters().num_established() as usize,
-        );
         set(&node.dht_records, store.records);
         set(&node.dht_record_bytes, store.record_bytes);
         set(&node.dht_provider_keys, store.provider_keys);

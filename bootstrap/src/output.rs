@@ -80,6 +80,12 @@ fn ready_line(status: &Status) -> String {
 fn ready_block(status: &Status) -> String {
     let mut text = format!("Moim bootstrap node {}\n", status.peer_id);
     for url in http(status) {
+        if status.page {
+            text += &format!("  {url}/ (the page)\n");
+        }
+        if status.admin {
+            text += &format!("  {url}/admin (the dashboard)\n");
+        }
         text += &format!("  {url}/bootstrap.json\n");
     }
     for address in all(status) {

@@ -19,6 +19,10 @@ pub struct Status {
     pub listening: Vec<Multiaddr>,
     /// Sockets of the HTTP server.
     pub http: Vec<SocketAddr>,
+    /// Whether the HTTP server has the dashboard.
+    pub admin: bool,
+    /// Whether the HTTP server has the page.
+    pub page: bool,
     /// Sockets of the STUN server.
     pub stun: Vec<SocketAddr>,
     /// Whether values are refused because the store can't be written.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, io, process};
 
-/// Open files the node may need: 4,200 connections, 256 of HTTP, listeners and files.
+/// Open files the node may need: 4,200 connections, 512 of HTTP, listeners and files.
 #[cfg(unix)]
 const OPEN_FILES: u64 = 8_192;
 

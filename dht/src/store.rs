@@ -195,6 +195,12 @@ impl Store {
         }
     }
 
+    /// Every key with providers and how many it has, in no particular order; without those of the
+    /// local peer.
+    pub fn provider_counts(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        self.providers.counts()
+    }
+
     /// Frees the memory of what has expired. Expired things aren't handed out in any case, and
     /// storing new ones sweeps in passing; this is for a store that rests.
     pub fn sweep(&mut self) {

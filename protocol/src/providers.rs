@@ -313,6 +313,12 @@ impl ProviderTable {
         self.by_end.is_empty()
     }
 
+    /// Every key and how many providers it has, in no particular order.
+    pub fn counts(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let keys = self.keys.iter();
+        keys.map(|(key, providers)| (key.as_slice(), providers.len()))
+    }
+
     /// How many keys have providers.
     #[must_use]
     pub fn key_count(&self) -> usize {

@@ -22,6 +22,8 @@ cargo xtask COMMAND
               --data-dir DIR       the bootstrap node's state
               --tcp, --quic, --ws, --webrtc-direct, --stun, --http HOST:PORT
                                    handed on to the bootstrap node
+  build     set up and build what is handed out: a release bootstrap node that carries the page, and
+            the terminal peer
   test      set up and test everything; with names, only these steps
               --quick              leave out what needs wasm or a browser
               --keep-going         do not stop at the first failed step
@@ -38,6 +40,7 @@ cargo xtask COMMAND
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
     Bench(BenchOptions),
+    Build,
     Fmt,
     Help,
     Run(RunOptions),
@@ -110,6 +113,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invoc
     Ok(match command.as_deref() {
         None | Some("help" | "-h" | "--help") => Invocation::Help,
         Some("bench") => bench(rest)?,
+        Some("build") => {
+            no_more(rest)?;
+            Invocation::Build
+        }
         Some("fmt") => {
             no_more(rest)?;
             Invocation::Fmt
@@ -270,6 +277,7 @@ mod tests {
                 ..TestOptions::default()
             })
         );
+        assert_eq!(parse_line("build").unwrap(), Invocation::Build);
         assert_eq!(parse_line("ci").unwrap(), parse_line("test").unwrap());
         assert_eq!(
             parse_line("bench --upgrades=200").unwrap(),
@@ -291,6 +299,7 @@ mod tests {
     fn what_is_not_understood_is_named() {
         for (line, mention) in [
             ("nonsense", "nonsense"),
+            ("build now", "now"),
             ("fmt now", "now"),
             ("bench --rounds 0", "\"0\""),
             ("bench --rounds 9 --upgrades 8", "too few"),

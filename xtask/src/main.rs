@@ -12,6 +12,7 @@
 
 mod args;
 mod bench;
+mod build;
 mod checks;
 mod http;
 mod machine;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
 fn dispatch(invocation: &Invocation) -> Result<()> {
     match invocation {
         Invocation::Bench(options) => bench::bench(&Project::find()?, options),
+        Invocation::Build => build::build(&Project::find()?),
         Invocation::Help => {
             println!("{}", args::HELP);
             Ok(())

@@ -55,6 +55,11 @@ impl Project {
         self.target.join("xtask")
     }
 
+    /// Where the page that is tested and put into programs lies.
+    pub(crate) fn page(&self) -> PathBuf {
+        self.work().join("dist")
+    }
+
     /// The file a step's output goes to.
     pub(crate) fn log(&self, step: &str) -> PathBuf {
         self.work().join("logs").join(format!("{step}.log"))

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fs, path::Path};
 
 use super::*;
 
@@ -33,6 +33,8 @@ fn the_defaults_are_the_documented_ports_on_all_addresses() {
     assert_eq!(config.webrtc_direct, listen("*:8469"));
     assert_eq!(config.stun, listen("*:3478"));
     assert_eq!(config.http, listen("*:8470"));
+    assert_eq!(config.web, Web::Own);
+    assert_eq!(config.admin, Admin::Local);
     assert_eq!(config.external_addresses, []);
     assert_eq!(config.log_format, LogFormat::Text);
 }
@@ -156,7 +158,10 @@ fn the_data_directory_comes_from_flag_variable_or_named_file() {
         Path::new("/from/env")
     );
     let with_flag = Args {
-        data_dir: Some("/from/flag".into()),
+        settings: Settings {
+            data_dir: Some("/from/flag".into()),
+            ..Settings::default()
+        },
         ..args()
     };
     assert_eq!(
@@ -269,4 +274,16 @@ fn what_is_no_listen_address_is_refused_with_a_reason() {
 fn the_command_line_is_well_formed() {
     use clap::CommandFactory as _;
     Args::command().debug_assert();
+}
+
+#[test]
+fn the_page_is_the_nodes_own_or_that_of_a_folder_or_none() {
+    let folder = |path: &str| Web::Folder(path.into());
+    let env = [("MOIM_WEB", "/env")];
+    let file = Some("web = 'off'");
+    let web = |flags, env, file| load(flags, env, file).unwrap().web;
+    assert_eq!(web(&[], &[], file), Web::Off);
+    assert_eq!(web(&[], &env, file), folder("/env"));
+    assert_eq!(web(&["--web=./off"], &env, file), folder("./off"));
+    assert_eq!(web(&["--web=off"], &env, None), Web::Off);
 }

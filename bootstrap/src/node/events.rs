@@ -1,5 +1,7 @@
 //! What the node does when something happens on the network.
 
+use std::time::Instant;
+
 use libp2p::{
     PeerId, identify,
     metrics::Recorder as _,
@@ -8,7 +10,7 @@ use libp2p::{
 };
 
 use super::Node;
-use crate::{behaviour::BehaviourEvent, ice, rejections::Reason};
+use crate::{behaviour::BehaviourEvent, ice, metrics::ReasonLabels, rejections::Reason, relaying};
 
 impl Node {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -62,8 +64,11 @@ impl Node {
             } => {
                 let remote = endpoint.get_remote_address();
                 tracing::debug!(%peer_id, %remote, "connected");
-                self.remotes
-                    .insert(connection_id, moim_dht::first_ip(remote));
+                let now = Instant::now();
+                let connection = self
+                    .connections
+                    .opened(connection_id, peer_id, &endpoint, now);
+                self.metrics.node.connections_like(connection).inc();
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -73,8 +78,11 @@ impl Node {
                 ..
             } => {
                 tracing::debug!(%peer_id, ?cause, "disconnected");
-                self.remotes.remove(&connection_id);
-                if num_established == 0 {
+                let is_last = num_established == 0;
+                if let Some(connection) = self.connections.closed(connection_id, is_last) {
+                    self.metrics.node.connections_like(&connection).dec();
+                }
+                if is_last {
                     self.reservations.remove(&peer_id);
                 }
             }
@@ -144,6 +152,7 @@ impl Node {
     /// Takes a DHT server into the routing table, with the addresses at which others can reach it.
     fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, info: &identify::Info) {
         tracing::debug!(%peer, agent = %info.agent_version, "identified");
+        self.connections.identified(connection, &info.agent_version);
         let kad = &mut self.swarm.behaviour_mut().kad;
         let is_server = info
             .protocols
@@ -152,7 +161,7 @@ impl Node {
         if !is_server {
             return;
         }
-        let seen_at = self.remotes.get(&connection).copied().flatten();
+        let seen_at = self.connections.ip(connection);
         for address in moim_dht::table_addresses(&info.listen_addrs, seen_at) {
             kad.add_address(&peer, address);
         }
@@ -162,7 +171,8 @@ impl Node {
     /// first failure.
     fn on_ping(&mut self, event: ping::Event) {
         match event.result {
-            Ok(_) | Err(ping::Failure::Unsupported) => {}
+            Ok(round_trip) => self.connections.answered(event.connection, round_trip),
+            Err(ping::Failure::Unsupported) => {}
             Err(error) => {
                 tracing::debug!(peer = %event.peer, %error, "closing a dead connection");
                 self.swarm.close_connection(event.connection);
@@ -179,16 +189,20 @@ impl Node {
             } => {
                 tracing::debug!(peer = %src_peer_id, renewed, "relay reservation");
                 self.reservations.insert(src_peer_id);
+                node.relay_reservations_accepted.inc();
             }
             relay::Event::ReservationReqDenied {
                 src_peer_id,
                 status,
             } => {
                 tracing::debug!(peer = %src_peer_id, ?status, "relay reservation denied");
-                node.relay_reservations_denied.inc();
                 if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
                     node.rejections.count(Reason::RelayReservation, None);
                 }
+                let reason = relaying::reason(status);
+                node.relay_reservations_denied
+                    .get_or_create(&ReasonLabels { reason })
+                    .inc();
             }
             relay::Event::ReservationTimedOut { src_peer_id } => {
                 self.reservations.remove(&src_peer_id);
@@ -208,11 +222,14 @@ impl Node {
                 status,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "not relaying");
-                node.relay_circuits_denied.inc();
                 // Otherwise there was nobody to relay to.
                 if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
                     node.rejections.count(Reason::RelayCircuit, None);
                 }
+                let reason = relaying::reason(status);
+                node.relay_circuits_denied
+                    .get_or_create(&ReasonLabels { reason })
+                    .inc();
             }
             relay::Event::CircuitClosed {
                 src_peer_id,

@@ -1,4 +1,4 @@
-//! `/bootstrap.json`, `/health`, `/metrics`.
+//! `/bootstrap.json`, `/health`, `/metrics`, and what else is asked for.
 
 use libp2p::{Multiaddr, PeerId};
 use tokio::{
@@ -118,7 +118,6 @@ async fn metrics_are_text_for_prometheus() {
 #[tokio::test]
 async fn anything_else_is_refused_politely() {
     let node = Node::start().await;
-    assert_eq!(node.get("/").await.status, 404);
     assert_eq!(node.get("/../identity.key").await.status, 404);
     assert_eq!(node.request("POST", "/bootstrap.json").await.status, 405);
     assert_eq!(node.request("HEAD", "/health").await.body, "");

@@ -137,6 +137,7 @@ async fn settings_come_from_environment_and_file_too() {
         .env("MOIM_QUIC", "off")
         .env("MOIM_WEBRTC_DIRECT", "off")
         .env("MOIM_HTTP", "off")
+        .env("MOIM_STUN", "off")
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()

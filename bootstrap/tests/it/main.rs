@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod admin;
 mod attacks;
 mod block_list;
 mod client;
@@ -12,7 +13,9 @@ mod errors;
 mod hostile;
 mod http;
 mod lifecycle;
+mod metrics;
 mod network;
+mod page;
 mod process;
 mod store;
 mod stun;

@@ -323,7 +323,7 @@ async fn a_circuit_to_a_peer_without_reservation_is_denied() {
         })
         .await;
     assert_eq!(
-        node.metric("moim_bootstrap_relay_circuits_denied_total")
+        node.metric("moim_bootstrap_relay_circuits_denied_total{reason=\"no-reservation\"}")
             .await,
         1
     );

@@ -146,11 +146,10 @@ impl Node {
             .arg(format!("{limit} && exec \"$0\" \"$@\""))
             .arg(node.get_program())
             .args(node.get_args());
-        for (name, value) in node.get_envs() {
-            match value {
-                Some(value) => limited.env(name, value),
-                None => limited.env_remove(name),
-            };
+        // Those of `command` are there to be removed, or say what is logged, which is left as it is
+        // for everybody.
+        for (name, _) in node.get_envs() {
+            limited.env_remove(name);
         }
         limited
             .stdin(Stdio::null())
@@ -215,10 +214,15 @@ impl Node {
     }
 
     pub(crate) async fn request(&self, method: &str, path: &str) -> Answer {
+        self.request_with(method, path, "Host: a\r\n").await
+    }
+
+    /// A request with these headers, each with its line end.
+    pub(crate) async fn request_with(&self, method: &str, path: &str, headers: &str) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.http_port()))
             .await
             .unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         soon("an HTTP answer", stream.read_to_string(&mut text))
@@ -239,7 +243,7 @@ impl Node {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// The value of a metric without labels.
+    /// The value of a metric, named with its labels where it has some.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.get("/metrics").await.body;
         let line = text

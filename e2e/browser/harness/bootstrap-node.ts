@@ -17,10 +17,19 @@ export type Transport = keyof typeof TRANSPORTS;
 /** How long the node may take to end after SIGTERM, in ms. */
 const STOPPED_WITHIN = 5_000;
 
+/** What else a node is started with. */
+export interface NodeOptions {
+  /** The program, where it is not the usual one. */
+  readonly program?: string;
+  /** Arguments besides the usual ones. */
+  readonly args?: readonly string[];
+}
+
 /** A bootstrap node on free ports of 127.0.0.1 with a data directory of its own. */
 export class BootstrapNode {
   readonly data: string;
   readonly #off: readonly Transport[];
+  readonly #options: NodeOptions;
   #flags: Record<string, string>;
   program!: Program;
   peerId = '';
@@ -28,17 +37,21 @@ export class BootstrapNode {
   /** The address of its HTTP server, `http://127.0.0.1:…`. */
   http = '';
 
-  private constructor(data: string, off: readonly Transport[]) {
+  private constructor(data: string, off: readonly Transport[], options: NodeOptions) {
     this.data = data;
     this.#off = off;
+    this.#options = options;
     this.#flags = Object.fromEntries(
       ['tcp', 'quic', 'ws', 'webrtc-direct', 'stun', 'http'].map((flag) => [flag, '127.0.0.1:0']),
     );
   }
 
   /** Starts one without the transports in `off`. */
-  static async start(off: readonly Transport[] = []): Promise<BootstrapNode> {
-    const node = new BootstrapNode(await mkdtemp(join(tmpdir(), 'moim-e2e-')), off);
+  static async start(
+    off: readonly Transport[] = [],
+    options: NodeOptions = {},
+  ): Promise<BootstrapNode> {
+    const node = new BootstrapNode(await mkdtemp(join(tmpdir(), 'moim-e2e-')), off, options);
     await node.#launch();
     return node;
   }
@@ -95,7 +108,9 @@ export class BootstrapNode {
     for (const [flag, value] of Object.entries(this.#flags)) {
       args.push(`--${flag}`, (this.#off as readonly string[]).includes(flag) ? 'off' : value);
     }
-    this.program = new Program('moim-bootstrap', bootstrapProgram(), args);
+    args.push(...(this.#options.args ?? []));
+    const program = this.#options.program ?? bootstrapProgram();
+    this.program = new Program('moim-bootstrap', program, args);
     this.http = await this.program.pick('where it serves HTTP', ({ from, text }) => {
       if (from !== 'stdout') {
         return undefined;

@@ -19,7 +19,7 @@ use crate::{
     http,
     process::{self, Group},
     project::Project,
-    run::{BootstrapInfo, trunk},
+    run::BootstrapInfo,
     setup::{browser::Browser, node, wasm},
     ui,
 };
@@ -38,22 +38,12 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// Seconds that one test program may take in the browser.
 const WASM_TEST_SECONDS: &str = "300";
 
-/// Where the page that is tested lies. Not in `dist`, which a running `trunk serve` may be writing
-/// to.
-pub(super) fn dist(project: &Project) -> PathBuf {
-    project.work().join("dist")
-}
-
 /// Builds the page and reads what it imports.
 pub(super) fn page(context: &Context<'_>) -> Result<()> {
     let project = context.project;
-    let mut command = project.machine.command("trunk");
-    trunk::prepare(project, &mut command, context.tooling.wasm);
-    command
-        .args(["build", "--release", "--offline", "--dist"])
-        .arg(dist(project));
+    let command = crate::build::page(project, context.tooling.wasm);
     quietly(project, "page", command)?;
-    let wasm = wasm_file(&dist(project))?;
+    let wasm = wasm_file(&project.page())?;
     let bytes = fs::read(&wasm).with_context(|| format!("reading {}", wasm.display()))?;
     let violations = wasm_imports::violations(&bytes)?;
     checks::report(
@@ -207,9 +197,15 @@ pub(super) fn browser(context: &Context<'_>) -> Result<()> {
         folder.display()
     );
     build(project)?;
-    if wasm_file(&dist(project)).is_err() {
+    if wasm_file(&project.page()).is_err() {
         page(context)?;
     }
+    // The same program once more, with the page in it. All members are named for their features alone,
+    // so that only the bootstrap node is compiled.
+    let mut command = project.cargo();
+    command.args(["build", "--locked", "--workspace"]);
+    crate::build::with_page(project, &mut command);
+    quietly(project, "build-with-page", command)?;
     let mut command = node::npm(&project.machine, &folder);
     command
         .args(["test"])

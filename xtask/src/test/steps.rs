@@ -174,7 +174,7 @@ pub(super) fn name_programs(project: &Project, command: &mut Command) {
     command
         .env("MOIM_BOOTSTRAP_BIN", project.binary("moim-bootstrap"))
         .env("MOIM_BIN", project.binary("moim"))
-        .env("MOIM_DIST", page::dist(project));
+        .env("MOIM_DIST", project.page());
 }
 
 /// Ends a check of the source.

@@ -1,0 +1,77 @@
+//! `cargo xtask build`: the programs as they are handed out, the bootstrap node with the page in it.
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    project::Project,
+    run::trunk,
+    setup::{self, Needs, Route, step, wasm::Toolchain},
+    ui,
+};
+
+/// Tells the bootstrap node's build script where the page lies.
+const PAGE_VARIABLE: &str = "MOIM_PAGE";
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Sets up, builds, and says what came of it.
+pub(crate) fn build(project: &Project) -> Result<()> {
+    let needs = Needs {
+        page: true,
+        ..Needs::default()
+    };
+    let tooling = setup::setup(project, needs, Route::Auto)?;
+    ui::headline("Build");
+    step(
+        project,
+        "page",
+        "build-page",
+        page(project, tooling.wasm),
+        LIMIT,
+        "built",
+    )?;
+    let mut command = project.cargo();
+    // Both programs, as in `run`, so that neither is compiled with crates of its own.
+    command.args(["build", "--locked", "--release", "--bin", "moim"]);
+    with_page(project, &mut command);
+    let name = "bootstrap node with the page, and terminal peer";
+    step(project, name, "build-programs", command, LIMIT, "built")?;
+
+    let folder = project.target.join("release");
+    ui::headline("Done");
+    for program in ["moim-bootstrap", "moim"] {
+        let path = folder.join(program);
+        println!("  {} ({})", path.display(), megabytes(&path)?);
+    }
+    println!(
+        "\nmoim-bootstrap needs no other file: copy it to where it is to run, start it, and open\n\
+         http://localhost:8470 there."
+    );
+    Ok(())
+}
+
+/// Builds the page as it is published, not in `dist`, which a running `trunk serve` may be writing to.
+pub(crate) fn page(project: &Project, toolchain: Toolchain) -> Command {
+    let mut command = project.machine.command("trunk");
+    trunk::prepare(project, &mut command, toolchain);
+    command
+        .args(["build", "--release", "--offline", "--dist"])
+        .arg(project.page());
+    command
+}
+
+/// Adds the bootstrap node, with the page in it, to a `cargo build`.
+pub(crate) fn with_page(project: &Project, command: &mut Command) {
+    command
+        .args(["--bin", "moim-bootstrap"])
+        .args(["--features", "moim-bootstrap/page"])
+        .env(PAGE_VARIABLE, project.page());
+}
+
+fn megabytes(path: &Path) -> Result<String> {
+    let bytes = fs::metadata(path)
+        .with_context(|| format!("looking at {}", path.display()))?
+        .len();
+    Ok(format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10))
+}
