@@ -15,6 +15,7 @@ use thiserror::Error;
 pub use self::{
     listen::{Host, Listen, ListenParseError},
     settings::Settings,
+    tls::{Domain, DomainParseError, Tls},
     web::Web,
 };
 use crate::commands::Command;
@@ -23,6 +24,7 @@ mod listen;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod web;
 
 /// Where TCP and QUIC listen by default: on the port that the predecessor of Moim used.
@@ -160,6 +162,8 @@ pub struct Config {
     pub stun: Listen,
     /// HTTP.
     pub http: Listen,
+    /// HTTPS and secure WebSocket, if they are on.
+    pub tls: Option<Tls>,
     /// The page.
     pub web: Web,
     /// Who sees the dashboard.
@@ -219,8 +223,13 @@ pub enum ConfigError {
     /// The platform names no place for data and none was given.
     #[error("this system names no data directory (is HOME set?); give one with --data-dir DIR")]
     NoDataDir,
+    /// TLS is asked for in part.
+    #[error("--tls needs {0} as well")]
+    TlsIncomplete(&'static str),
     /// Every transport is off.
-    #[error("all of --tcp, --quic, --ws and --webrtc-direct are off: nobody could reach the node")]
+    #[error(
+        "all of --tcp, --quic, --ws, --webrtc-direct and --tls are off: nobody could reach the node"
+    )]
     NothingToDo,
 }
 
@@ -277,6 +286,7 @@ impl Config {
             webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
             stun: merged.stun.unwrap_or(DEFAULT_STUN),
             http: merged.http.unwrap_or(DEFAULT_HTTP),
+            tls: Tls::of(merged.tls, merged.tls_cert, merged.tls_key, merged.domain)?,
             web: merged.web.unwrap_or_default(),
             admin: merged.admin.unwrap_or_default(),
             external_addresses: merged.external_address.unwrap_or_default(),
@@ -291,7 +301,8 @@ impl Config {
             return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
         }
         let transports = [config.tcp, config.quic, config.ws, config.webrtc_direct];
-        if transports.iter().all(|listen| *listen == Listen::Off) {
+        let is_off = transports.iter().all(|listen| *listen == Listen::Off);
+        if is_off && config.tls.is_none() {
             return Err(ConfigError::NothingToDo);
         }
         Ok(config)

@@ -5,10 +5,10 @@ use std::{io, net::SocketAddr};
 use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
-use crate::store::StoreError;
 pub use crate::{
     admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
 };
+use crate::{store::StoreError, tls::CertificateError};
 
 /// Why the node can't start.
 #[derive(Debug, Error)]
@@ -46,6 +46,12 @@ pub enum StartError {
     /// There is no thread to write the store.
     #[error("can't start a thread to write the store")]
     StoreThread(#[source] io::Error),
+    /// The certificate can't be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// TLS can't be set up.
+    #[error("can't set up TLS")]
+    Tls(#[from] futures_rustls::rustls::Error),
     /// There is no token for the dashboard.
     #[error(transparent)]
     Token(#[from] TokenError),

@@ -24,11 +24,13 @@ use hyper_util::{
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::Serialize;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
     time,
 };
+use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 pub(crate) use self::slots::Bounds;
 use self::slots::Slots;
@@ -39,6 +41,7 @@ use crate::{
     metrics::{HttpLabels, Page},
     site::Site,
     status::Status,
+    tls::Front,
 };
 
 mod slots;
@@ -77,18 +80,17 @@ struct Health {
     store: &'static str,
 }
 
-/// Serves until aborted; without listeners it just waits for that.
-pub(crate) async fn serve(
-    listeners: Vec<TcpListener>,
-    source: Source,
-    bounds: Bounds,
-) -> Infallible {
+/// A socket to serve on, and what ends the TLS of its connections, if they have any.
+pub(crate) type Port = (TcpListener, Option<Front>);
+
+/// Serves until aborted; without ports it just waits for that.
+pub(crate) async fn serve(ports: Vec<Port>, source: Source, bounds: Bounds) -> Infallible {
     let watching = watch(source.clone());
     let router = router(source);
     let slots = Slots::new(bounds);
-    let accepting = listeners
+    let accepting = ports
         .into_iter()
-        .map(|l| accept(l, router.clone(), slots.clone()));
+        .map(|port| accept(port, router.clone(), slots.clone()));
     join(join_all(accepting), watching).await.1
 }
 
@@ -100,7 +102,7 @@ async fn watch(source: Source) -> Infallible {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, slots: Slots) -> Infallible {
+async fn accept((listener, front): Port, router: Router, slots: Slots) -> Infallible {
     // Dropped with this task, and then its connections are too.
     let mut connections = JoinSet::new();
     loop {
@@ -114,10 +116,10 @@ async fn accept(listener: TcpListener, router: Router, slots: Slots) -> Infallib
                 let Some(slot) = slots.take(permit, remote.ip()) else {
                     continue;
                 };
-                let router = router.clone();
+                let (router, front) = (router.clone(), front.clone());
                 connections.spawn(async move {
                     let _slot = slot;
-                    let serving = serve_connection(stream, remote, router);
+                    let serving = serve_connection(stream, remote, front, router);
                     // Running out of time is no event worth telling.
                     let _ = time::timeout(limits::HTTP_CONNECTION_LIFETIME_MAX, serving).await;
                 });
@@ -134,10 +136,32 @@ async fn accept(listener: TcpListener, router: Router, slots: Slots) -> Infallib
     }
 }
 
-async fn serve_connection(stream: TcpStream, remote: SocketAddr, router: Router) {
+async fn serve_connection(
+    stream: TcpStream,
+    remote: SocketAddr,
+    front: Option<Front>,
+    router: Router,
+) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
+    let ends = Ends { local, remote };
+    let Some(front) = front else {
+        return serve_stream(stream, ends, router).await;
+    };
+    match front.receive(stream, local, remote).await {
+        Ok(Some(stream)) => serve_stream(stream.compat(), ends, router).await,
+        // A WebSocket: libp2p has it now.
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%remote, %error, "TLS connection failed"),
+    }
+}
+
+async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    Ends { local, remote }: Ends,
+    router: Router,
+) {
     let router = router.layer(Extension(Ends { local, remote }));
     let service = TowerToHyperService::new(router);
     let result = http1::Builder::new()

@@ -24,13 +24,15 @@ use std::future::Future;
 pub use crate::{
     commands::{BlockCommand, BlockError, Command, CommandError, StoreCommand, StoreCommandError},
     config::{
-        Admin, Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Settings, Web,
+        Admin, Args, Config, ConfigError, Domain, DomainParseError, Host, Listen, ListenParseError,
+        LogFormat, Settings, Tls, Web,
     },
     error::{DataDirError, IdentityError, ListenError, RunError, StartError, TokenError, WebError},
     node::Node,
     output::init_log,
     status::Status,
     store::StoreError,
+    tls::CertificateError,
 };
 
 mod addresses;
@@ -59,6 +61,7 @@ mod status;
 mod store;
 mod stun;
 mod swarm;
+mod tls;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.
 ///

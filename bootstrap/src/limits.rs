@@ -174,6 +174,15 @@ pub(crate) const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const HTTP_CONNECTION_LIFETIME_MAX: Duration = Duration::from_secs(120);
 /// Longest head of an HTTP request, with room for a browser's cookies of other local programs.
 pub(crate) const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+/// Time for a TLS handshake and the head of the first request, two round trips and what the browser
+/// has to say.
+pub(crate) const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections on their way from the TLS port to libp2p, which takes them at once unless it has too
+/// much to do.
+pub(crate) const TLS_HANDED_OVER_MAX: usize = 32;
+/// How often the files of the certificate are looked at. They are read when they have changed and
+/// then stayed the same for this long.
+pub(crate) const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
 /// Pause when no HTTP connection can be accepted.
 pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

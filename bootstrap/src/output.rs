@@ -24,6 +24,7 @@ struct Ready {
     peer_id: String,
     addresses: Vec<String>,
     http: Vec<String>,
+    https: Vec<String>,
     stun: Vec<String>,
 }
 
@@ -69,6 +70,7 @@ fn ready_line(status: &Status) -> String {
         peer_id: status.peer_id.to_string(),
         addresses: all(status).iter().map(ToString::to_string).collect(),
         http: http(status),
+        https: https(status),
         stun: stun(status),
     };
     // Strings only: can't fail.
@@ -79,7 +81,7 @@ fn ready_line(status: &Status) -> String {
 
 fn ready_block(status: &Status) -> String {
     let mut text = format!("Moim bootstrap node {}\n", status.peer_id);
-    for url in http(status) {
+    for url in http(status).into_iter().chain(https(status)) {
         if status.page {
             text += &format!("  {url}/ (the page)\n");
         }
@@ -114,6 +116,19 @@ fn http(status: &Status) -> Vec<String> {
     let urls = status.http.iter();
     urls.map(|socket| format!("http://{}", here(*socket)))
         .collect()
+}
+
+/// The URLs of the TLS port under the name that its certificate is for, or else as this machine
+/// reaches it.
+fn https(status: &Status) -> Vec<String> {
+    match &status.domain {
+        Some((name, port)) => vec![format!("https://{name}:{port}")],
+        None => {
+            let urls = status.tls.iter();
+            urls.map(|socket| format!("https://{}", here(*socket)))
+                .collect()
+        }
+    }
 }
 
 /// The URLs of the STUN server (RFC 7064) for this machine.

@@ -35,6 +35,7 @@ enum Kind {
     Quic,
     Stun,
     Tcp,
+    Tls,
     WebRtcDirect,
     WebSocket,
 }
@@ -42,7 +43,7 @@ enum Kind {
 impl Kind {
     fn socket_type(self) -> Type {
         match self {
-            Self::Http | Self::Tcp | Self::WebSocket => Type::STREAM,
+            Self::Http | Self::Tcp | Self::Tls | Self::WebSocket => Type::STREAM,
             Self::Quic | Self::Stun | Self::WebRtcDirect => Type::DGRAM,
         }
     }
@@ -68,6 +69,16 @@ pub(crate) fn libp2p(config: &Config) -> Vec<Socket> {
 /// If one that isn't optional can't be opened.
 pub(crate) fn bind_http(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
     bind_all(expand(config.http, "--http", Kind::Http))
+}
+
+/// Opens the sockets of the TLS port.
+///
+/// # Errors
+///
+/// If one that isn't optional can't be opened.
+pub(crate) fn bind_tls(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
+    let listen = config.tls.as_ref().map_or(Listen::Off, |tls| tls.listen);
+    bind_all(expand(listen, "--tls", Kind::Tls))
 }
 
 /// Opens the sockets of the STUN server.
@@ -123,7 +134,7 @@ impl Socket {
         let port = self.address.port();
         let base = Multiaddr::from(self.address.ip());
         match self.kind {
-            Kind::Http | Kind::Tcp => base.with(Protocol::Tcp(port)),
+            Kind::Http | Kind::Tcp | Kind::Tls => base.with(Protocol::Tcp(port)),
             Kind::Stun => base.with(Protocol::Udp(port)),
             Kind::Quic => base.with(Protocol::Udp(port)).with(Protocol::QuicV1),
             Kind::WebRtcDirect => base.with(Protocol::Udp(port)).with(Protocol::WebRTCDirect),

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use libp2p::{Multiaddr, PeerId};
 
+use crate::config::Domain;
+
 /// A snapshot of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +25,10 @@ pub struct Status {
     pub admin: bool,
     /// Whether the HTTP server has the page.
     pub page: bool,
+    /// The name and the port by which the TLS port is reached, if it has a name.
+    pub domain: Option<(Domain, u16)>,
+    /// Sockets of the TLS port.
+    pub tls: Vec<SocketAddr>,
     /// Sockets of the STUN server.
     pub stun: Vec<SocketAddr>,
     /// Whether values are refused because the store can't be written.

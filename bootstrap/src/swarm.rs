@@ -13,7 +13,14 @@ use libp2p::{
 };
 use webrtc_private::backend::native::server::{Certificate, Server};
 
-use crate::{admission, behaviour::Behaviour, error::StartError, limits, relay::Circuits};
+use crate::{
+    admission,
+    behaviour::Behaviour,
+    error::StartError,
+    limits,
+    relay::Circuits,
+    tls::{self, Tls},
+};
 
 type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -26,6 +33,7 @@ pub(crate) fn build(
     keypair: &Keypair,
     certificate: Option<Certificate>,
     kad: moim_dht::Behaviour,
+    handed_over: Option<tls::Incoming>,
     rules: admission::Rules,
     circuits: &Circuits,
 ) -> Result<Swarm<Behaviour>, StartError> {
@@ -35,7 +43,7 @@ pub(crate) fn build(
         // The request travels with the protocol's name: one round trip instead of two.
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Ok(Swarm::new(
-        transport(keypair, certificate)?,
+        transport(keypair, certificate, handed_over)?,
         Behaviour::new(keypair, kad, rules, circuits),
         keypair.public().to_peer_id(),
         config,
@@ -45,6 +53,7 @@ pub(crate) fn build(
 fn transport(
     keypair: &Keypair,
     certificate: Option<Certificate>,
+    handed_over: Option<tls::Incoming>,
 ) -> Result<PeerTransport, StartError> {
     let noise = noise::Config::new(keypair)?;
     let mut yamux = yamux::Config::default();
@@ -58,6 +67,13 @@ fn transport(
         .authenticate(noise.clone())
         .multiplex(yamux.clone())
         .boxed();
+    let tls = handed_over.map(|connections| {
+        Tls::new(connections, limits::WEBSOCKET_MESSAGE_BYTES_MAX)
+            .upgrade(Version::V1Lazy)
+            .authenticate(noise.clone())
+            .multiplex(yamux.clone())
+            .boxed()
+    });
     let tcp = with_dns(new_tcp)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
@@ -67,6 +83,9 @@ fn transport(
 
     // WebSocket before TCP, which is less particular about the addresses it takes.
     let mut transport = either(either(websocket, tcp), quic);
+    if let Some(tls) = tls {
+        transport = either(transport, tls);
+    }
     if let Some(certificate) = certificate {
         let webrtc = Server::new(keypair.clone(), certificate, limits::HANDSHAKE_TIMEOUT)
             .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))

@@ -11,7 +11,7 @@ use std::{
 use libp2p::Multiaddr;
 use serde::Deserialize;
 
-use super::{Admin, ConfigError, Listen, LogFormat, Web};
+use super::{Admin, ConfigError, Domain, Listen, LogFormat, Web};
 
 macro_rules! settings {
     ($($(#[$attribute:meta])* $name:ident: $type:ty, $variable:literal;)*) => {
@@ -67,6 +67,21 @@ settings! {
     /// HTTP: the page, /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
     #[arg(long, value_name = "HOST:PORT|off")]
     http: Listen, "MOIM_HTTP";
+    /// HTTPS and libp2p over secure WebSocket on one port, for pages on the internet; needs
+    /// --tls-cert and --tls-key [env: MOIM_TLS] [default: off]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    tls: Listen, "MOIM_TLS";
+    /// Certificate of --tls with the chain that leads to it, PEM; read again when it changes
+    /// [env: MOIM_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: PathBuf, "MOIM_TLS_CERT";
+    /// Private key of --tls-cert, PEM [env: MOIM_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tls_key: PathBuf, "MOIM_TLS_KEY";
+    /// Name of this machine that the certificate is for; peers are told /dns4/NAME/tcp/PORT/tls/ws
+    /// [env: MOIM_DOMAIN]
+    #[arg(long, value_name = "NAME")]
+    domain: Domain, "MOIM_DOMAIN";
     /// Serve the page in this folder instead of the node's own, or none; read once, at the start
     /// [env: MOIM_WEB] [default: the node's own]
     #[arg(long, value_name = "DIR|off")]
@@ -141,7 +156,7 @@ macro_rules! read_as_flag {
 }
 
 read_as_flag!(
-    Admin, Listen, LogFormat, NonZeroU32, PathBuf, Web, bool, u64
+    Admin, Domain, Listen, LogFormat, NonZeroU32, PathBuf, Web, bool, u64
 );
 
 /// Separated by commas.

@@ -36,6 +36,7 @@ impl Node {
         tracing::info!("stopping");
         self.http.abort();
         self.stun.abort();
+        self.background.abort_all();
         for listener in self.listeners.keys() {
             self.swarm.remove_listener(*listener);
         }

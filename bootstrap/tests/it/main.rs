@@ -19,6 +19,7 @@ mod page;
 mod process;
 mod store;
 mod stun;
+mod tls;
 
 use std::time::Duration;
 

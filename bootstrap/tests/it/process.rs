@@ -34,6 +34,7 @@ pub(crate) struct Ready {
     pub(crate) peer_id: String,
     pub(crate) addresses: Vec<Multiaddr>,
     pub(crate) http: Vec<String>,
+    pub(crate) https: Vec<String>,
     pub(crate) stun: Vec<String>,
 }
 

@@ -1,0 +1,269 @@
+//! How the node begins: its files, its sockets, and the swarm on top of them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
+
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, kad, multiaddr::Protocol};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::watch,
+    task::JoinSet,
+    time,
+};
+
+use super::{Listener, Node};
+use crate::{
+    admin,
+    admission::{self, Capacity, Memory},
+    behaviour::Behaviour,
+    block_list,
+    config::{Config, Domain, Listen},
+    connections::Connections,
+    data_dir::DataDir,
+    error::{ListenError, StartError},
+    http, identity, limits,
+    metrics::{self, Metrics},
+    rejections::Journal,
+    relay::Circuits,
+    site::Site,
+    sockets,
+    status::Status,
+    store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
+    stun, swarm,
+    tls::{self, Certificate, Front},
+};
+
+impl Node {
+    /// Loads the identity and opens all sockets. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the data directory, the identity or a socket can't be used; nothing is left open then.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let started = Instant::now();
+        let data = DataDir::open(&config.data_dir)?;
+        let keypair = identity::keypair(&data)?;
+        let certificate = match config.webrtc_direct {
+            Listen::At { .. } => Some(identity::certificate(&data)?),
+            Listen::Off => None,
+        };
+        let peer_id = keypair.public().to_peer_id();
+        for address in &config.external_addresses {
+            if address.clone().with_p2p(peer_id).is_err() {
+                return Err(StartError::ExternalAddress {
+                    address: address.clone(),
+                    peer_id,
+                });
+            }
+        }
+
+        let (metrics, page) = metrics::new(started);
+        let site = Site::open(&config.web)?;
+        let (dashboard, questions) = admin::open(config.admin, &data)?;
+        let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
+        let capacity = Capacity::of_files(admission::open_files());
+        if capacity.inbound < limits::INBOUND_MAX {
+            tracing::warn!(
+                connections = capacity.inbound,
+                "this process may open few files; raise the limit (`ulimit -n 8192`) to serve more"
+            );
+        }
+        let max_memory = config
+            .max_memory
+            .map_or_else(admission::default_max_bytes, |mib| {
+                mib.saturating_mul(1024 * 1024)
+            });
+        let mut blocked = block_list::file::watch(config.data_dir.clone());
+        let rules = admission::Rules {
+            capacity,
+            limit_loopback: config.limit_loopback,
+            memory: Memory::new(max_memory),
+            blocked: Arc::clone(&blocked.borrow_and_update()),
+            rejections: metrics.node.rejections.clone(),
+        };
+        let circuits = Circuits::new(config.limit_loopback);
+        let mut background = JoinSet::new();
+        let (front, handed_over) = open_tls(config, &mut background)?.unzip();
+        let mut swarm = swarm::build(&keypair, certificate, kad, handed_over, rules, &circuits)?;
+        let listeners = listen(&mut swarm, config)?;
+        let http_listeners = tokio_listeners(sockets::bind_http(config)?)?;
+        let tls_listeners = tokio_listeners(sockets::bind_tls(config)?)?;
+        let (http_sockets, tls_sockets) = (sockets_of(&http_listeners), sockets_of(&tls_listeners));
+        let mut external = config.external_addresses.clone();
+        let domain = domain(config, &tls_sockets);
+        external.extend(domain.as_ref().map(|(name, port)| name.address(*port)));
+        let http_ports = http_listeners.into_iter().map(|listener| (listener, None));
+        let tls_ports = tls_listeners
+            .into_iter()
+            .map(|listener| (listener, front.clone()));
+
+        let stun_sockets: Vec<_> = sockets::bind_stun(config)?
+            .into_iter()
+            .map(UdpSocket::from_std)
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Runtime)?;
+
+        let (status, _) = watch::channel(Status {
+            ready: false,
+            peer_id,
+            external,
+            listening: Vec::new(),
+            http: http_sockets,
+            domain,
+            tls: tls_sockets,
+            admin: dashboard.is_some(),
+            page: site.has_page(),
+            stun: stun_sockets
+                .iter()
+                .filter_map(|socket| socket.local_addr().ok())
+                .collect(),
+            store_stuck: false,
+            peers: 0,
+        });
+        let source = http::Source {
+            status: status.subscribe(),
+            metrics: page,
+            dashboard,
+            requests: metrics.node.http_requests.clone(),
+            site: Arc::new(site),
+        };
+        let bounds = http::Bounds {
+            connections: capacity.http,
+            per_source: capacity.source_http,
+            limit_loopback: config.limit_loopback,
+            rejections: metrics.node.rejections.clone(),
+        };
+        let http = tokio::spawn(http::serve(
+            http_ports.chain(tls_ports).collect(),
+            source,
+            bounds,
+        ));
+        let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));
+
+        let mut node = Self {
+            swarm,
+            http,
+            stun,
+            status,
+            metrics,
+            listeners,
+            ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
+            connections: Connections::default(),
+            questions,
+            others: others(config, peer_id),
+            reservations: HashSet::new(),
+            store,
+            background,
+            blocked,
+            circuits,
+            journal: Journal::default(),
+            _data: data,
+        };
+        node.announce();
+        node.come_back(remembered);
+        Ok(node)
+    }
+}
+
+/// The DHT with what its store has from before, the store's writer, and the peers to come back by.
+fn open_store(
+    config: &Config,
+    data: &DataDir,
+    local: PeerId,
+    metrics: &Metrics,
+) -> Result<(moim_dht::Behaviour, Writer, Vec<RememberedPeer>), StartError> {
+    let path = data.file(STORE_FILE);
+    let file = StoreFile::open(&path)?;
+    let (rows, peers) = (file.rows()?, file.peers()?);
+    let open = move || StoreFile::open(&path);
+    let (writer, journal) =
+        Writer::start(file, open, metrics.node.store.clone()).map_err(StartError::StoreThread)?;
+    let limits = config.store_limits();
+    let mut kad = moim_dht::Behaviour::durable(local, rand::random(), limits, rows, journal)?;
+    kad.set_mode(Some(kad::Mode::Server));
+    let stats = kad.store_mut().stats();
+    tracing::info!(
+        records = stats.records,
+        providers = stats.providers,
+        peers = peers.len(),
+        "the store is open"
+    );
+    Ok((kad, writer, peers))
+}
+
+/// What ends TLS, and the connections for libp2p that come by it; `None` if TLS is off.
+fn open_tls(
+    config: &Config,
+    background: &mut JoinSet<Infallible>,
+) -> Result<Option<(Front, tls::Incoming)>, StartError> {
+    let Some(tls) = &config.tls else {
+        return Ok(None);
+    };
+    let certificate = Certificate::open(&tls.certificate, &tls.key)?;
+    let front = Front::new(&certificate)?;
+    background.spawn(tls::watch(certificate));
+    Ok(Some(front))
+}
+
+/// The name and the port by which the TLS port is reached, if it has a name.
+fn domain(config: &Config, sockets: &[SocketAddr]) -> Option<(Domain, u16)> {
+    let name = config.tls.as_ref()?.domain.clone()?;
+    Some((name, sockets.first()?.port()))
+}
+
+fn tokio_listeners(listeners: Vec<std::net::TcpListener>) -> Result<Vec<TcpListener>, StartError> {
+    let listeners = listeners.into_iter().map(TcpListener::from_std);
+    listeners
+        .collect::<Result<_, _>>()
+        .map_err(StartError::Runtime)
+}
+
+fn sockets_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let sockets = listeners.iter().map(TcpListener::local_addr);
+    sockets.filter_map(Result::ok).collect()
+}
+
+/// Opens every libp2p socket of the configuration.
+fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    config: &Config,
+) -> Result<HashMap<ListenerId, Listener>, ListenError> {
+    let mut listeners = HashMap::new();
+    for socket in sockets::libp2p(config) {
+        if let Err(error) = socket.probe() {
+            socket.refuse(error)?;
+            continue;
+        }
+        match swarm.listen_on(socket.multiaddr()) {
+            Ok(id) => {
+                listeners.insert(
+                    id,
+                    Listener {
+                        flag: socket.flag,
+                        addresses: Vec::new(),
+                    },
+                );
+            }
+            Err(error) => socket.refuse(std::io::Error::other(error))?,
+        }
+    }
+    Ok(listeners)
+}
+
+/// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have
+/// been accepted.
+fn others(config: &Config, local: PeerId) -> Vec<(PeerId, Multiaddr)> {
+    let with_peer = config
+        .bootstrap
+        .iter()
+        .filter_map(|address| match address.iter().last()? {
+            Protocol::P2p(peer) => Some((peer, address.clone())),
+            _ => None,
+        });
+    with_peer.filter(|(peer, _)| *peer != local).collect()
+}
