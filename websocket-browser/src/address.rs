@@ -2,17 +2,30 @@
 
 use libp2p_core::{Multiaddr, multiaddr::Protocol};
 
-/// The URL behind an address, if it is one of a WebSocket server and of nothing behind that server.
+/// A WebSocket server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) url: String,
+    /// Whether what is sent there can be read on the way: no TLS, and another machine. Pages that
+    /// came by HTTPS do not connect to such a server
+    /// ([mixed content](https://w3c.github.io/webappsec-mixed-content/)).
+    pub(crate) is_exposed: bool,
+}
+
+/// The server behind an address, if it is one of a WebSocket server and of nothing behind that server.
 ///
 /// `/tls/sni/<name>/ws` says which name the server's certificate is for. A page cannot choose the name
 /// apart from the host, so that name is the host: whoever announces such an address has the name
 /// point to the same place (as libp2p's AutoTLS does).
-pub(crate) fn url(address: &Multiaddr) -> Option<String> {
+pub(crate) fn server(address: &Multiaddr) -> Option<Server> {
     let mut rest = address.iter().peekable();
-    let mut host = match rest.next()? {
-        Protocol::Ip4(ip) => ip.to_string(),
-        Protocol::Ip6(ip) => format!("[{ip}]"),
-        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => name.into_owned(),
+    let (mut host, is_local) = match rest.next()? {
+        Protocol::Ip4(ip) => (ip.to_string(), ip.is_loopback()),
+        Protocol::Ip6(ip) => (format!("[{ip}]"), ip.is_loopback()),
+        Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) => {
+            let is_local = is_localhost(&name);
+            (name.into_owned(), is_local)
+        }
         _ => return None,
     };
     let Protocol::Tcp(port) = rest.next()? else {
@@ -36,12 +49,25 @@ pub(crate) fn url(address: &Multiaddr) -> Option<String> {
         return None;
     }
     let scheme = if secure { "wss" } else { "ws" };
-    Some(format!("{scheme}://{host}:{port}{path}"))
+    Some(Server {
+        url: format!("{scheme}://{host}:{port}{path}"),
+        is_exposed: !secure && !is_local,
+    })
+}
+
+/// RFC 6761, section 6.3.
+fn is_localhost(name: &str) -> bool {
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn url(address: &Multiaddr) -> Option<String> {
+        server(address).map(|server| server.url)
+    }
 
     const PEER: &str = "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5";
 
@@ -67,6 +93,23 @@ mod tests {
             assert_eq!(url(&parsed).as_deref(), Some(expected), "{address}");
             let parsed: Multiaddr = format!("{address}/p2p/{PEER}").parse().expect("valid");
             assert_eq!(url(&parsed).as_deref(), Some(expected), "{parsed}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_can_be_read_on_the_way_or_not() {
+        for (address, is_exposed) in [
+            ("/ip4/127.0.0.7/tcp/1/ws", false),
+            ("/ip6/::1/tcp/1/ws", false),
+            ("/dns4/localhost/tcp/1/ws", false),
+            ("/dns4/a.LOCALHOST/tcp/1/ws", false),
+            ("/dns4/localhost.example/tcp/1/ws", true),
+            ("/ip4/192.0.2.1/tcp/1/ws", true),
+            ("/ip4/192.0.2.1/tcp/1/wss", false),
+            ("/dns4/example.com/tcp/1/tls/ws", false),
+        ] {
+            let server = server(&address.parse().expect("valid")).expect("a server");
+            assert_eq!(server.is_exposed, is_exposed, "{address}");
         }
     }
 

@@ -25,6 +25,7 @@ use std::{
 };
 
 use futures::future;
+use js_sys::Reflect;
 use libp2p_core::{
     Multiaddr,
     transport::{DialOpts, ListenerId, TransportError, TransportEvent},
@@ -40,7 +41,7 @@ mod inbox;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The browser does not even try: `ws` from a page that came by HTTPS, a port that it blocks, or
+    /// It is not even tried: `ws` from a page that came by HTTPS, a port that the browser blocks, or
     /// no WebSocket at all.
     #[error("the browser refuses to open {url}: {reason}")]
     Refused {
@@ -55,6 +56,13 @@ pub enum Error {
         /// What was to be opened.
         url: String,
     },
+}
+
+/// Whether the page, or the worker's script, came by HTTPS.
+fn is_page_secure() -> bool {
+    let protocol = Reflect::get(&js_sys::global(), &"location".into())
+        .and_then(|location| Reflect::get(&location, &"protocol".into()));
+    protocol.is_ok_and(|protocol| protocol.as_string().as_deref() == Some("https:"))
 }
 
 /// Dials `/ws` and `/wss` addresses.
@@ -86,8 +94,15 @@ impl libp2p_core::Transport for Transport {
         address: Multiaddr,
         options: DialOpts,
     ) -> Result<Dial, TransportError<Error>> {
-        match address::url(&address) {
-            Some(url) if options.role.is_dialer() => Ok(Dial::new(url)),
+        match address::server(&address) {
+            // The browser would refuse it too, and complain in its console.
+            Some(server) if server.is_exposed && is_page_secure() => {
+                Err(TransportError::Other(Error::Refused {
+                    url: server.url,
+                    reason: "a page that came by HTTPS opens connections with TLS only".to_owned(),
+                }))
+            }
+            Some(server) if options.role.is_dialer() => Ok(Dial::new(server.url)),
             _ => Err(TransportError::MultiaddrNotSupported(address)),
         }
     }

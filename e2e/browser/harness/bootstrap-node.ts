@@ -23,6 +23,8 @@ export interface NodeOptions {
   readonly program?: string;
   /** Arguments besides the usual ones. */
   readonly args?: readonly string[];
+  /** Transports that it does not offer. */
+  readonly off?: readonly Transport[];
 }
 
 /** A bootstrap node on free ports of 127.0.0.1 with a data directory of its own. */
@@ -36,6 +38,8 @@ export class BootstrapNode {
   addresses: readonly string[] = [];
   /** The address of its HTTP server, `http://127.0.0.1:…`. */
   http = '';
+  /** The address of its TLS port, `https://localhost:…`, if it has one. */
+  https = '';
 
   private constructor(data: string, off: readonly Transport[], options: NodeOptions) {
     this.data = data;
@@ -111,13 +115,15 @@ export class BootstrapNode {
     args.push(...(this.#options.args ?? []));
     const program = this.#options.program ?? bootstrapProgram();
     this.program = new Program('moim-bootstrap', program, args);
-    this.http = await this.program.pick('where it serves HTTP', ({ from, text }) => {
+    const ready = await this.program.pick('where it serves HTTP', ({ from, text }) => {
       if (from !== 'stdout') {
         return undefined;
       }
-      const ready = JSON.parse(text) as { type?: string; http?: string[] };
-      return ready.type === 'ready' ? ready.http?.[0] : undefined;
+      const line = JSON.parse(text) as { type?: string; http: string[]; https: string[] };
+      return line.type === 'ready' ? line : undefined;
     });
+    this.http = ready.http[0] ?? '';
+    this.https = ready.https[0] ?? '';
     const answer = await fetch(`${this.http}/bootstrap.json`);
     const document = (await answer.json()) as { peer_id: string; addresses: string[] };
     this.peerId = document.peer_id;

@@ -7,7 +7,7 @@ import {
   type BrowserContext,
   type BrowserContextOptions,
 } from '@playwright/test';
-import { BootstrapNode, type Transport } from './bootstrap-node.ts';
+import { BootstrapNode, type NodeOptions, type Transport } from './bootstrap-node.ts';
 import { countChannels } from './channels.ts';
 import { JsPeer } from './js-peer.ts';
 import { artefacts } from './programs.ts';
@@ -94,8 +94,9 @@ export class Network {
     name: string,
     transport: Transport = 'tcp',
     options: TerminalOptions = {},
+    node = this.node,
   ): Promise<Terminal> {
-    const terminal = await Terminal.join(topic, name, this.node.address(transport), options);
+    const terminal = await Terminal.join(topic, name, node.address(transport), options);
     this.terminals.push(terminal);
     return terminal;
   }
@@ -107,8 +108,8 @@ export class Network {
   }
 
   /** A second bootstrap node, ended with the rest. */
-  async secondNode(): Promise<BootstrapNode> {
-    const node = await BootstrapNode.start();
+  async secondNode({ off, ...options }: NodeOptions = {}): Promise<BootstrapNode> {
+    const node = await BootstrapNode.start(off, options);
     this.endWith(node);
     return node;
   }
