@@ -4,6 +4,7 @@
 //! published as a [`Status`].
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     convert::Infallible,
     future::Future,
@@ -22,6 +23,7 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
+use moim_protocol::presence::SignedPresence;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -183,6 +185,9 @@ impl Node {
             let dial = DialOpts::peer_id(*peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .addresses(vec![address.clone()])
+                // From the port that is listened on, the system now and then refuses it (EADDRINUSE).
+                // Nobody has to learn this node's address from its dials.
+                .allocate_new_port()
                 .build();
             match self.swarm.dial(dial) {
                 Ok(()) => tracing::debug!(%peer, %address, "joining another bootstrap node"),
@@ -217,7 +222,7 @@ impl Node {
             entries = blocked.len(),
             closing,
             dropped,
-            "the block list has changed: closing connections, dropping records"
+            "the block list is in force: closing connections, dropping records"
         );
     }
 
@@ -256,19 +261,23 @@ impl Node {
     }
 }
 
-/// Forgets the records that these publishers signed; says how many. What they provide ends with its
-/// life, some minutes later.
+/// Forgets the records that these publishers signed, and that they are in the topics that their presences
+/// name; says how many records. What else they provide ends with its life, two minutes at most.
 fn drop_records(kad: &mut moim_dht::Behaviour, is_publisher: impl Fn(&PeerId) -> bool) -> usize {
     let store = kad.store_mut();
-    let keys: Vec<_> = store
+    let records: Vec<_> = store
         .records()
         .filter(|record| record.publisher.as_ref().is_some_and(&is_publisher))
-        .map(|record| record.key.clone())
+        .map(Cow::into_owned)
         .collect();
-    for key in &keys {
-        store.remove(key);
+    for record in &records {
+        store.remove(&record.key);
+        if let Ok(signed) = SignedPresence::decode(&record.value) {
+            let presence = signed.presence();
+            store.remove_provider(&presence.topic.provider_key().into(), &presence.peer);
+        }
     }
-    keys.len()
+    records.len()
 }
 
 fn ticker(interval: time::Duration) -> time::Interval {

@@ -89,7 +89,9 @@ impl Reason {
             Self::Accept => "connections can't be accepted (are there files left? see `ulimit -n`)",
             Self::Blocked => "connections of blocked peers or addresses",
             Self::Connections => "connections, because the node has as many as it can",
-            Self::DhtRate => "connections of peers that asked the DHT too fast",
+            Self::DhtRate => {
+                "DHT requests of peers that ask too fast, and closed their connections"
+            }
             Self::HttpSource => "HTTP connections of an address that has too many",
             Self::Memory => "connections, because the node uses as much memory as it may",
             Self::Peer => "connections of a peer that has too many",

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
     ops::{Deref, DerefMut},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use libp2p::{
@@ -60,23 +60,21 @@ const PROVIDERS_MAX: usize = 2048;
 /// What follows on the same connection waits with it.
 pub struct Behaviour {
     kad: kad::Behaviour<Store>,
-    writing: Option<Writing<Said>>,
+    writing: Option<Writing<Answer>>,
     /// Records refused on each connection that had one refused.
     refused: HashMap<ConnectionId, u32>,
     requests: Requests,
     /// Where each connection comes from.
     sources: HashMap<ConnectionId, Source>,
-    /// Requests of peers that asked too fast, each of which cost a connection.
+    /// Requests that were too many.
     over_rate: u64,
-    /// What kad said before it was polled.
-    said: VecDeque<Said>,
     /// Connections to close.
     closing: VecDeque<(PeerId, ConnectionId)>,
     /// Peers that were named as providers, the oldest first.
     providers: VecDeque<PeerId>,
 }
 
-type Said = ToSwarm<kad::Event, THandlerInEvent<kad::Behaviour<Store>>>;
+type Answer = ToSwarm<kad::Event, THandlerInEvent<kad::Behaviour<Store>>>;
 
 impl Behaviour {
     /// The DHT of the peer `local`. Clients and servers are made alike, see
@@ -106,7 +104,7 @@ impl Behaviour {
         Ok(Self::with_store(local, store, Some(writing)))
     }
 
-    fn with_store(local: PeerId, store: Store, writing: Option<Writing<Said>>) -> Self {
+    fn with_store(local: PeerId, store: Store, writing: Option<Writing<Answer>>) -> Self {
         Self {
             kad: kad::Behaviour::with_config(local, store, config()),
             writing,
@@ -114,7 +112,6 @@ impl Behaviour {
             requests: Requests::new(),
             sources: HashMap::new(),
             over_rate: 0,
-            said: VecDeque::new(),
             closing: VecDeque::new(),
             providers: VecDeque::new(),
         }
@@ -166,82 +163,20 @@ impl Behaviour {
             .unwrap_or_default()
     }
 
-    /// How often a connection was closed because its peer, or all behind its address, asked too fast.
+    /// Requests that were too many of a peer, or of all behind its address, so that the connection was
+    /// closed; there may be some of one connection until it is.
     #[must_use]
     pub fn over_rate_total(&self) -> u64 {
         self.over_rate
     }
 
-    /// Counts the requests that came with the last event of a connection.
-    ///
-    /// kad tells of every request it has taken, but not whose it was, and its handler's events have
-    /// no public type. It tells at once, though: what it has to say after that event and had not
-    /// before is about that connection. The swarm polls after every event of a connection, so no waker
-    /// is lost here.
-    fn count_requests(&mut self, peer: PeerId, connection: ConnectionId, refused: u64) {
-        let mut asked = refused;
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(said) = self.poll_kad(&mut cx) {
-            let is_request = matches!(
-                said,
-                ToSwarm::GenerateEvent(kad::Event::InboundRequest { .. })
-            );
-            asked = asked.saturating_add(is_request.into());
-            self.said.push_back(said);
-        }
+    /// Counts a request of this peer; closes the connection that is one too many.
+    fn on_request(&mut self, peer: PeerId, connection: ConnectionId) {
         let source = self.sources.get(&connection).copied();
-        for _ in 0..asked {
-            if !self.requests.allows(peer, source, Instant::now()) {
-                tracing::debug!(%peer, "asks too fast, closing the connection");
-                self.over_rate = self.over_rate.saturating_add(1);
-                self.closing.push_back((peer, connection));
-                return;
-            }
-        }
-    }
-
-    /// What kad has to say, without the dials that are not wanted.
-    fn poll_kad(&mut self, cx: &mut Context<'_>) -> Poll<Said> {
-        loop {
-            match self.kad.poll(cx) {
-                Poll::Ready(ToSwarm::Dial { opts })
-                    if let Some(peer) = opts.get_peer_id()
-                        && self.providers.contains(&peer)
-                        && !self.is_server(peer) =>
-                {
-                    // The queries go on without it.
-                    self.kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
-                        peer_id: Some(peer),
-                        error: &DialError::Aborted,
-                        connection_id: opts.connection_id(),
-                    }));
-                }
-                Poll::Ready(ToSwarm::GenerateEvent(event)) => {
-                    if let kad::Event::OutboundQueryProgressed {
-                        result:
-                            kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
-                                providers,
-                                ..
-                            })),
-                        ..
-                    } = &event
-                    {
-                        self.on_providers(providers);
-                    }
-                    return Poll::Ready(ToSwarm::GenerateEvent(event));
-                }
-                Poll::Ready(
-                    event @ ToSwarm::NotifyHandler {
-                        handler: NotifyHandler::One(connection),
-                        ..
-                    },
-                ) if let Some(writing) = &mut self.writing => {
-                    if let Some(event) = writing.hold(connection, event) {
-                        return Poll::Ready(event);
-                    }
-                }
-                other => return other,
-            }
+        if !self.requests.allows(peer, source, Instant::now()) {
+            tracing::debug!(%peer, "asks too fast, closing the connection");
+            self.over_rate = self.over_rate.saturating_add(1);
+            self.closing.push_back((peer, connection));
         }
     }
 
@@ -356,8 +291,11 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
+        if is_request(&event) {
+            self.on_request(peer, connection);
+        }
         let store = self.kad.store_mut();
-        let (refused, accepted) = (store.refused(), store.accepted_records());
+        let (refused, accepted) = (store.refused_records(), store.accepted_records());
         self.kad
             .on_connection_handler_event(peer, connection, event);
         let store = self.kad.store_mut();
@@ -365,13 +303,9 @@ impl NetworkBehaviour for Behaviour {
         if let Some(writing) = self.writing.as_mut().filter(|_| is_accepted) {
             writing.on_accepted(peer, connection, store);
         }
-        let after = store.refused();
-        if after.records != refused.records {
+        if store.refused_records() != refused {
             self.on_refused(peer, connection);
         }
-        // kad doesn't tell of these as of other requests.
-        let refused = after.total().saturating_sub(refused.total());
-        self.count_requests(peer, connection, refused);
     }
 
     fn poll(
@@ -392,9 +326,76 @@ impl NetworkBehaviour for Behaviour {
                 connection,
             });
         }
-        match self.said.pop_front() {
-            Some(said) => Poll::Ready(said),
-            None => self.poll_kad(cx),
+        loop {
+            match self.kad.poll(cx) {
+                Poll::Ready(ToSwarm::Dial { opts })
+                    if let Some(peer) = opts.get_peer_id()
+                        && self.providers.contains(&peer)
+                        && !self.is_server(peer) =>
+                {
+                    // The queries go on without it.
+                    self.kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
+                        peer_id: Some(peer),
+                        error: &DialError::Aborted,
+                        connection_id: opts.connection_id(),
+                    }));
+                }
+                Poll::Ready(ToSwarm::GenerateEvent(event)) => {
+                    if let kad::Event::OutboundQueryProgressed {
+                        result:
+                            kad::QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+                                providers,
+                                ..
+                            })),
+                        ..
+                    } = &event
+                    {
+                        self.on_providers(providers);
+                    }
+                    return Poll::Ready(ToSwarm::GenerateEvent(event));
+                }
+                Poll::Ready(
+                    event @ ToSwarm::NotifyHandler {
+                        handler: NotifyHandler::One(connection),
+                        ..
+                    },
+                ) if let Some(writing) = &mut self.writing => {
+                    if let Some(event) = writing.hold(connection, event) {
+                        return Poll::Ready(event);
+                    }
+                }
+                other => return other,
+            }
         }
     }
+}
+
+/// Whether an event of kad's handler is a request of the other end.
+///
+/// Its type isn't public and what it does with it (`kad::Event::InboundRequest`) doesn't say whose
+/// it was, so the name of the variant is all there is to go by. Formatting ends after it.
+fn is_request(event: &impl fmt::Debug) -> bool {
+    const REQUESTS: [&str; 5] = [
+        "AddProvider",
+        "FindNodeReq",
+        "GetProvidersReq",
+        "GetRecord",
+        "PutRecord",
+    ];
+
+    struct Name {
+        is_request: bool,
+    }
+
+    impl fmt::Write for Name {
+        fn write_str(&mut self, name: &str) -> fmt::Result {
+            self.is_request = REQUESTS.contains(&name);
+            Err(fmt::Error)
+        }
+    }
+
+    let mut name = Name { is_request: false };
+    // It always fails, see above.
+    let _ = fmt::write(&mut name, format_args!("{event:?}"));
+    name.is_request
 }

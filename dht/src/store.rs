@@ -102,19 +102,6 @@ pub struct StoreStats {
     pub refused_total: u64,
 }
 
-/// How much a [`Store`] refused.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused {
-    pub(crate) records: u64,
-    pub(crate) providers: u64,
-}
-
-impl Refused {
-    pub(crate) fn total(self) -> u64 {
-        self.records.saturating_add(self.providers)
-    }
-}
-
 /// Both clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 struct Time {
@@ -187,12 +174,9 @@ impl Store {
         self.is_stuck = is_stuck;
     }
 
-    /// What was refused since the start.
-    pub(crate) fn refused(&self) -> Refused {
-        Refused {
-            records: self.refused_records,
-            providers: self.refused_providers,
-        }
+    /// Records refused since the start.
+    pub(crate) fn refused_records(&self) -> u64 {
+        self.refused_records
     }
 
     /// Every key with providers and how many it has, in no particular order; without those of the

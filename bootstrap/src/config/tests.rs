@@ -40,6 +40,20 @@ fn the_defaults_are_the_documented_ports_on_all_addresses() {
 }
 
 #[test]
+fn what_bounds_strangers_is_set_like_everything_else() {
+    let config = load(&[], &[], None).unwrap();
+    assert_eq!((config.max_memory, config.limit_loopback), (None, false));
+    let config = load(&["--limit-loopback"], &[], Some("max-memory = 512")).unwrap();
+    assert_eq!(
+        (config.max_memory, config.limit_loopback),
+        (Some(512), true)
+    );
+    let env = [("MOIM_MAX_MEMORY", "64"), ("MOIM_LIMIT_LOOPBACK", "true")];
+    let config = load(&[], &env, Some("limit-loopback = false")).unwrap();
+    assert_eq!((config.max_memory, config.limit_loopback), (Some(64), true));
+}
+
+#[test]
 fn flag_wins_over_environment_over_file_over_default_for_each_setting() {
     let file = "tcp = '1.1.1.1:1'\nquic = '1.1.1.1:1'\nws = '1.1.1.1:1'\nlog-format = 'json'\n\
                 external-address = ['/ip4/1.1.1.1/tcp/1']";

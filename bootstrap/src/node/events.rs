@@ -93,6 +93,9 @@ impl Node {
             } => {
                 tracing::debug!(remote = %send_back_addr, %error, "a connection came to nothing");
             }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                tracing::debug!(peer = ?peer_id, %error, "a dial came to nothing");
+            }
             other => tracing::trace!(?other, "event"),
         }
     }

@@ -165,6 +165,10 @@ impl Node {
             _data: data,
         };
         node.announce();
+        if node.blocked.borrow().len() > 0 {
+            // The store may know some of them from before.
+            node.block();
+        }
         node.come_back(remembered);
         Ok(node)
     }

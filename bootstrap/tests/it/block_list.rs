@@ -53,7 +53,9 @@ async fn a_blocked_peer_loses_its_connection_and_its_records_and_gets_no_other()
     rude.until_disconnected().await;
     assert!(!is_welcome(&mut rude, &node).await);
     soon("its record to go", async {
-        while node.metric("moim_bootstrap_dht_records").await != 0 {}
+        while node.metric("moim_bootstrap_dht_records").await != 0
+            || node.metric("moim_bootstrap_dht_providers").await != 0
+        {}
     })
     .await;
     assert!(node.rejected("blocked").await >= 1);

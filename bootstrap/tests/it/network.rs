@@ -86,14 +86,15 @@ pub(crate) fn wall() -> UnixMillis {
 
 pub(crate) fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {
     let peer = keypair.public().to_peer_id();
+    let issued = wall();
     let presence = Presence {
         peer,
         topic: topic(),
         name: "Ann".to_owned(),
         addresses: vec!["/ip4/192.0.2.1/tcp/1".parse().unwrap()],
         sequence,
-        issued: wall(),
-        expires: wall().saturating_add(limits::PRESENCE_TTL),
+        issued,
+        expires: issued.saturating_add(limits::PRESENCE_TTL),
         state,
     };
     let signed = presence.sign(keypair).unwrap();

@@ -265,3 +265,54 @@ async fn addresses_that_kad_collects_by_itself_are_trimmed() {
             .any(|a| *a == last.clone().with_p2p(peer).unwrap())
     );
 }
+
+#[tokio::test]
+async fn whoever_asks_too_fast_loses_the_connection_whatever_it_asks() {
+    const AT_ONCE: usize = 30;
+    type Ask = fn(&mut Node, PeerId, Record);
+    let kinds: [(&str, Ask); 3] = [
+        ("GET_VALUE", |client, _, _| {
+            client.kad().get_record(b"menu".to_vec().into());
+        }),
+        ("GET_PROVIDERS", |client, _, _| {
+            client.kad().get_providers(topic().provider_key().into());
+        }),
+        ("PUT_VALUE", |client, server, record| {
+            client
+                .kad()
+                .put_record_to(record, std::iter::once(server), Quorum::One);
+        }),
+    ];
+    let (mut server, address) = Node::server().await;
+    for (kind, ask) in kinds {
+        let before = server.kad().over_rate_total();
+        let mut client = Node::client();
+        client.join(&mut server, &address).await;
+        // The same again and again, which is acknowledged every time.
+        let (id, record) = (server.id(), client.presence(1, State::Here));
+        let (mut answered, mut is_closed) = (0, false);
+        while !is_closed {
+            for _ in 0..AT_ONCE {
+                ask(&mut client, id, record.clone());
+            }
+            let mut open = AT_ONCE;
+            let some = client.until(|event| {
+                match event {
+                    SwarmEvent::Behaviour(kad::Event::OutboundQueryProgressed { step, .. })
+                        if step.last =>
+                    {
+                        open -= 1;
+                    }
+                    SwarmEvent::ConnectionClosed { .. } => is_closed = true,
+                    _ => {}
+                }
+                (open == 0 || is_closed).then_some(())
+            });
+            meanwhile(some, &mut server).await;
+            answered += AT_ONCE - open;
+        }
+        assert!(server.kad().over_rate_total() > before, "{kind}");
+        let burst = moim_dht::REQUESTS_PER_PEER.burst as usize;
+        assert!(answered + AT_ONCE > burst, "{kind}: {answered}");
+    }
+}

@@ -111,7 +111,7 @@ async fn a_hundred_thousand_junk_records() {
     siege
         .judge(
             "100,000 garbage, forged, expired and future records",
-            64,
+            16,
             "",
         )
         .await;

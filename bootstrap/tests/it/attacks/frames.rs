@@ -16,7 +16,7 @@ use crate::soon;
 
 const MIB: usize = 1024 * 1024;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn huge_websocket_messages_from_many_connections_at_once() {
     const CONNECTIONS: usize = 20;
     let siege = Siege::lay().await;
@@ -130,7 +130,7 @@ const ABUSES: [(&str, Abuse); 10] = [
     }),
 ];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn yamux_frames_that_lie_and_streams_without_use() {
     let siege = Siege::lay().await;
     let port = siege.node.port("tcp");

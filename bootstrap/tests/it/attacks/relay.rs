@@ -24,7 +24,7 @@ fn reserve() -> Vec<u8> {
     prefixed(&[8, 0])
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_peer_wants_every_circuit_and_floods_another_with_them() {
     let siege = Siege::lay().await;
     let ws = siege.node.address("ws");
