@@ -17,7 +17,7 @@ use prometheus_client::{
 
 use crate::{
     connections::{Connection, TRANSPORTS},
-    relaying, stun,
+    limits, relaying, stun,
 };
 
 mod process;
@@ -39,6 +39,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) dht_records: Gauge,
     pub(crate) dht_refused: Counter,
     pub(crate) http_requests: Family<HttpLabels, Counter>,
+    limit: Family<LimitLabels, Gauge>,
     pub(crate) peers: Gauge,
     pub(crate) relay_circuits: Gauge,
     pub(crate) relay_circuits_accepted: Counter,
@@ -63,6 +64,19 @@ pub(crate) struct HttpLabels {
     pub(crate) status: u16,
 }
 
+/// What is limited.
+#[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
+struct LimitLabels {
+    what: &'static str,
+}
+
+/// The limits that alerts compare with, by what they limit.
+const LIMITS: [(&str, i64); 3] = [
+    ("inbound-connections", limits::INBOUND_MAX as i64),
+    ("relay-circuits", limits::CIRCUITS_MAX as i64),
+    ("relay-reservations", limits::RESERVATIONS_MAX as i64),
+];
+
 /// Why something was denied.
 #[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
 pub(crate) struct ReasonLabels {
@@ -81,6 +95,10 @@ impl NodeMetrics {
                 };
                 drop(metrics.connections.get_or_create(&labels));
             }
+        }
+        for (what, limit) in LIMITS {
+            let labels = LimitLabels { what };
+            metrics.limit.get_or_create(&labels).set(limit);
         }
         for reason in relaying::REASONS {
             let labels = ReasonLabels { reason };
@@ -133,6 +151,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         "Connections right now, by what carries them and who dialled",
         m.connections.clone(),
     );
+    moim.register("limit", "How many there may be", m.limit.clone());
     moim.register("peers", "Peers connected right now", m.peers.clone());
     moim.register(
         "dht_records",

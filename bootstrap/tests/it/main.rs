@@ -13,6 +13,7 @@ mod http;
 mod lifecycle;
 mod metrics;
 mod network;
+mod packaging;
 mod page;
 mod process;
 mod stun;
