@@ -4,23 +4,23 @@
 //! Precedence is flag, then environment, then file, then default, setting by setting. This module
 //! reads a file and is handed the environment; it opens nothing else and starts nothing.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{io, num::NonZeroU32, path::PathBuf, str::FromStr};
 
 use clap::{Parser, ValueEnum};
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use moim_dht::StoreLimits;
 use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::{
     listen::{Host, Listen, ListenParseError},
+    settings::Settings,
     web::Web,
 };
+use crate::commands::Command;
 
 mod listen;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -45,6 +45,8 @@ const DEFAULT_HTTP: Listen = Listen::At {
     host: Host::All,
     port: 8470,
 };
+/// Memory for the DHT's records by default, see [`moim_dht::StoreLimits`].
+const DEFAULT_STORE_MEMORY: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// Name of the configuration file looked for in the data directory when none is named.
 const CONFIG_FILE: &str = "moim-bootstrap.toml";
 
@@ -66,6 +68,8 @@ FILES in the data directory
   identity.key         the key the peer id is made of; keep it secret, keep a copy
   admin.token          what /admin asks for from elsewhere
   webrtc.pem           the certificate that the /webrtc-direct addresses name
+  store.redb           records and providers of the DHT, and peers to come back by
+  blocked.txt          who gets nothing, see `moim-bootstrap block --help`
   moim-bootstrap.toml  settings, if you like: one key per flag, e.g.
                          ws = \"0.0.0.0:8469\"
                          external-address = [\"/dns4/moim.example.org/tcp/8469/ws\"]
@@ -87,52 +91,15 @@ EXIT CODES
     after_help = AFTER_HELP
 )]
 pub struct Args {
-    /// Directory for the identity, the certificate and the settings file [env: MOIM_DATA_DIR]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Settings file [env: MOIM_CONFIG] [default: moim-bootstrap.toml in the data directory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// libp2p over TCP, for native peers [env: MOIM_TCP] [default: *:8468]
-    #[arg(long, value_name = "HOST:PORT|off")]
-    pub tcp: Option<Listen>,
-    /// libp2p over QUIC (UDP), for native peers [env: MOIM_QUIC] [default: *:8468]
-    #[arg(long, value_name = "HOST:PORT|off")]
-    pub quic: Option<Listen>,
-    /// libp2p over WebSocket (TCP), for pages [env: MOIM_WS] [default: *:8469]
-    #[arg(long, value_name = "HOST:PORT|off")]
-    pub ws: Option<Listen>,
-    /// libp2p over WebRTC (UDP), for pages [env: MOIM_WEBRTC_DIRECT] [default: *:8469]
-    #[arg(long, value_name = "HOST:PORT|off")]
-    pub webrtc_direct: Option<Listen>,
-    /// STUN (UDP), for peers behind NATs that look for a direct way [env: MOIM_STUN]
-    /// [default: *:3478]
-    #[arg(long, value_name = "HOST:PORT|off")]
-    pub stun: Option<Listen>,
-    /// HTTP: the page, /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
-    #[arg(long, value_name = "HOST:PORT|off")]
-    pub http: Option<Listen>,
-    /// Serve the page in this folder instead of the node's own, or none; read once, at the start
-    /// [env: MOIM_WEB] [default: the node's own]
-    #[arg(long, value_name = "DIR|off")]
-    pub web: Option<Web>,
-    /// Who sees the dashboard at /admin: `local`, whoever is at this machine or has the token of the
-    /// data directory; `token`, only the latter; `off`, nobody [env: MOIM_ADMIN] [default: local]
-    #[arg(long, value_name = "local|token|off")]
-    pub admin: Option<Admin>,
-    /// Further address to announce, e.g. /dns4/moim.example.org/tcp/443/tls/ws, where a proxy or a
-    /// port mapping leads here; may be repeated [env: MOIM_EXTERNAL_ADDRESS, comma-separated]
-    #[arg(long, value_name = "MULTIADDR")]
-    pub external_address: Vec<Multiaddr>,
-    /// Other bootstrap node of the same network, ending in /p2p/ID; may be repeated. Nodes that
-    /// name each other make one DHT. The node's own address is ignored, so that all may have the
-    /// same list [env: MOIM_BOOTSTRAP, comma-separated]
-    #[arg(long, value_name = "MULTIADDR")]
-    pub bootstrap: Vec<Multiaddr>,
-    /// Format of the log on stderr and of the start-up output on stdout [env: MOIM_LOG_FORMAT]
-    /// [default: text]
-    #[arg(long, value_name = "text|json")]
-    pub log_format: Option<LogFormat>,
+    /// Everything else.
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// Who sees the dashboard at `/admin`.
@@ -201,6 +168,12 @@ pub struct Config {
     pub external_addresses: Vec<Multiaddr>,
     /// Other bootstrap nodes of the network.
     pub bootstrap: Vec<Multiaddr>,
+    /// Most memory for the records that the DHT keeps for others, in MiB.
+    pub store_memory: NonZeroU32,
+    /// Memory in MiB at which no more connections are taken, if it isn't a part of what there is.
+    pub max_memory: Option<u64>,
+    /// Whether connections from this machine are bounded by address.
+    pub limit_loopback: bool,
     /// Format of log and start-up output.
     pub log_format: LogFormat,
 }
@@ -251,24 +224,6 @@ pub enum ConfigError {
     NothingToDo,
 }
 
-/// Settings from one source, each optional. The keys are the flags' names.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Layer {
-    data_dir: Option<PathBuf>,
-    tcp: Option<Listen>,
-    quic: Option<Listen>,
-    ws: Option<Listen>,
-    webrtc_direct: Option<Listen>,
-    stun: Option<Listen>,
-    http: Option<Listen>,
-    web: Option<Web>,
-    admin: Option<Admin>,
-    external_address: Option<Vec<Multiaddr>>,
-    bootstrap: Option<Vec<Multiaddr>>,
-    log_format: Option<LogFormat>,
-}
-
 impl Config {
     /// Merges flags, environment and settings file.
     ///
@@ -283,15 +238,15 @@ impl Config {
             .config
             .clone()
             .or_else(|| env("MOIM_CONFIG").map(PathBuf::from));
-        let flags = Layer::from_args(args);
-        let environment = Layer::from_env(env)?;
+        let flags = args.settings;
+        let environment = Settings::from_env(env)?;
         let mut data_dir = flags
             .data_dir
             .clone()
             .or_else(|| environment.data_dir.clone());
 
         let file = if let Some(path) = named_file {
-            let file = Layer::from_file(&path)?.ok_or_else(|| ConfigError::FileRead {
+            let file = Settings::from_file(&path)?.ok_or_else(|| ConfigError::FileRead {
                 path,
                 source: io::ErrorKind::NotFound.into(),
             })?;
@@ -303,7 +258,7 @@ impl Config {
                 .or_else(default_data_dir)
                 .ok_or(ConfigError::NoDataDir)?;
             let path = dir.join(CONFIG_FILE);
-            let file = Layer::from_file(&path)?.unwrap_or_default();
+            let file = Settings::from_file(&path)?.unwrap_or_default();
             if file.data_dir.is_some() {
                 return Err(ConfigError::DataDirInDataDir(path));
             }
@@ -326,6 +281,9 @@ impl Config {
             admin: merged.admin.unwrap_or_default(),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
+            store_memory: merged.store_memory.unwrap_or(DEFAULT_STORE_MEMORY),
+            max_memory: merged.max_memory,
+            limit_loopback: merged.limit_loopback.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
         };
         let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
@@ -340,120 +298,15 @@ impl Config {
     }
 }
 
-impl Layer {
-    fn from_args(args: Args) -> Self {
-        Self {
-            data_dir: args.data_dir,
-            tcp: args.tcp,
-            quic: args.quic,
-            ws: args.ws,
-            webrtc_direct: args.webrtc_direct,
-            stun: args.stun,
-            http: args.http,
-            web: args.web,
-            admin: args.admin,
-            external_address: Some(args.external_address).filter(|list| !list.is_empty()),
-            bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
-            log_format: args.log_format,
+impl Config {
+    /// The bounds of the DHT's store.
+    pub(crate) fn store_limits(&self) -> StoreLimits {
+        StoreLimits {
+            bytes_max: usize::try_from(self.store_memory.get())
+                .unwrap_or(usize::MAX)
+                .saturating_mul(1024 * 1024),
         }
     }
-
-    fn from_env(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        Ok(Self {
-            data_dir: env("MOIM_DATA_DIR").map(PathBuf::from),
-            tcp: from_env(&env, "MOIM_TCP")?,
-            quic: from_env(&env, "MOIM_QUIC")?,
-            ws: from_env(&env, "MOIM_WS")?,
-            webrtc_direct: from_env(&env, "MOIM_WEBRTC_DIRECT")?,
-            stun: from_env(&env, "MOIM_STUN")?,
-            http: from_env(&env, "MOIM_HTTP")?,
-            web: from_env(&env, "MOIM_WEB")?,
-            admin: from_env(&env, "MOIM_ADMIN")?,
-            external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
-            bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
-            log_format: from_env(&env, "MOIM_LOG_FORMAT")?,
-        })
-    }
-
-    /// `None` if there is no such file.
-    fn from_file(path: &Path) -> Result<Option<Self>, ConfigError> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(source) => {
-                return Err(ConfigError::FileRead {
-                    path: path.into(),
-                    source,
-                });
-            }
-        };
-        toml::from_str(&text)
-            .map(Some)
-            .map_err(|source| ConfigError::FileParse {
-                path: path.into(),
-                source: Box::new(source),
-            })
-    }
-
-    /// Fills what is missing from `other`.
-    fn or(self, other: Self) -> Self {
-        Self {
-            data_dir: self.data_dir.or(other.data_dir),
-            tcp: self.tcp.or(other.tcp),
-            quic: self.quic.or(other.quic),
-            ws: self.ws.or(other.ws),
-            webrtc_direct: self.webrtc_direct.or(other.webrtc_direct),
-            stun: self.stun.or(other.stun),
-            http: self.http.or(other.http),
-            web: self.web.or(other.web),
-            admin: self.admin.or(other.admin),
-            external_address: self.external_address.or(other.external_address),
-            bootstrap: self.bootstrap.or(other.bootstrap),
-            log_format: self.log_format.or(other.log_format),
-        }
-    }
-}
-
-fn from_env<T: FromStr<Err: ToString>>(
-    env: impl Fn(&str) -> Option<String>,
-    name: &'static str,
-) -> Result<Option<T>, ConfigError> {
-    env(name)
-        .map(|text| text.parse())
-        .transpose()
-        .map_err(|error: T::Err| ConfigError::Environment {
-            name,
-            reason: error.to_string(),
-        })
-}
-
-fn addresses_from_env(
-    env: impl Fn(&str) -> Option<String>,
-    name: &'static str,
-) -> Result<Option<Vec<Multiaddr>>, ConfigError> {
-    let Some(text) = env(name) else {
-        return Ok(None);
-    };
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.parse().map_err(|error| ConfigError::Environment {
-                name,
-                reason: format!("`{part}` is not a multiaddr: {error}"),
-            })
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-/// Whether there is no such file, be it for want of its directory. What is wrong with that is said
-/// by whoever needs it.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// The platform's place for data that stays, e.g. `~/.local/share/moim/bootstrap`. A folder of its

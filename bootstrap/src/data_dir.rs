@@ -71,10 +71,7 @@ impl DataDir {
     ///
     /// If it can't be made or written to, or is in use by another node.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        create_private_dir(path).map_err(|source| DataDirError::Create {
-            path: path.into(),
-            source,
-        })?;
+        create(path)?;
         let lock_path = path.join(LOCK_FILE);
         let write_error = |source| DataDirError::Write {
             path: lock_path.clone(),
@@ -130,23 +127,44 @@ impl DataDir {
     ///
     /// If it can't be written; what was there before is then untouched.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), DataDirError> {
-        let path = self.file(name);
-        let temporary = self.file(&format!("{name}.new"));
-        let result = write_and_rename(&temporary, &path, content).and_then(|()| self.sync());
-        result.map_err(|source| {
-            // Best effort: what is left over is harmless and replaced by the next attempt.
-            let _ = fs::remove_file(&temporary);
-            DataDirError::Write { path, source }
-        })
+        write(&self.path, name, content)
     }
+}
 
-    /// Makes a rename outlive a power failure.
-    fn sync(&self) -> io::Result<()> {
-        if cfg!(unix) {
-            File::open(&self.path)?.sync_all()
-        } else {
-            Ok(())
-        }
+/// Makes a data directory, for its owner only, if it is missing.
+///
+/// # Errors
+///
+/// If it can't be made.
+pub(crate) fn create(path: &Path) -> Result<(), DataDirError> {
+    create_private_dir(path).map_err(|source| DataDirError::Create {
+        path: path.into(),
+        source,
+    })
+}
+
+/// [`DataDir::write`] for what may be written beside a running node.
+///
+/// # Errors
+///
+/// See there.
+pub(crate) fn write(dir: &Path, name: &str, content: &[u8]) -> Result<(), DataDirError> {
+    let path = dir.join(name);
+    let temporary = dir.join(format!("{name}.new"));
+    let result = write_and_rename(&temporary, &path, content).and_then(|()| sync(dir));
+    result.map_err(|source| {
+        // Best effort: what is left over is harmless and replaced by the next attempt.
+        let _ = fs::remove_file(&temporary);
+        DataDirError::Write { path, source }
+    })
+}
+
+/// Makes a rename in a directory outlive a power failure.
+fn sync(dir: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(dir)?.sync_all()
+    } else {
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr};
 use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
+use crate::store::StoreError;
 pub use crate::{
     admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
 };
@@ -39,6 +40,12 @@ pub enum StartError {
     /// A socket can't be handed to the runtime.
     #[error("can't hand a socket to the asynchronous runtime")]
     Runtime(#[source] io::Error),
+    /// The store of the DHT can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no thread to write the store.
+    #[error("can't start a thread to write the store")]
+    StoreThread(#[source] io::Error),
     /// There is no token for the dashboard.
     #[error(transparent)]
     Token(#[from] TokenError),

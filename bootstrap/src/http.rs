@@ -25,11 +25,13 @@ use prometheus_client::metrics::{counter::Counter, family::Family};
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time,
 };
 
+pub(crate) use self::slots::Bounds;
+use self::slots::Slots;
 use crate::{
     addresses,
     admin::Dashboard,
@@ -38,6 +40,8 @@ use crate::{
     site::Site,
     status::Status,
 };
+
+mod slots;
 
 /// What the handlers read.
 #[derive(Clone, Debug)]
@@ -70,16 +74,21 @@ struct Health {
     peer_id: String,
     listening: usize,
     peers: usize,
+    store: &'static str,
 }
 
 /// Serves until aborted; without listeners it just waits for that.
-pub(crate) async fn serve(listeners: Vec<TcpListener>, source: Source) -> Infallible {
+pub(crate) async fn serve(
+    listeners: Vec<TcpListener>,
+    source: Source,
+    bounds: Bounds,
+) -> Infallible {
     let watching = watch(source.clone());
     let router = router(source);
-    let slots = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let slots = Slots::new(bounds);
     let accepting = listeners
         .into_iter()
-        .map(|l| accept(l, router.clone(), Arc::clone(&slots)));
+        .map(|l| accept(l, router.clone(), slots.clone()));
     join(join_all(accepting), watching).await.1
 }
 
@@ -91,18 +100,23 @@ async fn watch(source: Source) -> Infallible {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) -> Infallible {
+async fn accept(listener: TcpListener, router: Router, slots: Slots) -> Infallible {
     // Dropped with this task, and then its connections are too.
     let mut connections = JoinSet::new();
     loop {
         // A permit first: when all are taken, further clients wait in the socket's backlog. Every
         // connection ends by itself within its lifetime, so they get their turn.
-        let permit = Arc::clone(&slots).acquire_owned().await;
+        let Some(permit) = slots.permit().await else {
+            return std::future::pending().await;
+        };
         match listener.accept().await {
             Ok((stream, remote)) => {
+                let Some(slot) = slots.take(permit, remote.ip()) else {
+                    continue;
+                };
                 let router = router.clone();
                 connections.spawn(async move {
-                    let _permit = permit;
+                    let _slot = slot;
                     let serving = serve_connection(stream, remote, router);
                     // Running out of time is no event worth telling.
                     let _ = time::timeout(limits::HTTP_CONNECTION_LIFETIME_MAX, serving).await;
@@ -111,7 +125,8 @@ async fn accept(listener: TcpListener, router: Router, slots: Arc<Semaphore>) ->
             Err(error) => {
                 // Out of file descriptors or a connection gone before it was taken. Wait a little
                 // instead of spinning.
-                tracing::warn!(%error, "can't accept an HTTP connection");
+                tracing::debug!(%error, "can't accept an HTTP connection");
+                slots.count_failure();
                 time::sleep(limits::HTTP_ACCEPT_PAUSE).await;
             }
         }
@@ -211,6 +226,7 @@ async fn health(State(source): State<Source>) -> impl IntoResponse {
         peer_id: status.peer_id.to_string(),
         listening: status.listening.len(),
         peers: status.peers,
+        store: if status.store_stuck { "stuck" } else { "ok" },
     };
     (code, Json(health))
 }

@@ -78,6 +78,7 @@ mod tests {
             admin: false,
             page: false,
             stun: stun.iter().map(|text| text.parse().unwrap()).collect(),
+            store_stuck: false,
             peers: 0,
         };
         let Response::Servers { servers, ttl: None } = answer(&Request::Get.encode(), &status)
@@ -131,6 +132,7 @@ mod tests {
             admin: false,
             page: false,
             stun: Vec::new(),
+            store_stuck: false,
             peers: 0,
         };
         for body in [&b""[..], b"{}", br#"{"v":1,"type":"set"}"#] {

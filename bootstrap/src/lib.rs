@@ -22,16 +22,23 @@
 use std::future::Future;
 
 pub use crate::{
-    config::{Admin, Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Web},
+    commands::{BlockCommand, BlockError, Command, CommandError, StoreCommand, StoreCommandError},
+    config::{
+        Admin, Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Settings, Web,
+    },
     error::{DataDirError, IdentityError, ListenError, RunError, StartError, TokenError, WebError},
     node::Node,
     output::init_log,
     status::Status,
+    store::StoreError,
 };
 
 mod addresses;
 mod admin;
+mod admission;
 mod behaviour;
+mod block_list;
+mod commands;
 mod config;
 mod connections;
 mod data_dir;
@@ -43,10 +50,13 @@ mod limits;
 mod metrics;
 mod node;
 mod output;
+mod rejections;
+mod relay;
 mod relaying;
 mod site;
 mod sockets;
 mod status;
+mod store;
 mod stun;
 mod swarm;
 

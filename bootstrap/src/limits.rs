@@ -1,10 +1,13 @@
 //! Every number that bounds what the node does for others, with its reason.
 //!
-//! Many peers share one address: a school behind one NAT, all tabs of one browser. Nothing here
-//! counts per IP address, and nothing per peer is so tight that an honest peer of a lively room
+//! Many peers share one address: a school behind one NAT, all tabs of one browser. What is counted per
+//! source (an IPv4 address, or an IPv6 network of 64 bits) carries several hundred of them, and yet no
+//! source can take the whole node. Nothing per peer is so tight that an honest peer of a lively room
 //! meets it.
 
 use std::time::Duration;
+
+use moim_protocol::rate::Rate;
 
 /// Connections being set up by others at one time. Each costs a socket and a few KiB for at most
 /// [`HANDSHAKE_TIMEOUT`]. A tight limit would let a handful of silent sockets shut everybody out.
@@ -13,11 +16,34 @@ pub(crate) const PENDING_INBOUND_MAX: u32 = 1_000;
 pub(crate) const PENDING_OUTBOUND_MAX: u32 = 64;
 /// Connections from others. At 52 KiB each (measured for idle WebSocket clients) this is 200 MiB.
 pub(crate) const INBOUND_MAX: u32 = 4_000;
-/// All connections. Some are left for ours, so that a crowd can't cut the node off from the rest of
-/// the DHT.
-pub(crate) const CONNECTIONS_MAX: u32 = INBOUND_MAX + 200;
+/// Connections to others, for which a crowd of others leaves room, so that it can't cut the node off
+/// from the rest of the DHT.
+pub(crate) const OUTBOUND_MAX: u32 = 200;
 /// Connections of one peer: each transport once, twice over while a broken one hasn't timed out.
 pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
+/// The part of the node's connections, set up and being set up, that one source may have: a quarter,
+/// 1,000 and 250 of them, enough for a school whose pages all come back at once after a power cut.
+pub(crate) const SOURCE_PART: u32 = 4;
+/// New connections of one source. A page dials by two transports at once, so a class of 300 comes
+/// as a burst of 600; after that one core spends a tenth of its time on the handshakes of one source.
+pub(crate) const SOURCE_CONNECTION_RATE: Rate = Rate {
+    per_second: 50,
+    burst: 600,
+};
+/// Sources that are remembered, at some 100 bytes each. More than there can be connections, so that
+/// only those are forgotten that have none.
+pub(crate) const SOURCES_MAX: usize = 16_384;
+/// Files that are left for everything but connections: listeners, the log, the store, the resolver.
+pub(crate) const OPEN_FILES_RESERVED: u64 = 64;
+/// How old the last look at the process' memory may be. It takes some 20 µs.
+pub(crate) const MEMORY_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The part of the machine's memory (or of what its container may use) at which no more connections
+/// are taken: what is there already, and the system's own caches, need the rest.
+pub(crate) const MEMORY_PART: u64 = 2;
+/// The least for which a node is of use: it starts with 15 MiB, and its store may hold 64 MiB.
+pub(crate) const MEMORY_MIN_BYTES: u64 = 128 * 1024 * 1024;
+/// How often what was refused is summed up in the log.
+pub(crate) const REJECTIONS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Time from a socket to an authenticated, multiplexed connection: six round trips for a browser's
 /// WebRTC set-up, of which even a slow mobile link's take less than 1.5 s each.
@@ -55,6 +81,26 @@ pub(crate) const CIRCUITS_MAX: usize = 8_192;
 /// Relayed connections from and to one peer: a page in a room of 200 talks directly to those of its
 /// gossip mesh (at most 12) and synchronises with a few dozen more.
 pub(crate) const CIRCUITS_PER_PEER_MAX: usize = 256;
+/// Relayed connections that all peers behind one address opened: a quarter of all, and still 300 peers
+/// that open 6 each, or 80 that open all that a room of theirs takes.
+pub(crate) const CIRCUITS_PER_SOURCE_MAX: u32 = CIRCUITS_MAX as u32 / SOURCE_PART;
+/// Relayed connections that one peer opens. A page that joins asks some dozens of members; most of these
+/// connections become direct and end.
+pub(crate) const PEER_CIRCUIT_RATE: Rate = Rate {
+    per_second: 5,
+    burst: 512,
+};
+/// The same of all peers behind one address.
+pub(crate) const SOURCE_CIRCUIT_RATE: Rate = Rate {
+    per_second: 100,
+    burst: 4_096,
+};
+/// Reservations that one peer asks for: one per connection and hour is honest. The answer is signed,
+/// which takes more than to ask.
+pub(crate) const PEER_RESERVATION_RATE: Rate = Rate {
+    per_second: 1,
+    burst: 64,
+};
 /// A relayed connection ends after this time. Tabs talk over such connections as long as they are
 /// open, and cutting one costs messages under way, so this is a working day with room to spare;
 /// [`CIRCUIT_BYTES_MAX`] is what bounds the node's expense.
@@ -79,6 +125,16 @@ pub(crate) const JOIN_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what has expired is removed from the store. Expired entries are never handed out;
 /// this only frees their memory.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the peers of the routing table are written down, to come back by after a restart.
+pub(crate) const REMEMBER_INTERVAL: Duration = Duration::from_secs(60);
+/// Peers that are written down: more than enough to find the others by, at some 200 bytes each.
+pub(crate) const REMEMBERED_PEERS_MAX: usize = 128;
+/// How long the thread that writes the store waits for records before it writes the peers alone.
+pub(crate) const STORE_IDLE_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between attempts to write the store.
+pub(crate) const STORE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Time to write what is not on the disk yet before the process ends.
+pub(crate) const STORE_SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// As much of a peer's own description (identify's agent version) as is kept and shown.
 pub(crate) const AGENT_CHARS_MAX: usize = 64;
 /// How often numbers for HTTP are renewed.
@@ -92,17 +148,19 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for connections to close before the process ends. The whole stop takes at most 5 s.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// STUN questions answered per second by one socket, IPv4 or IPv6; an answer is 32 bytes (IPv6: 44), so 4 Mbit/s with the
-/// headers.
-pub(crate) const STUN_PER_SECOND: u32 = 8_000;
-/// STUN questions answered at once after a quiet time.
-pub(crate) const STUN_BURST: u32 = 8_000;
+/// STUN questions answered by one socket, IPv4 or IPv6; an answer is 32 bytes (IPv6: 44), so 4 Mbit/s
+/// with the headers.
+pub(crate) const STUN_RATE: Rate = Rate {
+    per_second: 8_000,
+    burst: 8_000,
+};
 /// The same of one source, behind which may be a whole school: a page asks once for each connection
 /// that it makes and then every 10 s as long as that is open, so this is for some 1,000 connections.
-pub(crate) const STUN_PER_SOURCE: u32 = 100;
-/// See [`STUN_PER_SOURCE`].
-pub(crate) const STUN_PER_SOURCE_BURST: u32 = 500;
-/// Sources that are remembered, at 64 bytes each; more are not answered until some are quiet.
+pub(crate) const STUN_SOURCE_RATE: Rate = Rate {
+    per_second: 100,
+    burst: 500,
+};
+/// Sources that are remembered, at 64 bytes each.
 pub(crate) const STUN_SOURCES_MAX: usize = 16_384;
 /// Pause after an error of the STUN socket.
 pub(crate) const STUN_ERROR_PAUSE: Duration = Duration::from_millis(10);

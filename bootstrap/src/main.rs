@@ -1,6 +1,6 @@
 //! `moim-bootstrap`: arguments, log, signals, exit code. Everything else is in the library.
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, io, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use moim_bootstrap::{Args, Config, init_log};
@@ -13,7 +13,8 @@ const EXIT_USAGE: u8 = 2;
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    let command = args.command.take();
     let config = match Config::load(args, |name| env::var(name).ok()) {
         Ok(config) => config,
         Err(error) => {
@@ -22,8 +23,13 @@ fn main() -> ExitCode {
         }
     };
     init_log(config.log_format);
-    system::raise_open_file_limit();
-    match start(&config) {
+    let result = match command {
+        Some(command) => command
+            .run(&config, &mut io::stdout().lock())
+            .map_err(anyhow::Error::from),
+        None => start(&config),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
@@ -33,6 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn start(config: &Config) -> anyhow::Result<()> {
+    system::raise_open_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -59,5 +66,5 @@ fn report(error: &anyhow::Error) {
         }
     }
     // There is nobody left to tell if this fails.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -17,7 +17,9 @@ use prometheus_client::{
 
 use crate::{
     connections::{Connection, TRANSPORTS},
-    limits, relaying, stun,
+    limits,
+    rejections::Rejections,
+    relaying, store, stun,
 };
 
 mod process;
@@ -41,12 +43,14 @@ pub(crate) struct NodeMetrics {
     pub(crate) http_requests: Family<HttpLabels, Counter>,
     limit: Family<LimitLabels, Gauge>,
     pub(crate) peers: Gauge,
+    pub(crate) rejections: Rejections,
     pub(crate) relay_circuits: Gauge,
     pub(crate) relay_circuits_accepted: Counter,
     pub(crate) relay_circuits_denied: Family<ReasonLabels, Counter>,
     pub(crate) relay_reservations: Gauge,
     pub(crate) relay_reservations_accepted: Counter,
     pub(crate) relay_reservations_denied: Family<ReasonLabels, Counter>,
+    pub(crate) store: store::Counters,
     pub(crate) stun: stun::Counters,
 }
 
@@ -153,6 +157,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
     );
     moim.register("limit", "How many there may be", m.limit.clone());
     moim.register("peers", "Peers connected right now", m.peers.clone());
+    m.rejections.register(moim);
     moim.register(
         "dht_records",
         "Records kept for others",
@@ -214,6 +219,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         "Relayed connections denied so far, by reason",
         m.relay_circuits_denied.clone(),
     );
+    m.store.register(moim);
     moim.register(
         "stun_answered",
         "STUN questions answered so far",

@@ -16,6 +16,7 @@ use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
+    kad::{self, store::RecordStore as _},
     multiaddr::Protocol,
     swarm::{
         DialError,
@@ -32,20 +33,26 @@ use tokio::{
 use crate::{
     addresses,
     admin::{self, Question, overview::Overview},
+    admission::{self, Capacity, Memory},
     behaviour::Behaviour,
+    block_list::{self, BlockList},
     config::{Config, Listen},
     connections::Connections,
     data_dir::DataDir,
     error::{ListenError, RunError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
+    rejections::{Journal, Reason},
+    relay::Circuits,
     site::Site,
     sockets,
     status::Status,
+    store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
     stun, swarm,
 };
 
 mod events;
+mod remember;
 mod stop;
 
 /// A node that listens. [`Node::run`] makes it work.
@@ -66,6 +73,11 @@ pub struct Node {
     others: Vec<(PeerId, Multiaddr)>,
     /// Peers with a relay reservation, for the metrics.
     reservations: HashSet<PeerId>,
+    store: Writer,
+    /// Who gets nothing; changes as the file does.
+    blocked: watch::Receiver<Arc<BlockList>>,
+    circuits: Circuits,
+    journal: Journal,
     /// Held as long as the node runs.
     _data: DataDir,
 }
@@ -101,9 +113,32 @@ impl Node {
             }
         }
 
+        let (metrics, page) = metrics::new(started);
         let site = Site::open(&config.web)?;
         let (dashboard, questions) = admin::open(config.admin, &data)?;
-        let mut swarm = swarm::build(&keypair, certificate)?;
+        let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
+        let capacity = Capacity::of_files(admission::open_files());
+        if capacity.inbound < limits::INBOUND_MAX {
+            tracing::warn!(
+                connections = capacity.inbound,
+                "this process may open few files; raise the limit (`ulimit -n 8192`) to serve more"
+            );
+        }
+        let max_memory = config
+            .max_memory
+            .map_or_else(admission::default_max_bytes, |mib| {
+                mib.saturating_mul(1024 * 1024)
+            });
+        let mut blocked = block_list::file::watch(config.data_dir.clone());
+        let rules = admission::Rules {
+            capacity,
+            limit_loopback: config.limit_loopback,
+            memory: Memory::new(max_memory),
+            blocked: Arc::clone(&blocked.borrow_and_update()),
+            rejections: metrics.node.rejections.clone(),
+        };
+        let circuits = Circuits::new(config.limit_loopback);
+        let mut swarm = swarm::build(&keypair, certificate, kad, rules, &circuits)?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = sockets::bind_http(config)?;
         let http_sockets = http_listeners
@@ -134,9 +169,9 @@ impl Node {
                 .iter()
                 .filter_map(|socket| socket.local_addr().ok())
                 .collect(),
+            store_stuck: false,
             peers: 0,
         });
-        let (metrics, page) = metrics::new(started);
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
@@ -144,7 +179,13 @@ impl Node {
             requests: metrics.node.http_requests.clone(),
             site: Arc::new(site),
         };
-        let http = tokio::spawn(http::serve(http_listeners, source));
+        let bounds = http::Bounds {
+            connections: capacity.http,
+            per_source: capacity.source_http,
+            limit_loopback: config.limit_loopback,
+            rejections: metrics.node.rejections.clone(),
+        };
+        let http = tokio::spawn(http::serve(http_listeners, source, bounds));
         let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));
 
         let mut node = Self {
@@ -159,9 +200,14 @@ impl Node {
             questions,
             others: others(config, peer_id),
             reservations: HashSet::new(),
+            store,
+            blocked,
+            circuits,
+            journal: Journal::default(),
             _data: data,
         };
         node.announce();
+        node.come_back(remembered);
         Ok(node)
     }
 
@@ -186,6 +232,7 @@ impl Node {
         let mut status_tick = ticker(limits::STATUS_INTERVAL);
         let mut join_tick = ticker(limits::JOIN_INTERVAL);
         let mut sweep_tick = ticker(limits::SWEEP_INTERVAL);
+        let mut remember_tick = ticker(limits::REMEMBER_INTERVAL);
         loop {
             let ready_at = self.ready_at;
             // In this order, so that a flood of network events delays neither the stop nor the
@@ -198,6 +245,8 @@ impl Node {
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
+                _ = remember_tick.tick() => self.remember_peers(),
+                Ok(()) = self.blocked.changed() => self.block(),
                 Some(question) = self.questions.recv() => self.tell(question),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
@@ -268,6 +317,35 @@ impl Node {
         }
     }
 
+    /// Puts the block list in force as it is now.
+    fn block(&mut self) {
+        let blocked = Arc::clone(&self.blocked.borrow_and_update());
+        let behaviour = self.swarm.behaviour_mut();
+        let closing = behaviour.admission.set_blocked(Arc::clone(&blocked));
+        let is_blocked = |peer: &PeerId| blocked.has_peer(peer);
+        let dropped = drop_records(&mut behaviour.kad, is_blocked);
+        let known: Vec<_> = behaviour
+            .kad
+            .kbuckets()
+            .flat_map(|bucket| {
+                bucket
+                    .iter()
+                    .map(|e| *e.node.key.preimage())
+                    .collect::<Vec<_>>()
+            })
+            .filter(is_blocked)
+            .collect();
+        for peer in known {
+            behaviour.kad.remove_peer(&peer);
+        }
+        tracing::info!(
+            entries = blocked.len(),
+            closing,
+            dropped,
+            "the block list has changed: closing connections, dropping records"
+        );
+    }
+
     /// Answers the dashboard.
     fn tell(&mut self, question: Question) {
         let topics = self.swarm.behaviour_mut().kad.store_mut();
@@ -289,11 +367,44 @@ impl Node {
         set(&node.dht_providers, store.providers);
         let newly_refused = store.refused_total.saturating_sub(node.dht_refused.get());
         node.dht_refused.inc_by(newly_refused);
+        let over_rate = self.swarm.behaviour().kad.over_rate_total();
+        node.rejections.count_up_to(Reason::DhtRate, over_rate);
         set(&node.relay_reservations, self.reservations.len());
+        self.journal.tell(&node.rejections, Instant::now());
         let peers = network.num_peers();
-        self.status
-            .send_if_modified(|status| std::mem::replace(&mut status.peers, peers) != peers);
+        let is_stuck = self.swarm.behaviour().kad.is_stuck();
+        self.status.send_if_modified(|status| {
+            let before = (status.peers, status.store_stuck);
+            (status.peers, status.store_stuck) = (peers, is_stuck);
+            before != (peers, is_stuck)
+        });
     }
+}
+
+/// The DHT with what its store has from before, the store's writer, and the peers to come back by.
+fn open_store(
+    config: &Config,
+    data: &DataDir,
+    local: PeerId,
+    metrics: &Metrics,
+) -> Result<(moim_dht::Behaviour, Writer, Vec<RememberedPeer>), StartError> {
+    let path = data.file(STORE_FILE);
+    let file = StoreFile::open(&path)?;
+    let (rows, peers) = (file.rows()?, file.peers()?);
+    let open = move || StoreFile::open(&path);
+    let (writer, journal) =
+        Writer::start(file, open, metrics.node.store.clone()).map_err(StartError::StoreThread)?;
+    let limits = config.store_limits();
+    let mut kad = moim_dht::Behaviour::durable(local, rand::random(), limits, rows, journal)?;
+    kad.set_mode(Some(kad::Mode::Server));
+    let stats = kad.store_mut().stats();
+    tracing::info!(
+        records = stats.records,
+        providers = stats.providers,
+        peers = peers.len(),
+        "the store is open"
+    );
+    Ok((kad, writer, peers))
 }
 
 /// Opens every libp2p socket of the configuration.
@@ -321,6 +432,21 @@ fn listen(
         }
     }
     Ok(listeners)
+}
+
+/// Forgets the records that these publishers signed; says how many. What they provide ends with its
+/// life, some minutes later.
+fn drop_records(kad: &mut moim_dht::Behaviour, is_publisher: impl Fn(&PeerId) -> bool) -> usize {
+    let store = kad.store_mut();
+    let keys: Vec<_> = store
+        .records()
+        .filter(|record| record.publisher.as_ref().is_some_and(&is_publisher))
+        .map(|record| record.key.clone())
+        .collect();
+    for key in &keys {
+        store.remove(key);
+    }
+    keys.len()
 }
 
 /// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have

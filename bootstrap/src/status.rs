@@ -25,6 +25,8 @@ pub struct Status {
     pub page: bool,
     /// Sockets of the STUN server.
     pub stun: Vec<SocketAddr>,
+    /// Whether values are refused because the store can't be written.
+    pub store_stuck: bool,
     /// Peers connected right now.
     pub peers: usize,
 }

@@ -13,7 +13,7 @@ use libp2p::{
 };
 use webrtc_private::backend::native::server::{Certificate, Server};
 
-use crate::{behaviour::Behaviour, error::StartError, limits};
+use crate::{admission, behaviour::Behaviour, error::StartError, limits, relay::Circuits};
 
 type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -25,6 +25,9 @@ type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 pub(crate) fn build(
     keypair: &Keypair,
     certificate: Option<Certificate>,
+    kad: moim_dht::Behaviour,
+    rules: admission::Rules,
+    circuits: &Circuits,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_TIMEOUT)
@@ -33,7 +36,7 @@ pub(crate) fn build(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Ok(Swarm::new(
         transport(keypair, certificate)?,
-        Behaviour::new(keypair),
+        Behaviour::new(keypair, kad, rules, circuits),
         keypair.public().to_peer_id(),
         config,
     ))

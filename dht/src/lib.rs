@@ -17,10 +17,14 @@ pub use crate::{
     addresses::{TABLE_ADDRESSES_BYTES_MAX, first_ip, table_addresses, trim_addresses},
     behaviour::{Behaviour, REFUSED_PER_CONNECTION_MAX},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
-    store::{Store, StoreStats},
+    journal::{Batch, Change, HeldRecord, Journal, Progress, ProviderRow, RecordRow},
+    requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE},
+    store::{Store, StoreLimits, StoreStats},
 };
 
 mod addresses;
 mod behaviour;
 mod config;
+mod journal;
+mod requests;
 mod store;

@@ -17,6 +17,7 @@ use moim_protocol::{
     UnixMillis,
     admission::{self, Admitted},
     limits,
+    names::PRESENCE_KEY_PREFIX,
     presence::{self, SignedPresence, State},
     providers::{ProviderConfig, ProviderTable},
     topic::TopicHash,
@@ -25,6 +26,7 @@ use web_time::{Instant, SystemTime};
 
 use self::records::{Entry, Limits, Records};
 
+mod durable;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -59,9 +61,29 @@ pub struct Store {
     providers: ProviderTable,
     /// What the local peer provides.
     provided: HashMap<RecordKey, ProviderRecord>,
+    accepted_records: u64,
     refused_records: u64,
     refused_providers: u64,
     swept: Instant,
+    /// Whether nothing can be written down for now.
+    is_stuck: bool,
+}
+
+/// How much a [`Store`] may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Bytes of all records, with their keys and the cost of keeping them. There may be one record
+    /// for each KiB.
+    pub bytes_max: usize,
+}
+
+impl Default for StoreLimits {
+    /// 64 MiB: a small machine can spare it, and it takes a presence of each of 60,000 peers.
+    fn default() -> Self {
+        Self {
+            bytes_max: 64 * 1024 * 1024,
+        }
+    }
 }
 
 /// How much a [`Store`] holds.
@@ -78,6 +100,19 @@ pub struct StoreStats {
     pub providers: usize,
     /// Records and providers refused since the start.
     pub refused_total: u64,
+}
+
+/// How much a [`Store`] refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused {
+    pub(crate) records: u64,
+    pub(crate) providers: u64,
+}
+
+impl Refused {
+    pub(crate) fn total(self) -> u64 {
+        self.records.saturating_add(self.providers)
+    }
 }
 
 /// Both clocks at one moment.
@@ -110,8 +145,8 @@ impl Store {
     /// An empty store of the peer `local`. `seed` is for drawing samples and should differ from
     /// server to server.
     #[must_use]
-    pub fn new(local: PeerId, seed: u64) -> Self {
-        Self::with_limits(local, seed, Limits::default())
+    pub fn new(local: PeerId, seed: u64, limits: StoreLimits) -> Self {
+        Self::with_limits(local, seed, limits.into())
     }
 
     fn with_limits(local: PeerId, seed: u64, limits: Limits) -> Self {
@@ -120,9 +155,11 @@ impl Store {
             records: Records::new(limits),
             providers: ProviderTable::new(ProviderConfig::default(), seed),
             provided: HashMap::new(),
+            accepted_records: 0,
             refused_records: 0,
             refused_providers: 0,
             swept: Instant::now(),
+            is_stuck: false,
         }
     }
 
@@ -138,15 +175,30 @@ impl Store {
         }
     }
 
+    /// Records accepted since the start, those among them that were here already.
+    pub(crate) fn accepted_records(&self) -> u64 {
+        self.accepted_records
+    }
+
+    /// While nothing can be written down, values are refused. Presences are taken all the same:
+    /// they live for two minutes and are renewed within one, so that a full disk makes nobody
+    /// invisible.
+    pub(crate) fn set_stuck(&mut self, is_stuck: bool) {
+        self.is_stuck = is_stuck;
+    }
+
+    /// What was refused since the start.
+    pub(crate) fn refused(&self) -> Refused {
+        Refused {
+            records: self.refused_records,
+            providers: self.refused_providers,
+        }
+    }
+
     /// Every key with providers and how many it has, in no particular order; without those of the
     /// local peer.
     pub fn provider_counts(&self) -> impl Iterator<Item = (&[u8], usize)> {
         self.providers.counts()
-    }
-
-    /// Records refused since the start.
-    pub(crate) fn refused_records(&self) -> u64 {
-        self.refused_records
     }
 
     /// Frees the memory of what has expired. Expired things aren't handed out in any case, and
@@ -170,15 +222,21 @@ impl Store {
     fn put_at(&mut self, record: Record, time: Time) -> Result<()> {
         self.sweep_in_passing(time.now);
         let result = self.try_put(record, time);
-        if let Err(error) = &result {
-            self.refused_records = self.refused_records.saturating_add(1);
-            tracing::debug!(%error, "record refused");
+        match &result {
+            Ok(()) => self.accepted_records = self.accepted_records.saturating_add(1),
+            Err(error) => {
+                self.refused_records = self.refused_records.saturating_add(1);
+                tracing::debug!(%error, "record refused");
+            }
         }
         result
     }
 
     fn try_put(&mut self, record: Record, time: Time) -> Result<()> {
         let key = record.key;
+        if self.is_stuck && !key.as_ref().starts_with(PRESENCE_KEY_PREFIX) {
+            return Err(Error::MaxRecords);
+        }
         // The same again, e.g. from a peer that heard no answer: true already, and not prolonged.
         if self
             .records

@@ -34,7 +34,9 @@
 //! | [`seen::SeenIds`] | what has been there before | a receiver |
 //! | [`backoff::Backoff`] | how long to wait before another try | whoever dials |
 //! | [`admission`] | what a DHT server keeps, and what takes its place | a DHT server |
+//! | [`rate::Buckets`] | how much one source may ask for | whoever serves |
 //! | [`providers::ProviderTable`] | whom a DHT server names as a way into a topic | a DHT server |
+//! | [`changes::Changes`] | what of a table has to be written down | a DHT server |
 //!
 //! The machines are used alike: after each input, ask for what is to be done (`tick`, `poll`,
 //! `next`), and wake up again at `next_deadline`, if there is one. A `next_deadline` in the past
@@ -100,6 +102,7 @@
 pub mod admission;
 pub mod announcer;
 pub mod backoff;
+pub mod changes;
 pub mod envelope;
 pub mod ice_wire;
 mod json;
@@ -112,6 +115,7 @@ pub mod presence;
 pub mod presence_wire;
 pub mod providers;
 mod random;
+pub mod rate;
 pub mod record;
 pub mod room;
 pub mod roster;

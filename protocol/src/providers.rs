@@ -13,6 +13,7 @@ use thiserror::Error;
 use web_time::Instant;
 
 use crate::{
+    changes::Changes,
     limits::{
         ADDRESSES_MAX, PROVIDER_ADDRESS_BYTES_MAX, PROVIDER_KEY_BYTES_MAX,
         PROVIDER_KEYS_PER_PEER_MAX, PROVIDERS_MAX, PROVIDERS_PER_KEY_MAX,
@@ -86,6 +87,7 @@ pub struct ProviderTable {
     by_end: BTreeMap<(Instant, u64), (Key, PeerId)>,
     added: u64,
     random: Random,
+    changes: Changes<(Key, PeerId)>,
 }
 
 impl ProviderTable {
@@ -99,7 +101,18 @@ impl ProviderTable {
             by_end: BTreeMap::new(),
             added: 0,
             random: Random::new(seed),
+            changes: Changes::off(),
         }
+    }
+
+    /// From now on notes which entries change, at most `max` of them one by one.
+    pub fn log_changes(&mut self, max: usize) {
+        self.changes = Changes::on(max);
+    }
+
+    /// What [`log_changes`](Self::log_changes) noted.
+    pub fn changes(&mut self) -> &mut Changes<(Vec<u8>, PeerId)> {
+        &mut self.changes
     }
 
     /// Adds a provider, or renews it with these addresses (the first
@@ -145,6 +158,7 @@ impl ProviderTable {
             provider,
             added: self.added,
         };
+        self.changes.note(|| (key.to_vec(), peer));
         self.keys
             .entry(key.to_vec())
             .or_default()
@@ -182,6 +196,7 @@ impl ProviderTable {
         if providers.is_empty() {
             self.keys.remove(key);
         }
+        self.changes.note(|| (key.to_vec(), *peer));
         self.by_end.remove(&(entry.provider.expires, entry.added));
         if let Some(count) = self.peers.get_mut(peer) {
             *count = count.saturating_sub(1);
@@ -262,6 +277,20 @@ impl ProviderTable {
         self.keys
             .get(key)
             .is_some_and(|providers| providers.contains_key(peer))
+    }
+
+    /// A provider of a key.
+    #[must_use]
+    pub fn get(&self, key: &[u8], peer: &PeerId) -> Option<&Provider> {
+        Some(&self.keys.get(key)?.get(peer)?.provider)
+    }
+
+    /// Every entry with its key.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Provider)> {
+        self.keys.iter().flat_map(|(key, providers)| {
+            let entries = providers.values();
+            entries.map(move |entry| (key.as_slice(), &entry.provider))
+        })
     }
 
     /// The keys that a peer provides, with when each entry ends.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, fs, path::Path};
 
 use super::*;
 
@@ -158,7 +158,10 @@ fn the_data_directory_comes_from_flag_variable_or_named_file() {
         Path::new("/from/env")
     );
     let with_flag = Args {
-        data_dir: Some("/from/flag".into()),
+        settings: Settings {
+            data_dir: Some("/from/flag".into()),
+            ..Settings::default()
+        },
         ..args()
     };
     assert_eq!(

@@ -10,7 +10,7 @@ use libp2p::{
 };
 
 use super::Node;
-use crate::{behaviour::BehaviourEvent, ice, metrics::ReasonLabels, relaying};
+use crate::{behaviour::BehaviourEvent, ice, metrics::ReasonLabels, rejections::Reason, relaying};
 
 impl Node {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -43,7 +43,8 @@ impl Node {
                 self.announce();
             }
             SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "a listener has a problem and goes on");
+                tracing::debug!(%error, "a listener has a problem and goes on");
+                self.metrics.node.rejections.count(Reason::Accept, None);
             }
             SwarmEvent::ListenerClosed {
                 listener_id,
@@ -98,8 +99,8 @@ impl Node {
 
     fn on_behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
+            BehaviourEvent::Admission(event) => match event {},
             BehaviourEvent::Autonat(event) => tracing::debug!(?event, "AutoNAT"),
-            BehaviourEvent::ConnectionLimits(event) => match event {},
             BehaviourEvent::Ice(event) => self.on_ice(event),
             BehaviourEvent::Identify(event) => {
                 self.metrics.libp2p.record(&event);
@@ -195,6 +196,9 @@ impl Node {
                 status,
             } => {
                 tracing::debug!(peer = %src_peer_id, ?status, "relay reservation denied");
+                if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
+                    node.rejections.count(Reason::RelayReservation, None);
+                }
                 let reason = relaying::reason(status);
                 node.relay_reservations_denied
                     .get_or_create(&ReasonLabels { reason })
@@ -208,6 +212,7 @@ impl Node {
                 dst_peer_id,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "relaying");
+                self.circuits.opened(src_peer_id);
                 node.relay_circuits.inc();
                 node.relay_circuits_accepted.inc();
             }
@@ -217,6 +222,10 @@ impl Node {
                 status,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "not relaying");
+                // Otherwise there was nobody to relay to.
+                if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
+                    node.rejections.count(Reason::RelayCircuit, None);
+                }
                 let reason = relaying::reason(status);
                 node.relay_circuits_denied
                     .get_or_create(&ReasonLabels { reason })
@@ -228,6 +237,7 @@ impl Node {
                 error,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "relayed");
+                self.circuits.closed(src_peer_id);
                 node.relay_circuits.dec();
             }
             // `ReservationClosed` comes for every connection that closes, with or without a

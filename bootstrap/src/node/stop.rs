@@ -1,12 +1,36 @@
 //! How the node ends.
 
+use std::{future::poll_fn, task::Poll};
+
 use futures::StreamExt as _;
-use tokio::time;
+use tokio::{task, time};
 
 use super::Node;
 use crate::limits;
 
 impl Node {
+    /// Waits until what the DHT holds is on the disk, unless that fails or takes too long. What was
+    /// acknowledged is there already.
+    async fn settle_store(mut self) {
+        let written = poll_fn(|cx| {
+            while self.swarm.poll_next_unpin(cx).is_ready() {}
+            let kad = &mut self.swarm.behaviour_mut().kad;
+            if kad.is_unwritten() && !kad.is_stuck() {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        });
+        let is_in_time = time::timeout(limits::STORE_SETTLE_TIMEOUT, written).await;
+        // With the swarm goes the journal, and then the writer ends.
+        drop(self.swarm);
+        let finished = task::spawn_blocking(move || self.store.finish());
+        let finished = time::timeout(limits::STORE_SETTLE_TIMEOUT, finished).await;
+        if is_in_time.is_err() || finished.is_err() {
+            tracing::warn!("the store wasn't written to the end in time");
+        }
+    }
+
     /// Takes no new connections, closes those there are, and waits for that a little.
     pub(super) async fn stop(mut self) {
         tracing::info!("stopping");
@@ -37,6 +61,8 @@ impl Node {
         {
             tracing::warn!("some connections didn't close in time");
         }
+        self.remember_peers();
+        self.settle_store().await;
         tracing::info!("stopped");
     }
 }

@@ -1,113 +1,47 @@
 //! How many questions are answered: so many by a socket, and so many of them of one source.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Instant};
+
+use moim_protocol::rate::{Bucket, Buckets, Source};
 
 use crate::limits;
-
-/// A bucket of tokens that fills up again. A full one is as good as none.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(burst: u32, now: Instant) -> Self {
-        Self {
-            tokens: f64::from(burst),
-            at: now,
-        }
-    }
-
-    fn fill(&mut self, per_second: u32, burst: u32, now: Instant) {
-        let time = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + time * f64::from(per_second)).min(f64::from(burst));
-        self.at = now;
-    }
-
-    fn has_one(self) -> bool {
-        self.tokens >= 1.0
-    }
-}
 
 /// Decides who is answered. Pure: the time comes in.
 #[derive(Debug)]
 pub(super) struct Limiter {
     all: Bucket,
-    sources: HashMap<IpAddr, Bucket>,
-    /// When sources that have not asked for a while are forgotten.
-    next_sweep: Instant,
+    sources: Buckets<Source>,
 }
-
-/// How often full buckets are thrown away.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Limiter {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            all: Bucket::full(limits::STUN_BURST, now),
-            sources: HashMap::new(),
-            next_sweep: now + SWEEP_INTERVAL,
+            all: Bucket::new(limits::STUN_RATE, now),
+            sources: Buckets::new(limits::STUN_SOURCE_RATE, limits::STUN_SOURCES_MAX),
         }
     }
 
     /// Whether a question from `source` is answered.
     pub(super) fn allows(&mut self, source: IpAddr, now: Instant) -> bool {
-        let (rate, burst) = (limits::STUN_PER_SOURCE, limits::STUN_PER_SOURCE_BURST);
-        if now >= self.next_sweep {
-            self.next_sweep = now + SWEEP_INTERVAL;
-            self.sources.retain(|_, bucket| {
-                bucket.fill(rate, burst, now);
-                bucket.tokens < f64::from(burst)
-            });
-        }
-        self.all
-            .fill(limits::STUN_PER_SECOND, limits::STUN_BURST, now);
-        if !self.all.has_one() {
+        if !self.all.take(now) {
             return false;
         }
-        let source = network(source);
-        if !self.sources.contains_key(&source) && self.sources.len() >= limits::STUN_SOURCES_MAX {
-            return false;
+        let allowed = self.sources.take(source.into(), now);
+        if !allowed {
+            self.all.give_back();
         }
-        let bucket = self
-            .sources
-            .entry(source)
-            .or_insert_with(|| Bucket::full(burst, now));
-        bucket.fill(rate, burst, now);
-        if !bucket.has_one() {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        self.all.tokens -= 1.0;
-        true
-    }
-}
-
-/// Who counts as one source: an IPv4 address, or an IPv6 network of 64 bits, as a home has it.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(ip) => {
-            let bits = u128::from(ip) & !u128::from(u64::MAX);
-            Ipv6Addr::from(bits).into()
-        }
-        ip => ip,
+        allowed
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    fn allowed(limiter: &mut Limiter, source: IpAddr, now: Instant, tries: u32) -> u32 {
+    fn allowed(limiter: &mut Limiter, source: &str, now: Instant, tries: u32) -> u32 {
+        let source = source.parse().unwrap();
         (0..tries)
             .map(|_| u32::from(limiter.allows(source, now)))
             .sum()
@@ -117,40 +51,24 @@ mod tests {
     fn one_source_has_a_burst_and_then_its_rate_and_takes_nothing_from_others() {
         let start = Instant::now();
         let mut limiter = Limiter::new(start);
-        let loud = ip("192.0.2.1");
-        let burst = limits::STUN_PER_SOURCE_BURST;
-        assert_eq!(allowed(&mut limiter, loud, start, burst * 2), burst);
-        assert!(limiter.allows(ip("192.0.2.2"), start));
+        let rate = limits::STUN_SOURCE_RATE;
+        let loud = "192.0.2.1";
+        // More than the socket's own burst: what is refused costs others nothing.
+        let tries = limits::STUN_RATE.burst * 2;
+        assert_eq!(allowed(&mut limiter, loud, start, tries), rate.burst);
+        assert_eq!(allowed(&mut limiter, "192.0.2.2", start, 1), 1);
         let later = start + Duration::from_secs(1);
-        let rate = limits::STUN_PER_SOURCE;
-        assert_eq!(allowed(&mut limiter, loud, later, burst), rate);
+        assert_eq!(allowed(&mut limiter, loud, later, tries), rate.per_second);
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_share() {
+    fn many_sources_share_what_there_is() {
         let start = Instant::now();
         let mut limiter = Limiter::new(start);
-        let burst = limits::STUN_PER_SOURCE_BURST;
-        assert_eq!(
-            allowed(&mut limiter, ip("2001:db8::1"), start, burst),
-            burst
-        );
-        assert!(!limiter.allows(ip("2001:db8::2"), start));
-        assert!(limiter.allows(ip("2001:db8:0:1::1"), start));
-    }
-
-    #[test]
-    fn many_sources_share_what_there_is_and_are_forgotten() {
-        let start = Instant::now();
-        let mut limiter = Limiter::new(start);
-        let sources = (0..limits::STUN_BURST * 2).map(|n| IpAddr::from(n.to_be_bytes()));
-        let answered: u32 = sources
-            .map(|source| u32::from(limiter.allows(source, start)))
+        let burst = limits::STUN_RATE.burst;
+        let answered: u32 = (0..burst * 2)
+            .map(|n| u32::from(limiter.allows(n.to_be_bytes().into(), start)))
             .sum();
-        assert!(answered <= limits::STUN_BURST, "{answered}");
-        assert!(limiter.sources.len() <= limits::STUN_SOURCES_MAX);
-        let later = start + SWEEP_INTERVAL;
-        assert!(limiter.allows(ip("192.0.2.1"), later));
-        assert_eq!(limiter.sources.len(), 1);
+        assert_eq!(answered, burst);
     }
 }

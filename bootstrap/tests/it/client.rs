@@ -5,7 +5,9 @@ use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder, autonat,
     core::{Transport as _, muxing::StreamMuxerBox},
-    identify, kad,
+    identify,
+    identity::Keypair,
+    kad,
     multiaddr::Protocol,
     noise, ping, relay,
     swarm::{NetworkBehaviour, SwarmEvent},
@@ -35,7 +37,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn new() -> Self {
-        let swarm = SwarmBuilder::with_new_identity()
+        Self::with_key(Keypair::generate_ed25519()).await
+    }
+
+    pub(crate) async fn with_key(keypair: Keypair) -> Self {
+        let swarm = SwarmBuilder::with_existing_identity(keypair)
             .with_tokio()
             .with_tcp(
                 tcp::Config::default(),
@@ -99,6 +105,13 @@ impl Client {
             }
         })
         .await
+    }
+
+    /// Does what the network asks for, for ever.
+    pub(crate) async fn run(&mut self) {
+        loop {
+            self.swarm.select_next_some().await;
+        }
     }
 
     /// Dials and waits until connected.
@@ -189,6 +202,13 @@ fn is_pong(event: &Event, peer: PeerId) -> bool {
         return false;
     };
     ping.peer == peer && ping.result.is_ok()
+}
+
+/// Waits for an answer of a connected peer.
+pub(crate) async fn pong_from(client: &mut Client, peer: PeerId) {
+    client
+        .until("a pong", |_, event| is_pong(&event, peer).then_some(()))
+        .await;
 }
 
 /// Waits until each of two connected peers has an answer from the other.

@@ -50,7 +50,7 @@ fn garbage() -> Vec<Vec<u8>> {
 }
 
 /// A STUN binding request with this user name.
-fn stun(user: &[u8]) -> Vec<u8> {
+pub(crate) fn stun(user: &[u8]) -> Vec<u8> {
     let padding = vec![0; user.len().next_multiple_of(4) - user.len()];
     let attribute = [
         &[0, 6],

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod admin;
+mod attacks;
+mod block_list;
 mod client;
 mod errors;
 mod hostile;
@@ -16,6 +18,7 @@ mod network;
 mod packaging;
 mod page;
 mod process;
+mod store;
 mod stun;
 
 use std::time::Duration;

@@ -75,16 +75,16 @@ async fn a_wrong_peer_id_in_the_address_is_noticed() {
     assert!(error.await.contains("peer ID"));
 }
 
-fn topic() -> TopicHash {
+pub(crate) fn topic() -> TopicHash {
     Topic::new("global-chat").unwrap().hash()
 }
 
-fn wall() -> UnixMillis {
+pub(crate) fn wall() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     UnixMillis(since.unwrap().as_millis() as u64)
 }
 
-fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {
+pub(crate) fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {
     let peer = keypair.public().to_peer_id();
     let presence = Presence {
         peer,
@@ -100,7 +100,7 @@ fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {
     Record::new(presence_record_key(topic(), &peer), signed.into_bytes())
 }
 
-async fn put(client: &mut Client, record: Record) -> bool {
+pub(crate) async fn put(client: &mut Client, record: Record) -> bool {
     client
         .swarm
         .behaviour_mut()
@@ -114,7 +114,7 @@ async fn put(client: &mut Client, record: Record) -> bool {
     result.await.is_ok()
 }
 
-async fn is_provider(client: &mut Client, peer: PeerId) -> bool {
+pub(crate) async fn is_provider(client: &mut Client, peer: PeerId) -> bool {
     client
         .swarm
         .behaviour_mut()
@@ -271,7 +271,7 @@ async fn the_relay_carries_a_connection_from_each_transport_to_each_other() {
     );
 }
 
-fn circuit(relay: &Multiaddr, to: PeerId) -> Multiaddr {
+pub(crate) fn circuit(relay: &Multiaddr, to: PeerId) -> Multiaddr {
     relay
         .clone()
         .with(Protocol::P2pCircuit)

@@ -42,7 +42,7 @@ pub(crate) struct Node {
     pub(crate) ready: Ready,
     pub(crate) data: TempDir,
     child: Child,
-    _log: Log,
+    log: Log,
 }
 
 /// What a node logs. Shown if the test fails.
@@ -108,9 +108,60 @@ impl Node {
     }
 
     pub(crate) async fn start_in(data: TempDir, flags: &[&str]) -> Self {
+        let command = command(data.path(), flags);
+        Self::start_command(data, command).await
+    }
+
+    /// Starts a node that can't make a file larger than so many bytes, as if the disk were full.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn start_small_disk(bytes: u64) -> Self {
+        let limit = format!("trap '' XFSZ; prlimit --pid $$ --fsize={bytes}:");
+        Self::start_limited(&limit, &[]).await
+    }
+
+    /// Ends what [`start_small_disk`](Self::start_small_disk) began.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn enlarge_disk(&self) {
+        let id = self.child.id().unwrap().to_string();
+        let done = Command::new("prlimit")
+            .args(["--pid", &id, "--fsize=unlimited:"])
+            .status();
+        assert!(done.await.unwrap().success());
+    }
+
+    /// Starts a node that may have no more than so many files open.
+    pub(crate) async fn start_with_files(files: u32, flags: &[&str]) -> Self {
+        // The hard limit too, or the node would raise it again.
+        Self::start_limited(&format!("ulimit -n {files}"), flags).await
+    }
+
+    /// Starts a node from a shell that has run `limit` before.
+    async fn start_limited(limit: &str, flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let node = command(data.path(), flags);
+        let node = node.as_std();
+        let mut limited = Command::new("sh");
+        limited
+            .arg("-c")
+            .arg(format!("{limit} && exec \"$0\" \"$@\""))
+            .arg(node.get_program())
+            .args(node.get_args());
+        // Those of `command` are there to be removed, or say what is logged, which is left as it is
+        // for everybody.
+        for (name, _) in node.get_envs() {
+            limited.env_remove(name);
+        }
+        limited
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        Self::start_command(data, limited).await
+    }
+
+    pub(crate) async fn start_command(data: TempDir, mut command: Command) -> Self {
         let log = Log(NamedTempFile::new().unwrap());
         let stderr = log.0.reopen().unwrap();
-        let mut child = command(data.path(), flags).stderr(stderr).spawn().unwrap();
+        let mut child = command.stderr(stderr).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = soon("the node to be ready", lines.next_line())
             .await
@@ -121,7 +172,7 @@ impl Node {
             ready,
             data,
             child,
-            _log: log,
+            log,
         }
     }
 
@@ -203,14 +254,36 @@ impl Node {
             .unwrap()
     }
 
+    /// What was refused so far for a reason.
+    pub(crate) async fn rejected(&self, reason: &str) -> u64 {
+        let name = format!("moim_bootstrap_rejected_total{{reason=\"{reason}\"}}");
+        self.metric(&name).await
+    }
+
+    /// What the node has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log.0.path()).unwrap()
+    }
+
     /// Memory in use, in KiB.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory_kib(&self) -> u64 {
+        self.memory_field("VmRSS:")
+    }
+
+    /// The most memory that ever was in use, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        self.memory_field("VmHWM:")
+    }
+
+    #[cfg(target_os = "linux")]
+    fn memory_field(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id().unwrap());
         let status = std::fs::read_to_string(path).unwrap();
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }

@@ -10,7 +10,10 @@ use libp2p::{
         store::{Error, Result},
     },
 };
+use moim_protocol::changes::Changes;
 use web_time::Instant;
+
+use super::StoreLimits;
 
 /// What a record costs beside its key and value: the maps' own memory, measured at some 400 bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 512;
@@ -30,21 +33,24 @@ pub(super) struct Limits {
     pub(super) gone_max: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl From<StoreLimits> for Limits {
+    fn from(limits: StoreLimits) -> Self {
+        // With presences of a few hundred bytes, the bytes run out at about the same time.
+        let records_max = limits.bytes_max / BYTES_PER_RECORD;
         Self {
-            // With presences of a few hundred bytes, the bytes run out at about the same time.
-            records_max: 65_536,
-            // A small machine can spare it, and it takes a presence of each of 60,000 peers.
-            cost_max: 64 * 1024 * 1024,
+            records_max,
+            cost_max: limits.bytes_max,
             // A peer is in some rooms and shares some values; 1 % of the store is more than fair.
             publisher_records_max: 512,
             publisher_cost_max: 1024 * 1024,
             // Some 200 bytes each.
-            gone_max: 65_536,
+            gone_max: records_max,
         }
     }
 }
+
+/// Bytes of a store for each record that it may hold.
+const BYTES_PER_RECORD: usize = 1024;
 
 /// A record that is kept.
 #[derive(Clone, Debug)]
@@ -68,10 +74,32 @@ impl Entry {
 
 /// What is remembered of a record that is gone.
 #[derive(Clone, Copy, Debug)]
-struct Gone {
-    sequence: u64,
-    is_left: bool,
-    until: Instant,
+pub(super) struct Gone {
+    pub(super) sequence: u64,
+    pub(super) is_left: bool,
+    /// How long.
+    pub(super) until: Instant,
+}
+
+impl Gone {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            sequence: entry.sequence,
+            is_left: entry.is_left,
+            until: entry.remembered_until,
+        }
+    }
+}
+
+/// A moment, and a number, for what ends at the same one.
+type End = (Instant, u64);
+
+/// A record in its place.
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    /// Its place in every `by_end`.
+    number: u64,
 }
 
 /// One publisher's share.
@@ -79,20 +107,24 @@ struct Gone {
 struct Share {
     cost: usize,
     /// Its records, soonest to expire first.
-    by_end: BTreeSet<(Instant, Vec<u8>)>,
+    by_end: BTreeMap<End, RecordKey>,
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Records {
     limits: Limits,
-    entries: HashMap<RecordKey, Entry>,
+    entries: HashMap<RecordKey, Kept>,
+    by_end: BTreeMap<End, RecordKey>,
     shares: HashMap<PeerId, Share>,
     /// Publishers by what their records cost.
     by_cost: BTreeSet<(usize, PeerId)>,
     cost: usize,
-    gone: HashMap<RecordKey, Gone>,
-    gone_by_end: BTreeMap<Instant, Vec<RecordKey>>,
+    gone: HashMap<RecordKey, (Gone, u64)>,
+    gone_by_end: BTreeMap<End, RecordKey>,
+    /// Numbers given out.
+    numbered: u64,
+    changes: Changes<RecordKey>,
 }
 
 impl Records {
@@ -100,11 +132,14 @@ impl Records {
         Self {
             limits,
             entries: HashMap::new(),
+            by_end: BTreeMap::new(),
             shares: HashMap::new(),
             by_cost: BTreeSet::new(),
             cost: 0,
             gone: HashMap::new(),
             gone_by_end: BTreeMap::new(),
+            numbered: 0,
+            changes: Changes::off(),
         }
     }
 
@@ -118,12 +153,36 @@ impl Records {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(|kept| &kept.entry)
+    }
+
+    /// Keys of which only the sequence number is known.
+    pub(super) fn gone_keys(&self) -> impl Iterator<Item = &RecordKey> {
+        self.gone.keys()
+    }
+
+    /// From now on notes which keys change, at most `max` of them one by one.
+    pub(super) fn log_changes(&mut self, max: usize) {
+        self.changes = Changes::on(max);
+    }
+
+    pub(super) fn changes(&mut self) -> &mut Changes<RecordKey> {
+        &mut self.changes
+    }
+
+    /// The record under `key`, expired or not.
+    pub(super) fn entry(&self, key: &RecordKey) -> Option<&Entry> {
+        self.entries.get(key).map(|kept| &kept.entry)
+    }
+
+    /// What is remembered of the record that was under `key`.
+    pub(super) fn gone(&self, key: &RecordKey) -> Option<Gone> {
+        self.gone.get(key).map(|(gone, _)| *gone)
     }
 
     /// The record under `key`, unless it has expired.
     pub(super) fn live(&self, key: &RecordKey, now: Instant) -> Option<&Entry> {
-        self.entries.get(key).filter(|entry| entry.expires > now)
+        self.entry(key).filter(|entry| entry.expires > now)
     }
 
     /// Sequence number of the record that is or was under `key`.
@@ -138,10 +197,9 @@ impl Records {
 
     fn last(&self, key: &RecordKey, now: Instant) -> Option<(u64, bool)> {
         let held = self
-            .entries
-            .get(key)
+            .entry(key)
             .map(|e| (e.sequence, e.is_left, e.remembered_until));
-        let gone = || self.gone.get(key).map(|g| (g.sequence, g.is_left, g.until));
+        let gone = || self.gone(key).map(|g| (g.sequence, g.is_left, g.until));
         held.or_else(gone)
             .filter(|(.., until)| *until > now)
             .map(|(sequence, is_left, _)| (sequence, is_left))
@@ -169,36 +227,54 @@ impl Records {
 
     /// Removes a record without remembering it.
     pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
-        let entry = self.entries.remove(key)?;
-        let cost = entry.cost();
+        let Kept { entry, number } = self.entries.remove(key)?;
+        let (cost, end) = (entry.cost(), (entry.expires, number));
         self.cost -= cost;
+        self.by_end.remove(&end);
         self.change_share(entry.publisher, |share| {
             share.cost -= cost;
-            share.by_end.remove(&(entry.expires, key.to_vec()));
+            share.by_end.remove(&end);
         });
+        self.changes.note(|| key.clone());
         Some(entry)
     }
 
     /// Removes what has expired and forgets what can't come back.
     pub(super) fn sweep(&mut self, now: Instant) {
-        let expired: Vec<_> = self
-            .entries
-            .values()
-            .filter(|entry| entry.expires <= now)
-            .map(|entry| entry.record.key.clone())
-            .collect();
-        for key in expired {
-            if let Some(entry) = self.remove(&key) {
-                self.remember(key, &entry);
-            }
-        }
-        while let Some(first) = self.gone_by_end.first_entry()
-            && *first.key() <= now
+        while let Some(((end, _), key)) = self.by_end.first_key_value()
+            && *end <= now
         {
-            for key in first.remove() {
-                self.gone.remove(&key);
+            let key = key.clone();
+            if let Some(entry) = self.remove(&key) {
+                let gone = Gone::of(&entry);
+                self.remember(key, gone);
             }
         }
+        while let Some(((end, _), key)) = self.gone_by_end.first_key_value()
+            && *end <= now
+        {
+            let key = key.clone();
+            self.forget(&key);
+        }
+    }
+
+    /// Remembers the sequence number of a record that is gone. Where there is no room for it, the
+    /// one that matters for the shortest time is forgotten.
+    pub(super) fn remember(&mut self, key: RecordKey, gone: Gone) {
+        if self.limits.gone_max == 0 {
+            return;
+        }
+        self.forget(&key);
+        while self.gone.len() >= self.limits.gone_max
+            && let Some((_, first)) = self.gone_by_end.first_key_value()
+        {
+            let first = first.clone();
+            self.forget(&first);
+        }
+        let number = self.next_number();
+        self.changes.note(|| key.clone());
+        self.gone_by_end.insert((gone.until, number), key.clone());
+        self.gone.insert(key, (gone, number));
     }
 
     fn make_room(&mut self, new: &Entry) -> Result<()> {
@@ -222,26 +298,28 @@ impl Records {
             let first = self
                 .shares
                 .get(biggest)
-                .and_then(|share| share.by_end.first());
-            let key = first
-                .map(|(_, key)| RecordKey::from(key.clone()))
-                .ok_or(Error::MaxRecords)?;
+                .and_then(|share| share.by_end.first_key_value());
+            let key = first.map(|(_, key)| key.clone()).ok_or(Error::MaxRecords)?;
             if let Some(entry) = self.remove(&key) {
                 tracing::debug!(publisher = %entry.publisher, "store full, a record gives way");
-                self.remember(key, &entry);
+                self.remember(key, Gone::of(&entry));
             }
         }
         Ok(())
     }
 
     fn link(&mut self, entry: Entry) {
-        let (cost, key) = (entry.cost(), entry.record.key.clone());
+        let number = self.next_number();
+        let (cost, end) = (entry.cost(), (entry.expires, number));
+        let key = entry.record.key.clone();
         self.cost += cost;
+        self.by_end.insert(end, key.clone());
         self.change_share(entry.publisher, |share| {
             share.cost += cost;
-            share.by_end.insert((entry.expires, key.to_vec()));
+            share.by_end.insert(end, key.clone());
         });
-        self.entries.insert(key, entry);
+        self.changes.note(|| key.clone());
+        self.entries.insert(key, Kept { entry, number });
     }
 
     /// Changes a share and keeps `by_cost` in step.
@@ -256,59 +334,36 @@ impl Records {
         }
     }
 
-    fn remember(&mut self, key: RecordKey, entry: &Entry) {
-        if self.limits.gone_max == 0 {
-            return;
+    fn forget(&mut self, key: &RecordKey) {
+        if let Some((gone, number)) = self.gone.remove(key) {
+            self.gone_by_end.remove(&(gone.until, number));
+            self.changes.note(|| key.clone());
         }
-        while self.gone.len() >= self.limits.gone_max
-            && let Some(mut first) = self.gone_by_end.first_entry()
-        {
-            if let Some(key) = first.get_mut().pop() {
-                self.gone.remove(&key);
-            }
-            if first.get().is_empty() {
-                first.remove();
-            }
-        }
-        let until = entry.remembered_until;
-        let gone = Gone {
-            sequence: entry.sequence,
-            is_left: entry.is_left,
-            until,
-        };
-        self.gone.insert(key.clone(), gone);
-        self.gone_by_end.entry(until).or_default().push(key);
     }
 
-    fn forget(&mut self, key: &RecordKey) {
-        let Some(gone) = self.gone.remove(key) else {
-            return;
-        };
-        if let Some(keys) = self.gone_by_end.get_mut(&gone.until) {
-            keys.retain(|other| other != key);
-            if keys.is_empty() {
-                self.gone_by_end.remove(&gone.until);
-            }
-        }
+    fn next_number(&mut self) -> u64 {
+        // At a million a second, they last for half a million years.
+        self.numbered = self.numbered.wrapping_add(1);
+        self.numbered
     }
 }
 
 #[cfg(test)]
 impl Records {
     pub(super) fn gone_len(&self) -> usize {
-        let listed: usize = self.gone_by_end.values().map(Vec::len).sum();
-        assert_eq!(self.gone.len(), listed);
-        listed
+        assert_eq!(self.gone.len(), self.gone_by_end.len());
+        self.gone.len()
     }
 
     /// Whether the indexes say the same as the entries.
     pub(super) fn is_consistent(&self) -> bool {
-        let cost: usize = self.entries.values().map(Entry::cost).sum();
+        let cost: usize = self.entries().map(Entry::cost).sum();
         let shares: usize = self.shares.values().map(|share| share.cost).sum();
         let listed: usize = self.shares.values().map(|share| share.by_end.len()).sum();
         cost == self.cost
             && cost == shares
             && listed == self.entries.len()
+            && self.by_end.len() == self.entries.len()
             && self.by_cost.len() == self.shares.len()
             && self
                 .by_cost

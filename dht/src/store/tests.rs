@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 
 mod bounds;
+mod durable;
 
 /// A wall clock some time after 1970.
 const WALL: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -34,7 +35,7 @@ impl Time {
 }
 
 fn store() -> Store {
-    Store::new(PeerId::random(), 7)
+    Store::new(PeerId::random(), 7, StoreLimits::default())
 }
 
 fn topic() -> TopicHash {
@@ -384,7 +385,7 @@ fn a_sample_has_room_for_newcomers_and_fits_an_answer() {
 #[test]
 fn what_the_local_peer_provides_is_listed_first_and_apart() {
     let (peer, t) = (Peer::new(), start());
-    let mut store = Store::new(peer.id, 7);
+    let mut store = Store::new(peer.id, 7, StoreLimits::default());
     let own = ProviderRecord::new(topic().provider_key(), peer.id, vec![]);
     RecordStore::add_provider(&mut store, own.clone()).unwrap();
     store
@@ -406,7 +407,7 @@ fn what_the_local_peer_provides_is_listed_first_and_apart() {
 #[test]
 fn the_local_peer_provides_a_bounded_number_of_keys() {
     let peer = PeerId::random();
-    let mut store = Store::new(peer, 7);
+    let mut store = Store::new(peer, 7, StoreLimits::default());
     let own = |n: usize| ProviderRecord::new(n.to_be_bytes().to_vec(), peer, vec![]);
     for n in 0..PROVIDED_MAX {
         RecordStore::add_provider(&mut store, own(n)).unwrap();

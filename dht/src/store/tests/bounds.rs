@@ -6,7 +6,7 @@ fn small(records_max: usize) -> Store {
     let limits = Limits {
         records_max,
         gone_max: 3,
-        ..Limits::default()
+        ..Limits::from(StoreLimits::default())
     };
     Store::with_limits(PeerId::random(), 7, limits)
 }
@@ -15,7 +15,7 @@ fn small(records_max: usize) -> Store {
 fn a_publisher_that_has_had_its_share_is_refused_and_loses_nothing() {
     let limits = Limits {
         publisher_records_max: 3,
-        ..Limits::default()
+        ..Limits::from(StoreLimits::default())
     };
     let (mut store, t) = (Store::with_limits(PeerId::random(), 7, limits), start());
     let (peer, other) = (Peer::new(), Peer::new());
@@ -41,7 +41,7 @@ fn a_publisher_that_has_had_its_share_is_refused_and_loses_nothing() {
 fn bytes_are_bounded_as_well_as_records() {
     let limits = Limits {
         publisher_cost_max: 8_000,
-        ..Limits::default()
+        ..Limits::from(StoreLimits::default())
     };
     let (mut store, t) = (Store::with_limits(PeerId::random(), 7, limits), start());
     let peer = Peer::new();

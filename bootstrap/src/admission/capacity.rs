@@ -1,0 +1,88 @@
+//! How many connections there may be: what [`limits`] says, or less where the process may not open
+//! so many files. Pure.
+
+use crate::limits;
+
+/// Bounds of the node, and of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    pub(crate) pending: u32,
+    pub(crate) inbound: u32,
+    pub(crate) pending_outbound: u32,
+    pub(crate) outbound: u32,
+    pub(crate) per_peer: u32,
+    pub(crate) source_pending: u32,
+    pub(crate) source_inbound: u32,
+    pub(crate) http: usize,
+    pub(crate) source_http: usize,
+}
+
+impl Capacity {
+    /// What a process has that may open `files` files. When connections took the last of them, the
+    /// node could neither answer for its health nor open its store, so each use has its part: a
+    /// tenth for HTTP, as much for connections to others, the rest for connections from others.
+    pub(crate) fn of_files(files: u64) -> Self {
+        let files = files.saturating_sub(limits::OPEN_FILES_RESERVED);
+        let part = |max: u64, tenths: u64| max.min(files.saturating_mul(tenths) / 10).max(4);
+        let small = |max: u32, tenths| part(max.into(), tenths) as u32;
+        let inbound = small(limits::INBOUND_MAX, 5);
+        let pending = small(limits::PENDING_INBOUND_MAX, 2);
+        let http = part(limits::HTTP_CONNECTIONS_MAX as u64, 1) as usize;
+        Self {
+            pending,
+            inbound,
+            pending_outbound: small(limits::PENDING_OUTBOUND_MAX, 1),
+            outbound: small(limits::OUTBOUND_MAX, 1),
+            per_peer: limits::CONNECTIONS_PER_PEER_MAX,
+            source_pending: pending / limits::SOURCE_PART,
+            source_inbound: inbound / limits::SOURCE_PART,
+            http,
+            source_http: http / limits::SOURCE_PART as usize,
+        }
+    }
+}
+
+/// How many files this process may have open.
+#[cfg(unix)]
+pub(crate) fn open_files() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit};
+    // If the system doesn't say, it won't refuse.
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
+/// How many files this process may have open.
+#[cfg(not(unix))]
+pub(crate) fn open_files() -> u64 {
+    u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_files_enough_it_is_what_the_limits_say() {
+        for files in [8_192, u64::MAX] {
+            let capacity = Capacity::of_files(files);
+            assert_eq!(capacity.inbound, limits::INBOUND_MAX);
+            assert_eq!(capacity.pending, limits::PENDING_INBOUND_MAX);
+            assert_eq!(capacity.http, limits::HTTP_CONNECTIONS_MAX);
+            assert_eq!(capacity.outbound, limits::OUTBOUND_MAX);
+        }
+    }
+
+    #[test]
+    fn it_never_needs_more_files_than_there_are_and_one_source_never_has_it_all() {
+        for files in 128..10_000 {
+            let c = Capacity::of_files(files);
+            let network = c.pending + c.inbound + c.pending_outbound + c.outbound;
+            let all = u64::from(network) + c.http as u64 + limits::OPEN_FILES_RESERVED;
+            assert!(all <= files, "{files}: {c:?}");
+            for part in [c.source_pending, c.source_inbound, c.source_http as u32] {
+                assert!(part >= 1, "{files}: {c:?}");
+            }
+            assert!(c.source_inbound * 2 <= c.inbound && c.source_pending * 2 <= c.pending);
+            assert!(c.source_http * 2 <= c.http);
+        }
+    }
+}

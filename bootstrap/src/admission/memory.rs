@@ -1,0 +1,106 @@
+//! Whether the process may take more memory.
+
+use std::{fs, time::Instant};
+
+use crate::limits;
+
+/// What the process uses, looked at now and then, and what it may use.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    max_bytes: u64,
+    used_bytes: fn() -> Option<u64>,
+    checked: Option<Instant>,
+    is_short: bool,
+}
+
+impl Memory {
+    /// Up to `max_bytes`. Where the system doesn't say what is used (it is Linux that does), nothing
+    /// is bounded by it.
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        Self::with_reader(max_bytes, resident_bytes)
+    }
+
+    fn with_reader(max_bytes: u64, used_bytes: fn() -> Option<u64>) -> Self {
+        Self {
+            max_bytes,
+            used_bytes,
+            checked: None,
+            is_short: false,
+        }
+    }
+
+    /// Whether as much is used as may be.
+    pub(crate) fn is_short(&mut self, now: Instant) -> bool {
+        let is_fresh = self.checked.is_some_and(|checked| {
+            now.saturating_duration_since(checked) < limits::MEMORY_CHECK_INTERVAL
+        });
+        if !is_fresh {
+            self.checked = Some(now);
+            self.is_short = (self.used_bytes)().is_some_and(|used| used >= self.max_bytes);
+        }
+        self.is_short
+    }
+}
+
+/// What the node may use unless it is told: a part of what there is on this machine or in this
+/// container, if the system says how much that is.
+pub(crate) fn default_max_bytes() -> u64 {
+    let machine = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| kib_field(&text, "MemTotal:"));
+    // `max` where there is no limit (cgroup v2).
+    let container = fs::read_to_string("/sys/fs/cgroup/memory.max")
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    let available = machine.into_iter().chain(container).min();
+    available.map_or(u64::MAX, |bytes| {
+        (bytes / limits::MEMORY_PART).max(limits::MEMORY_MIN_BYTES)
+    })
+}
+
+/// What the process has in memory.
+fn resident_bytes() -> Option<u64> {
+    kib_field(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
+/// The value of a line like `VmRSS:    1234 kB`, in bytes.
+fn kib_field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn it_is_short_while_too_much_is_used_and_looks_only_now_and_then() {
+        static USED: AtomicU64 = AtomicU64::new(99);
+        let start = Instant::now();
+        let mut memory = Memory::with_reader(100, || Some(USED.load(Ordering::Relaxed)));
+        assert!(!memory.is_short(start));
+        USED.store(100, Ordering::Relaxed);
+        assert!(!memory.is_short(start));
+        let later = start + limits::MEMORY_CHECK_INTERVAL;
+        assert!(memory.is_short(later));
+        USED.store(99, Ordering::Relaxed);
+        assert!(!memory.is_short(later + limits::MEMORY_CHECK_INTERVAL));
+    }
+
+    #[test]
+    fn what_the_system_does_not_say_bounds_nothing() {
+        assert!(!Memory::with_reader(0, || None).is_short(Instant::now()));
+        assert_eq!(kib_field("VmRSS: x kB", "VmRSS:"), None);
+        assert_eq!(kib_field("VmRSS:\t  12 kB\n", "VmRSS:"), Some(12 * 1024));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn linux_says_it() {
+        assert!(resident_bytes().unwrap() > 1024 * 1024);
+        assert!(default_max_bytes() >= limits::MEMORY_MIN_BYTES);
+    }
+}

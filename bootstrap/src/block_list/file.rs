@@ -1,0 +1,165 @@
+//! The block list on disk.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time};
+
+use super::{BlockList, ENTRIES_MAX};
+use crate::data_dir::{self, DataDirError};
+
+/// The list's name in the data directory.
+pub(crate) const FILE: &str = "blocked.txt";
+
+/// Held while the list is edited, so that two edits at one time don't lose one.
+const LOCK_FILE: &str = "blocked.lock";
+
+/// How often a running node looks at the file. Reading it costs less than a connection.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes of the list that are read: all entries there may be, with a short comment each.
+const BYTES_MAX: u64 = ENTRIES_MAX as u64 * 128;
+
+/// Its text; empty if there is no list.
+pub(crate) fn read(data_dir: &Path) -> Result<String, DataDirError> {
+    let path = data_dir.join(FILE);
+    let result = File::open(&path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > BYTES_MAX {
+            return Err(io::Error::other(format!(
+                "it is longer than {BYTES_MAX} bytes; a list that long belongs in a firewall"
+            )));
+        }
+        Ok(bytes)
+    });
+    match result {
+        // What is no text breaks its own line only.
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(DataDirError::Read { path, source }),
+    }
+}
+
+/// Replaces the list by what `change` makes of it, in one step. `false` if that is nothing. A node may
+/// run meanwhile.
+pub(crate) fn edit(
+    data_dir: &Path,
+    change: impl FnOnce(&str) -> Option<String>,
+) -> Result<bool, DataDirError> {
+    let path = data_dir.join(LOCK_FILE);
+    let write_error = |source| DataDirError::Write {
+        path: path.clone(),
+        source,
+    };
+    data_dir::create(data_dir)?;
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(write_error)?;
+    lock.lock().map_err(write_error)?;
+    let Some(text) = change(&read(data_dir)?) else {
+        return Ok(false);
+    };
+    data_dir::write(data_dir, FILE, text.as_bytes())?;
+    Ok(true)
+}
+
+/// Follows the list until the receiver is gone. The receiver holds the list as it is at first.
+pub(crate) fn watch(data_dir: PathBuf) -> watch::Receiver<Arc<BlockList>> {
+    let mut seen = look(&data_dir);
+    let (sender, receiver) = watch::channel(Arc::default());
+    apply(&seen, &sender);
+    tokio::spawn(async move {
+        let mut ticker = time::interval(CHECK_INTERVAL);
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                _ = ticker.tick() => {}
+            }
+            let dir = data_dir.clone();
+            // It neither panics nor is aborted.
+            let Ok(now) = tokio::task::spawn_blocking(move || look(&dir)).await else {
+                return;
+            };
+            if now != seen {
+                apply(&now, &sender);
+                seen = now;
+            }
+        }
+    });
+    receiver
+}
+
+/// The text of the list, or why it can't be read.
+fn look(data_dir: &Path) -> Result<String, String> {
+    read(data_dir).map_err(|error| error.to_string())
+}
+
+/// Puts a list in force. One that can't be read leaves the old one in force.
+fn apply(seen: &Result<String, String>, sender: &watch::Sender<Arc<BlockList>>) {
+    match seen {
+        Ok(text) => {
+            sender.send_replace(Arc::new(parse(text)));
+        }
+        Err(error) => tracing::error!(%error, "the block list stays as it was"),
+    }
+}
+
+fn parse(text: &str) -> BlockList {
+    let (list, broken) = BlockList::parse(text);
+    for line in broken {
+        tracing::warn!(
+            file = FILE, line = line.number, error = %line.error,
+            "this line of the block list is ignored, the others are in force"
+        );
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_made_edited_and_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("new");
+        assert_eq!(read(&data).unwrap(), "");
+        assert!(edit(&data, |text| Some(format!("{text}192.0.2.1\n"))).unwrap());
+        assert!(edit(&data, |text| Some(format!("{text}192.0.2.2\n"))).unwrap());
+        assert!(!edit(&data, |_| None).unwrap());
+        assert_eq!(read(&data).unwrap(), "192.0.2.1\n192.0.2.2\n");
+    }
+
+    #[test]
+    fn edits_at_one_time_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for n in 0..20 {
+                let data = dir.path();
+                scope.spawn(move || edit(data, |text| Some(format!("{text}192.0.2.{n}\n"))));
+            }
+        });
+        let (list, broken) = BlockList::parse(&read(dir.path()).unwrap());
+        assert_eq!((list.len(), broken.len()), (20, 0));
+    }
+
+    #[tokio::test]
+    async fn a_change_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lists = watch(dir.path().into());
+        assert_eq!(lists.borrow_and_update().len(), 0);
+        std::fs::write(dir.path().join(FILE), "192.0.2.1\nnonsense\n").unwrap();
+        let changed = time::timeout(Duration::from_secs(10), lists.changed());
+        changed.await.unwrap().unwrap();
+        assert!(lists.borrow().has_ip("192.0.2.1".parse().unwrap()));
+    }
+}

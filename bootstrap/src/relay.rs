@@ -1,0 +1,178 @@
+//! What the relay gives to whom: so much in all, so much to a peer, and so much to all peers behind
+//! one address.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use libp2p::{Multiaddr, PeerId, relay};
+use moim_protocol::rate::{Buckets, Source};
+
+use crate::limits;
+
+/// Who has how many relayed connections. libp2p asks before each one, and tells the event loop what
+/// came of it: both happen in one task, so the lock is always free.
+#[derive(Clone, Debug)]
+pub(crate) struct Circuits(Arc<Mutex<Accounts>>);
+
+/// The pure part.
+#[derive(Debug)]
+struct Accounts {
+    limit_loopback: bool,
+    /// Where a peer was when it last asked.
+    asked: HashMap<PeerId, Source>,
+    /// Circuits that a peer opened, and the source they are counted for.
+    peers: HashMap<PeerId, (Source, u32)>,
+    sources: HashMap<Source, u32>,
+    peer_rates: Buckets<PeerId>,
+    source_rates: Buckets<Source>,
+}
+
+impl Circuits {
+    pub(crate) fn new(limit_loopback: bool) -> Self {
+        Self(Arc::new(Mutex::new(Accounts {
+            limit_loopback,
+            asked: HashMap::new(),
+            peers: HashMap::new(),
+            sources: HashMap::new(),
+            peer_rates: Buckets::new(limits::PEER_CIRCUIT_RATE, limits::SOURCES_MAX),
+            source_rates: Buckets::new(limits::SOURCE_CIRCUIT_RATE, limits::SOURCES_MAX),
+        })))
+    }
+
+    /// A circuit of this peer was opened.
+    pub(crate) fn opened(&self, peer: PeerId) {
+        self.lock().opened(peer);
+    }
+
+    /// A circuit that [`opened`](Self::opened) was told of is closed.
+    pub(crate) fn closed(&self, peer: PeerId) {
+        self.lock().closed(peer);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts {
+    fn allows(&mut self, peer: PeerId, source: Option<Source>, now: Instant) -> bool {
+        if !self.peer_rates.take(peer, now) {
+            return false;
+        }
+        let Some(source) = source.filter(|s| self.limit_loopback || !s.is_loopback()) else {
+            return true;
+        };
+        let open = self.sources.get(&source).copied().unwrap_or_default();
+        if open >= limits::CIRCUITS_PER_SOURCE_MAX || !self.source_rates.take(source, now) {
+            return false;
+        }
+        if self.asked.len() >= limits::SOURCES_MAX {
+            // Mostly peers that are gone. At worst a circuit under way isn't counted.
+            self.asked.clear();
+        }
+        self.asked.insert(peer, source);
+        true
+    }
+
+    fn opened(&mut self, peer: PeerId) {
+        if let Some((source, count)) = self.peers.get_mut(&peer) {
+            *count += 1;
+            *self.sources.entry(*source).or_default() += 1;
+        } else if let Some(source) = self.asked.get(&peer).copied() {
+            self.peers.insert(peer, (source, 1));
+            *self.sources.entry(source).or_default() += 1;
+        }
+    }
+
+    fn closed(&mut self, peer: PeerId) {
+        let Some((source, count)) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let source = *source;
+        *count -= 1;
+        if *count == 0 {
+            self.peers.remove(&peer);
+        }
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.sources.remove(&source);
+            }
+        }
+    }
+}
+
+/// The settings of libp2p's relay.
+pub(crate) fn config(circuits: &Circuits) -> relay::Config {
+    let asked = circuits.clone();
+    let mut reservations = Buckets::new(limits::PEER_RESERVATION_RATE, limits::SOURCES_MAX);
+    relay::Config {
+        max_reservations: limits::RESERVATIONS_MAX,
+        max_reservations_per_peer: limits::RESERVATIONS_PER_PEER_MAX,
+        reservation_duration: limits::RESERVATION_DURATION,
+        // libp2p's default limiters allow an IP address one reservation and one circuit a minute
+        // after a burst of 60, and everybody behind one NAT shares it. Reservations need no bound
+        // per address: a peer has one per connection, and connections are bounded.
+        reservation_rate_limiters: vec![Box::new(move |peer: PeerId, _: &Multiaddr, now| {
+            reservations.take(peer, now)
+        })],
+        max_circuits: limits::CIRCUITS_MAX,
+        max_circuits_per_peer: limits::CIRCUITS_PER_PEER_MAX,
+        max_circuit_duration: limits::CIRCUIT_DURATION,
+        max_circuit_bytes: limits::CIRCUIT_BYTES_MAX,
+        circuit_src_rate_limiters: vec![Box::new(move |peer: PeerId, address: &Multiaddr, now| {
+            let source = moim_dht::first_ip(address).map(Source::from);
+            asked.lock().allows(peer, source, now)
+        })],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn one_address_has_a_part_of_the_circuits_whatever_its_peers_are_called() {
+        let now = Instant::now();
+        let circuits = Circuits::new(false);
+        let mut accounts = circuits.lock();
+        let source = Some(Source::from(IpAddr::from([192, 0, 2, 1])));
+        let mut opened = Vec::new();
+        for _ in 0..100 {
+            let peer = PeerId::random();
+            for _ in 0..limits::CIRCUITS_PER_PEER_MAX {
+                if accounts.allows(peer, source, now) {
+                    accounts.opened(peer);
+                    opened.push(peer);
+                }
+            }
+        }
+        assert_eq!(opened.len() as u32, limits::CIRCUITS_PER_SOURCE_MAX);
+        let other = Some(Source::from(IpAddr::from([192, 0, 2, 2])));
+        assert!(accounts.allows(PeerId::random(), other, now));
+        for peer in opened {
+            accounts.closed(peer);
+        }
+        assert!(accounts.peers.is_empty() && accounts.sources.is_empty());
+        accounts.closed(PeerId::random());
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_is_not_one_address_unless_told_so() {
+        let now = Instant::now();
+        let here = Some(Source::from(IpAddr::from([127, 0, 0, 1])));
+        for (limit_loopback, expected) in [(false, false), (true, true)] {
+            let circuits = Circuits::new(limit_loopback);
+            let mut accounts = circuits.lock();
+            let peer = PeerId::random();
+            assert!(accounts.allows(peer, here, now));
+            accounts.opened(peer);
+            assert_eq!(accounts.sources.len() == 1, expected);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! HTTP that is none, HTTP that is slow, and what belongs to other ports.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{
+    ATTACKER, Siege,
+    raw::{HELLO, NOISE, tcp},
+};
+use crate::soon;
+
+/// Requests that are wrong, each in its own way.
+fn malformed() -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = [
+        &b"\r\n\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost : b\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /%00%2e%2e/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://other/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        // What belongs to the ports of libp2p.
+        HELLO,
+        NOISE,
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec();
+    all.push([b"GET / HTTP/1.1\r\n", &b"X-A: b\r\n".repeat(20_000)[..]].concat());
+    all.push([b"GET /", &[b'a'; 200_000][..], b" HTTP/1.1\r\n\r\n"].concat());
+    all
+}
+
+#[tokio::test]
+async fn malformed_http_and_http_on_the_ports_of_libp2p() {
+    let siege = Siege::lay().await;
+    let ports = [
+        siege.node.http_port(),
+        siege.node.port("tcp"),
+        siege.node.port("ws"),
+    ];
+    let mut count = 0;
+    for _ in 0..5 {
+        for port in ports {
+            for bytes in malformed() {
+                let mut stream = tcp(ATTACKER, port).await.unwrap();
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.shutdown().await;
+                let mut answer = Vec::new();
+                let _ = soon("the node to hang up", stream.read_to_end(&mut answer)).await;
+                let answer = String::from_utf8_lossy(&answer);
+                assert!(!answer.contains("root:"), "{answer}");
+                count += 1;
+            }
+        }
+    }
+    let attack = format!("{count} malformed requests to HTTP, TCP and WebSocket");
+    siege.judge(&attack, 16, "").await;
+}
+
+#[tokio::test]
+async fn slow_http_from_one_address_leaves_slots_for_others() {
+    let siege = Siege::lay().await;
+    let mut held = Vec::new();
+    let openings = [
+        &b""[..],
+        b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+        b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\na",
+    ];
+    for n in 0..600 {
+        let mut stream = tcp(ATTACKER, siege.node.http_port()).await.unwrap();
+        // It may have been turned away already.
+        let _ = stream.write_all(openings[n % openings.len()]).await;
+        held.push(stream);
+    }
+    let started = Instant::now();
+    siege.node.assert_alive().await;
+    let answered = started.elapsed();
+    assert!(answered < Duration::from_secs(5), "{answered:?}");
+    assert!(siege.node.rejected("http-address").await > 0);
+    let extra = format!("/health answers in {} ms", answered.as_millis());
+    siege
+        .judge("600 slow HTTP connections from one address", 16, &extra)
+        .await;
+    for mut stream in held {
+        let mut rest = Vec::new();
+        // Ten seconds for a head, and not much more for a body.
+        let _ = soon("the node to hang up", stream.read_to_end(&mut rest)).await;
+    }
+}

@@ -1,0 +1,213 @@
+//! What is written down is what there is, and what is read back is what there was.
+
+use std::{collections::BTreeMap, convert::Infallible};
+
+use super::*;
+use crate::journal::{Batch, Change};
+
+/// A disk, as the batches leave it.
+#[derive(Default)]
+struct Disk {
+    rows: BTreeMap<(Vec<u8>, Option<PeerId>), Change>,
+}
+
+impl Disk {
+    fn write(&mut self, batch: Batch) {
+        if batch.replaces_all {
+            self.rows.clear();
+        }
+        for change in batch.changes {
+            let (key, is_gone) = match &change {
+                Change::Record { key, row } => ((key.clone(), None), row.is_none()),
+                Change::Provider { key, peer, row } => ((key.clone(), Some(*peer)), row.is_none()),
+            };
+            if is_gone {
+                self.rows.remove(&key);
+            } else {
+                self.rows.insert(key, change);
+            }
+        }
+    }
+
+    fn read(&self) -> impl Iterator<Item = std::result::Result<Change, Infallible>> {
+        self.rows.values().cloned().map(Ok)
+    }
+}
+
+/// A store with nothing from before that notes what changes.
+fn fresh(limits: Limits) -> Store {
+    let mut store = Store::with_limits(PeerId::random(), 7, limits);
+    store.restore_at::<Infallible>([], start()).unwrap();
+    store
+}
+
+fn restarted(disk: &Disk, time: Time) -> Store {
+    let mut store = store();
+    store.restore_at(disk.read(), time).unwrap();
+    store
+}
+
+#[test]
+fn records_and_providers_outlive_a_restart() {
+    let (mut store, mut disk, t) = (
+        fresh(StoreLimits::default().into()),
+        Disk::default(),
+        start(),
+    );
+    let (peer, gone) = (Peer::new(), Peer::new());
+    let value = peer.value("menu", json!("soup"), 3, t);
+    let presence = peer.presence(State::Here, 1, t);
+    store.put_at(value.clone(), t).unwrap();
+    store.put_at(presence.clone(), t).unwrap();
+    store.put_at(gone.presence(State::Here, 1, t), t).unwrap();
+    store.put_at(gone.presence(State::Left, 2, t), t).unwrap();
+    assert!(store.has_changes());
+    disk.write(store.take_batch_at(t));
+    assert!(!store.has_changes());
+
+    // The machine was off for a minute.
+    let t = t.plus_secs(60);
+    let mut store = restarted(&disk, t);
+    assert!(held(&store, &value, t));
+    assert!(held(&store, &presence, t));
+    assert_eq!(provider_ids(&store, t), [peer.id]);
+    // What was older, or had left, still is.
+    store
+        .put_at(peer.value("menu", json!("old"), 2, t), t)
+        .unwrap_err();
+    store
+        .put_at(gone.presence(State::Here, 1, t), t)
+        .unwrap_err();
+    // The rest of a life is what it was.
+    let end = t.plus(limits::PRESENCE_TTL - Duration::from_secs(60));
+    assert!(!held(&store, &presence, end));
+    assert_eq!(provider_ids(&store, end), []);
+    assert!(store.records.is_consistent());
+}
+
+#[test]
+fn what_expired_meanwhile_is_left_out_and_gone_from_the_disk_with_the_next_batch() {
+    let (mut store, mut disk, t) = (
+        fresh(StoreLimits::default().into()),
+        Disk::default(),
+        start(),
+    );
+    let peer = Peer::new();
+    let presence = peer.presence(State::Here, 1, t);
+    store.put_at(presence.clone(), t).unwrap();
+    disk.write(store.take_batch_at(t));
+    assert_eq!(disk.rows.len(), 2);
+
+    let t = t.plus_secs(121);
+    let mut store = restarted(&disk, t);
+    assert_eq!(store.stats().records, 0);
+    assert_eq!(store.stats().providers, 0);
+    // An older one could still be put again, so its number is remembered.
+    store.put_at(presence, t).unwrap_err();
+    disk.write(store.take_batch_at(t));
+    assert_eq!(disk.rows.len(), 1);
+
+    let t = t.plus(limits::CLOCK_SKEW_MAX * 3);
+    let mut store = restarted(&disk, t);
+    disk.write(store.take_batch_at(t));
+    assert_eq!(disk.rows.len(), 0);
+}
+
+#[test]
+fn a_clock_that_was_set_back_prolongs_nothing_beyond_the_longest_life() {
+    let (mut store, mut disk, t) = (
+        fresh(StoreLimits::default().into()),
+        Disk::default(),
+        start(),
+    );
+    let peer = Peer::new();
+    let presence = peer.presence(State::Here, 1, t);
+    let value = peer.value("menu", json!("soup"), 1, t);
+    store.put_at(presence.clone(), t).unwrap();
+    store.put_at(value.clone(), t).unwrap();
+    disk.write(store.take_batch_at(t));
+
+    let year_ago = Time {
+        now: t.now,
+        wall: UnixMillis(t.wall.0 - 365 * 24 * 60 * 60 * 1000),
+    };
+    let mut store = restarted(&disk, year_ago);
+    assert_eq!(provider_ids(&store, year_ago), [peer.id]);
+    let end = year_ago.plus(limits::PROVIDER_TTL);
+    assert_eq!(provider_ids(&store, end), []);
+    assert!(!held(&store, &value, year_ago.plus(limits::RECORD_TTL_MAX)));
+    store.sweep_at(year_ago.plus(limits::RECORD_TTL_MAX).now);
+    assert_eq!(store.stats().records, 0);
+}
+
+#[test]
+fn a_smaller_store_takes_what_fits_and_drops_the_rest_from_the_disk() {
+    let (mut store, mut disk, t) = (
+        fresh(StoreLimits::default().into()),
+        Disk::default(),
+        start(),
+    );
+    for n in 0..10 {
+        let peer = Peer::new();
+        store
+            .put_at(peer.value(&format!("k{n}"), json!(n), 1, t), t)
+            .unwrap();
+    }
+    disk.write(store.take_batch_at(t));
+    let limits = Limits {
+        records_max: 4,
+        ..Limits::from(StoreLimits::default())
+    };
+    let mut store = Store::with_limits(PeerId::random(), 7, limits);
+    store.restore_at(disk.read(), t).unwrap();
+    assert_eq!(store.stats().records, 4);
+    disk.write(store.take_batch_at(t));
+    assert_eq!(disk.rows.len(), 4);
+}
+
+#[test]
+fn whatever_happens_the_disk_has_what_the_store_has() {
+    let limits = Limits {
+        records_max: 6,
+        publisher_records_max: 4,
+        gone_max: 5,
+        ..Limits::from(StoreLimits::default())
+    };
+    let (mut store, mut disk, mut t) = (fresh(limits), Disk::default(), start());
+    let peers: Vec<_> = (0..5).map(|_| Peer::new()).collect();
+    // A fixed sequence: the same every time, and long enough to meet every case.
+    let mut random = 1_u64;
+    let mut next = |below: u64| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) % below
+    };
+    for step in 0..2_000 {
+        let peer = &peers[next(5) as usize];
+        let sequence = 1 + step / 4;
+        // Most of these are refused, for being old, too many or from one who left.
+        let _ = match next(6) {
+            0 => store.put_at(peer.presence(State::Here, sequence, t), t),
+            1 => store.put_at(peer.presence(State::Left, sequence, t), t),
+            2 => store.add_provider_at(&peer.provides(t), t),
+            _ => {
+                let key = format!("k{}", next(12));
+                store.put_at(peer.value(&key, json!(step), sequence, t), t)
+            }
+        };
+        if next(40) == 0 {
+            t = t.plus_secs(next(400));
+            store.sweep_at(t.now);
+        }
+        if next(3) == 0 {
+            disk.write(store.take_batch_at(t));
+            let mut all = Disk::default();
+            all.write(store.everything(t));
+            assert_eq!(disk.rows.len(), all.rows.len(), "step {step}");
+            assert_eq!(disk.rows, all.rows, "step {step}");
+            assert!(store.records.is_consistent());
+        }
+    }
+    assert!(disk.rows.len() > 5);
+}
