@@ -158,6 +158,12 @@ impl BlockList {
         self.peers.len() + self.ranges.len()
     }
 
+    /// Its entries, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
+        let peers = self.peers.iter().copied().map(Entry::Peer);
+        peers.chain(self.ranges.iter().copied().map(Entry::Range))
+    }
+
     pub(crate) fn has_peer(&self, peer: &PeerId) -> bool {
         self.peers.contains(peer)
     }

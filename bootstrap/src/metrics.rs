@@ -74,9 +74,8 @@ struct LimitLabels {
     what: &'static str,
 }
 
-/// The limits that alerts compare with, by what they limit.
-const LIMITS: [(&str, i64); 3] = [
-    ("inbound-connections", limits::INBOUND_MAX as i64),
+/// The limits that alerts compare with, and that are always the same, by what they limit.
+const LIMITS: [(&str, i64); 2] = [
     ("relay-circuits", limits::CIRCUITS_MAX as i64),
     ("relay-reservations", limits::RESERVATIONS_MAX as i64),
 ];
@@ -110,6 +109,13 @@ impl NodeMetrics {
             drop(metrics.relay_reservations_denied.get_or_create(&labels));
         }
         metrics
+    }
+
+    /// Tells how many connections of others there may be, which depends on the system.
+    pub(crate) fn limit_inbound(&self, connections: u32) {
+        let what = "inbound-connections";
+        let limit = self.limit.get_or_create(&LimitLabels { what });
+        limit.set(connections.into());
     }
 
     /// The gauge of all connections like this one.

@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{
     addresses,
-    admin::{self, Question, overview::Overview},
+    admin::{self, Question},
     admission::{self, Capacity, Memory},
     behaviour::Behaviour,
     block_list::{self, BlockList},
@@ -51,6 +51,7 @@ use crate::{
     stun, swarm,
 };
 
+mod dashboard;
 mod events;
 mod remember;
 mod stop;
@@ -118,6 +119,7 @@ impl Node {
         let (dashboard, questions) = admin::open(config.admin, &data)?;
         let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
         let capacity = Capacity::of_files(admission::open_files());
+        metrics.node.limit_inbound(capacity.inbound);
         if capacity.inbound < limits::INBOUND_MAX {
             tracing::warn!(
                 connections = capacity.inbound,
@@ -344,16 +346,6 @@ impl Node {
             dropped,
             "the block list has changed: closing connections, dropping records"
         );
-    }
-
-    /// Answers the dashboard.
-    fn tell(&mut self, question: Question) {
-        let topics = self.swarm.behaviour_mut().kad.store_mut();
-        let topics = topics.provider_counts();
-        let now = Instant::now();
-        let overview = Overview::new(&self.connections, &self.reservations, topics, now);
-        // Whoever asked may be gone.
-        let _ = question.send(overview);
     }
 
     fn publish_numbers(&mut self) {
