@@ -22,7 +22,10 @@
 use std::future::Future;
 
 pub use crate::{
-    commands::{BlockCommand, BlockError, Command, CommandError, StoreCommand, StoreCommandError},
+    commands::{
+        BlockCommand, BlockError, CheckError, Command, CommandError, InitError, StoreCommand,
+        StoreCommandError, check,
+    },
     config::{
         Admin, Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Settings, Web,
     },

@@ -178,3 +178,48 @@ async fn help_and_version_are_there() {
             .starts_with("moim-bootstrap ")
     );
 }
+
+#[tokio::test]
+async fn a_settings_file_is_written_once_and_understood() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("moim-bootstrap.toml");
+    let output = process::run_to_end(data.path(), &["init"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let changed = text.replace("#store-memory = 64", "store-memory = 5");
+    assert_ne!(changed, text);
+    std::fs::write(&file, &changed).unwrap();
+
+    let again = process::run_to_end(data.path(), &["init"]).await;
+    assert_eq!(again.status.code(), Some(1));
+    let error = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        error.contains("moim-bootstrap.toml is there already"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
+
+    let check = process::run_to_end(data.path(), &["--check-config", "--web=off"]).await;
+    assert_eq!(check.status.code(), Some(0));
+    let said = String::from_utf8(check.stdout).unwrap();
+    for line in [
+        "store-memory = 5\n",
+        "web = \"off\"\n",
+        "tcp = \"127.0.0.1:0\"\n",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    // It looked, and did nothing else.
+    assert!(!data.path().join("identity.key").exists());
+
+    for (wrong, mention) in [
+        ("store-memory = 'much'", "store-memory"),
+        ("web = '/nowhere'", "/nowhere"),
+    ] {
+        std::fs::write(&file, wrong).unwrap();
+        let check = process::run_to_end(data.path(), &["--check-config"]).await;
+        assert_eq!(check.status.code(), Some(2), "{wrong}");
+        let error = String::from_utf8(check.stderr).unwrap();
+        assert!(error.contains(mention), "{error}");
+    }
+}
