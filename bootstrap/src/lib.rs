@@ -61,6 +61,7 @@ mod sockets;
 mod status;
 mod store;
 mod stun;
+mod supervisor;
 mod swarm;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.

@@ -223,3 +223,31 @@ async fn a_settings_file_is_written_once_and_understood() {
         assert!(error.contains(mention), "{error}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_supervisor_is_told_when_the_node_is_ready_and_when_it_stops() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut child = process::command(data.path(), &[])
+        .env("NOTIFY_SOCKET", &path)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = async || {
+        let mut buffer = [0; 256];
+        let length = soon("a notice", socket.recv(&mut buffer)).await.unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    };
+    assert_eq!(said().await, "READY=1");
+    let id = child.id().unwrap().to_string();
+    let sent = tokio::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status()
+        .await;
+    assert!(sent.unwrap().success());
+    assert_eq!(said().await, "STOPPING=1");
+    assert!(soon("the end", child.wait()).await.unwrap().success());
+}
