@@ -1,4 +1,4 @@
-//! Who gets nothing: peers by id, and addresses by range. Pure; [`file`] reads and writes it.
+//! Who gets nothing: peers by id, and addresses by range. Pure; [`mod@file`] reads and writes it.
 //!
 //! One entry a line: a peer id, an IP address, or a range of them (`192.0.2.0/24`,
 //! `2001:db8::/32`). What follows a `#` is a comment.
