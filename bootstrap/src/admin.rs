@@ -83,6 +83,7 @@ struct Report {
     version: &'static str,
     peer_id: String,
     ready: bool,
+    store_stuck: bool,
     #[serde(flatten)]
     overview: Overview,
     /// What `/metrics` says about the node and its process, by name and labels.
@@ -199,6 +200,7 @@ async fn status(
         version: env!("CARGO_PKG_VERSION"),
         peer_id: status.peer_id.to_string(),
         ready: status.ready,
+        store_stuck: status.store_stuck,
         overview,
         numbers,
         rates,

@@ -1,4 +1,4 @@
-//! Who gets nothing: peers by id, and addresses by range. Pure; [`file`] reads and writes it.
+//! Who gets nothing: peers by id, and addresses by range. Pure; [`mod@file`] reads and writes it.
 //!
 //! One entry a line: a peer id, an IP address, or a range of them (`192.0.2.0/24`,
 //! `2001:db8::/32`). What follows a `#` is a comment.
@@ -156,6 +156,12 @@ impl BlockList {
 
     pub(crate) fn len(&self) -> usize {
         self.peers.len() + self.ranges.len()
+    }
+
+    /// Its entries, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Entry> {
+        let peers = self.peers.iter().copied().map(Entry::Peer);
+        peers.chain(self.ranges.iter().copied().map(Entry::Range))
     }
 
     pub(crate) fn has_peer(&self, peer: &PeerId) -> bool {

@@ -1,17 +1,22 @@
 //! What `moim-bootstrap` does instead of running a node, when told to.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use clap::Subcommand;
 use thiserror::Error;
 
 pub use self::{
     block::{BlockCommand, BlockError},
+    init::{CheckError, InitError, check},
     store::{StoreCommand, StoreCommandError},
 };
 use crate::config::Config;
 
 mod block;
+mod init;
 mod store;
 
 /// A subcommand.
@@ -21,6 +26,11 @@ pub enum Command {
     /// Show or change who gets nothing from this node
     #[command(subcommand)]
     Block(BlockCommand),
+    /// Write a settings file with every setting and its default
+    Init {
+        /// Where to [default: moim-bootstrap.toml in the data directory]
+        file: Option<PathBuf>,
+    },
     /// Look after the DHT's store, while no node uses it
     #[command(subcommand)]
     Store(StoreCommand),
@@ -33,6 +43,9 @@ pub enum CommandError {
     /// A `block` command.
     #[error(transparent)]
     Block(#[from] BlockError),
+    /// `init`.
+    #[error(transparent)]
+    Init(#[from] InitError),
     /// Nobody takes what it says.
     #[error("can't write the output")]
     Output(#[from] io::Error),
@@ -50,6 +63,7 @@ impl Command {
     pub fn run(&self, config: &Config, out: &mut dyn Write) -> Result<(), CommandError> {
         match self {
             Self::Block(command) => command.run(config, out)?,
+            Self::Init { file } => init::init(config, file.as_deref(), out)?,
             Self::Store(command) => command.run(config, out)?,
         }
         Ok(out.flush()?)

@@ -50,7 +50,7 @@ const DEFAULT_HTTP: Listen = Listen::At {
 /// Memory for the DHT's records by default, see [`moim_dht::StoreLimits`].
 const DEFAULT_STORE_MEMORY: NonZeroU32 = NonZeroU32::new(64).unwrap();
 /// Name of the configuration file looked for in the data directory when none is named.
-const CONFIG_FILE: &str = "moim-bootstrap.toml";
+pub(crate) const CONFIG_FILE: &str = "moim-bootstrap.toml";
 
 const AFTER_HELP: &str = "\
 ADDRESSES
@@ -99,6 +99,9 @@ pub struct Args {
     /// Settings file [env: MOIM_CONFIG] [default: moim-bootstrap.toml in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Say whether the settings are right and which are in force, and do nothing else
+    #[arg(long)]
+    pub check_config: bool,
     /// Everything else.
     #[command(flatten)]
     pub settings: Settings,
@@ -162,8 +165,8 @@ pub struct Config {
     pub stun: Listen,
     /// HTTP.
     pub http: Listen,
-    /// HTTPS and secure WebSocket, if they are on.
-    pub tls: Option<Tls>,
+    /// HTTPS and secure WebSocket.
+    pub tls: Tls,
     /// The page.
     pub web: Web,
     /// Who sees the dashboard.
@@ -277,8 +280,30 @@ impl Config {
         let data_dir = data_dir
             .or_else(default_data_dir)
             .ok_or(ConfigError::NoDataDir)?;
-        let merged = flags.or(environment).or(file);
-        let config = Self {
+        let config = Self::new(data_dir, flags.or(environment).or(file));
+        let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
+        if let Some(address) = config.bootstrap.iter().find(nameless) {
+            return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
+        }
+        config.tls.check()?;
+        let transports = [
+            config.tcp,
+            config.quic,
+            config.ws,
+            config.webrtc_direct,
+            config.tls.listen,
+        ];
+        if transports.iter().all(|listen| *listen == Listen::Off) {
+            return Err(ConfigError::NothingToDo);
+        }
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// The settings with the defaults for what is missing.
+    fn new(data_dir: PathBuf, merged: Settings) -> Self {
+        Self {
             data_dir,
             tcp: merged.tcp.unwrap_or(DEFAULT),
             quic: merged.quic.unwrap_or(DEFAULT),
@@ -286,7 +311,12 @@ impl Config {
             webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
             stun: merged.stun.unwrap_or(DEFAULT_STUN),
             http: merged.http.unwrap_or(DEFAULT_HTTP),
-            tls: Tls::of(merged.tls, merged.tls_cert, merged.tls_key, merged.domain)?,
+            tls: Tls {
+                listen: merged.tls.unwrap_or(Listen::Off),
+                certificate: merged.tls_cert,
+                key: merged.tls_key,
+                domain: merged.domain,
+            },
             web: merged.web.unwrap_or_default(),
             admin: merged.admin.unwrap_or_default(),
             external_addresses: merged.external_address.unwrap_or_default(),
@@ -295,21 +325,52 @@ impl Config {
             max_memory: merged.max_memory,
             limit_loopback: merged.limit_loopback.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
-        };
-        let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
-        if let Some(address) = config.bootstrap.iter().find(nameless) {
-            return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
         }
-        let transports = [config.tcp, config.quic, config.ws, config.webrtc_direct];
-        let is_off = transports.iter().all(|listen| *listen == Listen::Off);
-        if is_off && config.tls.is_none() {
-            return Err(ConfigError::NothingToDo);
-        }
-        Ok(config)
     }
-}
 
-impl Config {
+    /// What is in force where nothing is set; without a data directory.
+    pub(crate) fn defaults() -> Self {
+        Self::new(PathBuf::new(), Settings::default())
+    }
+
+    /// All settings but the data directory as keys and values of the settings file; those that are
+    /// not set have no value.
+    pub(crate) fn entries(&self) -> Vec<(&'static str, Option<toml::Value>)> {
+        let text = |value: &dyn ToString| Some(toml::Value::String(value.to_string()));
+        let list = |values: &[Multiaddr]| {
+            let values = values.iter().map(|a| toml::Value::String(a.to_string()));
+            Some(toml::Value::Array(values.collect()))
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().and_then(|path| text(&path.display()));
+        let web = match &self.web {
+            Web::Folder(path) => text(&path.display()),
+            Web::Off => text(&"off"),
+            Web::Own => None,
+        };
+        // Numbers as large as TOML has them; nobody has as much memory.
+        let number = |value: u64| i64::try_from(value).ok().map(toml::Value::Integer);
+        vec![
+            ("tcp", text(&self.tcp)),
+            ("quic", text(&self.quic)),
+            ("ws", text(&self.ws)),
+            ("webrtc-direct", text(&self.webrtc_direct)),
+            ("stun", text(&self.stun)),
+            ("http", text(&self.http)),
+            ("tls", text(&self.tls.listen)),
+            ("tls-cert", path(&self.tls.certificate)),
+            ("tls-key", path(&self.tls.key)),
+            ("domain", self.tls.domain.as_ref().and_then(|name| text(name))),
+            ("web", web),
+            ("admin", text(&name(&self.admin))),
+            ("external-address", list(&self.external_addresses)),
+            ("bootstrap", list(&self.bootstrap)),
+            ("store-memory", number(self.store_memory.get().into())),
+            ("max-memory", self.max_memory.and_then(number)),
+            ("limit-loopback", Some(self.limit_loopback.into())),
+            ("log-format", text(&name(&self.log_format))),
+        ]
+    }
+
     /// The bounds of the DHT's store.
     pub(crate) fn store_limits(&self) -> StoreLimits {
         StoreLimits {
@@ -318,6 +379,12 @@ impl Config {
                 .saturating_mul(1024 * 1024),
         }
     }
+}
+
+/// What a choice is called.
+fn name(value: &impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// The platform's place for data that stays, e.g. `~/.local/share/moim/bootstrap`. A folder of its

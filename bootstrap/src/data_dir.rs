@@ -189,7 +189,8 @@ fn private_options() -> OpenOptions {
     options
 }
 
-fn create_private_dir(path: &Path) -> io::Result<()> {
+/// Makes a folder and those above it for their owner only, where they are missing.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

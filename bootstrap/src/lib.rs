@@ -22,7 +22,10 @@
 use std::future::Future;
 
 pub use crate::{
-    commands::{BlockCommand, BlockError, Command, CommandError, StoreCommand, StoreCommandError},
+    commands::{
+        BlockCommand, BlockError, CheckError, Command, CommandError, InitError, StoreCommand,
+        StoreCommandError, check,
+    },
     config::{
         Admin, Args, Config, ConfigError, Domain, DomainParseError, Host, Listen, ListenParseError,
         LogFormat, Settings, Tls, Web,
@@ -60,6 +63,7 @@ mod sockets;
 mod status;
 mod store;
 mod stun;
+mod supervisor;
 mod swarm;
 mod tls;
 

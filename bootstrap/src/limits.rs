@@ -200,6 +200,8 @@ pub(crate) const ADMIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 200;
 /// Topics that the dashboard lists, the largest first.
 pub(crate) const ADMIN_TOPICS_MAX: usize = 50;
+/// Entries of the block list that the dashboard lists; `moim-bootstrap block list` has them all.
+pub(crate) const ADMIN_BLOCKED_MAX: usize = 50;
 /// As much of a provider key as is shown: a topic's key has 34 bytes.
 pub(crate) const ADMIN_KEY_BYTES_MAX: usize = 64;
 /// How often the counters are looked at for the dashboard's rates.

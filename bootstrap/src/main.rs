@@ -14,7 +14,7 @@ const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let mut args = Args::parse();
-    let command = args.command.take();
+    let (command, check) = (args.command.take(), args.check_config);
     let config = match Config::load(args, |name| env::var(name).ok()) {
         Ok(config) => config,
         Err(error) => {
@@ -22,6 +22,15 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    if check {
+        return match moim_bootstrap::check(&config, &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                report(&error.into());
+                ExitCode::from(EXIT_USAGE)
+            }
+        };
+    }
     init_log(config.log_format);
     let result = match command {
         Some(command) => command

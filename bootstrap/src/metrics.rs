@@ -17,6 +17,7 @@ use prometheus_client::{
 
 use crate::{
     connections::{Connection, TRANSPORTS},
+    limits,
     rejections::Rejections,
     relaying, store, stun,
 };
@@ -40,6 +41,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) dht_records: Gauge,
     pub(crate) dht_refused: Counter,
     pub(crate) http_requests: Family<HttpLabels, Counter>,
+    limit: Family<LimitLabels, Gauge>,
     pub(crate) peers: Gauge,
     pub(crate) rejections: Rejections,
     pub(crate) relay_circuits: Gauge,
@@ -66,6 +68,18 @@ pub(crate) struct HttpLabels {
     pub(crate) status: u16,
 }
 
+/// What is limited.
+#[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
+struct LimitLabels {
+    what: &'static str,
+}
+
+/// The limits that alerts compare with, and that are always the same, by what they limit.
+const LIMITS: [(&str, i64); 2] = [
+    ("relay-circuits", limits::CIRCUITS_MAX as i64),
+    ("relay-reservations", limits::RESERVATIONS_MAX as i64),
+];
+
 /// Why something was denied.
 #[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
 pub(crate) struct ReasonLabels {
@@ -85,12 +99,23 @@ impl NodeMetrics {
                 drop(metrics.connections.get_or_create(&labels));
             }
         }
+        for (what, limit) in LIMITS {
+            let labels = LimitLabels { what };
+            metrics.limit.get_or_create(&labels).set(limit);
+        }
         for reason in relaying::REASONS {
             let labels = ReasonLabels { reason };
             drop(metrics.relay_circuits_denied.get_or_create(&labels));
             drop(metrics.relay_reservations_denied.get_or_create(&labels));
         }
         metrics
+    }
+
+    /// Tells how many connections of others there may be, which depends on the system.
+    pub(crate) fn limit_inbound(&self, connections: u32) {
+        let what = "inbound-connections";
+        let limit = self.limit.get_or_create(&LimitLabels { what });
+        limit.set(connections.into());
     }
 
     /// The gauge of all connections like this one.
@@ -136,6 +161,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         "Connections right now, by what carries them and who dialled",
         m.connections.clone(),
     );
+    moim.register("limit", "How many there may be", m.limit.clone());
     moim.register("peers", "Peers connected right now", m.peers.clone());
     m.rejections.register(moim);
     moim.register(

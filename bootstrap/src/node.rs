@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{
     addresses,
-    admin::{Question, overview::Overview},
+    admin::Question,
     behaviour::Behaviour,
     block_list::BlockList,
     connections::Connections,
@@ -46,6 +46,7 @@ use crate::{
     store::Writer,
 };
 
+mod dashboard;
 mod events;
 mod remember;
 mod start;
@@ -224,16 +225,6 @@ impl Node {
             dropped,
             "the block list is in force: closing connections, dropping records"
         );
-    }
-
-    /// Answers the dashboard.
-    fn tell(&mut self, question: Question) {
-        let topics = self.swarm.behaviour_mut().kad.store_mut();
-        let topics = topics.provider_counts();
-        let now = Instant::now();
-        let overview = Overview::new(&self.connections, &self.reservations, topics, now);
-        // Whoever asked may be gone.
-        let _ = question.send(overview);
     }
 
     fn publish_numbers(&mut self) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use crate::{addresses, config::LogFormat, status::Status};
+use crate::{addresses, config::LogFormat, status::Status, supervisor};
 
 /// What is logged unless RUST_LOG says otherwise: our own words, and of the libraries only errors.
 /// Many of their warnings are about what peers send, and all errors of yamux, so that anybody could fill
@@ -53,6 +53,7 @@ pub(crate) async fn announce_ready(mut status: watch::Receiver<Status>, format: 
         return;
     };
     tracing::info!(peer_id = %status.peer_id, http = ?status.http, "ready");
+    supervisor::ready();
     let text = match format {
         LogFormat::Json => ready_line(&status),
         LogFormat::Text => ready_block(&status),

@@ -77,8 +77,7 @@ pub(crate) fn bind_http(config: &Config) -> Result<Vec<TcpListener>, ListenError
 ///
 /// If one that isn't optional can't be opened.
 pub(crate) fn bind_tls(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
-    let listen = config.tls.as_ref().map_or(Listen::Off, |tls| tls.listen);
-    bind_all(expand(listen, "--tls", Kind::Tls))
+    bind_all(expand(config.tls.listen, "--tls", Kind::Tls))
 }
 
 /// Opens the sockets of the STUN server.

@@ -1,6 +1,6 @@
 //! What the node keeps over a restart: the DHT's records and providers, and peers to come back by.
 //!
-//! [`file`] is the database, [`writer`] the thread that writes to it while the node works.
+//! [`mod@file`] is the database, [`writer`] the thread that writes to it while the node works.
 
 pub(crate) use self::{
     file::{RememberedPeer, StoreFile},

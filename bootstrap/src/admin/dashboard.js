@@ -22,6 +22,7 @@
     moim_bootstrap_relay_circuits_denied_total: 'Circuits denied',
     moim_bootstrap_relay_reservations_accepted_total: 'Reservations given',
     moim_bootstrap_relay_reservations_denied_total: 'Reservations denied',
+    moim_bootstrap_store_write_failures_total: 'Failed attempts to write the store',
     moim_bootstrap_stun_answered_total: 'STUN answers',
     moim_bootstrap_stun_ignored_total: 'STUN datagrams not answered',
     process_cpu_seconds_total: 'CPU seconds',
@@ -105,7 +106,7 @@
   const number = { className: 'number' };
 
   function show(report) {
-    const { numbers, connections, topics } = report;
+    const { numbers, connections, topics, blocked } = report;
     const of = (name) => numbers[name] ?? 0;
     const own = (name) => of(`moim_bootstrap_${name}`);
 
@@ -162,6 +163,9 @@
       { text: ({ providers }) => count.format(providers) },
       { className: 'id', text: ({ key }) => key },
     ]);
+
+    setText($('blocked-note'), listed(blocked, 'of them'));
+    rows('blocked', blocked.listed, [{ className: 'id', text: (entry) => entry }]);
 
     setText($('peers-note'), listed(connections, 'the newest'));
     rows('peers', connections.listed, [
@@ -254,7 +258,11 @@
       $('login').hidden = true;
       $('dashboard').hidden = false;
       seen = Date.now();
-      state('live', report.ready ? 'Ready' : 'Starting');
+      if (report.store_stuck) {
+        state('lost', 'The store cannot be written; the log says why');
+      } else {
+        state('live', report.ready ? 'Ready' : 'Starting');
+      }
     } catch {
       // Not how long ago: a screen reader would say it again every time.
       const since = seen === undefined ? '' : ` since ${new Date(seen).toLocaleTimeString()}`;

@@ -6,13 +6,15 @@ use data_encoding::HEXLOWER;
 use libp2p::PeerId;
 use serde::Serialize;
 
-use crate::{connections::Connections, limits};
+use crate::{block_list::BlockList, connections::Connections, limits};
 
 /// The answer to a [`Question`](super::Question).
 #[derive(Debug, Serialize)]
 pub(crate) struct Overview {
     connections: List<ConnectionRow>,
     topics: List<TopicRow>,
+    /// Peer ids and ranges of addresses.
+    blocked: List<String>,
 }
 
 /// The first of many.
@@ -49,11 +51,13 @@ impl Overview {
         connections: &Connections,
         reservations: &HashSet<PeerId>,
         topics: impl Iterator<Item = (&'a [u8], usize)>,
+        blocked: &BlockList,
         now: Instant,
     ) -> Self {
         Self {
             connections: newest(connections, reservations, now),
             topics: largest(topics),
+            blocked: some_of(blocked),
         }
     }
 }
@@ -97,6 +101,16 @@ fn largest<'a>(topics: impl Iterator<Item = (&'a [u8], usize)>) -> List<TopicRow
     }
 }
 
+fn some_of(blocked: &BlockList) -> List<String> {
+    let entries = blocked.iter().take(limits::ADMIN_BLOCKED_MAX);
+    let mut listed: Vec<_> = entries.map(|entry| entry.to_string()).collect();
+    listed.sort();
+    List {
+        total: blocked.len(),
+        listed,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -127,7 +141,8 @@ mod tests {
         let keys: Vec<Vec<u8>> = (0..200_u8).map(|n| vec![n; 100]).collect();
         let topics = keys.iter().map(|key| (key.as_slice(), usize::from(key[0])));
         let now = start + Duration::from_secs(many as u64 + 9);
-        let overview = Overview::new(&connections, &[last].into(), topics, now);
+        let (blocked, _) = BlockList::parse("192.0.2.0/24\n10.0.0.1\n");
+        let overview = Overview::new(&connections, &[last].into(), topics, &blocked, now);
 
         assert_eq!(overview.connections.total, many);
         assert_eq!(
@@ -147,6 +162,9 @@ mod tests {
         });
         assert_eq!(row, expected);
         assert!(!overview.connections.listed[1].reservation);
+
+        assert_eq!(overview.blocked.total, 2);
+        assert_eq!(overview.blocked.listed, ["10.0.0.1", "192.0.2.0/24"]);
 
         assert_eq!(overview.topics.total, 200);
         assert_eq!(overview.topics.listed.len(), limits::ADMIN_TOPICS_MAX);

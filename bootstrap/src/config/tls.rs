@@ -1,6 +1,10 @@
 //! The settings of the TLS port.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Deserializer, de};
@@ -19,9 +23,9 @@ pub struct Tls {
     /// Where it listens.
     pub listen: Listen,
     /// File with the certificate chain, PEM.
-    pub certificate: PathBuf,
+    pub certificate: Option<PathBuf>,
     /// File with the private key, PEM.
-    pub key: PathBuf,
+    pub key: Option<PathBuf>,
     /// What the certificate is for, if peers are to be told.
     pub domain: Option<Domain>,
 }
@@ -36,21 +40,21 @@ pub struct Domain(String);
 pub struct DomainParseError(String);
 
 impl Tls {
-    pub(super) fn of(
-        listen: Option<Listen>,
-        certificate: Option<PathBuf>,
-        key: Option<PathBuf>,
-        domain: Option<Domain>,
-    ) -> Result<Option<Self>, ConfigError> {
-        let Some(listen) = listen.filter(|listen| *listen != Listen::Off) else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            listen,
-            certificate: certificate.ok_or(ConfigError::TlsIncomplete("--tls-cert"))?,
-            key: key.ok_or(ConfigError::TlsIncomplete("--tls-key"))?,
-            domain,
-        }))
+    /// Whether everything is there that is needed.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let needed = [("--tls-cert", &self.certificate), ("--tls-key", &self.key)];
+        match needed.into_iter().find(|(_, file)| file.is_none()) {
+            Some((flag, _)) if self.listen != Listen::Off => Err(ConfigError::TlsIncomplete(flag)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The files of certificate and key, if TLS is on.
+    pub(crate) fn files(&self) -> Option<(&Path, &Path)> {
+        if self.listen == Listen::Off {
+            return None;
+        }
+        Some((self.certificate.as_deref()?, self.key.as_deref()?))
     }
 }
 

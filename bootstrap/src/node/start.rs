@@ -67,6 +67,7 @@ impl Node {
         let (dashboard, questions) = admin::open(config.admin, &data)?;
         let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
         let capacity = Capacity::of_files(admission::open_files());
+        metrics.node.limit_inbound(capacity.inbound);
         if capacity.inbound < limits::INBOUND_MAX {
             tracing::warn!(
                 connections = capacity.inbound,
@@ -205,10 +206,10 @@ fn open_tls(
     config: &Config,
     background: &mut JoinSet<Infallible>,
 ) -> Result<Option<(Front, tls::Incoming)>, StartError> {
-    let Some(tls) = &config.tls else {
+    let Some((certificate, key)) = config.tls.files() else {
         return Ok(None);
     };
-    let certificate = Certificate::open(&tls.certificate, &tls.key)?;
+    let certificate = Certificate::open(certificate, key)?;
     let front = Front::new(&certificate)?;
     background.spawn(tls::watch(certificate));
     Ok(Some(front))
@@ -216,7 +217,7 @@ fn open_tls(
 
 /// The name and the port by which the TLS port is reached, if it has a name.
 fn domain(config: &Config, sockets: &[SocketAddr]) -> Option<(Domain, u16)> {
-    let name = config.tls.as_ref()?.domain.clone()?;
+    let name = config.tls.domain.clone()?;
     Some((name, sockets.first()?.port()))
 }
 

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use tokio::{task, time};
 
 use super::Node;
-use crate::limits;
+use crate::{limits, supervisor};
 
 impl Node {
     /// Waits until what the DHT holds is on the disk, unless that fails or takes too long. What was
@@ -34,6 +34,7 @@ impl Node {
     /// Takes no new connections, closes those there are, and waits for that a little.
     pub(super) async fn stop(mut self) {
         tracing::info!("stopping");
+        supervisor::stopping();
         self.http.abort();
         self.stun.abort();
         self.background.abort_all();

@@ -178,3 +178,76 @@ async fn help_and_version_are_there() {
             .starts_with("moim-bootstrap ")
     );
 }
+
+#[tokio::test]
+async fn a_settings_file_is_written_once_and_understood() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("moim-bootstrap.toml");
+    let output = process::run_to_end(data.path(), &["init"]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let changed = text.replace("#store-memory = 64", "store-memory = 5");
+    assert_ne!(changed, text);
+    std::fs::write(&file, &changed).unwrap();
+
+    let again = process::run_to_end(data.path(), &["init"]).await;
+    assert_eq!(again.status.code(), Some(1));
+    let error = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        error.contains("moim-bootstrap.toml is there already"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), changed);
+
+    let check = process::run_to_end(data.path(), &["--check-config", "--web=off"]).await;
+    assert_eq!(check.status.code(), Some(0));
+    let said = String::from_utf8(check.stdout).unwrap();
+    for line in [
+        "store-memory = 5\n",
+        "web = \"off\"\n",
+        "tcp = \"127.0.0.1:0\"\n",
+    ] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    // It looked, and did nothing else.
+    assert!(!data.path().join("identity.key").exists());
+
+    for (wrong, mention) in [
+        ("store-memory = 'much'", "store-memory"),
+        ("web = '/nowhere'", "/nowhere"),
+    ] {
+        std::fs::write(&file, wrong).unwrap();
+        let check = process::run_to_end(data.path(), &["--check-config"]).await;
+        assert_eq!(check.status.code(), Some(2), "{wrong}");
+        let error = String::from_utf8(check.stderr).unwrap();
+        assert!(error.contains(mention), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_supervisor_is_told_when_the_node_is_ready_and_when_it_stops() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut child = process::command(data.path(), &[])
+        .env("NOTIFY_SOCKET", &path)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = async || {
+        let mut buffer = [0; 256];
+        let length = soon("a notice", socket.recv(&mut buffer)).await.unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    };
+    assert_eq!(said().await, "READY=1");
+    let id = child.id().unwrap().to_string();
+    let sent = tokio::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status()
+        .await;
+    assert!(sent.unwrap().success());
+    assert_eq!(said().await, "STOPPING=1");
+    assert!(soon("the end", child.wait()).await.unwrap().success());
+}

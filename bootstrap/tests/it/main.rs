@@ -15,6 +15,7 @@ mod http;
 mod lifecycle;
 mod metrics;
 mod network;
+mod packaging;
 mod page;
 mod process;
 mod store;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import AxeBuilder from '@axe-core/playwright';
 import type { BrowserContextOptions, Locator } from '@playwright/test';
@@ -114,6 +114,13 @@ test('the dashboard follows who comes and goes', async ({ network }) => {
   await expect(gone).toHaveCount(0);
   await expect(tcp.locator('td').nth(1)).toHaveText('0');
   await expect(dashboard.rows('topics')).toHaveText([`2${keyOf(topic)}`]);
+
+  // Who is blocked is listed, and gone.
+  await writeFile(join(network.node.data, 'blocked.txt'), `192.0.2.0/24\n${tabs[1].peerId}\n`);
+  await expect(dashboard.rows('blocked')).toHaveText([tabs[1].peerId, '192.0.2.0/24'].sort());
+  await expect(dashboard.value('peers')).toHaveText('1');
+  const refused = dashboard.rows('refusals').filter({ hasText: 'blocked' });
+  await expect(refused.locator('td').last()).not.toHaveText('0');
   expect(dashboard.tab.consoleErrors).toEqual([]);
 
   for (const { colorScheme, width } of VIEWS) {

@@ -61,6 +61,9 @@ test('one binary in an empty folder is all it takes', async ({ network }) => {
   expect(await readdir(folder)).toEqual(['moim-bootstrap']);
   try {
     const node = await start(network, { program });
+    const index = await (await fetch(node.http)).text();
+    const wasm = /\/[\w-]+_bg\.wasm/.exec(index)?.[0];
+    expect(wasm, `a page in ${bootstrapProgram()}; \`cargo xtask test browser\` puts one there`).toBeDefined();
     const tab = await meet(network, node);
     await network.screenshot(tab, 'one-binary');
     // Another time the browser asks for the index alone, and has it already.
@@ -77,8 +80,6 @@ test('one binary in an empty folder is all it takes', async ({ network }) => {
     expect(hashed.filter(({ transferSize }) => transferSize !== 0)).toEqual([]);
     // What Chromium says of an answer without a body.
     expect(sent[0]?.transferSize).toBe(300);
-    const index = await (await fetch(node.http)).text();
-    const wasm = /\/[\w-]+_bg\.wasm/.exec(index)?.[0];
     const packed = await fetch(`${node.http}${wasm}`, { headers: { 'accept-encoding': 'br' } });
     expect(packed.headers.get('content-encoding')).toBe('br');
     expect(packed.headers.get('content-type')).toBe('application/wasm');
