@@ -359,7 +359,10 @@ impl Config {
             ("tls", text(&self.tls.listen)),
             ("tls-cert", path(&self.tls.certificate)),
             ("tls-key", path(&self.tls.key)),
-            ("domain", self.tls.domain.as_ref().and_then(|name| text(name))),
+            (
+                "domain",
+                self.tls.domain.as_ref().and_then(|name| text(name)),
+            ),
             ("web", web),
             ("admin", text(&name(&self.admin))),
             ("external-address", list(&self.external_addresses)),
