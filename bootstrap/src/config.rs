@@ -11,18 +11,24 @@ use std::{
     str::FromStr,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use moim_dht::StoreLimits;
 use serde::Deserialize;
 use thiserror::Error;
 
-pub use self::listen::{Host, Listen, ListenParseError};
-use crate::commands::Command;
+pub use self::{
+    listen::{Host, Listen, ListenParseError},
+    log_format::LogFormat,
+    turn::{Switch, TurnArgs, TurnConfig},
+};
+use crate::{commands::Command, turn::PortRange};
 
 mod listen;
+mod log_format;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 /// Where TCP and QUIC listen by default: on the port that the predecessor of Moim used.
 const DEFAULT: Listen = Listen::At {
@@ -107,10 +113,14 @@ pub struct Args {
     /// libp2p over WebRTC (UDP), for pages [env: MOIM_WEBRTC_DIRECT] [default: *:8469]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub webrtc_direct: Option<Listen>,
-    /// STUN (UDP), for peers behind NATs that look for a direct way [env: MOIM_STUN]
+    /// STUN (UDP; with --turn TCP too), for peers behind NATs that look for a direct way
+    /// [env: MOIM_STUN]
     /// [default: *:3478]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub stun: Option<Listen>,
+    /// TURN.
+    #[command(flatten)]
+    pub turn: TurnArgs,
     /// HTTP: /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
     #[arg(long, value_name = "HOST:PORT|off")]
     pub http: Option<Listen>,
@@ -133,25 +143,6 @@ pub struct Args {
     pub log_format: Option<LogFormat>,
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// Lines for people.
-    #[default]
-    Text,
-}
-
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        <Self as ValueEnum>::from_str(text, true).map_err(|_| "expected `text` or `json`".into())
-    }
-}
-
 /// Everything the node needs to know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -167,6 +158,8 @@ pub struct Config {
     pub webrtc_direct: Listen,
     /// STUN.
     pub stun: Listen,
+    /// TURN, on the sockets of STUN.
+    pub turn: TurnConfig,
     /// HTTP.
     pub http: Listen,
     /// Addresses announced besides those listened on.
@@ -220,6 +213,9 @@ pub enum ConfigError {
     /// The platform names no place for data and none was given.
     #[error("this system names no data directory (is HOME set?); give one with --data-dir DIR")]
     NoDataDir,
+    /// There is TURN, but no port for it.
+    #[error("--turn on needs the port of --stun, which is off")]
+    TurnWithoutStun,
     /// Every transport is off.
     #[error("all of --tcp, --quic, --ws and --webrtc-direct are off: nobody could reach the node")]
     NothingToDo,
@@ -235,6 +231,15 @@ struct Layer {
     ws: Option<Listen>,
     webrtc_direct: Option<Listen>,
     stun: Option<Listen>,
+    turn: Option<Switch>,
+    turn_ports: Option<PortRange>,
+    turn_allocations: Option<NonZeroU32>,
+    turn_allocations_per_peer: Option<NonZeroU32>,
+    turn_allocations_per_address: Option<NonZeroU32>,
+    turn_mbit: Option<NonZeroU32>,
+    turn_mbit_per_allocation: Option<NonZeroU32>,
+    turn_ttl: Option<NonZeroU32>,
+    turn_allow_private: Option<Switch>,
     http: Option<Listen>,
     external_address: Option<Vec<Multiaddr>>,
     bootstrap: Option<Vec<Multiaddr>>,
@@ -294,6 +299,7 @@ impl Config {
             ws: merged.ws.unwrap_or(DEFAULT_FOR_PAGES),
             webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
             stun: merged.stun.unwrap_or(DEFAULT_STUN),
+            turn: merged.turn(),
             http: merged.http.unwrap_or(DEFAULT_HTTP),
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
@@ -303,6 +309,9 @@ impl Config {
         let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
         if let Some(address) = config.bootstrap.iter().find(nameless) {
             return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
+        }
+        if config.turn.is_on && config.stun == Listen::Off {
+            return Err(ConfigError::TurnWithoutStun);
         }
         let transports = [config.tcp, config.quic, config.ws, config.webrtc_direct];
         if transports.iter().all(|listen| *listen == Listen::Off) {
@@ -332,6 +341,15 @@ impl Layer {
             ws: args.ws,
             webrtc_direct: args.webrtc_direct,
             stun: args.stun,
+            turn: args.turn.turn,
+            turn_ports: args.turn.turn_ports,
+            turn_allocations: args.turn.turn_allocations,
+            turn_allocations_per_peer: args.turn.turn_allocations_per_peer,
+            turn_allocations_per_address: args.turn.turn_allocations_per_address,
+            turn_mbit: args.turn.turn_mbit,
+            turn_mbit_per_allocation: args.turn.turn_mbit_per_allocation,
+            turn_ttl: args.turn.turn_ttl,
+            turn_allow_private: args.turn.turn_allow_private,
             http: args.http,
             external_address: Some(args.external_address).filter(|list| !list.is_empty()),
             bootstrap: Some(args.bootstrap).filter(|list| !list.is_empty()),
@@ -348,6 +366,15 @@ impl Layer {
             ws: from_env(&env, "MOIM_WS")?,
             webrtc_direct: from_env(&env, "MOIM_WEBRTC_DIRECT")?,
             stun: from_env(&env, "MOIM_STUN")?,
+            turn: from_env(&env, "MOIM_TURN")?,
+            turn_ports: from_env(&env, "MOIM_TURN_PORTS")?,
+            turn_allocations: from_env(&env, "MOIM_TURN_ALLOCATIONS")?,
+            turn_allocations_per_peer: from_env(&env, "MOIM_TURN_ALLOCATIONS_PER_PEER")?,
+            turn_allocations_per_address: from_env(&env, "MOIM_TURN_ALLOCATIONS_PER_ADDRESS")?,
+            turn_mbit: from_env(&env, "MOIM_TURN_MBIT")?,
+            turn_mbit_per_allocation: from_env(&env, "MOIM_TURN_MBIT_PER_ALLOCATION")?,
+            turn_ttl: from_env(&env, "MOIM_TURN_TTL")?,
+            turn_allow_private: from_env(&env, "MOIM_TURN_ALLOW_PRIVATE")?,
             http: from_env(&env, "MOIM_HTTP")?,
             external_address: addresses_from_env(&env, "MOIM_EXTERNAL_ADDRESS")?,
             bootstrap: addresses_from_env(&env, "MOIM_BOOTSTRAP")?,
@@ -385,6 +412,21 @@ impl Layer {
             ws: self.ws.or(other.ws),
             webrtc_direct: self.webrtc_direct.or(other.webrtc_direct),
             stun: self.stun.or(other.stun),
+            turn: self.turn.or(other.turn),
+            turn_ports: self.turn_ports.or(other.turn_ports),
+            turn_allocations: self.turn_allocations.or(other.turn_allocations),
+            turn_allocations_per_peer: self
+                .turn_allocations_per_peer
+                .or(other.turn_allocations_per_peer),
+            turn_allocations_per_address: self
+                .turn_allocations_per_address
+                .or(other.turn_allocations_per_address),
+            turn_mbit: self.turn_mbit.or(other.turn_mbit),
+            turn_mbit_per_allocation: self
+                .turn_mbit_per_allocation
+                .or(other.turn_mbit_per_allocation),
+            turn_ttl: self.turn_ttl.or(other.turn_ttl),
+            turn_allow_private: self.turn_allow_private.or(other.turn_allow_private),
             http: self.http.or(other.http),
             external_address: self.external_address.or(other.external_address),
             bootstrap: self.bootstrap.or(other.bootstrap),

@@ -2,7 +2,8 @@
 //!
 //! A bootstrap node is what a newcomer meets first: a server of the DHT, a relay for those that
 //! can't be dialled, the place where a page gets addresses from (`/bootstrap.json`), and a STUN
-//! server that tells peers behind NATs their public address. It knows no rooms and reads no messages.
+//! server that tells peers behind NATs their public address, and if wanted a TURN server that relays
+//! between them. It knows no rooms and reads no messages.
 //!
 //! [`Config`] says what to do, [`Node`] does it, [`Status`] tells how it stands:
 //!
@@ -23,12 +24,16 @@ use std::future::Future;
 
 pub use crate::{
     commands::{Command, CommandError, StoreCommand, StoreCommandError},
-    config::{Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat},
+    config::{
+        Args, Config, ConfigError, Host, Listen, ListenParseError, LogFormat, Switch, TurnArgs,
+        TurnConfig,
+    },
     error::{DataDirError, IdentityError, ListenError, RunError, StartError},
     node::Node,
     output::init_log,
     status::Status,
     store::StoreError,
+    turn::{PortRange, PortRangeParseError},
 };
 
 mod addresses;
@@ -49,6 +54,7 @@ mod status;
 mod store;
 mod stun;
 mod swarm;
+mod turn;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.
 ///

@@ -14,7 +14,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{store, stun};
+use crate::{store, turn};
 
 /// What is counted. The event loop writes; [`Page`] reads.
 pub(crate) struct Metrics {
@@ -39,7 +39,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) relay_reservations: Gauge,
     pub(crate) relay_reservations_denied: Counter,
     pub(crate) store: store::Counters,
-    pub(crate) stun: stun::Counters,
+    pub(crate) turn: turn::Counters,
 }
 
 /// The text of `/metrics`.
@@ -125,16 +125,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         m.relay_circuits_denied.clone(),
     );
     m.store.register(moim);
-    moim.register(
-        "stun_answered",
-        "STUN questions answered so far",
-        m.stun.answered.clone(),
-    );
-    moim.register(
-        "stun_ignored",
-        "Datagrams to the STUN server that were not answered so far",
-        m.stun.ignored.clone(),
-    );
+    m.turn.register(moim);
     (Metrics { libp2p, node }, Page(Arc::new(registry)))
 }
 

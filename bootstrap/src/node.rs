@@ -24,7 +24,7 @@ use libp2p::{
     },
 };
 use tokio::{
-    net::{TcpListener, UdpSocket},
+    net::TcpListener,
     sync::watch,
     task::JoinHandle,
     time::{self, MissedTickBehavior},
@@ -41,7 +41,8 @@ use crate::{
     sockets,
     status::Status,
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
-    stun, swarm,
+    swarm,
+    turn::{self, Credentials},
 };
 
 mod events;
@@ -53,7 +54,9 @@ mod stop;
 pub struct Node {
     swarm: Swarm<Behaviour>,
     http: JoinHandle<Infallible>,
-    stun: JoinHandle<Infallible>,
+    turn: JoinHandle<Infallible>,
+    /// `None` if there is no TURN server.
+    credentials: Option<Credentials>,
     status: watch::Sender<Status>,
     metrics: Metrics,
     listeners: HashMap<ListenerId, Listener>,
@@ -116,11 +119,7 @@ impl Node {
             .collect::<Result<_, _>>()
             .map_err(StartError::Runtime)?;
 
-        let stun_sockets: Vec<_> = sockets::bind_stun(config)?
-            .into_iter()
-            .map(UdpSocket::from_std)
-            .collect::<Result<_, _>>()
-            .map_err(StartError::Runtime)?;
+        let turn_sockets = turn::Sockets::open(config)?;
 
         let (status, _) = watch::channel(Status {
             ready: false,
@@ -128,10 +127,8 @@ impl Node {
             external: config.external_addresses.clone(),
             listening: Vec::new(),
             http: http_sockets,
-            stun: stun_sockets
-                .iter()
-                .filter_map(|socket| socket.local_addr().ok())
-                .collect(),
+            stun: turn_sockets.addresses(),
+            turn: config.turn.is_on && !turn_sockets.addresses().is_empty(),
             store_stuck: false,
             peers: 0,
         });
@@ -140,12 +137,14 @@ impl Node {
             metrics: page,
         };
         let http = tokio::spawn(http::serve(http_listeners, source));
-        let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));
+        let (turn, credentials) =
+            turn::start(turn_sockets, config, status.subscribe(), &metrics.node.turn);
 
         let mut node = Self {
             swarm,
             http,
-            stun,
+            turn,
+            credentials,
             status,
             metrics,
             listeners,
@@ -191,7 +190,7 @@ impl Node {
                 biased;
                 () = &mut shutdown => return Ok(()),
                 Err(error) = &mut self.http => return Err(RunError::Http(error)),
-                Err(error) = &mut self.stun => return Err(RunError::Stun(error)),
+                Err(error) = &mut self.turn => return Err(RunError::Stun(error)),
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),

@@ -35,7 +35,7 @@ impl Node {
     pub(super) async fn stop(mut self) {
         tracing::info!("stopping");
         self.http.abort();
-        self.stun.abort();
+        self.turn.abort();
         for listener in self.listeners.keys() {
             self.swarm.remove_listener(*listener);
         }

@@ -1,4 +1,4 @@
-//! How many questions are answered: so many by a socket, and so many of them of one source.
+//! How many questions are answered: so many in all, and so many of them of one source.
 
 use std::{
     collections::HashMap,
@@ -6,37 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::bucket::Bucket;
 use crate::limits;
-
-/// A bucket of tokens that fills up again. A full one is as good as none.
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(burst: u32, now: Instant) -> Self {
-        Self {
-            tokens: f64::from(burst),
-            at: now,
-        }
-    }
-
-    fn fill(&mut self, per_second: u32, burst: u32, now: Instant) {
-        let time = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + time * f64::from(per_second)).min(f64::from(burst));
-        self.at = now;
-    }
-
-    fn has_one(self) -> bool {
-        self.tokens >= 1.0
-    }
-}
 
 /// Decides who is answered. Pure: the time comes in.
 #[derive(Debug)]
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     all: Bucket,
     sources: HashMap<IpAddr, Bucket>,
     /// When sources that have not asked for a while are forgotten.
@@ -47,7 +22,7 @@ pub(super) struct Limiter {
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Limiter {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             all: Bucket::full(limits::STUN_BURST, now),
             sources: HashMap::new(),
@@ -56,18 +31,18 @@ impl Limiter {
     }
 
     /// Whether a question from `source` is answered.
-    pub(super) fn allows(&mut self, source: IpAddr, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, source: IpAddr, now: Instant) -> bool {
         let (rate, burst) = (limits::STUN_PER_SOURCE, limits::STUN_PER_SOURCE_BURST);
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP_INTERVAL;
             self.sources.retain(|_, bucket| {
                 bucket.fill(rate, burst, now);
-                bucket.tokens < f64::from(burst)
+                !bucket.has(burst)
             });
         }
         self.all
             .fill(limits::STUN_PER_SECOND, limits::STUN_BURST, now);
-        if !self.all.has_one() {
+        if !self.all.has(1) {
             return false;
         }
         let source = network(source);
@@ -79,17 +54,17 @@ impl Limiter {
             .entry(source)
             .or_insert_with(|| Bucket::full(burst, now));
         bucket.fill(rate, burst, now);
-        if !bucket.has_one() {
+        if !bucket.has(1) {
             return false;
         }
-        bucket.tokens -= 1.0;
-        self.all.tokens -= 1.0;
+        bucket.take(1);
+        self.all.take(1);
         true
     }
 }
 
 /// Who counts as one source: an IPv4 address, or an IPv6 network of 64 bits, as a home has it.
-fn network(source: IpAddr) -> IpAddr {
+pub(crate) fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(ip) => {
             let bits = u128::from(ip) & !u128::from(u64::MAX);

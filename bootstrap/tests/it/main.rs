@@ -14,6 +14,8 @@ mod network;
 mod process;
 mod store;
 mod stun;
+mod turn;
+mod turn_client;
 
 use std::time::Duration;
 

@@ -35,6 +35,7 @@ pub(crate) struct Ready {
     pub(crate) addresses: Vec<Multiaddr>,
     pub(crate) http: Vec<String>,
     pub(crate) stun: Vec<String>,
+    pub(crate) turn: Vec<String>,
 }
 
 /// A running node. Killed when dropped.
