@@ -28,17 +28,23 @@ export class BootstrapNode {
   /** The address of its HTTP server, `http://127.0.0.1:…`. */
   http = '';
 
-  private constructor(data: string, off: readonly Transport[]) {
+  private constructor(data: string, off: readonly Transport[], flags: Record<string, string>) {
     this.data = data;
     this.#off = off;
-    this.#flags = Object.fromEntries(
-      ['tcp', 'quic', 'ws', 'webrtc-direct', 'stun', 'http'].map((flag) => [flag, '127.0.0.1:0']),
-    );
+    const sockets = ['tcp', 'quic', 'ws', 'webrtc-direct', 'stun', 'http'];
+    this.#flags = {
+      ...Object.fromEntries(sockets.map((flag) => [flag, '127.0.0.1:0'])),
+      ...flags,
+    };
   }
 
-  /** Starts one without the transports in `off`. */
-  static async start(off: readonly Transport[] = []): Promise<BootstrapNode> {
-    const node = new BootstrapNode(await mkdtemp(join(tmpdir(), 'moim-e2e-')), off);
+  /** Starts one without the transports in `off`, and with further flags. */
+  static async start(
+    off: readonly Transport[] = [],
+    flags: Record<string, string> = {},
+  ): Promise<BootstrapNode> {
+    const data = await mkdtemp(join(tmpdir(), 'moim-e2e-'));
+    const node = new BootstrapNode(data, off, flags);
     await node.#launch();
     return node;
   }

@@ -161,13 +161,16 @@ export class Network {
 interface Options {
   /** Transports that the bootstrap node does not offer. */
   off: Transport[];
+  /** Further flags of the bootstrap node, without dashes. */
+  flags: Record<string, string>;
 }
 
 /** The test function with a network for each test. */
 export const test = base.extend<Options & { network: Network }>({
   off: [[], { option: true }],
-  network: async ({ browser, off }, use, info) => {
-    const node = await BootstrapNode.start(off);
+  flags: [{}, { option: true }],
+  network: async ({ browser, off, flags }, use, info) => {
+    const node = await BootstrapNode.start(off, flags);
     const site = await Site.start(() => node.http);
     const network = new Network(node, site, (options) => browser.newContext(options));
     try {
