@@ -2,8 +2,8 @@
 //! are behind NATs that give every connection another port. The same sockets answer STUN.
 //!
 //! RFC 8656, over UDP and TCP, with allocations of UDP ports of IPv4 and IPv6. Not there: TCP
-//! allocations (RFC 6062), which would make connections to others in the node's name; reserved and
-//! even ports, which nothing has needed since RTP and RTCP share one; two addresses in one
+//! allocations (RFC 6062), which would make connections to others in the node's name; reserved ports,
+//! which nothing has needed since RTP and RTCP share one; two addresses in one
 //! allocation; DONT-FRAGMENT; ICMP.
 //!
 //! [`Relay`] decides and does no IO; [`server`] owns the sockets. A crate for servers would have kept

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     time::Instant,
 };
 
@@ -22,8 +23,9 @@ use crate::stun::{
 
 mod obey;
 
-/// Numbers that channels may have (RFC 8656, section 12).
-const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// Numbers that channels may have: those of RFC 5766, section 11, of which RFC 8656 keeps a quarter for
+/// the sake of other protocols on a client's port. Clients of either are served.
+const CHANNELS: RangeInclusive<u16> = 0x4000..=0x7fff;
 
 /// What the operator decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub(super) enum Step<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opening {
     pub(super) is_ipv6: bool,
+    /// Whether it has to be an even port.
+    pub(super) is_even: bool,
     owner: Owner,
     lifetime: Option<u32>,
 }

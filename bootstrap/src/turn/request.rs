@@ -82,8 +82,10 @@ pub(super) struct Request<'a> {
     pub(super) lifetime: Option<u32>,
     /// `None` for one that is no address. At most [`limits::TURN_PERMISSIONS_MAX`].
     pub(super) peers: Vec<Option<SocketAddr>>,
-    /// Asks for a port that is even, or was reserved.
-    pub(super) wants_special_port: bool,
+    /// Asks for an even port, as old programs do for RTP.
+    pub(super) wants_even_port: bool,
+    /// Asks for a port that is or will be reserved for him.
+    pub(super) wants_reservation: bool,
     /// The number of an IP protocol.
     pub(super) transport: Option<u8>,
     /// What would have to be understood and is not.
@@ -104,7 +106,8 @@ impl<'a> Request<'a> {
             family: None,
             lifetime: None,
             peers: Vec::new(),
-            wants_special_port: false,
+            wants_even_port: false,
+            wants_reservation: false,
             transport: None,
             unknown: message::unknown(&message, &KNOWN),
         };
@@ -143,7 +146,12 @@ impl<'a> Request<'a> {
                 let peer = peer_address(value, &self.message);
                 self.peers.push(peer);
             }
-            attribute::EVEN_PORT | attribute::RESERVATION_TOKEN => self.wants_special_port = true,
+            attribute::EVEN_PORT => {
+                self.wants_even_port = true;
+                // The next port too (section 18.6).
+                self.wants_reservation |= value.first().is_some_and(|flags| flags & 0x80 != 0);
+            }
+            attribute::RESERVATION_TOKEN => self.wants_reservation = true,
             attribute::REQUESTED_TRANSPORT => {
                 self.transport = self.transport.or_else(|| value.first().copied());
             }

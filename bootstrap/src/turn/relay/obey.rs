@@ -196,7 +196,7 @@ impl Relay {
             Some(2) => true,
             Some(_) => return refuse(code::ADDRESS_FAMILY_NOT_SUPPORTED),
         };
-        if request.wants_special_port {
+        if request.wants_reservation {
             self.counters.refuse(Refused::Capacity);
             return refuse(code::INSUFFICIENT_CAPACITY);
         }
@@ -206,6 +206,7 @@ impl Relay {
         match self.quota.check(user.peer, client.ip()) {
             Ok(()) => Ok(Step::Open(Opening {
                 is_ipv6,
+                is_even: request.wants_even_port,
                 owner: Owner {
                     client,
                     username: user.name.to_owned(),

@@ -33,6 +33,9 @@ impl Server {
             .ok_or(NoPort::Family)?;
         for _ in 0..limits::TURN_PORT_TRIES {
             let port = rand::random_range(self.ports.ports());
+            if opening.is_even && !port.is_multiple_of(2) {
+                continue;
+            }
             let relayed = SocketAddr::new(known, port);
             match bind_udp(SocketAddr::new(bind, port)) {
                 Ok(socket) => {

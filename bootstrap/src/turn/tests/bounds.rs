@@ -119,10 +119,12 @@ fn what_the_server_does_not_do_is_said_by_its_code() {
         let request = lab.sign_with_peers(&user, method, &[PEER], &[(0x000c, &[0x40, 0, 0, 0])]);
         assert_eq!(error_code(&lab.ask(user.client, &request)), 437);
     }
-    let request = lab.sign(&user, ALLOCATE, &[UDP]);
+    let even_alone = (attribute::EVEN_PORT, &[0][..]);
+    let request = lab.sign(&user, ALLOCATE, &[UDP, even_alone]);
     let Some(Step::Open(opening)) = lab.relay.on_request(user.client, &request, lab.now) else {
         panic!("no port is wanted");
     };
+    assert!(opening.is_even);
     let answer = lab.relay.opened(opening, Err(NoPort::Taken), lab.now);
     assert_eq!(error_code(&answer), 508);
     assert_eq!(lab.request(&user, REFRESH, &[]), 437);
