@@ -14,17 +14,22 @@ use thiserror::Error;
 
 pub use self::{
     listen::{Host, Listen, ListenParseError},
+    log_format::LogFormat,
     settings::Settings,
     tls::{Domain, DomainParseError, Tls},
+    turn::{Switch, TurnConfig},
     web::Web,
 };
 use crate::commands::Command;
 
+mod entries;
 mod listen;
+mod log_format;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod turn;
 mod web;
 
 /// Where TCP and QUIC listen by default: on the port that the predecessor of Moim used.
@@ -129,25 +134,6 @@ impl FromStr for Admin {
     }
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// Lines for people.
-    #[default]
-    Text,
-}
-
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        <Self as ValueEnum>::from_str(text, true).map_err(|_| "expected `text` or `json`".into())
-    }
-}
-
 /// Everything the node needs to know before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -163,6 +149,8 @@ pub struct Config {
     pub webrtc_direct: Listen,
     /// STUN.
     pub stun: Listen,
+    /// TURN, on the sockets of STUN.
+    pub turn: TurnConfig,
     /// HTTP.
     pub http: Listen,
     /// HTTPS and secure WebSocket.
@@ -229,6 +217,9 @@ pub enum ConfigError {
     /// TLS is asked for in part.
     #[error("--tls needs {0} as well")]
     TlsIncomplete(&'static str),
+    /// There is TURN, but no port for it.
+    #[error("--turn on needs the port of --stun, which is off")]
+    TurnWithoutStun,
     /// Every transport is off.
     #[error(
         "all of --tcp, --quic, --ws, --webrtc-direct and --tls are off: nobody could reach the node"
@@ -285,6 +276,9 @@ impl Config {
         if let Some(address) = config.bootstrap.iter().find(nameless) {
             return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
         }
+        if config.turn.is_on && config.stun == Listen::Off {
+            return Err(ConfigError::TurnWithoutStun);
+        }
         config.tls.check()?;
         let transports = [
             config.tcp,
@@ -303,6 +297,7 @@ impl Config {
 impl Config {
     /// The settings with the defaults for what is missing.
     fn new(data_dir: PathBuf, merged: Settings) -> Self {
+        let turn = merged.turn();
         Self {
             data_dir,
             tcp: merged.tcp.unwrap_or(DEFAULT),
@@ -310,6 +305,7 @@ impl Config {
             ws: merged.ws.unwrap_or(DEFAULT_FOR_PAGES),
             webrtc_direct: merged.webrtc_direct.unwrap_or(DEFAULT_FOR_PAGES),
             stun: merged.stun.unwrap_or(DEFAULT_STUN),
+            turn,
             http: merged.http.unwrap_or(DEFAULT_HTTP),
             tls: Tls {
                 listen: merged.tls.unwrap_or(Listen::Off),
@@ -333,47 +329,6 @@ impl Config {
         Self::new(PathBuf::new(), Settings::default())
     }
 
-    /// All settings but the data directory as keys and values of the settings file; those that are
-    /// not set have no value.
-    pub(crate) fn entries(&self) -> Vec<(&'static str, Option<toml::Value>)> {
-        let text = |value: &dyn ToString| Some(toml::Value::String(value.to_string()));
-        let list = |values: &[Multiaddr]| {
-            let values = values.iter().map(|a| toml::Value::String(a.to_string()));
-            Some(toml::Value::Array(values.collect()))
-        };
-        let path = |path: &Option<PathBuf>| path.as_ref().and_then(|path| text(&path.display()));
-        let web = match &self.web {
-            Web::Folder(path) => text(&path.display()),
-            Web::Off => text(&"off"),
-            Web::Own => None,
-        };
-        // Numbers as large as TOML has them; nobody has as much memory.
-        let number = |value: u64| i64::try_from(value).ok().map(toml::Value::Integer);
-        vec![
-            ("tcp", text(&self.tcp)),
-            ("quic", text(&self.quic)),
-            ("ws", text(&self.ws)),
-            ("webrtc-direct", text(&self.webrtc_direct)),
-            ("stun", text(&self.stun)),
-            ("http", text(&self.http)),
-            ("tls", text(&self.tls.listen)),
-            ("tls-cert", path(&self.tls.certificate)),
-            ("tls-key", path(&self.tls.key)),
-            (
-                "domain",
-                self.tls.domain.as_ref().and_then(|name| text(name)),
-            ),
-            ("web", web),
-            ("admin", text(&name(&self.admin))),
-            ("external-address", list(&self.external_addresses)),
-            ("bootstrap", list(&self.bootstrap)),
-            ("store-memory", number(self.store_memory.get().into())),
-            ("max-memory", self.max_memory.and_then(number)),
-            ("limit-loopback", Some(self.limit_loopback.into())),
-            ("log-format", text(&name(&self.log_format))),
-        ]
-    }
-
     /// The bounds of the DHT's store.
     pub(crate) fn store_limits(&self) -> StoreLimits {
         StoreLimits {
@@ -382,12 +337,6 @@ impl Config {
                 .saturating_mul(1024 * 1024),
         }
     }
-}
-
-/// What a choice is called.
-fn name(value: &impl ValueEnum) -> String {
-    let value = value.to_possible_value();
-    value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// The platform's place for data that stays, e.g. `~/.local/share/moim/bootstrap`. A folder of its

@@ -97,8 +97,8 @@ pub enum RunError {
     /// The HTTP server is gone.
     #[error("the HTTP server stopped unexpectedly")]
     Http(#[source] tokio::task::JoinError),
-    /// The STUN server is gone.
-    #[error("the STUN server stopped unexpectedly")]
+    /// The STUN and TURN server is gone.
+    #[error("the STUN and TURN server stopped unexpectedly")]
     Stun(#[source] tokio::task::JoinError),
     /// It couldn't start.
     #[error(transparent)]

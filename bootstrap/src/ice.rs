@@ -1,7 +1,10 @@
-//! Which ICE servers peers are told of: this node's own STUN server, by every name that leads to it.
-//! Pure.
+//! Which ICE servers peers are told of: this node's own STUN and TURN server, by every name that leads
+//! to it. Pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use moim_protocol::{
@@ -9,20 +12,20 @@ use moim_protocol::{
     limits::ICE_SERVERS_MAX,
 };
 
-use crate::{addresses, status::Status};
+use crate::{addresses, status::Status, turn::Issued};
 
-/// The answer to a request.
-pub(crate) fn answer(body: &[u8], status: &Status) -> Response {
+/// The answer to a request, with what the asker may use the TURN server with, and for how long.
+pub(crate) fn answer(body: &[u8], status: &Status, turn: Option<(Issued, Duration)>) -> Response {
     match Request::decode(body) {
         Ok(Request::Get) => Response::Servers {
-            servers: servers(status),
-            ttl: None,
+            servers: servers(status, turn.as_ref().map(|(issued, _)| issued)),
+            ttl: turn.map(|(_, life)| life),
         },
         Err(error) => Response::from(&error),
     }
 }
 
-fn servers(status: &Status) -> Vec<IceServer> {
+fn servers(status: &Status, turn: Option<&Issued>) -> Vec<IceServer> {
     let announced = addresses::announced(&status.external, &status.listening);
     let mut servers: Vec<IceServer> = Vec::new();
     for socket in &status.stun {
@@ -32,7 +35,7 @@ fn servers(status: &Status) -> Vec<IceServer> {
             vec![bracketed(socket.ip())]
         };
         for host in hosts {
-            let server = IceServer::stun(host, socket.port());
+            let server = server(&host, socket.port(), turn);
             if !servers.contains(&server) {
                 servers.push(server);
             }
@@ -40,6 +43,20 @@ fn servers(status: &Status) -> Vec<IceServer> {
     }
     servers.truncate(ICE_SERVERS_MAX);
     servers
+}
+
+/// One entry for both, because peers use few entries; what needs no name passes over it.
+fn server(host: &str, port: u16, turn: Option<&Issued>) -> IceServer {
+    let mut server = IceServer::stun(host, port);
+    if let Some(issued) = turn {
+        for transport in ["udp", "tcp"] {
+            let url = format!("turn:{host}:{port}?transport={transport}");
+            server.urls.push(url);
+        }
+        server.username = Some(issued.username.clone());
+        server.credential = Some(issued.password.clone());
+    }
+    server
 }
 
 /// The host in an address, if a socket that takes whatever comes for this machine is reached by it.
@@ -67,9 +84,9 @@ mod tests {
 
     use super::*;
 
-    fn urls(stun: &[&str], external: &[&str], listening: &[&str]) -> Vec<String> {
+    fn status(stun: &[&str], external: &[&str], listening: &[&str]) -> Status {
         let addresses = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
-        let status = Status {
+        Status {
             ready: true,
             peer_id: PeerId::random(),
             external: addresses(external),
@@ -80,10 +97,16 @@ mod tests {
             admin: false,
             page: false,
             stun: stun.iter().map(|text| text.parse().unwrap()).collect(),
+            turn: false,
             store_stuck: false,
             peers: 0,
-        };
-        let Response::Servers { servers, ttl: None } = answer(&Request::Get.encode(), &status)
+        }
+    }
+
+    fn urls(stun: &[&str], external: &[&str], listening: &[&str]) -> Vec<String> {
+        let status = status(stun, external, listening);
+        let Response::Servers { servers, ttl: None } =
+            answer(&Request::Get.encode(), &status, None)
         else {
             panic!("servers");
         };
@@ -124,23 +147,39 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_an_error() {
-        let status = Status {
-            ready: true,
-            peer_id: PeerId::random(),
-            external: Vec::new(),
-            listening: Vec::new(),
-            http: Vec::new(),
-            domain: None,
-            tls: Vec::new(),
-            admin: false,
-            page: false,
-            stun: Vec::new(),
-            store_stuck: false,
-            peers: 0,
+    fn a_turn_server_comes_with_a_name_a_password_and_a_time() {
+        let issued = Issued {
+            username: "1:peer".to_owned(),
+            password: "secret".to_owned(),
         };
+        let life = Duration::from_secs(60);
+        let status = status(&["[::1]:5"], &[], &[]);
+        let answer = answer(&Request::Get.encode(), &status, Some((issued, life)));
+        let server = IceServer {
+            urls: vec![
+                "stun:[::1]:5".to_owned(),
+                "turn:[::1]:5?transport=udp".to_owned(),
+                "turn:[::1]:5?transport=tcp".to_owned(),
+            ],
+            username: Some("1:peer".to_owned()),
+            credential: Some("secret".to_owned()),
+        };
+        let expected = Response::Servers {
+            servers: vec![server],
+            ttl: Some(life),
+        };
+        assert_eq!(answer, expected);
+        assert_eq!(Response::decode(&answer.encode()).unwrap(), answer);
+    }
+
+    #[test]
+    fn what_is_no_request_is_an_error() {
+        let status = status(&[], &[], &[]);
         for body in [&b""[..], b"{}", br#"{"v":1,"type":"set"}"#] {
-            assert!(matches!(answer(body, &status), Response::Error { .. }));
+            assert!(matches!(
+                answer(body, &status, None),
+                Response::Error { .. }
+            ));
         }
     }
 }

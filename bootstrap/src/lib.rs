@@ -1,8 +1,9 @@
 //! The bootstrap node of a Moim network, as a library that its binary and its tests run.
 //!
 //! A bootstrap node is what a newcomer meets first: a server of the DHT, a relay for those that
-//! can't be dialled, the place where the page and its addresses (`/bootstrap.json`) come from, and a STUN
-//! server that tells peers behind NATs their public address. It knows no rooms and reads no messages.
+//! can't be dialled, the place where the page and its addresses (`/bootstrap.json`) come from, a STUN
+//! server that tells peers behind NATs their public address, and if wanted a TURN server that relays
+//! between them. It knows no rooms and reads no messages.
 //!
 //! [`Config`] says what to do, [`Node`] does it, [`Status`] tells how it stands:
 //!
@@ -28,7 +29,7 @@ pub use crate::{
     },
     config::{
         Admin, Args, Config, ConfigError, Domain, DomainParseError, Host, Listen, ListenParseError,
-        LogFormat, Settings, Tls, Web,
+        LogFormat, Settings, Switch, Tls, TurnConfig, Web,
     },
     error::{DataDirError, IdentityError, ListenError, RunError, StartError, TokenError, WebError},
     node::Node,
@@ -36,6 +37,7 @@ pub use crate::{
     status::Status,
     store::StoreError,
     tls::CertificateError,
+    turn::{PortRange, PortRangeParseError},
 };
 
 mod addresses;
@@ -66,6 +68,7 @@ mod stun;
 mod supervisor;
 mod swarm;
 mod tls;
+mod turn;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.
 ///

@@ -148,7 +148,7 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for connections to close before the process ends. The whole stop takes at most 5 s.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// STUN questions answered by one socket, IPv4 or IPv6; an answer is 32 bytes (IPv6: 44), so 4 Mbit/s
+/// STUN and TURN questions answered in all; an answer is 32 to some 100 bytes, so at most 10 Mbit/s
 /// with the headers.
 pub(crate) const STUN_RATE: Rate = Rate {
     per_second: 8_000,
@@ -162,8 +162,47 @@ pub(crate) const STUN_SOURCE_RATE: Rate = Rate {
 };
 /// Sources that are remembered, at 64 bytes each.
 pub(crate) const STUN_SOURCES_MAX: usize = 16_384;
-/// Pause after an error of the STUN socket.
-pub(crate) const STUN_ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// Longest message or datagram that the TURN server carries. WebRTC sends no more than 1,200 bytes
+/// at a time, and more than 1,500 would be cut up on the way.
+pub(crate) const TURN_MESSAGE_BYTES_MAX: usize = 2_048;
+/// Longest name of a user: those that we give out have 63 bytes.
+pub(crate) const TURN_USERNAME_BYTES_MAX: usize = 128;
+/// Time of an allocation that asks for none, and the least (RFC 8656, section 3.2).
+pub(crate) const TURN_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// Most time until an allocation has to be prolonged (RFC 8656, section 7.2). Whoever is gone without
+/// a word keeps a port this long, if he asked for it.
+pub(crate) const TURN_LIFETIME_MAX: Duration = Duration::from_secs(60 * 60);
+/// An allocation is not prolonged beyond this. Like [`CIRCUIT_DURATION`].
+pub(crate) const TURN_ALLOCATION_LIFE_MAX: Duration = CIRCUIT_DURATION;
+/// An allocation ends after this many bytes, both directions together. More than a circuit, because
+/// what goes this way is what would have gone directly, content with it.
+pub(crate) const TURN_ALLOCATION_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Addresses that one allocation may hear: a connection tries some dozen of its other end.
+pub(crate) const TURN_PERMISSIONS_MAX: usize = 64;
+/// Channels of one allocation. A connection settles on one pair of addresses.
+pub(crate) const TURN_CHANNELS_MAX: usize = 64;
+/// RFC 8656, section 9.
+pub(crate) const TURN_PERMISSION_LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// RFC 8656, section 12.
+pub(crate) const TURN_CHANNEL_LIFETIME: Duration = Duration::from_secs(10 * 60);
+/// Ports tried for an allocation: with half of the range in use, all of them are taken once in 10¹⁹.
+pub(crate) const TURN_PORT_TRIES: usize = 64;
+/// TCP connections to the TURN server at one time, at two sockets' worth of buffers and 20 KiB each.
+pub(crate) const TURN_CONNECTIONS_MAX: usize = 2_048;
+/// The same of one source: as many allocations as it may have by default, and some that are not yet.
+pub(crate) const TURN_CONNECTIONS_PER_SOURCE_MAX: usize = 320;
+/// Time for a TCP connection without an allocation: three round trips to get one, and a retry.
+pub(crate) const TURN_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What waits to be sent on a TCP connection. More than that is lost, as on any full line; a client
+/// that has taken nothing for [`TURN_IDLE_TIMEOUT`] loses its connection.
+pub(crate) const TURN_QUEUE_BYTES_MAX: usize = 16 * 1024;
+/// Datagrams read from one socket before others have their turn.
+pub(crate) const TURN_READS_PER_TURN: usize = 32;
+/// How often what has expired is looked for.
+pub(crate) const TURN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause after an error of a socket.
+pub(crate) const TURN_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// HTTP connections at one time. A browser opens six to load the page, for some seconds.
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 512;

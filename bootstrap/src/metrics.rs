@@ -19,7 +19,7 @@ use crate::{
     connections::{Connection, TRANSPORTS},
     limits,
     rejections::Rejections,
-    relaying, store, stun,
+    relaying, store, turn,
 };
 
 mod process;
@@ -51,7 +51,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) relay_reservations_accepted: Counter,
     pub(crate) relay_reservations_denied: Family<ReasonLabels, Counter>,
     pub(crate) store: store::Counters,
-    pub(crate) stun: stun::Counters,
+    pub(crate) turn: turn::Counters,
 }
 
 /// What kind of connection.
@@ -226,16 +226,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         m.relay_circuits_denied.clone(),
     );
     m.store.register(moim);
-    moim.register(
-        "stun_answered",
-        "STUN questions answered so far",
-        m.stun.answered.clone(),
-    );
-    moim.register(
-        "stun_ignored",
-        "Datagrams to the STUN server that were not answered so far",
-        m.stun.ignored.clone(),
-    );
+    m.turn.register(moim);
     (Metrics { libp2p, node }, Page(Arc::new(registry)))
 }
 

@@ -44,6 +44,7 @@ use crate::{
     relay::Circuits,
     status::Status,
     store::Writer,
+    turn::Credentials,
 };
 
 mod dashboard;
@@ -57,7 +58,9 @@ mod stop;
 pub struct Node {
     swarm: Swarm<Behaviour>,
     http: JoinHandle<Infallible>,
-    stun: JoinHandle<Infallible>,
+    turn: JoinHandle<Infallible>,
+    /// `None` if there is no TURN server.
+    credentials: Option<Credentials>,
     status: watch::Sender<Status>,
     metrics: Metrics,
     listeners: HashMap<ListenerId, Listener>,
@@ -119,7 +122,7 @@ impl Node {
                 biased;
                 () = &mut shutdown => return Ok(()),
                 Err(error) = &mut self.http => return Err(RunError::Http(error)),
-                Err(error) = &mut self.stun => return Err(RunError::Stun(error)),
+                Err(error) = &mut self.turn => return Err(RunError::Stun(error)),
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),

@@ -26,6 +26,7 @@ struct Ready {
     http: Vec<String>,
     https: Vec<String>,
     stun: Vec<String>,
+    turn: Vec<String>,
 }
 
 /// Starts logging. Does nothing if the process logs already.
@@ -73,6 +74,7 @@ fn ready_line(status: &Status) -> String {
         http: http(status),
         https: https(status),
         stun: stun(status),
+        turn: turn(status),
     };
     // Strings only: can't fail.
     serde_json::to_string(&ready)
@@ -94,7 +96,7 @@ fn ready_block(status: &Status) -> String {
     for address in all(status) {
         text += &format!("  {address}\n");
     }
-    for url in stun(status) {
+    for url in stun(status).into_iter().chain(turn(status)) {
         text += &format!("  {url}\n");
     }
     text
@@ -136,6 +138,14 @@ fn https(status: &Status) -> Vec<String> {
 fn stun(status: &Status) -> Vec<String> {
     let urls = status.stun.iter();
     urls.map(|socket| format!("stun:{}", here(*socket)))
+        .collect()
+}
+
+/// The URLs of the TURN server (RFC 7065) for this machine.
+fn turn(status: &Status) -> Vec<String> {
+    let sockets = status.stun.iter().filter(|_| status.turn);
+    sockets
+        .map(|socket| format!("turn:{}", here(*socket)))
         .collect()
 }
 

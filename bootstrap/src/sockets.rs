@@ -16,8 +16,10 @@ use crate::{
     error::ListenError,
 };
 
-/// Connections that may wait in the HTTP socket until they are taken.
-const HTTP_BACKLOG: i32 = 256;
+/// Connections that may wait in a socket until they are taken.
+const BACKLOG: i32 = 256;
+/// A port that is free for UDP may not be for TCP: so many are tried where any free one will do.
+const FREE_PORT_TRIES: usize = 16;
 
 /// One socket to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ enum Kind {
     Http,
     Quic,
     Stun,
+    StunTcp,
     Tcp,
     Tls,
     WebRtcDirect,
@@ -43,7 +46,7 @@ enum Kind {
 impl Kind {
     fn socket_type(self) -> Type {
         match self {
-            Self::Http | Self::Tcp | Self::Tls | Self::WebSocket => Type::STREAM,
+            Self::Http | Self::StunTcp | Self::Tcp | Self::Tls | Self::WebSocket => Type::STREAM,
             Self::Quic | Self::Stun | Self::WebRtcDirect => Type::DGRAM,
         }
     }
@@ -80,13 +83,39 @@ pub(crate) fn bind_tls(config: &Config) -> Result<Vec<TcpListener>, ListenError>
     bind_all(expand(config.tls.listen, "--tls", Kind::Tls))
 }
 
-/// Opens the sockets of the STUN server.
+/// Opens the sockets of the STUN server, and where it is a TURN server too, those for TCP on the same
+/// ports.
 ///
 /// # Errors
 ///
 /// If one that isn't optional can't be opened.
-pub(crate) fn bind_stun(config: &Config) -> Result<Vec<UdpSocket>, ListenError> {
-    bind_all(expand(config.stun, "--stun", Kind::Stun))
+pub(crate) fn bind_stun(
+    config: &Config,
+) -> Result<(Vec<UdpSocket>, Vec<TcpListener>), ListenError> {
+    let mut tries = 0;
+    loop {
+        let udp: Vec<UdpSocket> = bind_all(expand(config.stun, "--stun", Kind::Stun))?;
+        if !config.turn.is_on {
+            return Ok((udp, Vec::new()));
+        }
+        let same = udp.iter().filter_map(|socket| socket.local_addr().ok());
+        let same = same.map(|address| Socket {
+            flag: "--stun",
+            address,
+            kind: Kind::StunTcp,
+            optional: false,
+        });
+        tries += 1;
+        match bind_all(same.collect()) {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(_) if is_any_port(config.stun) && tries < FREE_PORT_TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_any_port(listen: Listen) -> bool {
+    matches!(listen, Listen::At { port: 0, .. })
 }
 
 fn bind_all<T: From<socket2::Socket>>(sockets: Vec<Socket>) -> Result<Vec<T>, ListenError> {
@@ -133,7 +162,7 @@ impl Socket {
         let port = self.address.port();
         let base = Multiaddr::from(self.address.ip());
         match self.kind {
-            Kind::Http | Kind::Tcp | Kind::Tls => base.with(Protocol::Tcp(port)),
+            Kind::Http | Kind::StunTcp | Kind::Tcp | Kind::Tls => base.with(Protocol::Tcp(port)),
             Kind::Stun => base.with(Protocol::Udp(port)),
             Kind::Quic => base.with(Protocol::Udp(port)).with(Protocol::QuicV1),
             Kind::WebRtcDirect => base.with(Protocol::Udp(port)).with(Protocol::WebRTCDirect),
@@ -157,7 +186,7 @@ impl Socket {
         socket.bind(&self.address.into())?;
         if self.kind.socket_type() == Type::STREAM {
             // With SO_REUSEADDR only this tells whether somebody else listens.
-            socket.listen(HTTP_BACKLOG)?;
+            socket.listen(BACKLOG)?;
         }
         Ok(socket)
     }

@@ -31,6 +31,8 @@ pub struct Status {
     pub tls: Vec<SocketAddr>,
     /// Sockets of the STUN server.
     pub stun: Vec<SocketAddr>,
+    /// Whether the STUN server is a TURN server too, over UDP and TCP.
+    pub turn: bool,
     /// Whether values are refused because the store can't be written.
     pub store_stuck: bool,
     /// Peers connected right now.

@@ -291,6 +291,7 @@ impl Driver {
         self.advance_rooms(now);
         self.advance_lookups(now);
         self.advance_outbox(now);
+        self.advance_ice(now);
         if self.members_changed {
             let wanted = self.wanted();
             self.reaching.want(wanted);
@@ -305,6 +306,14 @@ impl Driver {
         }
         self.prune_connections(now);
         self.next_deadline(now)
+    }
+
+    /// Renews what helps to find direct ways.
+    fn advance_ice(&mut self, now: Instant) {
+        let connections = &self.connections;
+        let is_connected = |peer: &PeerId| connections.best_path(peer).is_some();
+        let behaviour = &mut self.swarm.behaviour_mut().platform;
+        self.platform.renew(behaviour, is_connected, now);
     }
 
     /// Makes the connections that are due.
@@ -333,6 +342,7 @@ impl Driver {
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());
+        consider(self.platform.next_deadline());
         consider(
             self.reaching
                 .next_deadline(|peer| self.connections.best_path(peer)),

@@ -9,6 +9,7 @@ use libp2p::{
     multiaddr::Protocol,
     yamux,
 };
+use web_time::Instant;
 use webrtc_private::address::{is_direct, is_webrtc};
 
 use crate::snapshot::{DirectTransport, NotDirect, Path};
@@ -74,13 +75,14 @@ impl StaysRelayed {
 /// What an event of the platform's tells of a connection that stays relayed. `reached` tells by which
 /// address a peer is connected.
 pub(crate) fn on_event(
-    platform: &Platform,
+    platform: &mut Platform,
     event: PlatformBehaviourEvent,
     reached: impl Fn(&PeerId) -> Option<Multiaddr>,
+    now: Instant,
 ) -> Option<StaysRelayed> {
     match event {
         PlatformBehaviourEvent::Ice(event) => {
-            platform.on_ice_event(event, reached);
+            platform.on_ice_event(event, reached, now);
             None
         }
         PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),

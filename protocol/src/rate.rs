@@ -38,12 +38,22 @@ impl Bucket {
 
     /// Takes a token, if there is one.
     pub fn take(&mut self, now: Instant) -> bool {
-        self.fill(now);
-        let has_one = self.tokens >= 1.0;
+        let has_one = self.has(1, now);
         if has_one {
-            self.tokens -= 1.0;
+            self.spend(1);
         }
         has_one
+    }
+
+    /// Whether there are so many tokens.
+    pub fn has(&mut self, tokens: u32, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= f64::from(tokens)
+    }
+
+    /// Takes the tokens that [`has`](Self::has) said are there.
+    pub fn spend(&mut self, tokens: u32) {
+        self.tokens = (self.tokens - f64::from(tokens)).max(0.0);
     }
 
     /// Puts a token back that was taken for nothing.

@@ -11,7 +11,8 @@ use std::{
 use libp2p::Multiaddr;
 use serde::Deserialize;
 
-use super::{Admin, ConfigError, Domain, Listen, LogFormat, Web};
+use super::{Admin, ConfigError, Domain, Listen, LogFormat, Switch, Web};
+use crate::turn::PortRange;
 
 macro_rules! settings {
     ($($(#[$attribute:meta])* $name:ident: $type:ty, $variable:literal;)*) => {
@@ -60,10 +61,45 @@ settings! {
     /// libp2p over WebRTC (UDP), for pages [env: MOIM_WEBRTC_DIRECT] [default: *:8469]
     #[arg(long, value_name = "HOST:PORT|off")]
     webrtc_direct: Listen, "MOIM_WEBRTC_DIRECT";
-    /// STUN (UDP), for peers behind NATs that look for a direct way [env: MOIM_STUN]
-    /// [default: *:3478]
+    /// STUN (UDP; with --turn TCP too), for peers behind NATs that look for a direct way
+    /// [env: MOIM_STUN] [default: *:3478]
     #[arg(long, value_name = "HOST:PORT|off")]
     stun: Listen, "MOIM_STUN";
+/// Relay datagrams for peers that find no direct way (TURN), on the port of --stun, UDP and TCP.
+    /// Off unless you want it: it lets everybody who connects send UDP to the internet in this
+    /// machine's name, within the bounds below [env: MOIM_TURN] [default: off]
+    #[arg(long, value_name = "on|off")]
+    turn: Switch, "MOIM_TURN";
+    /// UDP ports that TURN relays by; to be open in a firewall [env: MOIM_TURN_PORTS]
+    /// [default: 49152-65535]
+    #[arg(long, value_name = "LOW-HIGH")]
+    turn_ports: PortRange, "MOIM_TURN_PORTS";
+    /// Most ports in use by TURN [env: MOIM_TURN_ALLOCATIONS] [default: 1024]
+    #[arg(long, value_name = "N")]
+    turn_allocations: NonZeroU32, "MOIM_TURN_ALLOCATIONS";
+    /// Most of them of one peer; a page takes two for each connection that it makes
+    /// [env: MOIM_TURN_ALLOCATIONS_PER_PEER] [default: 64]
+    #[arg(long, value_name = "N")]
+    turn_allocations_per_peer: NonZeroU32, "MOIM_TURN_ALLOCATIONS_PER_PEER";
+    /// Most of them of one address (IPv6: network), behind which may be many peers
+    /// [env: MOIM_TURN_ALLOCATIONS_PER_ADDRESS] [default: 256]
+    #[arg(long, value_name = "N")]
+    turn_allocations_per_address: NonZeroU32, "MOIM_TURN_ALLOCATIONS_PER_ADDRESS";
+    /// Most that TURN carries, in Mbit/s, both directions together [env: MOIM_TURN_MBIT]
+    /// [default: 100]
+    #[arg(long, value_name = "MBIT")]
+    turn_mbit: NonZeroU32, "MOIM_TURN_MBIT";
+    /// Most that it carries by one port [env: MOIM_TURN_MBIT_PER_ALLOCATION] [default: 10]
+    #[arg(long, value_name = "MBIT")]
+    turn_mbit_per_allocation: NonZeroU32, "MOIM_TURN_MBIT_PER_ALLOCATION";
+    /// How long a peer's credentials are good, in seconds; peers ask for new ones before
+    /// [env: MOIM_TURN_TTL] [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    turn_ttl: NonZeroU32, "MOIM_TURN_TTL";
+    /// Also relay to loopback, private and this machine's own addresses, in a lab
+    /// [env: MOIM_TURN_ALLOW_PRIVATE] [default: off]
+    #[arg(long, value_name = "on|off")]
+    turn_allow_private: Switch, "MOIM_TURN_ALLOW_PRIVATE";
     /// HTTP: the page, /bootstrap.json, /health, /metrics [env: MOIM_HTTP] [default: *:8470]
     #[arg(long, value_name = "HOST:PORT|off")]
     http: Listen, "MOIM_HTTP";
@@ -156,7 +192,7 @@ macro_rules! read_as_flag {
 }
 
 read_as_flag!(
-    Admin, Domain, Listen, LogFormat, NonZeroU32, PathBuf, Web, bool, u64
+    Admin, Domain, Listen, LogFormat, NonZeroU32, PathBuf, PortRange, Switch, Web, bool, u64
 );
 
 /// Separated by commas.

@@ -135,6 +135,7 @@ impl Node {
     /// Tells a peer which ICE servers there are.
     fn on_ice(&mut self, event: moim_rpc::Event) {
         if let request_response::Event::Message {
+            peer,
             message:
                 request_response::Message::Request {
                     request, channel, ..
@@ -142,7 +143,12 @@ impl Node {
             ..
         } = event
         {
-            let answer = ice::answer(&request, &self.status.borrow());
+            let turn = self.credentials.as_ref();
+            let turn = turn.map(|credentials| {
+                let issued = credentials.issue(&peer, Instant::now());
+                (issued, credentials.life())
+            });
+            let answer = ice::answer(&request, &self.status.borrow(), turn);
             // The asker may be gone already.
             let _ = self
                 .swarm

@@ -9,12 +9,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, kad, multiaddr::Protocol};
-use tokio::{
-    net::{TcpListener, UdpSocket},
-    sync::watch,
-    task::JoinSet,
-    time,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 
 use super::{Listener, Node};
 use crate::{
@@ -34,8 +29,9 @@ use crate::{
     sockets,
     status::Status,
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
-    stun, swarm,
+    swarm,
     tls::{self, Certificate, Front},
+    turn,
 };
 
 impl Node {
@@ -103,11 +99,7 @@ impl Node {
             .into_iter()
             .map(|listener| (listener, front.clone()));
 
-        let stun_sockets: Vec<_> = sockets::bind_stun(config)?
-            .into_iter()
-            .map(UdpSocket::from_std)
-            .collect::<Result<_, _>>()
-            .map_err(StartError::Runtime)?;
+        let turn_sockets = turn::Sockets::open(config)?;
 
         let (status, _) = watch::channel(Status {
             ready: false,
@@ -119,10 +111,8 @@ impl Node {
             tls: tls_sockets,
             admin: dashboard.is_some(),
             page: site.has_page(),
-            stun: stun_sockets
-                .iter()
-                .filter_map(|socket| socket.local_addr().ok())
-                .collect(),
+            stun: turn_sockets.addresses(),
+            turn: config.turn.is_on && !turn_sockets.addresses().is_empty(),
             store_stuck: false,
             peers: 0,
         });
@@ -144,12 +134,14 @@ impl Node {
             source,
             bounds,
         ));
-        let stun = tokio::spawn(stun::serve(stun_sockets, metrics.node.stun.clone()));
+        let (turn, credentials) =
+            turn::start(turn_sockets, config, status.subscribe(), &metrics.node.turn);
 
         let mut node = Self {
             swarm,
             http,
-            stun,
+            turn,
+            credentials,
             status,
             metrics,
             listeners,

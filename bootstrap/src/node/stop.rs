@@ -36,7 +36,7 @@ impl Node {
         tracing::info!("stopping");
         supervisor::stopping();
         self.http.abort();
-        self.stun.abort();
+        self.turn.abort();
         self.background.abort_all();
         for listener in self.listeners.keys() {
             self.swarm.remove_listener(*listener);

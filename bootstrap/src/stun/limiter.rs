@@ -1,4 +1,4 @@
-//! How many questions are answered: so many by a socket, and so many of them of one source.
+//! How many questions are answered: so many in all, and so many of them of one source.
 
 use std::{net::IpAddr, time::Instant};
 
@@ -8,13 +8,13 @@ use crate::limits;
 
 /// Decides who is answered. Pure: the time comes in.
 #[derive(Debug)]
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     all: Bucket,
     sources: Buckets<Source>,
 }
 
 impl Limiter {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             all: Bucket::new(limits::STUN_RATE, now),
             sources: Buckets::new(limits::STUN_SOURCE_RATE, limits::STUN_SOURCES_MAX),
@@ -22,7 +22,7 @@ impl Limiter {
     }
 
     /// Whether a question from `source` is answered.
-    pub(super) fn allows(&mut self, source: IpAddr, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, source: IpAddr, now: Instant) -> bool {
         if !self.all.take(now) {
             return false;
         }

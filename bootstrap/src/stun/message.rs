@@ -1,127 +1,66 @@
-//! The messages: which are answered, and with what. RFC 8489, sections 5, 6 and 14.
+//! Binding requests: which are answered, and with what. RFC 8489, sections 6 and 7.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-/// Length of the header, and of a request without attributes.
-const HEADER_BYTES: usize = 20;
-const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+use super::wire::{Message, Writer, attribute};
 
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_SUCCESS: u16 = 0x0101;
 const BINDING_ERROR: u16 = 0x0111;
 
-const ERROR_CODE: u16 = 0x0009;
-const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
-const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-
 /// Attributes that a client may use with any server. Credentials are not asked for here, and may
 /// be ignored then (section 9).
 const KNOWN: [u16; 8] = [
     0x0001, // MAPPED-ADDRESS
-    0x0006, // USERNAME
-    0x0008, // MESSAGE-INTEGRITY
-    0x0014, // REALM
-    0x0015, // NONCE
+    attribute::USERNAME,
+    attribute::MESSAGE_INTEGRITY,
+    attribute::REALM,
+    attribute::NONCE,
     0x001c, // MESSAGE-INTEGRITY-SHA256
     0x001d, // PASSWORD-ALGORITHM
     0x001e, // USERHASH
 ];
 
 /// Unknown attributes that an error names at most, so that its size does not follow the request's.
-const UNKNOWN_MAX: usize = 4;
+pub(crate) const UNKNOWN_MAX: usize = 4;
 
 /// The answer to what came from `source`. `None` for everything but a Binding request.
-pub(super) fn answer(datagram: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
-    let (header, attributes) = datagram.split_at_checked(HEADER_BYTES)?;
-    let (kind, header) = take_u16(header)?;
-    let (length, header) = take_u16(header)?;
-    let (cookie, transaction) = header.split_at_checked(MAGIC_COOKIE.len())?;
-    if kind != BINDING_REQUEST
-        || cookie != MAGIC_COOKIE
-        || usize::from(length) != attributes.len()
-        || !attributes.len().is_multiple_of(4)
-    {
-        return None;
-    }
-    let unknown = unknown(attributes)?;
+pub(crate) fn answer(datagram: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
+    let message = Message::parse(datagram).filter(|message| message.kind == BINDING_REQUEST)?;
+    let unknown: Vec<u16> = unknown(&message, &KNOWN);
     Some(if unknown.is_empty() {
-        let address = xor_address(source, transaction);
-        message(
-            BINDING_SUCCESS,
-            transaction,
-            &[(XOR_MAPPED_ADDRESS, &address)],
-        )
+        Writer::new(BINDING_SUCCESS, &message.transaction)
+            .with_address(attribute::XOR_MAPPED_ADDRESS, source)
+            .finish()
     } else {
-        // "420 Unknown Attribute", without the words.
-        let code = [0, 0, 4, 20];
-        let names: Vec<u8> = unknown.iter().flat_map(|kind| kind.to_be_bytes()).collect();
-        let attributes = [(ERROR_CODE, &code[..]), (UNKNOWN_ATTRIBUTES, &names[..])];
-        message(BINDING_ERROR, transaction, &attributes)
+        refuse_unknown(BINDING_ERROR, &message, &unknown).finish()
     })
 }
 
-/// The attributes that the server would have to understand and does not. `None` if they don't add
-/// up.
-fn unknown(mut attributes: &[u8]) -> Option<Vec<u16>> {
-    let mut unknown = Vec::new();
-    while !attributes.is_empty() {
-        let (kind, rest) = take_u16(attributes)?;
-        let (length, rest) = take_u16(rest)?;
-        let padded = usize::from(length).next_multiple_of(4);
-        (_, attributes) = rest.split_at_checked(padded)?;
-        // The upper half of the numbers may be ignored by whoever does not know them.
-        if kind < 0x8000 && !KNOWN.contains(&kind) && unknown.len() < UNKNOWN_MAX {
-            unknown.push(kind);
-        }
-    }
-    Some(unknown)
+/// The first few attributes that the server would have to understand and does not.
+pub(crate) fn unknown(message: &Message<'_>, known: &[u16]) -> Vec<u16> {
+    let kinds = message.iter().map(|attribute| attribute.kind);
+    // The upper half of the numbers may be ignored by whoever does not know them.
+    kinds
+        .filter(|kind| *kind < 0x8000 && !known.contains(kind))
+        .take(UNKNOWN_MAX)
+        .collect()
 }
 
-/// The value of XOR-MAPPED-ADDRESS: the address mixed with what the request brought, so that a NAT
-/// that rewrites addresses wherever it sees one does not find it (section 14.2).
-fn xor_address(source: SocketAddr, transaction: &[u8]) -> Vec<u8> {
-    let mask = || MAGIC_COOKIE.iter().chain(transaction);
-    let mix = |bytes: &[u8]| -> Vec<u8> { bytes.iter().zip(mask()).map(|(a, b)| a ^ b).collect() };
-    let (family, address) = match source.ip().to_canonical() {
-        IpAddr::V4(ip) => (1, mix(&ip.octets())),
-        IpAddr::V6(ip) => (2, mix(&ip.octets())),
-    };
-    let mut value = vec![0, family];
-    value.extend(mix(&source.port().to_be_bytes()));
-    value.extend(address);
-    value
-}
-
-fn message(kind: u16, transaction: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (kind, value) in attributes {
-        body.extend(kind.to_be_bytes());
-        body.extend(length(value).to_be_bytes());
-        body.extend(*value);
-        body.resize(body.len().next_multiple_of(4), 0);
-    }
-    let mut message = Vec::with_capacity(HEADER_BYTES + body.len());
-    message.extend(kind.to_be_bytes());
-    message.extend(length(&body).to_be_bytes());
-    message.extend(MAGIC_COOKIE);
-    message.extend(transaction);
-    message.extend(body);
-    message
-}
-
-fn length(bytes: &[u8]) -> u16 {
-    // What is sent here has some dozen bytes.
-    u16::try_from(bytes.len()).unwrap_or(u16::MAX)
-}
-
-fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let (value, rest) = bytes.split_first_chunk()?;
-    Some((u16::from_be_bytes(*value), rest))
+/// "420 Unknown Attribute".
+pub(crate) fn refuse_unknown(kind: u16, message: &Message<'_>, unknown: &[u16]) -> Writer {
+    let names: Vec<u8> = unknown.iter().flat_map(|kind| kind.to_be_bytes()).collect();
+    Writer::new(kind, &message.transaction)
+        .with_error(420)
+        .with(attribute::UNKNOWN_ATTRIBUTES, &names)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::wire::{HEADER_BYTES, MAGIC_COOKIE},
+        *,
+    };
 
     const TRANSACTION: [u8; 12] = [
         0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae,
@@ -129,7 +68,7 @@ mod tests {
 
     fn request(attributes: &[u8]) -> Vec<u8> {
         let mut request = BINDING_REQUEST.to_be_bytes().to_vec();
-        request.extend(length(attributes).to_be_bytes());
+        request.extend(u16::try_from(attributes.len()).unwrap().to_be_bytes());
         request.extend(MAGIC_COOKIE);
         request.extend(TRANSACTION);
         request.extend(attributes);

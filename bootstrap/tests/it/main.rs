@@ -21,6 +21,8 @@ mod process;
 mod store;
 mod stun;
 mod tls;
+mod turn;
+mod turn_client;
 
 use std::time::Duration;
 

@@ -36,6 +36,7 @@ pub(crate) struct Ready {
     pub(crate) http: Vec<String>,
     pub(crate) https: Vec<String>,
     pub(crate) stun: Vec<String>,
+    pub(crate) turn: Vec<String>,
 }
 
 /// A running node. Killed when dropped.

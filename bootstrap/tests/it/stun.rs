@@ -88,7 +88,7 @@ async fn garbage_and_floods_are_not_answered_and_do_no_harm() {
 }
 
 /// What the node answers to `body` in the ICE servers protocol.
-async fn ask(node: &Node, body: Vec<u8>) -> Response {
+pub(crate) async fn ask(node: &Node, body: Vec<u8>) -> Response {
     let mut client = Client::new().await;
     client.connect(&node.address("ws")).await;
     let ice = &mut client.swarm.behaviour_mut().ice;

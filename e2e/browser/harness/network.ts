@@ -162,13 +162,16 @@ export class Network {
 interface Options {
   /** Transports that the bootstrap node does not offer. */
   off: Transport[];
+  /** Further arguments of the bootstrap node. */
+  args: string[];
 }
 
 /** The test function with a network for each test. */
 export const test = base.extend<Options & { network: Network }>({
   off: [[], { option: true }],
-  network: async ({ browser, off }, use, info) => {
-    const node = await BootstrapNode.start(off);
+  args: [[], { option: true }],
+  network: async ({ browser, off, args }, use, info) => {
+    const node = await BootstrapNode.start(off, { args });
     const site = await Site.start(() => node.http);
     const network = new Network(node, site, (options) => browser.newContext(options));
     try {

@@ -151,7 +151,8 @@ impl Driver {
     fn on_platform(&mut self, event: swarm::PlatformBehaviourEvent) {
         let connections = &self.connections;
         let reached = |peer: &PeerId| connections.direct_address(peer).cloned();
-        if let Some(StaysRelayed { peer, why }) = swarm::on_event(&self.platform, event, reached) {
+        let event = swarm::on_event(&mut self.platform, event, reached, platform::now());
+        if let Some(StaysRelayed { peer, why }) = event {
             tracing::debug!(%peer, reason = %why.reason, "stays relayed");
             self.connections.stays_relayed(&peer, why);
             self.dirty = true;

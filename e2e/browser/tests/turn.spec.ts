@@ -1,0 +1,120 @@
+import { expect, test } from '../harness/network.ts';
+import type { Network } from '../harness/network.ts';
+import type { Tab } from '../harness/tab.ts';
+import { newTopic, PATIENCE } from '../harness/times.ts';
+
+// Where these pages meet directly, it can only be by way of the node's TURN server.
+test.use({ args: ['--turn', 'on'] });
+
+/** What the init script below leaves in the page. */
+interface Traced extends Window {
+  connections: RTCPeerConnection[];
+  refusals: number[];
+  /** Instead of what the bootstrap node has given. */
+  credential: string | undefined;
+}
+
+/** Has every connection of the page use relayed candidates only, and keeps them all. */
+function relayedOnly(credential: string | undefined): void {
+  const page = window as unknown as Traced;
+  Object.assign(page, { connections: [], refusals: [], credential });
+  const Native = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Native {
+    constructor(configuration?: RTCConfiguration) {
+      const iceServers = (configuration?.iceServers ?? []).map((server) => ({
+        ...server,
+        ...(page.credential === undefined ? {} : { credential: page.credential }),
+      }));
+      super({ ...configuration, iceServers, iceTransportPolicy: 'relay' });
+      page.connections.push(this);
+      this.addEventListener('icecandidateerror', ({ errorCode }) => page.refusals.push(errorCode));
+    }
+  };
+}
+
+async function connect(network: Network, credential?: string): Promise<Tab> {
+  const context = await network.newContext();
+  await context.addInitScript(relayedOnly, credential);
+  return await network.connect({ context });
+}
+
+/** The kinds of the candidates, own and other, of the pairs in use. */
+async function pairs(tab: Tab): Promise<string[]> {
+  return await tab.page.evaluate(async () => {
+    const kinds: string[] = [];
+    for (const connection of (window as unknown as Traced).connections) {
+      const stats = new Map<string, Record<string, unknown>>(await connection.getStats());
+      for (const entry of stats.values()) {
+        const pair = stats.get(entry['selectedCandidatePairId'] as string);
+        if (pair !== undefined && connection.connectionState === 'connected') {
+          const ends = [pair['localCandidateId'], pair['remoteCandidateId']];
+          kinds.push(ends.map((id) => stats.get(id as string)?.['candidateType']).join(' '));
+        }
+      }
+    }
+    return kinds;
+  });
+}
+
+const turn = (network: Network, name: string): Promise<number> =>
+  network.node.metric(`moim_bootstrap_turn_${name}`);
+
+test('two pages that need TURN are connected directly by it, and talk', async ({ network }) => {
+  const topic = newTopic('turn');
+  const [one, two] = [await connect(network), await connect(network)];
+  expect(await turn(network, 'allocations_accepted_total')).toBe(0);
+  await one.join(topic, 'Ada');
+  await two.join(topic, '보라');
+  await Promise.all([one.sees(two.peerId), two.sees(one.peerId)]);
+  await one.reachesDirectly(two.peerId);
+  await two.reachesDirectly(one.peerId);
+  const circuits = (): Promise<number> => network.node.metric('moim_bootstrap_relay_circuits');
+  await expect.poll(circuits, { timeout: PATIENCE }).toBe(0);
+  expect(await pairs(one)).toContainEqual('relay relay');
+  expect(await pairs(two)).toContainEqual('relay relay');
+
+  const toPeer = 'bytes_total{direction="ToPeer"}';
+  const before = await turn(network, toPeer);
+  const text = '모'.repeat(5_000);
+  await one.openDirect(two.peerId);
+  for (let number = 0; number < 10; number += 1) {
+    await expect(await one.sendDirect(`${number} ${text}`)).toHaveAttribute('data-state', 'delivered');
+  }
+  await one.openRoom();
+  await one.talkTo(two);
+  await two.talkTo(one);
+  expect(await circuits()).toBe(0);
+  // What was said has 15,000 bytes, ten times.
+  expect((await turn(network, toPeer)) - before).toBeGreaterThan(150_000);
+  expect(await turn(network, 'bytes_total{direction="ToClient"}')).toBeGreaterThan(150_000);
+  expect(await turn(network, 'allocations')).toBeGreaterThanOrEqual(2);
+  // A connection that is closed gives its port back.
+  for (const tab of [one, two]) {
+    await tab.page.evaluate(() => {
+      (window as unknown as Traced).connections.forEach((connection) => connection.close());
+    });
+  }
+  await expect.poll(() => turn(network, 'allocations'), { timeout: PATIENCE }).toBe(0);
+});
+
+test('pages whose credentials are refused stay relayed, and say why', async ({ network }) => {
+  const topic = newTopic('turn-refused');
+  const one = await connect(network, 'no longer good');
+  const two = await connect(network, 'no longer good');
+  await one.join(topic, 'Ada');
+  await two.join(topic, '보라');
+  await Promise.all([one.sees(two.peerId), two.sees(one.peerId)]);
+  await one.openConnection();
+  const why = one.page.getByTestId('not-direct').first();
+  await expect(why).toBeVisible({ timeout: PATIENCE });
+  console.log(`    ${await why.innerText()}`);
+  const refusals = (): Promise<number[]> =>
+    one.page.evaluate(() => (window as unknown as Traced).refusals);
+  await expect.poll(refusals, { timeout: PATIENCE }).toContain(401);
+  expect(await turn(network, 'refused_total{reason="Credentials"}')).toBeGreaterThan(0);
+  expect(await turn(network, 'allocations_accepted_total')).toBe(0);
+  await one.openRoom();
+  await expect(one.member(two.peerId)).toHaveAttribute('data-path', 'relayed');
+  await one.say('by the relay');
+  await two.hears(one.peerId, 'by the relay');
+});
