@@ -25,6 +25,9 @@
     moim_bootstrap_store_write_failures_total: 'Failed attempts to write the store',
     moim_bootstrap_stun_answered_total: 'STUN answers',
     moim_bootstrap_stun_ignored_total: 'STUN datagrams not answered',
+    moim_bootstrap_turn_allocations_accepted_total: 'TURN ports given',
+    moim_bootstrap_turn_bytes_total: 'TURN bytes carried',
+    moim_bootstrap_turn_refused_total: 'TURN refusals',
     process_cpu_seconds_total: 'CPU seconds',
   };
 
@@ -35,6 +38,7 @@
     'moim_bootstrap_relay_reservations_denied_total',
     'moim_bootstrap_relay_circuits_denied_total',
     'moim_bootstrap_stun_ignored_total',
+    'moim_bootstrap_turn_refused_total',
   ];
 
   const titleOf = (name) =>
@@ -128,6 +132,7 @@
       ['records', 'DHT records', count.format(own('dht_records'))],
       ['reservations', 'Relay reservations', count.format(own('relay_reservations'))],
       ['circuits', 'Circuits', count.format(own('relay_circuits'))],
+      ['turn-ports', 'TURN ports', count.format(own('turn_allocations'))],
     ]);
 
     const carried = (transport, direction) =>
