@@ -186,6 +186,7 @@ pub(crate) struct Messages {
     pub(crate) why_not_direct: &'static str,
     pub(crate) no_way_through: &'static str,
     pub(crate) cannot_webrtc: &'static str,
+    pub(crate) turn_refused: fn(u16) -> String,
     pub(crate) candidates: fn(&str, &str) -> String,
     pub(crate) tried_again: fn(u64) -> String,
     pub(crate) round_trip: &'static str,

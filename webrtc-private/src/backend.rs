@@ -81,6 +81,9 @@ pub enum Event<C> {
     Connected,
     /// The other side has opened a channel.
     Channel(C),
+    /// An ICE server has refused to help, with this error code (RFC 8489, section 14.8). The connection
+    /// goes on without.
+    ServerRefused(u16),
     /// It is over.
     Closed(CloseReason),
 }

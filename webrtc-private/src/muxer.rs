@@ -124,7 +124,7 @@ impl<P: PeerConnection> Connection<P> {
                 Event::Channel(channel) => self.on_channel(channel),
                 Event::Closed(reason) => self.closed = Some(reason),
                 // Ways that are found later matter to the other side only while it looks for one.
-                Event::Candidate(_) | Event::Connected => {}
+                Event::Candidate(_) | Event::Connected | Event::ServerRefused(_) => {}
             }
         }
         match self.closed {

@@ -104,6 +104,9 @@ pub struct Report {
     pub local: CandidateKinds,
     /// The other side's.
     pub remote: CandidateKinds,
+    /// What an ICE server has refused us with, if one has: an error code of STUN or TURN, such as 401
+    /// for credentials that are not good any more and 486 for a quota.
+    pub refused: Option<u16>,
     /// What it failed of, if it did.
     pub failure: Option<Failure>,
 }
@@ -115,6 +118,7 @@ impl Report {
             step: Step::Signaling,
             local: CandidateKinds::default(),
             remote: CandidateKinds::default(),
+            refused: None,
             failure: None,
         }
     }

@@ -290,6 +290,7 @@ where
                     self.report.local.note(&json);
                     self.signaling.queue(&Message::Candidate(Some(json)));
                 }
+                Event::ServerRefused(code) => self.report.refused = Some(code),
                 Event::Connected => self.connected = true,
                 Event::Channel(mut channel) => {
                     if self.early.len() >= EARLY_MAX {

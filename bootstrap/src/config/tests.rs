@@ -131,6 +131,60 @@ fn every_setting_has_flag_variable_and_key() {
 }
 
 #[test]
+fn turn_is_off_unless_wanted_and_every_setting_of_it_has_flag_variable_and_key() {
+    let default = load(&[], &[], None).unwrap().turn;
+    assert!(!default.is_on && !default.allow_private);
+    let settings = [
+        ("turn", "on"),
+        ("turn-ports", "50000-50010"),
+        ("turn-allocations", "5"),
+        ("turn-allocations-per-peer", "6"),
+        ("turn-allocations-per-address", "7"),
+        ("turn-mbit", "8"),
+        ("turn-mbit-per-allocation", "9"),
+        ("turn-ttl", "10"),
+        ("turn-allow-private", "on"),
+    ];
+    let flags = settings.map(|(name, value)| format!("--{name}={value}"));
+    let by_flag = load(&flags.each_ref().map(String::as_str), &[], None).unwrap();
+    let names = settings.map(|(name, _)| format!("MOIM_{}", name.replace('-', "_").to_uppercase()));
+    let env: Vec<_> = names.iter().zip(settings).collect();
+    let env: Vec<_> = env
+        .iter()
+        .map(|(name, (_, value))| (name.as_str(), *value))
+        .collect();
+    let by_env = load(&[], &env, None).unwrap();
+    let lines = settings.map(|(name, value)| match value.parse::<u32>() {
+        Ok(_) => format!("{name} = {value}"),
+        Err(_) => format!("{name} = '{value}'"),
+    });
+    let by_file = load(&[], &[], Some(&lines.join("\n"))).unwrap();
+    let number = |n| NonZeroU32::new(n).unwrap();
+    let expected = TurnConfig {
+        is_on: true,
+        ports: "50000-50010".parse().unwrap(),
+        allocations: number(5),
+        allocations_per_peer: number(6),
+        allocations_per_address: number(7),
+        mbit: number(8),
+        mbit_per_allocation: number(9),
+        ttl_seconds: number(10),
+        allow_private: true,
+    };
+    for config in [by_flag, by_env, by_file] {
+        assert_eq!(config.turn, expected);
+    }
+    assert!(matches!(
+        load(&["--turn=on", "--stun=off"], &[], None),
+        Err(ConfigError::TurnWithoutStun)
+    ));
+    for (flag, named) in [("turn = true", "turn"), ("turn-mbit = 0", "turn-mbit")] {
+        let error = load(&[], &[], Some(flag)).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
+#[test]
 fn other_bootstrap_nodes_are_named_with_their_peer_id() {
     let address = format!("/ip4/192.0.2.1/tcp/8468/p2p/{}", libp2p::PeerId::random());
     let config = load(&["--bootstrap", &address], &[], None).unwrap();

@@ -193,6 +193,7 @@ fn connections_say_how_and_with_whom() {
                     relayed: false,
                 },
                 remote: CandidateKinds::default(),
+                refused: None,
                 failure: Some(Failure::NoWay),
             }),
             retry: Some(Duration::from_secs(30)),

@@ -45,10 +45,14 @@ export class Lab {
     this.#folder = folder;
   }
 
-  static async build(nats: Readonly<Record<Side, Nat>>): Promise<Lab> {
+  /** Builds it, with further flags of the bootstrap node. */
+  static async build(
+    nats: Readonly<Record<Side, Nat>>,
+    flags: readonly string[] = [],
+  ): Promise<Lab> {
     const lab = new Lab(await mkdtemp(join(tmpdir(), 'moim-lab-')));
     try {
-      await lab.#build(nats);
+      await lab.#build(nats, flags);
     } catch (error) {
       await lab.end();
       throw error;
@@ -106,7 +110,7 @@ export class Lab {
     await rm(this.#folder, { recursive: true, force: true });
   }
 
-  async #build(nats: Readonly<Record<Side, Nat>>): Promise<void> {
+  async #build(nats: Readonly<Record<Side, Nat>>, flags: readonly string[]): Promise<void> {
     for (const place of ['internet', ...SIDES.flatMap((side) => [`lan-${side}`, `nat-${side}`])]) {
       await this.#place(place);
     }
@@ -133,6 +137,7 @@ export class Lab {
       bootstrapProgram(),
       ...['--data-dir', join(this.#folder, 'node'), '--log-format', 'json'],
       ...args,
+      ...flags,
     ]);
     this.#ready = await this.node.pick('that it is ready', ({ from, text }) =>
       from === 'stdout' ? JSON.parse(text) : undefined,

@@ -13,8 +13,8 @@ test.skip(
 const DIRECT_WITHIN = 5_000;
 
 /** Two pages behind NATs of these kinds, in one room and seeing each other. */
-async function meet(nats: Record<'a' | 'b', Nat>): Promise<Lab> {
-  const lab = await Lab.build(nats);
+async function meet(nats: Record<'a' | 'b', Nat>, flags: string[] = []): Promise<Lab> {
+  const lab = await Lab.build(nats, flags);
   try {
     const topic = newTopic('nat');
     for (const side of ['a', 'b'] as const) {
@@ -82,9 +82,24 @@ test('behind a symmetric NAT pages stay relayed, say why, and talk', async () =>
   }
 });
 
+test('behind two symmetric NATs pages are connected directly with the help of TURN', async () => {
+  const lab = await meet({ a: 'symmetric', b: 'symmetric' }, ['--turn', 'on']);
+  try {
+    const [one, two] = [lab.tabs[0]!, lab.tabs[1]!];
+    expect(await becomeDirect(one, two)).toBeLessThanOrEqual(DIRECT_WITHIN);
+    await talk(lab, 'by TURN');
+    expect(lab.tabs.flatMap(({ errors }) => errors)).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
+
 /** A page behind one NAT and a terminal peer behind another, in one room and seeing each other. */
-async function meetTerminal(nats: Record<'a' | 'b', Nat>): Promise<[Lab, Tab, Terminal]> {
-  const lab = await Lab.build(nats);
+async function meetTerminal(
+  nats: Record<'a' | 'b', Nat>,
+  flags: string[] = [],
+): Promise<[Lab, Tab, Terminal]> {
+  const lab = await Lab.build(nats, flags);
   try {
     const topic = newTopic('nat-terminal');
     const tab = await lab.connect('a');
@@ -146,6 +161,18 @@ test('a terminal peer behind a symmetric NAT stays relayed to a page, says why, 
     await tab.openRoom();
     await expect(tab.member(terminal.peerId)).toHaveAttribute('data-path', 'relayed');
     await talkBothWays(tab, terminal, 'after');
+    expect(tab.errors).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
+
+test('TURN of the page is enough for a terminal peer behind a symmetric NAT', async () => {
+  const nats = { a: 'symmetric', b: 'symmetric' } as const;
+  const [lab, tab, terminal] = await meetTerminal(nats, ['--turn', 'on']);
+  try {
+    expect(await becomeDirect(tab, terminal)).toBeLessThanOrEqual(DIRECT_WITHIN);
+    await talkBothWays(tab, terminal, 'by TURN');
     expect(tab.errors).toEqual([]);
   } finally {
     await lab.end();

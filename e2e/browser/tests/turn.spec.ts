@@ -107,7 +107,7 @@ test('pages whose credentials are refused stay relayed, and say why', async ({ n
   await one.openConnection();
   const why = one.page.getByTestId('not-direct').first();
   await expect(why).toBeVisible({ timeout: PATIENCE });
-  console.log(`    ${await why.innerText()}`);
+  await expect(why).toContainText('does not take the credentials it has given (error 401)');
   const refusals = (): Promise<number[]> =>
     one.page.evaluate(() => (window as unknown as Traced).refusals);
   await expect.poll(refusals, { timeout: PATIENCE }).toContain(401);
@@ -117,4 +117,34 @@ test('pages whose credentials are refused stay relayed, and say why', async ({ n
   await expect(one.member(two.peerId)).toHaveAttribute('data-path', 'relayed');
   await one.say('by the relay');
   await two.hears(one.peerId, 'by the relay');
+});
+
+/** The seconds since 1970 at which the credentials of its connections expire. */
+async function expiries(tab: Tab): Promise<number[]> {
+  return await tab.page.evaluate(() =>
+    (window as unknown as Traced).connections
+      .flatMap((connection) => connection.getConfiguration().iceServers ?? [])
+      .map(({ username }) => Number(username?.split(':')[0])),
+  );
+}
+
+test.describe('with credentials that last for seconds', () => {
+  test.use({ flags: { turn: 'on', 'turn-ttl': '14' } });
+
+  test('a page has new ones before they expire', async ({ network }) => {
+    const topic = newTopic('turn-renewed');
+    const [one, two] = [await connect(network), await connect(network)];
+    await one.join(topic, 'Ada');
+    await two.join(topic, '보라');
+    await one.reachesDirectly(two.peerId);
+    const first = Math.max(...(await expiries(one)));
+    await two.page.close();
+    await expect.poll(() => Date.now() / 1_000, { timeout: PATIENCE }).toBeGreaterThan(first);
+    const three = await connect(network);
+    await three.join(topic, '다솜');
+    await one.reachesDirectly(three.peerId);
+    await one.talkTo(three);
+    expect(Math.max(...(await expiries(one)))).toBeGreaterThan(first);
+    expect(await turn(network, 'refused_total{reason="Credentials"}')).toBe(0);
+  });
 });

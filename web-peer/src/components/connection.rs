@@ -258,6 +258,8 @@ fn WhyNotDirect(why: NotDirect) -> impl IntoView {
     };
     let tried = report
         .map(|report| (text.candidates)(&report.local.to_string(), &report.remote.to_string()));
+    let refused = report.and_then(|report| report.refused);
+    let refused = refused.map(text.turn_refused);
     let retry = retry.map(|retry| (text.tried_again)(retry.as_secs()));
     view! {
         <dt>{text.why_not_direct}</dt>
@@ -265,6 +267,8 @@ fn WhyNotDirect(why: NotDirect) -> impl IntoView {
             <bdi class="reason" lang="en">{reason}</bdi>
             " "
             {advice}
+            " "
+            {refused}
             " "
             {tried}
             " "

@@ -141,6 +141,15 @@ pub(super) static MESSAGES: Messages = Messages {
     why_not_direct: "Why not direct",
     no_way_through: "Strict (symmetric) NATs and firewalls do this; another network on either side may help.",
     cannot_webrtc: "The other program does not offer WebRTC.",
+    turn_refused: |code| match code {
+        401 | 438 | 441 => format!(
+            "The bootstrap node's TURN server does not take the credentials it has given (error {code}); reload the page for new ones."
+        ),
+        486 | 508 => format!(
+            "The bootstrap node's TURN server has no room left (error {code}); try later, or close other pages."
+        ),
+        _ => format!("The bootstrap node's TURN server has refused (error {code})."),
+    },
     candidates: |own, theirs| format!("Addresses tried: {own} here, {theirs} there."),
     tried_again: |seconds| format!("It is tried again {seconds} s after."),
     round_trip: "Round trip",

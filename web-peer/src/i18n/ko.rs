@@ -127,6 +127,15 @@ pub(super) static MESSAGES: Messages = Messages {
     why_not_direct: "직접 연결되지 않은 까닭",
     no_way_through: "엄격한(대칭형) NAT나 방화벽이 있으면 그렇습니다. 어느 한쪽이 다른 네트워크를 쓰면 될 수 있습니다.",
     cannot_webrtc: "상대 프로그램은 WebRTC를 쓰지 않습니다.",
+    turn_refused: |code| match code {
+        401 | 438 | 441 => format!(
+            "부트스트랩 노드의 TURN 서버가 자기가 준 자격을 더는 받아 주지 않습니다(오류 {code}). 페이지를 새로 고치면 새 자격을 받습니다."
+        ),
+        486 | 508 => format!(
+            "부트스트랩 노드의 TURN 서버에 자리가 없습니다(오류 {code}). 나중에 다시 해 보거나 다른 페이지를 닫아 보세요."
+        ),
+        _ => format!("부트스트랩 노드의 TURN 서버가 거절했습니다(오류 {code})."),
+    },
     candidates: |own, theirs| format!("시도한 주소: 이쪽 {own}, 저쪽 {theirs}."),
     tried_again: |seconds| format!("{seconds}초 뒤에 다시 시도합니다."),
     round_trip: "왕복 시간",

@@ -135,6 +135,19 @@ impl Connection {
                     }
                 }
             }),
+            EventListener::new(&connection, "icecandidateerror", {
+                let events = Rc::clone(&events);
+                move |event| {
+                    // web-sys has no type for it. Codes beyond those of STUN are of the browser, e.g. for
+                    // a server that does not answer.
+                    let code = Reflect::get(event, &"errorCode".into()).ok();
+                    if let Some(code) = code.and_then(|code| code.as_f64())
+                        && (300.0..700.0).contains(&code)
+                    {
+                        events.borrow_mut().push(Event::ServerRefused(code as u16));
+                    }
+                }
+            }),
             EventListener::new(&connection, "connectionstatechange", {
                 let events = Rc::clone(&events);
                 let connection = connection.clone();
