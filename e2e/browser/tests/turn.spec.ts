@@ -129,7 +129,7 @@ async function expiries(tab: Tab): Promise<number[]> {
 }
 
 test.describe('with credentials that last for seconds', () => {
-  test.use({ flags: { turn: 'on', 'turn-ttl': '14' } });
+  test.use({ args: ['--turn', 'on', '--turn-ttl', '14'] });
 
   test('a page has new ones before they expire', async ({ network }) => {
     const topic = newTopic('turn-renewed');
