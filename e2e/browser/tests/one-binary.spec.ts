@@ -2,9 +2,11 @@ import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import AxeBuilder from '@axe-core/playwright';
+import type { Locator } from '@playwright/test';
 import { BootstrapNode, type NodeOptions } from '../harness/bootstrap-node.ts';
 import { expect, type Network, test } from '../harness/network.ts';
 import { bootstrapProgram, pageFolder } from '../harness/programs.ts';
+import { pairs, relayedOnly } from '../harness/relayed-only.ts';
 import { Tab } from '../harness/tab.ts';
 import { Terminal } from '../harness/terminal.ts';
 import { newTopic } from '../harness/times.ts';
@@ -17,8 +19,11 @@ async function start(network: Network, options: NodeOptions): Promise<BootstrapN
 }
 
 /** Opens the page that a node serves; what its policy forbids is an error of the page. */
-async function open(network: Network, node: BootstrapNode): Promise<Tab> {
+async function open(network: Network, node: BootstrapNode, needsTurn: boolean): Promise<Tab> {
   const context = await network.newContext();
+  if (needsTurn) {
+    await context.addInitScript(relayedOnly, undefined);
+  }
   await context.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => {
       const { violatedDirective, blockedURI, sourceFile, lineNumber } = event;
@@ -33,11 +38,14 @@ async function open(network: Network, node: BootstrapNode): Promise<Tab> {
 }
 
 /** Two pages of a node and a terminal peer meet and talk, and the browser has no complaint. */
-async function meet(network: Network, node: BootstrapNode): Promise<Tab> {
+async function meet(network: Network, node: BootstrapNode, needsTurn = false): Promise<Tab> {
   const topic = newTopic('one-binary');
   const terminal = await Terminal.join(topic, 'there', node.address('tcp'));
   network.terminals.push(terminal);
-  const tabs = [await open(network, node), await open(network, node)] as const;
+  const tabs = [
+    await open(network, node, needsTurn),
+    await open(network, node, needsTurn),
+  ] as const;
   for (const tab of tabs) {
     await tab.connected();
     await tab.readPeerId();
@@ -54,18 +62,33 @@ async function meet(network: Network, node: BootstrapNode): Promise<Tab> {
   return tabs[0];
 }
 
-test('one binary in an empty folder is all it takes', async ({ network }) => {
+test('one binary in an empty folder is all it takes, for pages that need TURN too', async ({
+  network,
+}) => {
   const folder = await mkdtemp(join(tmpdir(), 'moim-e2e-'));
   const program = join(folder, 'moim-bootstrap');
   await copyFile(bootstrapProgram(), program);
   expect(await readdir(folder)).toEqual(['moim-bootstrap']);
   try {
-    const node = await start(network, { program });
+    const node = await start(network, { program, args: ['--turn', 'on'] });
     const index = await (await fetch(node.http)).text();
     const wasm = /\/[\w-]+_bg\.wasm/.exec(index)?.[0];
     expect(wasm, `a page in ${bootstrapProgram()}; \`cargo xtask test browser\` puts one there`).toBeDefined();
-    const tab = await meet(network, node);
+    const tab = await meet(network, node, true);
     await network.screenshot(tab, 'one-binary');
+    expect(await pairs(tab)).toContainEqual('relay relay');
+    // What it says of itself is what has happened.
+    const turn = (name: string): Promise<number> => node.metric(`moim_bootstrap_turn_${name}`);
+    expect(await turn('bytes_total{direction="ToPeer"}')).toBeGreaterThan(0);
+    expect(await node.metric('moim_bootstrap_dht_providers')).toBe(3);
+    const dashboard = await (await network.newContext()).newPage();
+    await dashboard.goto(`${node.http}/admin`);
+    const fact = (key: string): Locator => dashboard.locator(`[data-key="${key}"] dd`);
+    await expect(fact('peers')).toHaveText('3');
+    await expect(fact('topics')).toHaveText('1');
+    await expect(fact('turn-ports')).toHaveText(String(await turn('allocations')));
+    await expect(fact('turn-ports')).not.toHaveText('0');
+    await dashboard.close();
     // Another time the browser asks for the index alone, and has it already.
     await tab.reload();
     const sent = await tab.page.evaluate(() => {
