@@ -8,6 +8,7 @@
 mod admin;
 mod attacks;
 mod block_list;
+mod churn;
 mod client;
 mod errors;
 mod hostile;
