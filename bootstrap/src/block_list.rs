@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub(crate) mod file;
 
-/// Entries of a list. More are ignored, and told: a list that long belongs in a firewall.
+/// Entries of a list. More are ignored: a list that long belongs in a firewall.
 pub(crate) const ENTRIES_MAX: usize = 65_536;
 
 /// One line's worth.

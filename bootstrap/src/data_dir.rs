@@ -81,6 +81,7 @@ impl DataDir {
             .create(true)
             .open(&lock_path)
             .map_err(write_error)?;
+        give_to_owner(&lock_path).map_err(write_error)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.into(),
@@ -177,7 +178,28 @@ fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> io::Result
     let mut file = private_options().create_new(true).open(temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
+    give_to_owner(temporary)?;
     fs::rename(temporary, path)
+}
+
+/// Gives a file to the owner of the directory it is in. What an administrator's command writes has to be
+/// readable for the node, which may run as somebody else.
+pub(crate) fn give_to_owner(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        let directory = path
+            .parent()
+            .map_or_else(|| fs::metadata("."), fs::metadata)?;
+        if directory.uid() != fs::metadata(path)?.uid() {
+            return match chown(path, Some(directory.uid()), Some(directory.gid())) {
+                // Who may not give files away writes for others who can read them, or can't help it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                result => result,
+            };
+        }
+    }
+    Ok(())
 }
 
 /// Options to write a file that only its owner may read.

@@ -240,7 +240,10 @@ async fn bootstrap(
 
 async fn health(State(source): State<Source>) -> impl IntoResponse {
     let status = source.status.borrow();
-    let (code, word) = match (status.ready, status.listening.is_empty()) {
+    let (code, word) = match (
+        status.ready,
+        status.listening.is_empty() && status.tls.is_empty(),
+    ) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable"),
         (true, false) => (StatusCode::OK, "ok"),

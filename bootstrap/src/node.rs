@@ -132,7 +132,7 @@ impl Node {
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
             }
-            if self.listeners.is_empty() {
+            if self.listeners.is_empty() && self.status.borrow().tls.is_empty() {
                 return Err(RunError::Unreachable);
             }
         }

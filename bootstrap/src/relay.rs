@@ -21,9 +21,8 @@ pub(crate) struct Circuits(Arc<Mutex<Accounts>>);
 #[derive(Debug)]
 struct Accounts {
     limit_loopback: bool,
-    /// Where a peer was when it last asked.
-    asked: HashMap<PeerId, Source>,
-    /// Circuits that a peer opened, and the source they are counted for.
+    /// Circuits that a peer asked for and may have, and the source they are counted for. libp2p
+    /// counts them from then on, too.
     peers: HashMap<PeerId, (Source, u32)>,
     sources: HashMap<Source, u32>,
     peer_rates: Buckets<PeerId>,
@@ -34,7 +33,6 @@ impl Circuits {
     pub(crate) fn new(limit_loopback: bool) -> Self {
         Self(Arc::new(Mutex::new(Accounts {
             limit_loopback,
-            asked: HashMap::new(),
             peers: HashMap::new(),
             sources: HashMap::new(),
             peer_rates: Buckets::new(limits::PEER_CIRCUIT_RATE, limits::SOURCES_MAX),
@@ -42,14 +40,14 @@ impl Circuits {
         })))
     }
 
-    /// A circuit of this peer was opened.
-    pub(crate) fn opened(&self, peer: PeerId) {
-        self.lock().opened(peer);
-    }
-
-    /// A circuit that [`opened`](Self::opened) was told of is closed.
+    /// A circuit that this peer asked for came to nothing, or is closed.
     pub(crate) fn closed(&self, peer: PeerId) {
         self.lock().closed(peer);
+    }
+
+    /// This peer is gone, and with it all its circuits, those of which nothing was heard too.
+    pub(crate) fn gone(&self, peer: PeerId) {
+        self.lock().gone(peer);
     }
 
     fn lock(&self) -> MutexGuard<'_, Accounts> {
@@ -69,21 +67,16 @@ impl Accounts {
         if open >= limits::CIRCUITS_PER_SOURCE_MAX || !self.source_rates.take(source, now) {
             return false;
         }
-        if self.asked.len() >= limits::SOURCES_MAX {
-            // Mostly peers that are gone. At worst a circuit under way isn't counted.
-            self.asked.clear();
-        }
-        self.asked.insert(peer, source);
+        // A peer in two places is counted where it was first, as long as it has circuits.
+        let (source, count) = self.peers.entry(peer).or_insert((source, 0));
+        *count += 1;
+        *self.sources.entry(*source).or_default() += 1;
         true
     }
 
-    fn opened(&mut self, peer: PeerId) {
-        if let Some((source, count)) = self.peers.get_mut(&peer) {
-            *count += 1;
-            *self.sources.entry(*source).or_default() += 1;
-        } else if let Some(source) = self.asked.get(&peer).copied() {
-            self.peers.insert(peer, (source, 1));
-            *self.sources.entry(source).or_default() += 1;
+    fn gone(&mut self, peer: PeerId) {
+        if let Some((source, count)) = self.peers.remove(&peer) {
+            self.give_back(source, count);
         }
     }
 
@@ -96,8 +89,12 @@ impl Accounts {
         if *count == 0 {
             self.peers.remove(&peer);
         }
+        self.give_back(source, 1);
+    }
+
+    fn give_back(&mut self, source: Source, circuits: u32) {
         if let Some(count) = self.sources.get_mut(&source) {
-            *count = count.saturating_sub(1);
+            *count = count.saturating_sub(circuits);
             if *count == 0 {
                 self.sources.remove(&source);
             }
@@ -147,7 +144,6 @@ mod tests {
             let peer = PeerId::random();
             for _ in 0..limits::CIRCUITS_PER_PEER_MAX {
                 if accounts.allows(peer, source, now) {
-                    accounts.opened(peer);
                     opened.push(peer);
                 }
             }
@@ -155,9 +151,13 @@ mod tests {
         assert_eq!(opened.len() as u32, limits::CIRCUITS_PER_SOURCE_MAX);
         let other = Some(Source::from(IpAddr::from([192, 0, 2, 2])));
         assert!(accounts.allows(PeerId::random(), other, now));
+        accounts.gone(opened[0]);
         for peer in opened {
             accounts.closed(peer);
         }
+        assert_eq!(accounts.sources.len(), 1);
+        let last = *accounts.peers.keys().next().unwrap();
+        accounts.closed(last);
         assert!(accounts.peers.is_empty() && accounts.sources.is_empty());
         accounts.closed(PeerId::random());
     }
@@ -171,7 +171,6 @@ mod tests {
             let mut accounts = circuits.lock();
             let peer = PeerId::random();
             assert!(accounts.allows(peer, here, now));
-            accounts.opened(peer);
             assert_eq!(accounts.sources.len() == 1, expected);
         }
     }

@@ -26,6 +26,7 @@ mod targets;
 
 use std::{
     convert::Infallible,
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -40,13 +41,15 @@ pub(crate) use self::{
     relay::Settings,
     server::Sockets,
 };
-use crate::{config::Config, status::Status};
+use crate::{admission::TurnFiles, block_list::BlockList, config::Config, status::Status};
 
 /// Starts to serve, STUN alone or TURN too; and who gives out credentials for that.
 pub(crate) fn start(
     sockets: Sockets,
     config: &Config,
     status: watch::Receiver<Status>,
+    blocked: watch::Receiver<Arc<BlockList>>,
+    files: TurnFiles,
     counters: &Counters,
 ) -> (JoinHandle<Infallible>, Option<Credentials>) {
     let is_on = status.borrow().turn;
@@ -63,11 +66,19 @@ pub(crate) fn start(
         )
     });
     let relay = credentials.clone().map(|credentials| {
-        let settings = config.turn.settings();
+        let settings = config.turn.settings(files.allocations);
         tracing::info!(ports = %config.turn.ports, ?settings, "a TURN server");
         Relay::new(settings, credentials, counters.clone(), now)
     });
-    let serving = server::serve(sockets, relay, config.turn.ports, status, counters.clone());
+    let serving = server::serve(
+        sockets,
+        relay,
+        config.turn.ports,
+        status,
+        blocked,
+        files.connections,
+        counters.clone(),
+    );
     (tokio::spawn(serving), credentials)
 }
 

@@ -15,14 +15,31 @@ pub(crate) struct Capacity {
     pub(crate) source_inbound: u32,
     pub(crate) http: usize,
     pub(crate) source_http: usize,
+    pub(crate) turn: TurnFiles,
+}
+
+/// What the TURN server may open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TurnFiles {
+    /// Ports for allocations.
+    pub(crate) allocations: u32,
+    /// TCP connections.
+    pub(crate) connections: usize,
 }
 
 impl Capacity {
     /// What a process has that may open `files` files. When connections took the last of them, the
     /// node could neither answer for its health nor open its store, so each use has its part: a
     /// tenth for HTTP, as much for connections to others, the rest for connections from others.
-    pub(crate) fn of_files(files: u64) -> Self {
+    /// A TURN server that is wanted, with so many allocations, has a quarter before that.
+    pub(crate) fn of_files(files: u64, turn_allocations: Option<u32>) -> Self {
         let files = files.saturating_sub(limits::OPEN_FILES_RESERVED);
+        let turn = turn_allocations.map(|allocations| TurnFiles {
+            allocations: (files / 8).min(allocations.into()) as u32,
+            connections: (files / 8).min(limits::TURN_CONNECTIONS_MAX as u64) as usize,
+        });
+        let turn = turn.unwrap_or_default();
+        let files = files - u64::from(turn.allocations) - turn.connections as u64;
         let part = |max: u64, tenths: u64| max.min(files.saturating_mul(tenths) / 10).max(4);
         let small = |max: u32, tenths| part(max.into(), tenths) as u32;
         let inbound = small(limits::INBOUND_MAX, 5);
@@ -38,6 +55,7 @@ impl Capacity {
             source_inbound: inbound / limits::SOURCE_PART,
             http,
             source_http: http / limits::SOURCE_PART as usize,
+            turn,
         }
     }
 }
@@ -62,8 +80,12 @@ mod tests {
 
     #[test]
     fn with_files_enough_it_is_what_the_limits_say() {
-        for files in [8_192, u64::MAX] {
-            let capacity = Capacity::of_files(files);
+        for (files, turn) in [
+            (8_192, None),
+            (12_288, Some(1_024)),
+            (u64::MAX, Some(1_024)),
+        ] {
+            let capacity = Capacity::of_files(files, turn);
             assert_eq!(capacity.inbound, limits::INBOUND_MAX);
             assert_eq!(capacity.pending, limits::PENDING_INBOUND_MAX);
             assert_eq!(capacity.http, limits::HTTP_CONNECTIONS_MAX);
@@ -74,9 +96,10 @@ mod tests {
     #[test]
     fn it_never_needs_more_files_than_there_are_and_one_source_never_has_it_all() {
         for files in 128..10_000 {
-            let c = Capacity::of_files(files);
+            let c = Capacity::of_files(files, (files % 2 == 0).then_some(1_024));
+            let turn = c.turn.connections as u64 + u64::from(c.turn.allocations);
             let network = c.pending + c.inbound + c.pending_outbound + c.outbound;
-            let all = u64::from(network) + c.http as u64 + limits::OPEN_FILES_RESERVED;
+            let all = u64::from(network) + c.http as u64 + turn + limits::OPEN_FILES_RESERVED;
             assert!(all <= files, "{files}: {c:?}");
             for part in [c.source_pending, c.source_inbound, c.source_http as u32] {
                 assert!(part >= 1, "{files}: {c:?}");

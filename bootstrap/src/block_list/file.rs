@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::watch, time};
 
 use super::{BlockList, ENTRIES_MAX};
-use crate::data_dir::{self, DataDirError};
+use crate::data_dir::{self, DataDirError, give_to_owner};
 
 /// The list's name in the data directory.
 pub(crate) const FILE: &str = "blocked.txt";
@@ -64,6 +64,7 @@ pub(crate) fn edit(
         .truncate(false)
         .open(&path)
         .map_err(write_error)?;
+    give_to_owner(&path).map_err(write_error)?;
     lock.lock().map_err(write_error)?;
     let Some(text) = change(&read(data_dir)?) else {
         return Ok(false);
@@ -73,8 +74,12 @@ pub(crate) fn edit(
 }
 
 /// Follows the list until the receiver is gone. The receiver holds the list as it is at first.
-pub(crate) fn watch(data_dir: PathBuf) -> watch::Receiver<Arc<BlockList>> {
-    let mut seen = look(&data_dir);
+///
+/// # Errors
+///
+/// If there is a list that can't be read: without it, everybody would be let in.
+pub(crate) fn watch(data_dir: PathBuf) -> Result<watch::Receiver<Arc<BlockList>>, DataDirError> {
+    let mut seen = Ok(read(&data_dir)?);
     let (sender, receiver) = watch::channel(Arc::default());
     apply(&seen, &sender);
     tokio::spawn(async move {
@@ -95,7 +100,7 @@ pub(crate) fn watch(data_dir: PathBuf) -> watch::Receiver<Arc<BlockList>> {
             }
         }
     });
-    receiver
+    Ok(receiver)
 }
 
 /// The text of the list, or why it can't be read.
@@ -155,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        let mut lists = watch(dir.path().into());
+        let mut lists = watch(dir.path().into()).unwrap();
         assert_eq!(lists.borrow_and_update().len(), 0);
         std::fs::write(dir.path().join(FILE), "192.0.2.1\nnonsense\n").unwrap();
         let changed = time::timeout(Duration::from_secs(10), lists.changed());

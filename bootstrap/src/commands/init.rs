@@ -13,6 +13,7 @@ use crate::{
     config::{Args, CONFIG_FILE, Config},
     data_dir::create_private_dir,
     site::{Site, WebError},
+    tls::{Certificate, CertificateError},
 };
 
 /// Lines of comments are no longer than this.
@@ -117,6 +118,9 @@ fn wrapped(text: &str) -> Vec<String> {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CheckError {
+    /// The certificate can't be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// Nobody takes what is said.
     #[error("can't write the output")]
     Output(#[from] io::Error),
@@ -129,9 +133,13 @@ pub enum CheckError {
 ///
 /// # Errors
 ///
-/// If a node with these settings would not start.
+/// If the page or the certificate that the settings name can't be used. What else a node needs (its
+/// data directory, free ports) is seen when it starts.
 pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
     Site::open(&config.web)?;
+    if let Some((certificate, key)) = config.tls.files() {
+        Certificate::open(certificate, key)?;
+    }
     writeln!(
         out,
         "The settings are right. In force, wherever they come from:\n"

@@ -55,10 +55,11 @@ impl TurnConfig {
         Duration::from_secs(self.ttl_seconds.get().into())
     }
 
-    pub(crate) fn settings(&self) -> turn::Settings {
+    /// With no more than so many allocations, whatever is set.
+    pub(crate) fn settings(&self, allocations_max: u32) -> turn::Settings {
         turn::Settings {
             quotas: Quotas {
-                all: self.allocations.get(),
+                all: self.allocations.get().min(allocations_max),
                 per_peer: self.allocations_per_peer.get(),
                 per_address: self.allocations_per_address.get(),
             },

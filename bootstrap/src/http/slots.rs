@@ -7,9 +7,12 @@ use std::{
 };
 
 use moim_protocol::rate::Source;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::rejections::{Reason, Rejections};
+use crate::{
+    block_list::BlockList,
+    rejections::{Reason, Rejections},
+};
 
 /// What bounds the connections.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Bounds {
     pub(crate) per_source: usize,
     /// Whether connections from this machine are bounded by source like others.
     pub(crate) limit_loopback: bool,
+    /// Who gets nothing.
+    pub(crate) blocked: watch::Receiver<Arc<BlockList>>,
     pub(crate) rejections: Rejections,
 }
 
@@ -53,9 +58,13 @@ impl Slots {
         Arc::clone(&self.free).acquire_owned().await.ok()
     }
 
-    /// The slot for a connection from `ip`, unless it has too many.
+    /// The slot for a connection from `ip`, unless that is blocked or has too many.
     pub(super) fn take(&self, permit: OwnedSemaphorePermit, ip: IpAddr) -> Option<Slot> {
         let source = Source::from(ip);
+        if self.bounds.blocked.borrow().has_ip(ip.to_canonical()) {
+            self.bounds.rejections.count(Reason::Blocked, Some(source));
+            return None;
+        }
         if source.is_loopback() && !self.bounds.limit_loopback {
             return Some(Slot {
                 source: None,
@@ -112,6 +121,7 @@ mod tests {
             connections: 8,
             per_source: 2,
             limit_loopback: false,
+            blocked: watch::channel(Arc::new(BlockList::parse("192.0.2.3\n").0)).1,
             rejections: Rejections::default(),
         };
         let slots = Slots::new(bounds);
@@ -121,6 +131,7 @@ mod tests {
             ([192, 0, 2, 1], true),
             ([192, 0, 2, 1], false),
             ([192, 0, 2, 2], true),
+            ([192, 0, 2, 3], false),
             ([127, 0, 0, 1], true),
             ([127, 0, 0, 1], true),
             ([127, 0, 0, 1], true),

@@ -84,6 +84,7 @@ impl Node {
                 }
                 if is_last {
                     self.reservations.remove(&peer_id);
+                    self.circuits.gone(peer_id);
                 }
             }
             SwarmEvent::IncomingConnectionError {
@@ -167,7 +168,8 @@ impl Node {
             .protocols
             .iter()
             .any(|name| kad.protocol_names().contains(name));
-        if !is_server {
+        // One that has just been blocked may still be heard while its connection is being closed.
+        if !is_server || self.blocked.borrow().has_peer(&peer) {
             return;
         }
         let seen_at = self.connections.ip(connection);
@@ -221,7 +223,6 @@ impl Node {
                 dst_peer_id,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "relaying");
-                self.circuits.opened(src_peer_id);
                 node.relay_circuits.inc();
                 node.relay_circuits_accepted.inc();
             }
@@ -232,8 +233,12 @@ impl Node {
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?status, "not relaying");
                 // Otherwise there was nobody to relay to.
-                if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
-                    node.rejections.count(Reason::RelayCircuit, None);
+                match status {
+                    relay::StatusCode::ResourceLimitExceeded => {
+                        node.rejections.count(Reason::RelayCircuit, None);
+                    }
+                    relay::StatusCode::NoReservation => self.circuits.closed(src_peer_id),
+                    _ => {}
                 }
                 let reason = relaying::reason(status);
                 node.relay_circuits_denied
@@ -248,6 +253,11 @@ impl Node {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "relayed");
                 self.circuits.closed(src_peer_id);
                 node.relay_circuits.dec();
+            }
+            #[allow(deprecated, reason = "there is no other word of it")]
+            relay::Event::CircuitReqOutboundConnectFailed { src_peer_id, .. }
+            | relay::Event::CircuitReqAcceptFailed { src_peer_id, .. } => {
+                self.circuits.closed(src_peer_id);
             }
             // `ReservationClosed` comes for every connection that closes, with or without a
             // reservation; the loss of the last connection says it better.

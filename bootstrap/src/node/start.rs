@@ -62,12 +62,16 @@ impl Node {
         let site = Site::open(&config.web)?;
         let (dashboard, questions) = admin::open(config.admin, &data)?;
         let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
-        let capacity = Capacity::of_files(admission::open_files());
+        let capacity = {
+            let turn = &config.turn;
+            let allocations = turn.is_on.then_some(turn.allocations.get());
+            Capacity::of_files(admission::open_files(), allocations)
+        };
         metrics.node.limit_inbound(capacity.inbound);
         if capacity.inbound < limits::INBOUND_MAX {
             tracing::warn!(
                 connections = capacity.inbound,
-                "this process may open few files; raise the limit (`ulimit -n 8192`) to serve more"
+                "this process may open few files; raise the limit (`ulimit -n 12288`) to serve more"
             );
         }
         let max_memory = config
@@ -75,7 +79,7 @@ impl Node {
             .map_or_else(admission::default_max_bytes, |mib| {
                 mib.saturating_mul(1024 * 1024)
             });
-        let mut blocked = block_list::file::watch(config.data_dir.clone());
+        let mut blocked = block_list::file::watch(config.data_dir.clone())?;
         let rules = admission::Rules {
             capacity,
             limit_loopback: config.limit_loopback,
@@ -127,6 +131,7 @@ impl Node {
             connections: capacity.http,
             per_source: capacity.source_http,
             limit_loopback: config.limit_loopback,
+            blocked: blocked.clone(),
             rejections: metrics.node.rejections.clone(),
         };
         let http = tokio::spawn(http::serve(
@@ -134,8 +139,14 @@ impl Node {
             source,
             bounds,
         ));
-        let (turn, credentials) =
-            turn::start(turn_sockets, config, status.subscribe(), &metrics.node.turn);
+        let (turn, credentials) = turn::start(
+            turn_sockets,
+            config,
+            status.subscribe(),
+            blocked.clone(),
+            capacity.turn,
+            &metrics.node.turn,
+        );
 
         let mut node = Self {
             swarm,
@@ -158,11 +169,11 @@ impl Node {
             _data: data,
         };
         node.announce();
+        node.come_back(remembered);
         if node.blocked.borrow().len() > 0 {
-            // The store may know some of them from before.
+            // The store, and the peers of the last run, may have some of them.
             node.block();
         }
-        node.come_back(remembered);
         Ok(node)
     }
 }
@@ -177,7 +188,7 @@ fn open_store(
     let path = data.file(STORE_FILE);
     let file = StoreFile::open(&path)?;
     let (rows, peers) = (file.rows()?, file.peers()?);
-    let open = move || StoreFile::open(&path);
+    let open = move || StoreFile::reopen(&path);
     let (writer, journal) =
         Writer::start(file, open, metrics.node.store.clone()).map_err(StartError::StoreThread)?;
     let limits = config.store_limits();

@@ -13,7 +13,10 @@ impl Node {
     /// acknowledged is there already.
     async fn settle_store(mut self) {
         let written = poll_fn(|cx| {
-            while self.swarm.poll_next_unpin(cx).is_ready() {}
+            if self.swarm.poll_next_unpin(cx).is_ready() {
+                // One event at a time, so that a busy swarm does not hold up the time-out.
+                cx.waker().wake_by_ref();
+            }
             let kad = &mut self.swarm.behaviour_mut().kad;
             if kad.is_unwritten() && !kad.is_stuck() {
                 Poll::Pending

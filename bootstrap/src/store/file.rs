@@ -18,6 +18,7 @@ use redb::{
 };
 
 use super::StoreError;
+use crate::data_dir::give_to_owner;
 
 /// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, publisher and
 /// envelope, the last two empty if nothing is. Times in milliseconds since 1970.
@@ -75,12 +76,23 @@ impl StoreFile {
     ///
     /// If it can't be read or written, is damaged or of a newer version.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true);
         if !path.exists() {
-            create(path, options.clone())?;
+            create(path)?;
         }
-        let file = options.open(path).map_err(|error| at(path, error))?;
+        Self::reopen(path)
+    }
+
+    /// Opens a file that was there before: a new one would have lost what was acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and if there is no such file.
+    pub(crate) fn reopen(path: &Path) -> Result<Self, StoreError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| at(path, error))?;
         // redb would make a new database of it; but what was ours has been lost.
         if file.metadata().map_err(|error| at(path, error))?.len() == 0 {
             return Err(StoreError::Damaged("the file is empty".to_owned()));
@@ -268,17 +280,20 @@ impl StoreFile {
 
 /// Makes an empty database under another name and moves it into place: half of one, after a crash,
 /// would be none, and nobody could tell it from a damaged one.
-fn create(path: &Path, mut options: OpenOptions) -> Result<(), StoreError> {
+fn create(path: &Path) -> Result<(), StoreError> {
     let unfinished = path.with_added_extension("new");
     let failed = |error: io::Error| at(path, error);
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.create_new(true).open(&unfinished).map_err(failed)?;
+    let file = options.open(&unfinished).map_err(failed)?;
     drop(StoreFile::with_file(file, path)?);
+    give_to_owner(&unfinished).map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)?;
     // The name outlives a power failure only when the directory is on the disk, too.
     if let Some(directory) = path.parent().filter(|_| cfg!(unix)) {

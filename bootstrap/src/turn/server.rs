@@ -1,7 +1,12 @@
 //! The sockets: one task owns them all, and hands what comes to [`Relay`].
 
 use std::{
-    collections::HashMap, convert::Infallible, io, net::SocketAddr, sync::Arc, time::Instant,
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
 };
 
 use futures::{
@@ -25,6 +30,7 @@ use super::{
     streams::{Read, Stream},
 };
 use crate::{
+    block_list::BlockList,
     config::Config,
     error::StartError,
     limits, sockets,
@@ -100,6 +106,7 @@ struct Server {
     accepting: Vec<Arc<TcpListener>>,
     relayed: HashMap<SocketAddr, Relayed>,
     streams: HashMap<u64, Stream>,
+    streams_max: usize,
     last_stream: u64,
     /// One for each socket that is read, and for each connection that is written to.
     waiting: FuturesUnordered<Abortable<BoxFuture<'static, Ready>>>,
@@ -109,6 +116,7 @@ struct Server {
     relay: Option<Relay>,
     ports: PortRange,
     status: watch::Receiver<Status>,
+    blocked: watch::Receiver<Arc<BlockList>>,
     counters: Counters,
 }
 
@@ -118,6 +126,8 @@ pub(super) async fn serve(
     relay: Option<Relay>,
     ports: PortRange,
     mut status: watch::Receiver<Status>,
+    blocked: watch::Receiver<Arc<BlockList>>,
+    streams_max: usize,
     counters: Counters,
 ) -> Infallible {
     let mut server = Server {
@@ -125,6 +135,7 @@ pub(super) async fn serve(
         accepting: sockets.tcp.into_iter().map(Arc::new).collect(),
         relayed: HashMap::new(),
         streams: HashMap::new(),
+        streams_max,
         last_stream: 0,
         waiting: FuturesUnordered::new(),
         // With one byte more, so that what is too long is known from what just fits.
@@ -133,6 +144,7 @@ pub(super) async fn serve(
         relay,
         ports,
         status: status.clone(),
+        blocked,
         counters,
     };
     for index in 0..server.listening.len() {
@@ -234,6 +246,10 @@ impl Server {
 
     /// A whole message or datagram has come from a client.
     fn on_message(&mut self, client: Client, bytes: &[u8], now: Instant) {
+        if self.is_blocked(client.ip()) {
+            self.counters.ignored.inc();
+            return;
+        }
         if let Some(answer) = stun::message::answer(bytes, client.address()) {
             if self.limiter.allows(client.ip(), now) {
                 self.counters.answered.inc();
@@ -250,13 +266,23 @@ impl Server {
         if !request::is_request(bytes) {
             let step = relay.on_data(client, bytes, now);
             self.perform(step, now);
-        } else if self.limiter.allows(client.ip(), now)
-            && let Some(step) = relay.on_request(client, bytes, now)
-        {
+            return;
+        }
+        // Who has an allocation is not to lose it to a flood from addresses that are made up.
+        let is_allowed = if relay.knows(client) {
+            self.limiter.allows_known(client.ip(), now)
+        } else {
+            self.limiter.allows(client.ip(), now)
+        };
+        if is_allowed && let Some(step) = relay.on_request(client, bytes, now) {
             self.perform(step, now);
         } else {
             self.counters.ignored.inc();
         }
+    }
+
+    fn is_blocked(&self, ip: IpAddr) -> bool {
+        self.blocked.borrow().has_ip(ip.to_canonical())
     }
 
     fn perform(&mut self, step: Step<'_>, now: Instant) {
@@ -302,8 +328,10 @@ impl Server {
         let network = Source::from(address.ip());
         let all = self.streams.values();
         let of_source = all.filter(|one| Source::from(one.client.ip()) == network);
-        if self.streams.len() >= limits::TURN_CONNECTIONS_MAX
-            || of_source.count() >= limits::TURN_CONNECTIONS_PER_SOURCE_MAX
+        if self.is_blocked(address.ip())
+            || self.streams.len() >= self.streams_max
+            || of_source.count()
+                >= limits::TURN_CONNECTIONS_PER_SOURCE_MAX.min(self.streams_max / 4)
         {
             self.counters.ignored.inc();
             return;

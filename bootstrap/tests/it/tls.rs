@@ -247,6 +247,24 @@ async fn who_does_not_speak_tls_is_sent_away_and_the_others_are_served() {
 }
 
 #[tokio::test]
+async fn a_node_may_have_tls_alone() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    authority.sign(dir.path());
+    let off = ["tcp", "quic", "ws", "webrtc-direct"].map(|name| format!("--{name}=off"));
+    let flags = [&flags(&dir)[..], &off].concat();
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let node = Node::start_with(&flags).await;
+    let port = node.ready.https[0]
+        .rsplit_once(':')
+        .unwrap()
+        .1
+        .parse()
+        .unwrap();
+    connect(&mut client(&authority), port).await;
+    node.assert_alive().await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_certificate_is_said_at_the_start() {
     let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let flags = flags(&dir);

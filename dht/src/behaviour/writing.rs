@@ -120,7 +120,8 @@ impl<T> Writing<T> {
                     // Nobody knows when it will be written; their peers should know that it isn't.
                     let waits = self.waits.drain();
                     broken.extend(waits.map(|(connection, (peer, _))| (peer, connection)));
-                    self.held.clear();
+                    let written = self.written();
+                    self.held.retain(|(batch, ..)| *batch <= written);
                 }
                 Poll::Ready(Progress::Written) => {
                     self.is_busy = false;
@@ -131,8 +132,95 @@ impl<T> Writing<T> {
             }
             store.set_stuck(self.is_stuck);
         }
+        // Not always the first: one connection may wait for a later batch than another, whose
+        // answers came after.
         let written = self.written();
-        let (_, _, answer) = self.held.pop_front_if(|(batch, ..)| *batch <= written)?;
+        let next = self.held.iter().position(|(batch, ..)| *batch <= written)?;
+        let (_, _, answer) = self.held.remove(next)?;
         Some(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+        task::Waker,
+    };
+
+    use libp2p::{
+        identity::Keypair,
+        kad::{Record, store::RecordStore as _},
+    };
+    use moim_protocol::{
+        UnixMillis, limits,
+        record::{self, record_key},
+    };
+
+    use super::*;
+    use crate::{journal::Batch, store::StoreLimits};
+
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<VecDeque<Progress>>>);
+
+    impl Journal for Disk {
+        fn write(&mut self, _: Batch) {}
+
+        fn poll(&mut self, _: &mut Context<'_>) -> Poll<Progress> {
+            let next = self.0.lock().unwrap().pop_front();
+            next.map_or(Poll::Pending, Poll::Ready)
+        }
+    }
+
+    fn value(key: &str) -> Record {
+        let keypair = Keypair::generate_ed25519();
+        let since = web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH);
+        let issued = UnixMillis(since.unwrap().as_millis() as u64);
+        let record = record::Record {
+            key: key.to_owned(),
+            value: serde_json::json!(1),
+            publisher: keypair.public().to_peer_id(),
+            sequence: 1,
+            issued,
+            expires: issued.saturating_add(limits::RECORD_TTL_DEFAULT),
+        };
+        let signed = record.sign(&keypair).unwrap();
+        Record::new(record_key(key), signed.into_bytes())
+    }
+
+    #[test]
+    fn an_answer_that_is_due_does_not_wait_for_one_that_is_not() {
+        let disk = Disk::default();
+        let mut store = Store::new(PeerId::random(), 7, StoreLimits::default());
+        store.restore::<Infallible>([]).unwrap();
+        let mut writing = Writing::new(Box::new(disk.clone()));
+        let (one, other) = (
+            ConnectionId::new_unchecked(1),
+            ConnectionId::new_unchecked(2),
+        );
+        let (peer, mut broken) = (PeerId::random(), VecDeque::new());
+        let mut cx = Context::from_waker(Waker::noop());
+
+        store.put(value("first")).unwrap();
+        writing.on_accepted(peer, one, &mut store);
+        assert_eq!(writing.poll(&mut store, &mut broken, &mut cx), None);
+        // While that is written, another record comes, and is answered before the first.
+        store.put(value("second")).unwrap();
+        writing.on_accepted(peer, other, &mut store);
+        assert_eq!(writing.hold(other, "second"), None);
+        assert_eq!(writing.hold(one, "first"), None);
+        assert_eq!(writing.poll(&mut store, &mut broken, &mut cx), None);
+
+        disk.0
+            .lock()
+            .unwrap()
+            .extend([Progress::Written, Progress::Stuck]);
+        let answer = writing.poll(&mut store, &mut broken, &mut cx);
+        assert_eq!(answer, Some("first"));
+        assert_eq!(writing.poll(&mut store, &mut broken, &mut cx), None);
+        // The other is told by the end of its connection.
+        assert_eq!(broken, [(peer, other)]);
+        assert!(writing.is_stuck());
     }
 }

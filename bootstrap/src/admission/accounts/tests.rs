@@ -14,6 +14,10 @@ const CAPACITY: Capacity = Capacity {
     source_inbound: 20,
     http: 0,
     source_http: 0,
+    turn: crate::admission::TurnFiles {
+        allocations: 0,
+        connections: 0,
+    },
 };
 
 fn ip(n: u8) -> Option<IpAddr> {
