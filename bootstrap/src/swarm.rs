@@ -96,9 +96,9 @@ fn transport(
     Ok(TransportTimeout::new(transport, limits::HANDSHAKE_TIMEOUT).boxed())
 }
 
-fn new_tcp() -> tcp::tokio::Transport {
+fn new_tcp() -> tcp_reuse::Transport {
     // Answers are small and awaited: don't hold them back to fill packets.
-    tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+    tcp_reuse::Transport::new(tcp::Config::default().nodelay(true))
 }
 
 fn new_quic(keypair: &Keypair) -> PeerTransport {

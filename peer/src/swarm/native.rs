@@ -94,11 +94,10 @@ pub(crate) fn build(
             reason: error.to_string(),
         })
     };
-    let tcp_config = || tcp::Config::default().nodelay(true);
+    let new_tcp = || tcp_reuse::Transport::new(tcp::Config::default().nodelay(true));
 
     // WebSocket resolves names below itself, because TLS needs the name; the others above.
-    let mut websocket =
-        websocket::Config::new(resolving(tcp::tokio::Transport::new(tcp_config()))?);
+    let mut websocket = websocket::Config::new(resolving(new_tcp())?);
     websocket.set_max_data_size(WEBSOCKET_FRAME_BYTES_MAX);
     let websocket = websocket
         .upgrade(Version::V1Lazy)
@@ -107,7 +106,7 @@ pub(crate) fn build(
         .timeout(UPGRADE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
-    let tcp = tcp::tokio::Transport::new(tcp_config())
+    let tcp = new_tcp()
         .upgrade(Version::V1Lazy)
         .authenticate(noise()?)
         .multiplex(yamux_config())

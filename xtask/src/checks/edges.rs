@@ -70,6 +70,13 @@ const RULES: &[Rule] = &[
         why: "rpc is a stream format, the same on every runtime",
     },
     Rule {
+        package: "tcp-reuse",
+        members: &[],
+        forbidden: &["wasm-bindgen*", "web-sys"],
+        in_tests: true,
+        why: "tcp-reuse is a libp2p crate: it knows nothing of Moim",
+    },
+    Rule {
         package: "webrtc-private",
         members: &[],
         forbidden: &["leptos*"],
@@ -89,6 +96,7 @@ const RULES: &[Rule] = &[
             "moim-dht",
             "moim-protocol",
             "moim-rpc",
+            "tcp-reuse",
             "webrtc-private",
             "websocket-browser",
         ],
@@ -98,7 +106,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "moim-bootstrap",
-        members: &["moim-dht", "moim-protocol", "moim-rpc", "webrtc-private"],
+        members: &[
+            "moim-dht",
+            "moim-protocol",
+            "moim-rpc",
+            "tcp-reuse",
+            "webrtc-private",
+        ],
         forbidden: &[],
         in_tests: true,
         why: "a bootstrap node takes no part in rooms, so it is not built on peer",
