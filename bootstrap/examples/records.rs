@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<()> {
         .ok_or_else(|| anyhow::anyhow!("how many?"))?
         .parse()?;
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let issued = UnixMillis(u64::try_from(since.as_millis())?);
+    let issued = UnixMillis::from_epoch(since);
     let mut out = BufWriter::new(io::stdout().lock());
     let mut keypair = Keypair::generate_ed25519();
     for number in 0..count {

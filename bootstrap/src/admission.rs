@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use self::accounts::{Accounts, Connection};
 pub(crate) use self::{
-    capacity::{Capacity, TurnFiles, open_files},
+    capacity::{Capacity, TurnFiles},
     memory::{Memory, default_max_bytes},
 };
 use crate::{

@@ -77,11 +77,8 @@ impl DataDir {
             path: lock_path.clone(),
             source,
         };
-        let lock = private_options()
-            .create(true)
-            .open(&lock_path)
-            .map_err(write_error)?;
-        give_to_owner(&lock_path).map_err(write_error)?;
+        let lock =
+            open_private(&lock_path, OpenOptions::new().create(true)).map_err(write_error)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.into(),
@@ -175,16 +172,25 @@ fn write_and_rename(temporary: &Path, path: &Path, content: &[u8]) -> io::Result
         _ => {}
     }
     // `create_new`: never write a secret into a file that somebody else made and can read.
-    let mut file = private_options().create_new(true).open(temporary)?;
+    let mut file = open_private(temporary, OpenOptions::new().create_new(true))?;
     file.write_all(content)?;
     file.sync_all()?;
-    give_to_owner(temporary)?;
     fs::rename(temporary, path)
+}
+
+/// Opens a file to write, with `options` besides, that only the owner of its directory may read.
+pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    let file = options.open(path)?;
+    give_to_owner(path)?;
+    Ok(file)
 }
 
 /// Gives a file to the owner of the directory it is in. What an administrator's command writes has to be
 /// readable for the node, which may run as somebody else.
-pub(crate) fn give_to_owner(path: &Path) -> io::Result<()> {
+fn give_to_owner(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt as _, chown};
@@ -200,15 +206,6 @@ pub(crate) fn give_to_owner(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Options to write a file that only its owner may read.
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// Makes a folder and those above it for their owner only, where they are missing.

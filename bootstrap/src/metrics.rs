@@ -19,7 +19,7 @@ use crate::{
     connections::{Connection, TRANSPORTS},
     limits,
     rejections::Rejections,
-    relaying, store, turn,
+    relay, store, turn,
 };
 
 mod process;
@@ -103,7 +103,7 @@ impl NodeMetrics {
             let labels = LimitLabels { what };
             metrics.limit.get_or_create(&labels).set(limit);
         }
-        for reason in relaying::REASONS {
+        for reason in relay::DENIALS {
             let labels = ReasonLabels { reason };
             drop(metrics.relay_circuits_denied.get_or_create(&labels));
             drop(metrics.relay_reservations_denied.get_or_create(&labels));

@@ -7,10 +7,37 @@ use std::{
     time::Instant,
 };
 
-use libp2p::{Multiaddr, PeerId, relay};
+use libp2p::{
+    Multiaddr, PeerId,
+    relay::{self, StatusCode},
+};
 use moim_protocol::rate::{Buckets, Source};
 
 use crate::limits;
+
+/// Why reservations and circuits are denied, as `/metrics` calls it.
+pub(crate) const DENIALS: [&str; 5] = [
+    "connection-failed",
+    "no-reservation",
+    "permission-denied",
+    "resource-limit-exceeded",
+    "other",
+];
+
+/// One of [`DENIALS`].
+pub(crate) fn denial(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::ConnectionFailed => "connection-failed",
+        StatusCode::NoReservation => "no-reservation",
+        StatusCode::PermissionDenied => "permission-denied",
+        StatusCode::ResourceLimitExceeded => "resource-limit-exceeded",
+        // What clients do wrong, or is no denial.
+        StatusCode::MalformedMessage
+        | StatusCode::OK
+        | StatusCode::ReservationRefused
+        | StatusCode::UnexpectedMessage => "other",
+    }
+}
 
 /// Who has how many relayed connections. libp2p asks before each one, and tells the event loop what
 /// came of it: both happen in one task, so the lock is always free.

@@ -112,13 +112,10 @@ struct Time {
 impl Time {
     fn read() -> Self {
         // A wall clock before 1970 is as good as one at 1970: nothing is admitted.
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let wall = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             now: Instant::now(),
-            wall: UnixMillis(wall),
+            wall: UnixMillis::from_epoch(since.unwrap_or_default()),
         }
     }
 

@@ -23,10 +23,8 @@ pub(crate) fn now() -> Instant {
 
 /// The wall clock.
 pub(crate) fn wall() -> UnixMillis {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixMillis::from_epoch(since.unwrap_or_default())
 }
 
 /// Resolves at `deadline`, never when there is none.

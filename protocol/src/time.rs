@@ -16,6 +16,12 @@ use crate::{json, limits::CLOCK_SKEW_MAX};
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
+    /// The time `since` the epoch, at most the end of time.
+    #[must_use]
+    pub const fn from_epoch(since: Duration) -> Self {
+        Self(whole_millis(since))
+    }
+
     /// This time plus `duration`, at most the end of time.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {

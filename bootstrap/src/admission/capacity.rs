@@ -60,20 +60,6 @@ impl Capacity {
     }
 }
 
-/// How many files this process may have open.
-#[cfg(unix)]
-pub(crate) fn open_files() -> u64 {
-    use nix::sys::resource::{Resource, getrlimit};
-    // If the system doesn't say, it won't refuse.
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
-}
-
-/// How many files this process may have open.
-#[cfg(not(unix))]
-pub(crate) fn open_files() -> u64 {
-    u64::MAX
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

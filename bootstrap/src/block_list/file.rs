@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::watch, time};
 
 use super::{BlockList, ENTRIES_MAX};
-use crate::data_dir::{self, DataDirError, give_to_owner};
+use crate::data_dir::{self, DataDirError};
 
 /// The list's name in the data directory.
 pub(crate) const FILE: &str = "blocked.txt";
@@ -58,13 +58,8 @@ pub(crate) fn edit(
         source,
     };
     data_dir::create(data_dir)?;
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
+    let lock = data_dir::open_private(&path, OpenOptions::new().create(true).truncate(false))
         .map_err(write_error)?;
-    give_to_owner(&path).map_err(write_error)?;
     lock.lock().map_err(write_error)?;
     let Some(text) = change(&read(data_dir)?) else {
         return Ok(false);

@@ -323,6 +323,5 @@ fn name(key: &[u8]) -> String {
 
 fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let millis = since.unwrap_or_default().as_millis();
-    UnixMillis(u64::try_from(millis).unwrap_or(u64::MAX))
+    UnixMillis::from_epoch(since.unwrap_or_default())
 }

@@ -10,6 +10,8 @@ use prometheus_client::{
     registry::Unit,
 };
 
+use crate::process;
+
 /// Asks the system whenever `/metrics` is read.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -43,21 +45,21 @@ impl Collector for Process {
             "process_resident_memory",
             "Memory in use",
             Some(&Unit::Bytes),
-            system::resident_memory_bytes(),
+            process::resident_bytes().map(|bytes| bytes as f64),
         )?;
         gauge(
             "process_open_fds",
             "Open files and sockets",
             None,
-            system::open_fds(),
+            process::open_files().map(|files| files as f64),
         )?;
         gauge(
             "process_max_fds",
             "Files and sockets that may be open",
             None,
-            system::max_fds(),
+            process::open_files_max().map(|files| files as f64),
         )?;
-        if let Some(seconds) = system::cpu_seconds() {
+        if let Some(seconds) = process::cpu_seconds() {
             let counter = ConstCounter::new(seconds);
             let metric = encoder.encode_descriptor(
                 "process_cpu",
@@ -68,59 +70,5 @@ impl Collector for Process {
             counter.encode(metric)?;
         }
         Ok(())
-    }
-}
-
-#[cfg(target_os = "linux")]
-mod system {
-    use std::fs;
-
-    use nix::sys::{
-        resource::{Resource, UsageWho, getrlimit, getrusage},
-        time::TimeValLike as _,
-    };
-
-    /// `VmRSS` of `/proc/self/status` (proc_pid_status(5)).
-    pub(super) fn resident_memory_bytes() -> Option<f64> {
-        let status = fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-        let kib: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-        Some(kib * 1024.0)
-    }
-
-    pub(super) fn open_fds() -> Option<f64> {
-        // Reading the folder takes a descriptor itself.
-        let count = fs::read_dir("/proc/self/fd").ok()?.count();
-        Some(count.saturating_sub(1) as f64)
-    }
-
-    pub(super) fn max_fds() -> Option<f64> {
-        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-        Some(soft as f64)
-    }
-
-    pub(super) fn cpu_seconds() -> Option<f64> {
-        let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-        let time = usage.user_time() + usage.system_time();
-        Some(time.num_microseconds() as f64 / 1e6)
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod system {
-    pub(super) fn resident_memory_bytes() -> Option<f64> {
-        None
-    }
-
-    pub(super) fn open_fds() -> Option<f64> {
-        None
-    }
-
-    pub(super) fn max_fds() -> Option<f64> {
-        None
-    }
-
-    pub(super) fn cpu_seconds() -> Option<f64> {
-        None
     }
 }

@@ -10,7 +10,9 @@ use libp2p::{
 };
 
 use super::Node;
-use crate::{behaviour::BehaviourEvent, ice, metrics::ReasonLabels, rejections::Reason, relaying};
+use crate::{
+    behaviour::BehaviourEvent, ice, metrics::ReasonLabels, rejections::Reason, relay::denial,
+};
 
 impl Node {
     pub(super) fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -210,7 +212,7 @@ impl Node {
                 if matches!(status, relay::StatusCode::ResourceLimitExceeded) {
                     node.rejections.count(Reason::RelayReservation, None);
                 }
-                let reason = relaying::reason(status);
+                let reason = denial(status);
                 node.relay_reservations_denied
                     .get_or_create(&ReasonLabels { reason })
                     .inc();
@@ -240,7 +242,7 @@ impl Node {
                     relay::StatusCode::NoReservation => self.circuits.closed(src_peer_id),
                     _ => {}
                 }
-                let reason = relaying::reason(status);
+                let reason = denial(status);
                 node.relay_circuits_denied
                     .get_or_create(&ReasonLabels { reason })
                     .inc();

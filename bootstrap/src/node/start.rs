@@ -23,6 +23,7 @@ use crate::{
     error::{ListenError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
+    process,
     rejections::Journal,
     relay::Circuits,
     site::Site,
@@ -65,7 +66,7 @@ impl Node {
         let capacity = {
             let turn = &config.turn;
             let allocations = turn.is_on.then_some(turn.allocations.get());
-            Capacity::of_files(admission::open_files(), allocations)
+            Capacity::of_files(process::open_files_max().unwrap_or(u64::MAX), allocations)
         };
         metrics.node.limit_inbound(capacity.inbound);
         if capacity.inbound < limits::INBOUND_MAX {

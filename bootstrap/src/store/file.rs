@@ -18,7 +18,7 @@ use redb::{
 };
 
 use super::StoreError;
-use crate::data_dir::give_to_owner;
+use crate::data_dir::open_private;
 
 /// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, publisher and
 /// envelope, the last two empty if nothing is. Times in milliseconds since 1970.
@@ -288,12 +288,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
         _ => {}
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&unfinished).map_err(failed)?;
+    let file = open_private(&unfinished, options.read(true).create_new(true)).map_err(failed)?;
     drop(StoreFile::with_file(file, path)?);
-    give_to_owner(&unfinished).map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)?;
     // The name outlives a power failure only when the directory is on the disk, too.
     if let Some(directory) = path.parent().filter(|_| cfg!(unix)) {

@@ -81,7 +81,7 @@ pub(crate) fn topic() -> TopicHash {
 
 pub(crate) fn wall() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    UnixMillis(since.unwrap().as_millis() as u64)
+    UnixMillis::from_epoch(since.unwrap())
 }
 
 pub(crate) fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record {

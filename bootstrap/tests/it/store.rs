@@ -28,7 +28,7 @@ use crate::{
 
 fn wall() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    UnixMillis(since.unwrap().as_millis() as u64)
+    UnixMillis::from_epoch(since.unwrap())
 }
 
 /// A value of so many bytes under `key`.

@@ -176,7 +176,7 @@ mod tests {
     fn value(key: &str) -> Record {
         let keypair = Keypair::generate_ed25519();
         let since = web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH);
-        let issued = UnixMillis(since.unwrap().as_millis() as u64);
+        let issued = UnixMillis::from_epoch(since.unwrap());
         let record = record::Record {
             key: key.to_owned(),
             value: serde_json::json!(1),

@@ -180,5 +180,5 @@ pub(crate) fn topic() -> TopicHash {
 
 pub(crate) fn wall() -> UnixMillis {
     let since = web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH);
-    UnixMillis(since.unwrap().as_millis() as u64)
+    UnixMillis::from_epoch(since.unwrap())
 }
