@@ -27,8 +27,8 @@ use thiserror::Error;
 
 use self::accounts::{Accounts, Connection};
 pub(crate) use self::{
-    capacity::{Capacity, TurnFiles},
-    memory::{Memory, default_max_bytes},
+    capacity::Capacity,
+    memory::{Memory, max_bytes},
 };
 use crate::{
     block_list::BlockList,
@@ -74,6 +74,11 @@ impl Behaviour {
             rejections: rules.rejections,
             closing: VecDeque::new(),
         }
+    }
+
+    /// Takes no more connections while so much memory is in use.
+    pub(crate) fn set_memory_max(&mut self, bytes: u64) {
+        self.memory.set_max_bytes(bytes);
     }
 
     /// Puts another block list in force, and closes the connections that it forbids; says how many.

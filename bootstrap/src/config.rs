@@ -25,6 +25,7 @@ use crate::commands::Command;
 mod entries;
 mod listen;
 mod log_format;
+mod reload;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -82,13 +83,14 @@ FILES in the data directory
                          external-address = [\"/dns4/moim.example.org/tcp/8469/ws\"]
 
 A flag wins over the environment, the environment over the file, the file over the default.
+At SIGHUP a running node reads its settings again and says what it took up and what needs a restart.
 RUST_LOG chooses what is logged (to stderr), e.g. RUST_LOG=moim_bootstrap=debug.
 
 EXIT CODES
   0 stopped by SIGINT or SIGTERM    1 could not start or go on    2 bad flags or settings";
 
 /// The command line of `moim-bootstrap`.
-#[derive(Debug, Default, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(
     name = "moim-bootstrap",
     version,

@@ -10,6 +10,28 @@ pub use crate::{
 };
 use crate::{store::StoreError, tls::CertificateError};
 
+/// An address to announce names another peer.
+#[derive(Debug, Error)]
+#[error(
+    "--external-address {address} names another peer than this node, which is {peer_id}; \
+     leave the /p2p part away or correct it"
+)]
+pub struct ExternalAddressError {
+    /// The address.
+    pub address: Multiaddr,
+    /// This node.
+    pub peer_id: PeerId,
+}
+
+/// Why a running node takes up no other settings.
+#[derive(Debug, Error)]
+pub(crate) enum ReloadError {
+    #[error(transparent)]
+    ExternalAddress(#[from] ExternalAddressError),
+    #[error(transparent)]
+    Web(#[from] WebError),
+}
+
 /// Why the node can't start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -18,16 +40,8 @@ pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// An address to announce names another peer.
-    #[error(
-        "--external-address {address} names another peer than this node, which is {peer_id}; \
-         leave the /p2p part away or correct it"
-    )]
-    ExternalAddress {
-        /// The address.
-        address: Multiaddr,
-        /// This node.
-        peer_id: PeerId,
-    },
+    #[error(transparent)]
+    ExternalAddress(#[from] ExternalAddressError),
     /// Key or certificate can't be loaded or made.
     #[error(transparent)]
     Identity(#[from] IdentityError),

@@ -53,7 +53,7 @@ pub(crate) struct Source {
     pub(crate) metrics: Page,
     pub(crate) dashboard: Option<Dashboard>,
     pub(crate) requests: Family<HttpLabels, Counter>,
-    pub(crate) site: Arc<Site>,
+    pub(crate) site: watch::Receiver<Arc<Site>>,
 }
 
 /// Both ends of the connection a request came on.
@@ -191,7 +191,7 @@ fn router(source: Source) -> Router {
 
 /// Counts every request.
 async fn count(State(source): State<Source>, request: Request<Body>, next: Next) -> Response {
-    let path = path_class(request.uri().path(), &source.site);
+    let path = path_class(request.uri().path(), &source.site.borrow());
     let response = next.run(request).await;
     let status = response.status().as_u16();
     source
@@ -214,9 +214,8 @@ fn path_class(path: &str, site: &Site) -> &'static str {
 }
 
 async fn file(State(source): State<Source>, request: Request<Body>) -> Response {
-    source
-        .site
-        .answer(request.method(), request.uri(), request.headers())
+    let site = Arc::clone(&source.site.borrow());
+    site.answer(request.method(), request.uri(), request.headers())
 }
 
 async fn bootstrap(

@@ -12,7 +12,9 @@
 //! # let config: moim_bootstrap::Config = unimplemented!();
 //! let node = moim_bootstrap::Node::start(&config)?;
 //! println!("{:?}", node.status().borrow());
-//! node.run(async { tokio::signal::ctrl_c().await.unwrap() }).await
+//! // Other settings, while it runs.
+//! let (_configs, receiver) = tokio::sync::watch::channel(config);
+//! node.run(receiver, async { tokio::signal::ctrl_c().await.unwrap() }).await
 //! # }
 //! ```
 //!
@@ -21,6 +23,8 @@
 #![forbid(unsafe_code)]
 
 use std::future::Future;
+
+use tokio::sync::watch;
 
 pub use crate::{
     commands::{
@@ -31,7 +35,10 @@ pub use crate::{
         Admin, Args, Config, ConfigError, Domain, DomainParseError, Host, Listen, ListenParseError,
         LogFormat, Settings, Switch, Tls, TurnConfig, Web,
     },
-    error::{DataDirError, IdentityError, ListenError, RunError, StartError, TokenError, WebError},
+    error::{
+        DataDirError, ExternalAddressError, IdentityError, ListenError, RunError, StartError,
+        TokenError, WebError,
+    },
     node::Node,
     output::init_log,
     status::Status,
@@ -70,14 +77,19 @@ mod swarm;
 mod tls;
 mod turn;
 
-/// Runs a node until `shutdown` is ready, and says on stdout where it can be reached.
+/// Runs a node until `shutdown` is ready, and says on stdout where it can be reached. Of the
+/// configurations that come later it takes up what a running node can.
 ///
 /// # Errors
 ///
 /// If it can't start or can't go on.
-pub async fn run(config: &Config, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-    let node = Node::start(config)?;
+pub async fn run(
+    configs: watch::Receiver<Config>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let config = configs.borrow().clone();
+    let node = Node::start(&config)?;
     let announcing = output::announce_ready(node.status(), config.log_format);
-    let (result, ()) = futures::join!(node.run(shutdown), announcing);
+    let (result, ()) = futures::join!(node.run(configs, shutdown), announcing);
     result
 }

@@ -3,7 +3,8 @@
 use std::{env, io, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
-use moim_bootstrap::{Args, Config, init_log};
+use moim_bootstrap::{Args, Config, ConfigError, init_log};
+use tokio::sync::watch;
 
 mod system;
 
@@ -15,7 +16,7 @@ const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let mut args = Args::parse();
     let (command, check) = (args.command.take(), args.check_config);
-    let config = match Config::load(args, |name| env::var(name).ok()) {
+    let config = match load(args.clone()) {
         Ok(config) => config,
         Err(error) => {
             report(&error.into());
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
         Some(command) => command
             .run(&config, &mut io::stdout().lock())
             .map_err(anyhow::Error::from),
-        None => start(&config),
+        None => start(&config, args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,14 +48,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(config: &Config) -> anyhow::Result<()> {
+fn load(args: Args) -> Result<Config, ConfigError> {
+    Config::load(args, |name| env::var(name).ok())
+}
+
+fn start(config: &Config, args: Args) -> anyhow::Result<()> {
     system::raise_open_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let result = runtime.block_on(async {
-        let stop = system::stop_signal()?;
-        moim_bootstrap::run(config, stop)
+        let (configs, receiver) = watch::channel(config.clone());
+        let stop = system::stop_signal(move || match load(args.clone()) {
+            Ok(config) => _ = configs.send_replace(config),
+            Err(error) => {
+                tracing::error!(%error, "the settings can't be used; those in force stay");
+            }
+        })?;
+        moim_bootstrap::run(receiver, stop)
             .await
             .map_err(anyhow::Error::from)
     });

@@ -35,6 +35,7 @@ use crate::{
     admin::Question,
     behaviour::Behaviour,
     block_list::BlockList,
+    config::Config,
     connections::Connections,
     data_dir::DataDir,
     error::RunError,
@@ -42,13 +43,15 @@ use crate::{
     metrics::Metrics,
     rejections::{Journal, Reason},
     relay::Circuits,
+    site::Site,
     status::Status,
     store::Writer,
-    turn::Credentials,
+    turn::{self, Credentials},
 };
 
 mod dashboard;
 mod events;
+mod reload;
 mod remember;
 mod start;
 mod stop;
@@ -80,6 +83,13 @@ pub struct Node {
     blocked: watch::Receiver<Arc<BlockList>>,
     circuits: Circuits,
     journal: Journal,
+    /// In force.
+    config: Config,
+    /// The page.
+    site: watch::Sender<Arc<Site>>,
+    turn_settings: watch::Sender<turn::Settings>,
+    /// As many as the process may open files for.
+    turn_allocations_max: u32,
     /// Held as long as the node runs.
     _data: DataDir,
 }
@@ -97,18 +107,27 @@ impl Node {
         self.status.subscribe()
     }
 
-    /// Works until `shutdown` is ready, then closes all connections and returns within 5 s.
+    /// Works until `shutdown` is ready, then closes all connections and returns within 5 s. Of the
+    /// configurations that come later it takes up what a running node can.
     ///
     /// # Errors
     ///
     /// If there is nothing left to listen on or the HTTP server is gone.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-        let result = self.work(shutdown).await;
+    pub async fn run(
+        mut self,
+        configs: watch::Receiver<Config>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        let result = self.work(configs, shutdown).await;
         self.stop().await;
         result
     }
 
-    async fn work(&mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+    async fn work(
+        &mut self,
+        mut configs: watch::Receiver<Config>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
         let mut shutdown = pin!(shutdown);
         let mut status_tick = ticker(limits::STATUS_INTERVAL);
         let mut join_tick = ticker(limits::JOIN_INTERVAL);
@@ -128,6 +147,7 @@ impl Node {
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
                 _ = remember_tick.tick() => self.remember_peers(),
                 Ok(()) = self.blocked.changed() => self.block(),
+                Ok(()) = configs.changed() => self.reload(&configs.borrow_and_update()),
                 Some(question) = self.questions.recv() => self.tell(question),
                 () = sleep_until(ready_at) => self.ready(),
                 event = self.swarm.select_next_some() => self.on_event(event),
@@ -189,9 +209,6 @@ impl Node {
             let dial = DialOpts::peer_id(*peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .addresses(vec![address.clone()])
-                // From the port that is listened on, the system now and then refuses it (EADDRINUSE).
-                // Nobody has to learn this node's address from its dials.
-                .allocate_new_port()
                 .build();
             match self.swarm.dial(dial) {
                 Ok(()) => tracing::debug!(%peer, %address, "joining another bootstrap node"),

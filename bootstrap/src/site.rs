@@ -2,7 +2,7 @@
 //!
 //! Everything is in memory before the first request, so that no request reaches the disk: there is
 //! no path to escape from a folder with, and no page whose index belongs to another build than its
-//! program. A new build in the folder is served after a restart.
+//! program. A new build in the folder is served after a reload (SIGHUP) or a restart.
 
 use std::{collections::HashMap, path::Path};
 

@@ -3,18 +3,34 @@
 /// The node listens: whoever waits for it may start now.
 pub(crate) fn ready() {
     #[cfg(target_os = "linux")]
-    notify(sd_notify::NotifyState::Ready);
+    notify(&[sd_notify::NotifyState::Ready]);
+}
+
+/// The node takes up other settings, and will say again that it is ready.
+pub(crate) fn reloading() {
+    #[cfg(target_os = "linux")]
+    {
+        use sd_notify::NotifyState;
+        // The supervisor tells by the time which of its requests this is about.
+        let now = NotifyState::monotonic_usec_now().ok();
+        notify(
+            &[NotifyState::Reloading]
+                .into_iter()
+                .chain(now)
+                .collect::<Vec<_>>(),
+        );
+    }
 }
 
 /// The node stops, which may take some seconds.
 pub(crate) fn stopping() {
     #[cfg(target_os = "linux")]
-    notify(sd_notify::NotifyState::Stopping);
+    notify(&[sd_notify::NotifyState::Stopping]);
 }
 
 #[cfg(target_os = "linux")]
-fn notify(state: sd_notify::NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "can't tell the supervisor (NOTIFY_SOCKET)");
     }
 }

@@ -10,20 +10,32 @@ const OPEN_FILES: u64 = 12_288;
 /// Exit code when a second signal cuts the stop short: 128 + SIGINT, as shells have it.
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Ready at the first signal to stop (SIGINT or SIGTERM, or Ctrl-C where there are no signals). The
-/// second ends the process at once.
+/// What somebody wants who sends a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Reload,
+    Stop,
+}
+
+/// Ready at the first signal to stop: SIGINT, SIGTERM, SIGHUP if it comes because our terminal is gone,
+/// or Ctrl-C where there are no signals. The second ends the process at once. At every other SIGHUP
+/// `reload` is called.
 ///
 /// # Errors
 ///
 /// If the system doesn't let us listen for signals.
-pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal(
+    reload: impl Fn() + Send + 'static,
+) -> io::Result<impl Future<Output = ()>> {
     let mut signals = Signals::new()?;
     let (tx, rx) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
-        signals.next().await;
+        while signals.next().await == Wish::Reload {
+            reload();
+        }
         // The receiver is gone if the node is.
         let _ = tx.send(());
-        signals.next().await;
+        while signals.next().await == Wish::Reload {}
         process::exit(EXIT_INTERRUPTED);
     });
     Ok(async {
@@ -35,6 +47,9 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// `None` where it is to be ignored (nohup(1)).
+    hangup: Option<tokio::signal::unix::Signal>,
+    has_terminal: bool,
 }
 
 #[cfg(unix)]
@@ -43,18 +58,51 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
+        let hangup = match is_hangup_ignored() {
+            true => None,
+            false => Some(signal(SignalKind::hangup())?),
+        };
         Ok(Self {
             interrupt,
             terminate,
+            hangup,
+            has_terminal: has_terminal(),
         })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Wish {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.terminate.recv() => Wish::Stop,
+            // As it was before there was anything to reload: who closes a terminal ends what runs in it.
+            _ = hangup => match self.has_terminal && !has_terminal() {
+                true => Wish::Stop,
+                false => Wish::Reload,
+            },
         }
     }
+}
+
+/// Whether the process has a terminal that controls it (tty(4)).
+#[cfg(unix)]
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Whether whoever started us wants SIGHUP ignored, as far as the system says: the lowest bit of `SigIgn`
+/// in `/proc/self/status` (proc_pid_status(5)).
+#[cfg(unix)]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(not(unix))]
@@ -66,11 +114,12 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Wish {
         if tokio::signal::ctrl_c().await.is_err() {
             // No way to hear of it: then nothing stops us but the system itself.
             std::future::pending().await
         }
+        Wish::Stop
     }
 }
 

@@ -26,11 +26,10 @@ mod targets;
 
 use std::{
     convert::Infallible,
-    sync::Arc,
     time::{Instant, SystemTime},
 };
 
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 pub use self::ports::{PortRange, PortRangeParseError};
 use self::{clock::Clock, credentials::Secrets, relay::Relay};
@@ -39,20 +38,19 @@ pub(crate) use self::{
     credentials::{Credentials, Issued},
     quota::Quotas,
     relay::Settings,
-    server::Sockets,
+    server::{Followed, Sockets},
 };
-use crate::{admission::TurnFiles, block_list::BlockList, config::Config, status::Status};
+use crate::config::Config;
 
 /// Starts to serve, STUN alone or TURN too; and who gives out credentials for that.
 pub(crate) fn start(
     sockets: Sockets,
     config: &Config,
-    status: watch::Receiver<Status>,
-    blocked: watch::Receiver<Arc<BlockList>>,
-    files: TurnFiles,
+    followed: Followed,
+    connections_max: usize,
     counters: &Counters,
 ) -> (JoinHandle<Infallible>, Option<Credentials>) {
-    let is_on = status.borrow().turn;
+    let is_on = followed.status.borrow().turn;
     let now = Instant::now();
     let credentials = is_on.then(|| {
         let secrets = Secrets {
@@ -66,7 +64,7 @@ pub(crate) fn start(
         )
     });
     let relay = credentials.clone().map(|credentials| {
-        let settings = config.turn.settings(files.allocations);
+        let settings = *followed.settings.borrow();
         tracing::info!(ports = %config.turn.ports, ?settings, "a TURN server");
         Relay::new(settings, credentials, counters.clone(), now)
     });
@@ -74,9 +72,8 @@ pub(crate) fn start(
         sockets,
         relay,
         config.turn.ports,
-        status,
-        blocked,
-        files.connections,
+        followed,
+        connections_max,
         counters.clone(),
     );
     (tokio::spawn(serving), credentials)

@@ -3,6 +3,7 @@
 use std::{fs, time::Instant};
 
 use crate::{
+    config::Config,
     limits,
     process::{kib_field, resident_bytes},
 };
@@ -32,6 +33,12 @@ impl Memory {
         }
     }
 
+    /// From now on so much may be used.
+    pub(crate) fn set_max_bytes(&mut self, max_bytes: u64) {
+        self.max_bytes = max_bytes;
+        self.checked = None;
+    }
+
     /// Whether as much is used as may be.
     pub(crate) fn is_short(&mut self, now: Instant) -> bool {
         let is_fresh = self.checked.is_some_and(|checked| {
@@ -45,9 +52,16 @@ impl Memory {
     }
 }
 
-/// What the node may use unless it is told: a part of what there is on this machine or in this
+/// What the node may use: as it is told, or else a part of what there is on this machine or in this
 /// container, if the system says how much that is.
-pub(crate) fn default_max_bytes() -> u64 {
+pub(crate) fn max_bytes(config: &Config) -> u64 {
+    match config.max_memory {
+        Some(mib) => mib.saturating_mul(1024 * 1024),
+        None => default_max_bytes(),
+    }
+}
+
+fn default_max_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| kib_field(&text, "MemTotal:"));

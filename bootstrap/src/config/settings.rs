@@ -65,7 +65,7 @@ settings! {
     /// [env: MOIM_STUN] [default: *:3478]
     #[arg(long, value_name = "HOST:PORT|off")]
     stun: Listen, "MOIM_STUN";
-/// Relay datagrams for peers that find no direct way (TURN), on the port of --stun, UDP and TCP.
+    /// Relay datagrams for peers that find no direct way (TURN), on the port of --stun, UDP and TCP.
     /// Off unless you want it: it lets everybody who connects send UDP to the internet in this
     /// machine's name, within the bounds below [env: MOIM_TURN] [default: off]
     #[arg(long, value_name = "on|off")]
@@ -118,8 +118,8 @@ settings! {
     /// [env: MOIM_DOMAIN]
     #[arg(long, value_name = "NAME")]
     domain: Domain, "MOIM_DOMAIN";
-    /// Serve the page in this folder instead of the node's own, or none; read once, at the start
-    /// [env: MOIM_WEB] [default: the node's own]
+    /// Serve the page in this folder instead of the node's own, or none; read at the start and at
+    /// SIGHUP [env: MOIM_WEB] [default: the node's own]
     #[arg(long, value_name = "DIR|off")]
     web: Web, "MOIM_WEB";
     /// Who sees the dashboard at /admin: `local`, whoever is at this machine or has the token of the

@@ -11,7 +11,10 @@ use std::{
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, kad, multiaddr::Protocol};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 
-use super::{Listener, Node};
+use super::{
+    Listener, Node,
+    reload::{check_external, external},
+};
 use crate::{
     admin,
     admission::{self, Capacity, Memory},
@@ -50,14 +53,7 @@ impl Node {
             Listen::Off => None,
         };
         let peer_id = keypair.public().to_peer_id();
-        for address in &config.external_addresses {
-            if address.clone().with_p2p(peer_id).is_err() {
-                return Err(StartError::ExternalAddress {
-                    address: address.clone(),
-                    peer_id,
-                });
-            }
-        }
+        check_external(&config.external_addresses, peer_id)?;
 
         let (metrics, page) = metrics::new(started);
         let site = Site::open(&config.web)?;
@@ -75,16 +71,11 @@ impl Node {
                 "this process may open few files; raise the limit (`ulimit -n 12288`) to serve more"
             );
         }
-        let max_memory = config
-            .max_memory
-            .map_or_else(admission::default_max_bytes, |mib| {
-                mib.saturating_mul(1024 * 1024)
-            });
         let mut blocked = block_list::file::watch(config.data_dir.clone())?;
         let rules = admission::Rules {
             capacity,
             limit_loopback: config.limit_loopback,
-            memory: Memory::new(max_memory),
+            memory: Memory::new(admission::max_bytes(config)),
             blocked: Arc::clone(&blocked.borrow_and_update()),
             rejections: metrics.node.rejections.clone(),
         };
@@ -96,9 +87,8 @@ impl Node {
         let http_listeners = tokio_listeners(sockets::bind_http(config)?)?;
         let tls_listeners = tokio_listeners(sockets::bind_tls(config)?)?;
         let (http_sockets, tls_sockets) = (sockets_of(&http_listeners), sockets_of(&tls_listeners));
-        let mut external = config.external_addresses.clone();
         let domain = domain(config, &tls_sockets);
-        external.extend(domain.as_ref().map(|(name, port)| name.address(*port)));
+        let external = external(config, domain.as_ref());
         let http_ports = http_listeners.into_iter().map(|listener| (listener, None));
         let tls_ports = tls_listeners
             .into_iter()
@@ -121,12 +111,13 @@ impl Node {
             store_stuck: false,
             peers: 0,
         });
+        let (site, site_reader) = watch::channel(Arc::new(site));
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
             dashboard,
             requests: metrics.node.http_requests.clone(),
-            site: Arc::new(site),
+            site: site_reader,
         };
         let bounds = http::Bounds {
             connections: capacity.http,
@@ -140,12 +131,18 @@ impl Node {
             source,
             bounds,
         ));
+        let turn_allocations_max = capacity.turn.allocations;
+        let (turn_settings, settings_reader) =
+            watch::channel(config.turn.settings(turn_allocations_max));
         let (turn, credentials) = turn::start(
             turn_sockets,
             config,
-            status.subscribe(),
-            blocked.clone(),
-            capacity.turn,
+            turn::Followed {
+                settings: settings_reader,
+                status: status.subscribe(),
+                blocked: blocked.clone(),
+            },
+            capacity.turn.connections,
             &metrics.node.turn,
         );
 
@@ -167,6 +164,10 @@ impl Node {
             blocked,
             circuits,
             journal: Journal::default(),
+            config: config.clone(),
+            site,
+            turn_settings,
+            turn_allocations_max,
             _data: data,
         };
         node.announce();
@@ -266,7 +267,7 @@ fn listen(
 
 /// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have
 /// been accepted.
-fn others(config: &Config, local: PeerId) -> Vec<(PeerId, Multiaddr)> {
+pub(super) fn others(config: &Config, local: PeerId) -> Vec<(PeerId, Multiaddr)> {
     let with_peer = config
         .bootstrap
         .iter()

@@ -44,6 +44,11 @@ impl Quota {
         }
     }
 
+    /// Bounds what comes from now on: nobody loses what they have.
+    pub(super) fn set(&mut self, quotas: Quotas) {
+        self.quotas = quotas;
+    }
+
     /// Whether one more may be.
     pub(super) fn check(&self, peer: &str, source: IpAddr) -> Result<(), Full> {
         let of_peer = self.peers.get(peer).copied().unwrap_or_default();

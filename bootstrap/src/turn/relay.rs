@@ -121,6 +121,14 @@ impl Relay {
         }
     }
 
+    /// From now on the operator wants it so. Allocations that are there keep their rate.
+    pub(super) fn set(&mut self, settings: Settings, now: Instant) {
+        self.targets.set_allow_private(settings.allow_private);
+        self.quota.set(settings.quotas);
+        self.bucket = Bucket::new(a_second_of(settings.bytes_per_second), now);
+        self.settings = settings;
+    }
+
     /// These are the node's own addresses.
     pub(super) fn set_own(&mut self, own: HashSet<IpAddr>) {
         self.targets.set_own(own);

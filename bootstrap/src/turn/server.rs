@@ -25,7 +25,7 @@ use super::{
     counters::Counters,
     credentials::Client,
     ports::PortRange,
-    relay::{Relay, Step},
+    relay::{Relay, Settings, Step},
     request,
     streams::{Read, Stream},
 };
@@ -100,6 +100,14 @@ impl Drop for Relayed {
     }
 }
 
+/// What may change while the server runs.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) settings: watch::Receiver<Settings>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) blocked: watch::Receiver<Arc<BlockList>>,
+}
+
 /// Everything the task owns.
 struct Server {
     listening: Vec<Arc<UdpSocket>>,
@@ -125,8 +133,11 @@ pub(super) async fn serve(
     sockets: Sockets,
     relay: Option<Relay>,
     ports: PortRange,
-    mut status: watch::Receiver<Status>,
-    blocked: watch::Receiver<Arc<BlockList>>,
+    Followed {
+        mut settings,
+        mut status,
+        blocked,
+    }: Followed,
     streams_max: usize,
     counters: Counters,
 ) -> Infallible {
@@ -161,6 +172,11 @@ pub(super) async fn serve(
             biased;
             _ = sweep.tick() => server.on_time(Instant::now()),
             Ok(()) = status.changed() => server.learn_own(),
+            Ok(()) = settings.changed() => {
+                if let Some(relay) = &mut server.relay {
+                    relay.set(*settings.borrow_and_update(), Instant::now());
+                }
+            }
             Some(ready) = server.waiting.next() => {
                 // What was aborted is no longer there.
                 if let Ok(ready) = ready {

@@ -29,6 +29,11 @@ pub(super) struct Targets {
 }
 
 impl Targets {
+    /// What the operator allows, from now on.
+    pub(super) fn set_allow_private(&mut self, allow_private: bool) {
+        self.allow_private = allow_private;
+    }
+
     pub(super) fn new(allow_private: bool) -> Self {
         Self {
             allow_private,

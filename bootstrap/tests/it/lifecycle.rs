@@ -242,12 +242,7 @@ async fn a_supervisor_is_told_when_the_node_is_ready_and_when_it_stops() {
         String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
     };
     assert_eq!(said().await, "READY=1");
-    let id = child.id().unwrap().to_string();
-    let sent = tokio::process::Command::new("kill")
-        .args(["-TERM", &id])
-        .status()
-        .await;
-    assert!(sent.unwrap().success());
+    process::kill(&child, "TERM").await;
     assert_eq!(said().await, "STOPPING=1");
     assert!(soon("the end", child.wait()).await.unwrap().success());
 }

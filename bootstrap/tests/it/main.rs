@@ -19,6 +19,8 @@ mod network;
 mod packaging;
 mod page;
 mod process;
+#[cfg(unix)]
+mod reload;
 mod store;
 mod stun;
 mod tls;
@@ -31,9 +33,22 @@ use std::time::Duration;
 /// time.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How long between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// What `future` gives, or a failed test.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future)
         .await
         .unwrap_or_else(|_| panic!("waited too long: {what}"))
+}
+
+/// Waits until something is so that can only be asked about.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    soon(what, async {
+        while !is_so().await {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await;
 }

@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::soon;
+use crate::{soon, until};
 
 /// Every transport on a free loopback port.
 pub(crate) const FREE_PORTS: [&str; 6] = [
@@ -97,6 +97,16 @@ pub(crate) async fn run_to_end(data: &Path, flags: &[&str]) -> Output {
     let mut command = command(data, flags);
     command.env("RUST_LOG", "off");
     soon("the node to end", command.output()).await.unwrap()
+}
+
+/// Sends a running process a signal, e.g. `TERM`.
+pub(crate) async fn kill(child: &Child, signal: &str) {
+    let id = child.id().expect("still running").to_string();
+    let sent = Command::new("kill")
+        .args([&format!("-{signal}"), &id])
+        .status()
+        .await;
+    assert!(sent.unwrap().success());
 }
 
 impl Node {
@@ -290,15 +300,20 @@ impl Node {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Waits until the node has logged this.
+    pub(crate) async fn until_logged(&self, text: &str) {
+        until(text, async || self.log().contains(text)).await;
+    }
+
+    /// Sends a signal, e.g. `HUP`.
+    pub(crate) async fn signal(&self, signal: &str) {
+        kill(&self.child, signal).await;
+    }
+
     /// Sends a signal, e.g. `TERM`, and says how the process ended and after how long.
     pub(crate) async fn stop(mut self, signal: &str) -> (ExitStatus, Duration, TempDir) {
-        let id = self.child.id().expect("still running").to_string();
         let started = Instant::now();
-        let sent = Command::new("kill")
-            .args([&format!("-{signal}"), &id])
-            .status()
-            .await;
-        assert!(sent.unwrap().success());
+        self.signal(signal).await;
         let status = soon("the node to stop", self.child.wait()).await.unwrap();
         (status, started.elapsed(), self.data)
     }

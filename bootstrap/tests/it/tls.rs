@@ -197,12 +197,7 @@ async fn a_certificate_is_replaced_under_a_hundred_peers_and_none_is_dropped() {
 
     // Half a certificate changes nothing.
     fs::write(dir.path().join("cert.pem"), "-----BEGIN CERT").unwrap();
-    soon("the word about it", async {
-        while !node.log().contains("the one before stays in use") {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    node.until_logged("the one before stays in use").await;
     connect(&mut client(&after), port).await;
 
     join_all(peers.iter_mut().map(ping)).await;

@@ -14,7 +14,7 @@ const CAPACITY: Capacity = Capacity {
     source_inbound: 20,
     http: 0,
     source_http: 0,
-    turn: crate::admission::TurnFiles {
+    turn: crate::admission::capacity::TurnFiles {
         allocations: 0,
         connections: 0,
     },

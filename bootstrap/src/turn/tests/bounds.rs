@@ -34,6 +34,28 @@ fn everybody_has_a_share_and_no_more() {
 }
 
 #[test]
+fn other_settings_bound_what_comes_and_take_nothing_away() {
+    let mut lab = Lab::new(settings());
+    let users: Vec<_> = (0..4)
+        .map(|n| lab.user(&format!("192.0.2.{n}:1")))
+        .collect();
+    for user in &users[..2] {
+        lab.allocate(user);
+    }
+    let mut fewer = settings();
+    fewer.quotas.all = 2;
+    lab.relay.set(fewer, lab.now);
+    assert_eq!(lab.request(&users[2], ALLOCATE, &[UDP]), 508);
+    assert_eq!(lab.request(&users[0], REFRESH, &[]), 0);
+    assert_eq!(lab.permit(&users[0], "10.0.0.1:1"), 403);
+    let mut more = settings();
+    more.allow_private = true;
+    lab.relay.set(more, lab.now);
+    assert_eq!(lab.permit(&users[0], "10.0.0.1:1"), 0);
+    lab.allocate(&users[2]);
+}
+
+#[test]
 fn tables_of_one_allocation_are_bounded() {
     let mut lab = Lab::new(settings());
     let user = lab.user("192.0.2.1:1");
