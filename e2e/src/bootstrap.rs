@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
@@ -67,6 +67,7 @@ pub struct BootstrapNode {
     addresses: Vec<(Transport, String)>,
     http: SocketAddr,
     extra: Vec<String>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl BootstrapNode {
@@ -83,6 +84,18 @@ impl BootstrapNode {
     /// # Panics
     /// If it does not come up.
     pub fn start_with(extra: &[&str]) -> Self {
+        Self::launch(extra, &[])
+    }
+
+    /// As [`Self::start`], with variables in its environment.
+    ///
+    /// # Panics
+    /// If it does not come up.
+    pub fn start_in(environment: &[(&str, PathBuf)]) -> Self {
+        Self::launch(&[], environment)
+    }
+
+    fn launch(extra: &[&str], environment: &[(&str, PathBuf)]) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         let extra: Vec<_> = extra.iter().map(|&arg| arg.to_owned()).collect();
         let mut flags = vec![
@@ -90,7 +103,11 @@ impl BootstrapNode {
             ("--stun", "127.0.0.1:0".to_owned()),
         ];
         flags.extend(Transport::ALL.map(|transport| (transport.flag(), "127.0.0.1:0".to_owned())));
-        let process = launch(data.path(), &flags, &extra);
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let environment: Vec<_> = environment.collect();
+        let process = launch(data.path(), &flags, &extra, &environment);
         let http = wait_for_http(&process);
         let (peer_id, addresses) = fetch_addresses(http);
         Self {
@@ -100,6 +117,7 @@ impl BootstrapNode {
             addresses,
             http,
             extra,
+            environment,
         }
     }
 
@@ -174,7 +192,7 @@ impl BootstrapNode {
         for (transport, address) in &self.addresses {
             flags.push((transport.flag(), socket(address).to_string()));
         }
-        self.process = launch(self.data.path(), &flags, &self.extra);
+        self.process = launch(self.data.path(), &flags, &self.extra, &self.environment);
         self.http = wait_for_http(&self.process);
         let back = Instant::now();
         let (peer_id, mut addresses) = fetch_addresses(self.http);
@@ -189,8 +207,14 @@ impl BootstrapNode {
     }
 }
 
-fn launch(data: &Path, flags: &[(&str, String)], extra: &[String]) -> Process {
+fn launch(
+    data: &Path,
+    flags: &[(&str, String)],
+    extra: &[String],
+    environment: &[(String, PathBuf)],
+) -> Process {
     let mut command = Command::new(bootstrap_binary());
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command
         .arg("--data-dir")
         .arg(data)

@@ -24,6 +24,7 @@ cargo xtask COMMAND
                                    handed on to the bootstrap node
   build     set up and build what is handed out: a release bootstrap node that carries the page, and
             the terminal peer
+              --deb                and a Debian package of the bootstrap node
   test      set up and test everything; with names, only these steps
               --quick              leave out what needs wasm or a browser
               --keep-going         do not stop at the first failed step
@@ -40,7 +41,7 @@ cargo xtask COMMAND
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
     Bench(BenchOptions),
-    Build,
+    Build(BuildOptions),
     Fmt,
     Help,
     Run(RunOptions),
@@ -64,6 +65,13 @@ impl Default for BenchOptions {
             upgrades: 30,
         }
     }
+}
+
+/// Options of `cargo xtask build`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BuildOptions {
+    /// Whether a Debian package is wanted, too.
+    pub(crate) deb: bool,
 }
 
 /// Options of `cargo xtask setup`.
@@ -113,10 +121,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invoc
     Ok(match command.as_deref() {
         None | Some("help" | "-h" | "--help") => Invocation::Help,
         Some("bench") => bench(rest)?,
-        Some("build") => {
-            no_more(rest)?;
-            Invocation::Build
-        }
+        Some("build") => build(rest)?,
         Some("fmt") => {
             no_more(rest)?;
             Invocation::Fmt
@@ -146,6 +151,18 @@ fn no_more(mut rest: impl Iterator<Item = String>) -> Result<()> {
     rest.next().map_or(Ok(()), |argument| {
         bail!("{argument:?} is not understood here")
     })
+}
+
+fn build(rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = BuildOptions::default();
+    for argument in rest {
+        match argument.as_str() {
+            "--deb" => options.deb = true,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            other => bail!("`cargo xtask build` does not know {other:?}"),
+        }
+    }
+    Ok(Invocation::Build(options))
 }
 
 fn bench(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
@@ -277,7 +294,14 @@ mod tests {
                 ..TestOptions::default()
             })
         );
-        assert_eq!(parse_line("build").unwrap(), Invocation::Build);
+        assert_eq!(
+            parse_line("build").unwrap(),
+            Invocation::Build(BuildOptions::default())
+        );
+        assert_eq!(
+            parse_line("build --deb").unwrap(),
+            Invocation::Build(BuildOptions { deb: true })
+        );
         assert_eq!(parse_line("ci").unwrap(), parse_line("test").unwrap());
         assert_eq!(
             parse_line("bench --upgrades=200").unwrap(),

@@ -5,9 +5,10 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result};
 
 use crate::{
+    args::BuildOptions,
     project::Project,
     run::trunk,
-    setup::{self, Needs, Route, step, wasm::Toolchain},
+    setup::{self, Needs, Route, step, tools, wasm::Toolchain},
     ui,
 };
 
@@ -16,12 +17,15 @@ const PAGE_VARIABLE: &str = "MOIM_PAGE";
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Sets up, builds, and says what came of it.
-pub(crate) fn build(project: &Project) -> Result<()> {
+pub(crate) fn build(project: &Project, options: &BuildOptions) -> Result<()> {
     let needs = Needs {
         page: true,
         ..Needs::default()
     };
     let tooling = setup::setup(project, needs, Route::Auto)?;
+    if options.deb {
+        tools::ensure(project, &tools::cargo_deb())?;
+    }
     ui::headline("Build");
     step(
         project,
@@ -38,17 +42,39 @@ pub(crate) fn build(project: &Project) -> Result<()> {
     let name = "bootstrap node with the page, and terminal peer";
     step(project, name, "build-programs", command, LIMIT, "built")?;
 
+    if options.deb {
+        let package = package(project);
+        step(
+            project,
+            "Debian package",
+            "build-deb",
+            package,
+            LIMIT,
+            "built",
+        )?;
+    }
+
     let folder = project.target.join("release");
     ui::headline("Done");
     for program in ["moim-bootstrap", "moim"] {
         let path = folder.join(program);
         println!("  {} ({})", path.display(), megabytes(&path)?);
     }
+    if options.deb {
+        println!("  {}", project.target.join("debian").display());
+    }
     println!(
         "\nmoim-bootstrap needs no other file: copy it to where it is to run, start it, and open\n\
          http://localhost:8470 there."
     );
     Ok(())
+}
+
+/// Packs the programs that are there, see `package.metadata.deb` in `bootstrap/Cargo.toml`.
+fn package(project: &Project) -> Command {
+    let mut command = project.cargo();
+    command.args(["deb", "--locked", "--no-build", "-p", "moim-bootstrap"]);
+    command
 }
 
 /// Builds the page as it is published, not in `dist`, which a running `trunk serve` may be writing to.

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 fn dispatch(invocation: &Invocation) -> Result<()> {
     match invocation {
         Invocation::Bench(options) => bench::bench(&Project::find()?, options),
-        Invocation::Build => build::build(&Project::find()?),
+        Invocation::Build(options) => build::build(&Project::find()?, options),
         Invocation::Help => {
             println!("{}", args::HELP);
             Ok(())

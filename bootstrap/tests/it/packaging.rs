@@ -73,6 +73,26 @@ async fn rules_dashboard_and_documents_name_metrics_that_there_are() {
     }
 }
 
+#[test]
+fn the_debian_package_has_files_that_there_are() {
+    let manifest: toml::Table = read("bootstrap/Cargo.toml").parse().unwrap();
+    let deb = &manifest["package"]["metadata"]["deb"];
+    let assets = deb["assets"].as_array().unwrap();
+    let (program, files) = assets.split_first().unwrap();
+    assert_eq!(program[0].as_str(), Some("target/release/moim-bootstrap"));
+    for file in files {
+        read(&format!("bootstrap/{}", file[0].as_str().unwrap()));
+    }
+    // What its unit starts is where the package puts it.
+    let unit = read("bootstrap/packaging/systemd/moim-bootstrap.service");
+    let installed = format!("/{}moim-bootstrap", program[1].as_str().unwrap());
+    assert!(
+        unit.contains(&format!("ExecStart={installed}\n")),
+        "{installed}"
+    );
+    assert!(unit.contains("EnvironmentFile=-/etc/default/moim-bootstrap"));
+}
+
 #[tokio::test]
 async fn every_metric_of_the_node_is_documented() {
     let text = read(DOCS);

@@ -54,6 +54,18 @@ pub(crate) fn wasm_bindgen(project: &Project) -> Result<Tool> {
     })
 }
 
+/// Makes the Debian package.
+pub(crate) fn cargo_deb() -> Tool {
+    Tool {
+        package: "cargo-deb",
+        probe: &["cargo-deb", "deb", "--version"],
+        version: "3.4.1".to_owned(),
+        about: "makes the Debian package",
+        // Most of its time it compresses.
+        opt_level: "2",
+    }
+}
+
 /// Runs tests side by side, each in its own process.
 fn nextest() -> Tool {
     Tool {

@@ -1,0 +1,100 @@
+//! The clock of the bootstrap node's machine is set, while it runs.
+//!
+//! By libfaketime (Debian's package `faketime`), which stands between a program and the wall clock.
+
+#![cfg(target_os = "linux")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use moim_e2e::{BootstrapNode, Terminal, Transport, get, see_each_other, topic};
+use tempfile::TempDir;
+
+/// How long a message may take; with a right clock it is a matter of milliseconds.
+const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// A wall clock that can be set.
+struct Clock(TempDir);
+
+impl Clock {
+    fn new() -> Self {
+        let clock = Self(tempfile::tempdir().expect("a temporary folder can be made"));
+        clock.set("+0");
+        clock
+    }
+
+    /// So far from the right time, e.g. `-1d`.
+    fn set(&self, offset: &str) {
+        // In one step: the program may be reading it.
+        let new = self.0.path().join("new");
+        fs::write(&new, offset).expect("can be written");
+        fs::rename(new, self.file()).expect("can be replaced");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("offset")
+    }
+
+    /// What makes a program look at it. Its monotonic clock stays what it is.
+    fn environment(&self) -> [(&'static str, PathBuf); 4] {
+        [
+            ("LD_PRELOAD", library()),
+            ("FAKETIME_TIMESTAMP_FILE", self.file()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ]
+    }
+}
+
+fn library() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").expect("there are libraries");
+    folders
+        .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+        .find(|path| Path::exists(path))
+        .expect("libfaketime is installed (`cargo xtask setup`, or `apt-get install faketime`)")
+}
+
+/// The day that the node believes it is: the first four words of the field `date` (RFC 9110, section
+/// 6.6.1).
+fn day(node: &BootstrapNode) -> Vec<String> {
+    let answer = get(node.http(), "/health").expect("answers");
+    let head = answer.head.to_ascii_lowercase();
+    let date = head.lines().find_map(|line| line.strip_prefix("date: "));
+    let words = date.expect("a date").split(' ').map(str::to_owned);
+    words.take(4).collect()
+}
+
+#[test]
+fn peers_join_find_each_other_and_talk_while_the_nodes_clock_jumps_by_days() {
+    let clock = Clock::new();
+    let mut node = BootstrapNode::start_in(&clock.environment());
+    let topic = topic("clock");
+    let mut peers = vec![
+        Terminal::join(&topic, "before", node.address(Transport::Tcp)),
+        Terminal::join(&topic, "too", node.address(Transport::WebSocket)),
+    ];
+    see_each_other(&peers.iter().collect::<Vec<_>>());
+
+    let today = day(&node);
+    for (offset, name) in [("+1d", "tomorrow"), ("-1d", "yesterday")] {
+        clock.set(offset);
+        assert_ne!(day(&node), today, "the node knows no better");
+        peers.push(Terminal::join(&topic, name, node.address(Transport::Tcp)));
+        see_each_other(&peers.iter().collect::<Vec<_>>());
+        let (newest, others) = peers.split_last_mut().expect("there are some");
+        newest.say(name);
+        for other in others {
+            let heard = other.hears(newest.peer_id(), name);
+            assert!(heard.at.elapsed() < HEARD_WITHIN, "{heard:?}");
+        }
+        assert!(node.is_healthy());
+    }
+    // Nobody has seemed to leave, though their presences are a day old or of tomorrow for the node.
+    for peer in &peers {
+        let left = peer.events_of("member_left");
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
