@@ -7,7 +7,7 @@ use std::{
 
 use moim_e2e::{
     BootstrapNode, Output, PATIENCE, Process, Signal, Terminal, TerminalBuilder, Transport,
-    moim_binary, run, topic,
+    moim_binary, run, see_each_other, topic,
 };
 use serde_json::{Value, json};
 
@@ -117,6 +117,29 @@ fn values_are_kept_by_peers_that_serve_the_dht() {
     }
     // The bootstrap node and the three.
     wait_for_copies(&mut writer, 4);
+}
+
+#[test]
+fn of_two_bootstrap_nodes_that_know_each_other_one_may_go() {
+    let mut first = BootstrapNode::start();
+    let known = first.address(Transport::Tcp).to_owned();
+    let mut second = BootstrapNode::start_with(&["--bootstrap", &known]);
+    let topic = topic("two-nodes");
+    let mut a = Terminal::join(&topic, "a", first.address(Transport::Tcp));
+    let mut b = Terminal::join(&topic, "b", second.address(Transport::WebSocket));
+    see_each_other(&[&a, &b]);
+    wait_for_copies(&mut a, 2);
+    put(&mut a, "menu", &json!("soup"));
+
+    assert!(first.stop().success());
+    let c = Terminal::join(&topic, "c", second.address(Transport::Tcp));
+    see_each_other(&[&a, &b, &c]);
+    b.say("who is left?");
+    for peer in [&a, &c] {
+        peer.hears(b.peer_id(), "who is left?");
+    }
+    assert_eq!(get(&mut b, "menu"), json!("soup"));
+    assert!(second.is_healthy());
 }
 
 fn server(node: &BootstrapNode, topic: &str, number: usize) -> Terminal {
