@@ -1,6 +1,6 @@
 //! Whether the process may take more memory.
 
-use std::{fs, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use crate::{
     config::Config,
@@ -65,14 +65,23 @@ fn default_max_bytes() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo")
         .ok()
         .and_then(|text| kib_field(&text, "MemTotal:"));
-    // `max` where there is no limit (cgroup v2).
-    let container = fs::read_to_string("/sys/fs/cgroup/memory.max")
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
-    let available = machine.into_iter().chain(container).min();
+    let membership = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = group_max(Path::new("/sys/fs/cgroup"), &membership);
+    let available = machine.into_iter().chain(group).min();
     available.map_or(u64::MAX, |bytes| {
         (bytes / limits::MEMORY_PART).max(limits::MEMORY_MIN_BYTES)
     })
+}
+
+/// What the control group of the process may use, or one above it: that of a container or of a service
+/// (cgroup v2: cgroups(7), and `Documentation/admin-guide/cgroup-v2.rst` of Linux).
+fn group_max(root: &Path, membership: &str) -> Option<u64> {
+    // Version 2 has one hierarchy, with the number 0 and no name.
+    let path = membership.lines().find_map(|l| l.strip_prefix("0::/"))?;
+    let groups = Path::new(path).ancestors().map(|group| root.join(group));
+    // `max` where there is no limit.
+    let limits = groups.filter_map(|group| fs::read_to_string(group.join("memory.max")).ok());
+    limits.filter_map(|text| text.trim().parse().ok()).min()
 }
 
 #[cfg(test)]
@@ -98,6 +107,25 @@ mod tests {
     #[test]
     fn what_the_system_does_not_say_bounds_nothing() {
         assert!(!Memory::with_reader(0, || None).is_short(Instant::now()));
+    }
+
+    #[test]
+    fn the_least_of_the_groups_that_the_process_is_in_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let group = root.path().join("system.slice/moim.service");
+        fs::create_dir_all(&group).unwrap();
+        let membership = "1:name=old:/x\n0::/system.slice/moim.service\n";
+        assert_eq!(group_max(root.path(), membership), None);
+        fs::write(group.join("memory.max"), "max\n").unwrap();
+        assert_eq!(group_max(root.path(), membership), None);
+        fs::write(root.path().join("system.slice/memory.max"), "4096\n").unwrap();
+        assert_eq!(group_max(root.path(), membership), Some(4_096));
+        fs::write(group.join("memory.max"), "1024\n").unwrap();
+        assert_eq!(group_max(root.path(), membership), Some(1_024));
+        // In a container, which sees its own group as the root.
+        fs::write(root.path().join("memory.max"), "512\n").unwrap();
+        assert_eq!(group_max(root.path(), "0::/\n"), Some(512));
+        assert_eq!(group_max(root.path(), "nonsense"), None);
     }
 
     #[test]
