@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use axum::{
@@ -39,6 +39,7 @@ use crate::{
     http::{Ends, Source},
     limits,
     metrics::Page,
+    tls,
 };
 
 mod access;
@@ -84,6 +85,8 @@ struct Report {
     peer_id: String,
     ready: bool,
     store_stuck: bool,
+    /// `None` without TLS.
+    certificate: Option<tls::Report>,
     #[serde(flatten)]
     overview: Overview,
     /// What `/metrics` says about the node and its process, by name and labels.
@@ -201,6 +204,10 @@ async fn status(
         peer_id: status.peer_id.to_string(),
         ready: status.ready,
         store_stuck: status.store_stuck,
+        certificate: source
+            .certificate
+            .as_ref()
+            .map(|it| it.report(SystemTime::now())),
         overview,
         numbers,
         rates,

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::{
+    acme::{AcmeCa, AcmeCaParseError, AcmeConfig, Mail, MailParseError},
     listen::{Host, Listen, ListenParseError},
     log_format::LogFormat,
     settings::Settings,
@@ -22,6 +23,7 @@ pub use self::{
 };
 use crate::commands::Command;
 
+mod acme;
 mod entries;
 mod listen;
 mod log_format;
@@ -74,6 +76,9 @@ HTTP
 
 FILES in the data directory
   identity.key         the key the peer id is made of; keep it secret, keep a copy
+  acme-account.json    the account at the CA of --acme; keep it secret
+  acme-certificate.json  the certificate that it gave, and its key; keep it secret
+  acme-attempts.json   when the CA was asked lately
   admin.token          what /admin asks for from elsewhere
   webrtc.pem           the certificate that the /webrtc-direct addresses name
   store.redb           records and providers of the DHT, and peers to come back by
@@ -179,6 +184,15 @@ pub struct Config {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// A certificate is named, and another one to be got.
+    #[error(
+        "--acme gets the certificate by itself, and --tls-cert and --tls-key name one in files; \
+         leave one of the two away"
+    )]
+    AcmeAndFiles,
+    /// ACME is asked for in part.
+    #[error("--acme needs {0} as well")]
+    AcmeIncomplete(&'static str),
     /// The settings file names another data directory than the one it was found in.
     #[error(
         "`data-dir` in {} has no effect there, because that file was found by way of the data \
@@ -217,7 +231,7 @@ pub enum ConfigError {
     #[error("this system names no data directory (is HOME set?); give one with --data-dir DIR")]
     NoDataDir,
     /// TLS is asked for in part.
-    #[error("--tls needs {0} as well")]
+    #[error("--tls needs {0} as well, or --acme to get a certificate by itself")]
     TlsIncomplete(&'static str),
     /// There is TURN, but no port for it.
     #[error("--turn on needs the port of --stun, which is off")]
@@ -298,8 +312,9 @@ impl Config {
 
 impl Config {
     /// The settings with the defaults for what is missing.
-    fn new(data_dir: PathBuf, merged: Settings) -> Self {
+    fn new(data_dir: PathBuf, mut merged: Settings) -> Self {
         let turn = merged.turn();
+        let acme = merged.take_acme();
         Self {
             data_dir,
             tcp: merged.tcp.unwrap_or(DEFAULT),
@@ -314,6 +329,7 @@ impl Config {
                 certificate: merged.tls_cert,
                 key: merged.tls_key,
                 domain: merged.domain,
+                acme,
             },
             web: merged.web.unwrap_or_default(),
             admin: merged.admin.unwrap_or_default(),

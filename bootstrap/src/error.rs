@@ -8,7 +8,10 @@ use thiserror::Error;
 pub use crate::{
     admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
 };
-use crate::{store::StoreError, tls::CertificateError};
+use crate::{
+    store::StoreError,
+    tls::{AcmeError, CertificateError},
+};
 
 /// An address to announce names another peer.
 #[derive(Debug, Error)]
@@ -36,6 +39,9 @@ pub(crate) enum ReloadError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// What is needed to get a certificate can't be used.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// The data directory can't be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),

@@ -4,7 +4,7 @@
 //! request may take to arrive and in how long they may live, so that slow or silent clients can't
 //! use it up.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use axum::{
     Json, Router,
@@ -41,7 +41,7 @@ use crate::{
     metrics::{HttpLabels, Page},
     site::Site,
     status::Status,
-    tls::Front,
+    tls::{self, Certificate, Front},
 };
 
 mod slots;
@@ -54,6 +54,8 @@ pub(crate) struct Source {
     pub(crate) dashboard: Option<Dashboard>,
     pub(crate) requests: Family<HttpLabels, Counter>,
     pub(crate) site: watch::Receiver<Arc<Site>>,
+    /// That of the TLS port, if there is one.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 /// Both ends of the connection a request came on.
@@ -78,6 +80,7 @@ struct Health {
     listening: usize,
     peers: usize,
     store: &'static str,
+    certificate: tls::State,
 }
 
 /// A socket to serve on, and what ends the TLS of its connections, if they have any.
@@ -253,6 +256,10 @@ async fn health(State(source): State<Source>) -> impl IntoResponse {
         listening: status.listening.len(),
         peers: status.peers,
         store: if status.store_stuck { "stuck" } else { "ok" },
+        certificate: source
+            .certificate
+            .as_ref()
+            .map_or(tls::State::Off, |it| it.state(SystemTime::now())),
     };
     (code, Json(health))
 }

@@ -32,8 +32,9 @@ pub use crate::{
         StoreCommandError, check,
     },
     config::{
-        Admin, Args, Config, ConfigError, Domain, DomainParseError, Host, Listen, ListenParseError,
-        LogFormat, Settings, Switch, Tls, TurnConfig, Web,
+        AcmeCa, AcmeCaParseError, AcmeConfig, Admin, Args, Config, ConfigError, Domain,
+        DomainParseError, Host, Listen, ListenParseError, LogFormat, Mail, MailParseError,
+        Settings, Switch, Tls, TurnConfig, Web,
     },
     error::{
         DataDirError, ExternalAddressError, IdentityError, ListenError, RunError, StartError,
@@ -43,7 +44,7 @@ pub use crate::{
     output::init_log,
     status::Status,
     store::StoreError,
-    tls::CertificateError,
+    tls::{AcmeError, CertificateError},
     turn::{PortRange, PortRangeParseError},
 };
 

@@ -222,6 +222,38 @@ pub(crate) const TLS_HANDED_OVER_MAX: usize = 32;
 /// How often the files of the certificate are looked at. They are read when they have changed and
 /// then stayed the same for this long.
 pub(crate) const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
+/// The last part of a certificate's life, in which it is renewed: of 90 days the last 30, as CAs advise.
+pub(crate) const ACME_RENEWAL_PART: u32 = 3;
+/// Attempts to get a certificate in any hour, whatever becomes of them and over restarts: Let's Encrypt
+/// refuses more than five that fail.
+pub(crate) const ACME_ATTEMPTS_PER_HOUR: usize = 5;
+/// Pause after the first attempt that failed; it doubles with each one after that, so that an hour has
+/// [`ACME_ATTEMPTS_PER_HOUR`].
+pub(crate) const ACME_PAUSE: Duration = Duration::from_secs(2 * 60);
+/// It doubles up to this. A third of a certificate's life has many such pauses, and who mends what was
+/// wrong may start the node again.
+pub(crate) const ACME_PAUSE_MAX: Duration = Duration::from_secs(4 * 60 * 60);
+/// Pause after an attempt that succeeded, or half of the certificate's life: whatever clock or CA say,
+/// names get few certificates a week (five alike from Let's Encrypt).
+pub(crate) const ACME_SUCCESS_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+/// By this part of it at most a pause is longer by chance, so that not everybody comes back to a CA
+/// that was down at the same moment.
+pub(crate) const ACME_JITTER: f64 = 0.25;
+/// A CA that asks for a longer pause is asked again after this nevertheless. Let's Encrypt's longest
+/// bound counts by the week, and an answer that is wrong must not cost the certificate.
+pub(crate) const ACME_ASKED_PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often the clock is looked at, in case somebody sets it.
+pub(crate) const ACME_LOOK_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How often the CA is asked when to renew, which RFC 9773 (section 4.3.2) wants twice a day or more often.
+pub(crate) const ACME_ADVICE_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
+/// Time for the CA to answer one question.
+pub(crate) const ACME_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for the CA to see the proof, and to make the certificate.
+pub(crate) const ACME_POLL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time for everything from the first question to the certificate.
+pub(crate) const ACME_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Longest answer of the CA: chains have a few KiB.
+pub(crate) const ACME_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Pause when no HTTP connection can be accepted.
 pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -19,7 +19,7 @@ use crate::{
     connections::{Connection, TRANSPORTS},
     limits,
     rejections::Rejections,
-    relay, store, turn,
+    relay, store, tls, turn,
 };
 
 mod process;
@@ -51,6 +51,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) relay_reservations_accepted: Counter,
     pub(crate) relay_reservations_denied: Family<ReasonLabels, Counter>,
     pub(crate) store: store::Counters,
+    pub(crate) tls: tls::Counters,
     pub(crate) turn: turn::Counters,
 }
 
@@ -226,6 +227,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         m.relay_circuits_denied.clone(),
     );
     m.store.register(moim);
+    m.tls.register(moim);
     m.turn.register(moim);
     (Metrics { libp2p, node }, Page(Arc::new(registry)))
 }

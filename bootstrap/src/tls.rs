@@ -3,51 +3,75 @@
 //! A browser that got its page by HTTPS opens no connection without TLS. So [`Front`] ends the TLS
 //! of every connection, reads the head of its first request, and gives those that want to become
 //! WebSockets to libp2p, by way of [`Tls`]; the others are answered by the HTTP server like all. The
-//! [`Certificate`] is read again whenever its files change, for the connections that come then.
+//! [`Certificate`] comes from [`files`], read again whenever they change, or by [`acme`]; a new one
+//! is for the connections that come then.
 
 use std::convert::Infallible;
 
-use tokio::{sync::mpsc, time};
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
 
-pub use self::certificate::CertificateError;
+use self::{acme::Acme, counters::Source};
+pub use self::{acme::AcmeError, files::CertificateError};
 pub(crate) use self::{
-    certificate::Certificate,
+    certificate::{Certificate, Report, State},
+    counters::Counters,
+    files::Files,
     front::{Front, Secured},
     transport::{HandedOver, Tls},
 };
+use crate::{config, data_dir::DataDir, error::StartError};
 
-/// The connections that come by the TLS port for libp2p.
-pub(crate) type Incoming = mpsc::Receiver<HandedOver<Secured>>;
-
-use crate::limits;
-
+pub(crate) mod acme;
 mod certificate;
+mod counters;
+mod files;
 mod front;
 mod head;
 mod transport;
 
-/// Looks after the files of the certificate until aborted.
-pub(crate) async fn watch(certificate: Certificate) -> Infallible {
-    let mut seen = certificate.stamp();
-    // A pair is two files: whoever replaces them does so one after the other.
-    let mut is_pending = false;
-    loop {
-        time::sleep(limits::CERTIFICATE_INTERVAL).await;
-        let stamp = certificate.stamp();
-        if stamp != seen {
-            seen = stamp;
-            is_pending = true;
-            continue;
-        }
-        if !std::mem::take(&mut is_pending) {
-            continue;
-        }
-        match certificate.reload() {
-            Ok(()) => tracing::info!("the certificate has changed and is in use"),
-            Err(error) => tracing::error!(
-                %error,
-                "the certificate has changed and can't be used; the one before stays in use"
-            ),
-        }
-    }
+/// The connections that come by the TLS port for libp2p.
+pub(crate) type Incoming = mpsc::Receiver<HandedOver<Secured>>;
+
+/// What the TLS port needs.
+#[allow(missing_debug_implementations, reason = "a future has no Debug")]
+pub(crate) struct Port {
+    pub(crate) certificate: Certificate,
+    pub(crate) front: Front,
+    /// What looks after the certificate until aborted. To be begun when the port is open, where a CA
+    /// looks for the proof.
+    pub(crate) keeping: BoxFuture<'static, Infallible>,
+}
+
+/// What ends TLS and looks after its certificate, and the connections for libp2p that come by it;
+/// `None` if TLS is off.
+///
+/// # Errors
+///
+/// If the certificate can't be used, or what is needed to get one.
+pub(crate) fn open(
+    config: &config::Tls,
+    data: &DataDir,
+    counters: &Counters,
+) -> Result<Option<(Port, Incoming)>, StartError> {
+    let (certificate, keeping): (_, BoxFuture<'static, _>) = if let Some((certificate, key)) =
+        config.files()
+    {
+        let files = Files::new(certificate, key);
+        let certificate = Certificate::empty(Source::Files, counters.clone());
+        certificate.set(files.read()?);
+        let keeping = files::watch(files, certificate.clone());
+        (certificate, Box::pin(keeping))
+    } else if let Some(acme) = Acme::open(&config.acme, config.domain.as_ref(), data, counters)? {
+        (acme.certificate().clone(), Box::pin(acme.keep()))
+    } else {
+        return Ok(None);
+    };
+    let (front, incoming) = Front::new(&certificate)?;
+    let port = Port {
+        certificate,
+        front,
+        keeping,
+    };
+    Ok(Some((port, incoming)))
 }

@@ -13,7 +13,7 @@ use crate::{
     config::{Args, CONFIG_FILE, Config},
     data_dir::create_private_dir,
     site::{Site, WebError},
-    tls::{Certificate, CertificateError},
+    tls::{self, AcmeError, CertificateError, Files},
 };
 
 /// Lines of comments are no longer than this.
@@ -118,6 +118,9 @@ fn wrapped(text: &str) -> Vec<String> {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CheckError {
+    /// What is needed to get a certificate can't be used.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// The certificate can't be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -138,8 +141,9 @@ pub enum CheckError {
 pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
     Site::open(&config.web)?;
     if let Some((certificate, key)) = config.tls.files() {
-        Certificate::open(certificate, key)?;
+        Files::new(certificate, key).read()?;
     }
+    tls::acme::check(&config.tls.acme)?;
     writeln!(
         out,
         "The settings are right. In force, wherever they come from:\n"

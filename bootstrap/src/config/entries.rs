@@ -21,6 +21,7 @@ impl Config {
             Web::Own => None,
         };
         let domain = self.tls.domain.as_ref();
+        let acme = &self.tls.acme;
         let listen = [
             ("tcp", text(&self.tcp)),
             ("quic", text(&self.quic)),
@@ -34,6 +35,13 @@ impl Config {
             ("tls-cert", path(self.tls.certificate.as_ref())),
             ("tls-key", path(self.tls.key.as_ref())),
             ("domain", domain.and_then(|name| text(name))),
+            ("acme", text(&acme.ca)),
+            ("acme-accept-terms", Some(acme.accept_terms.into())),
+            (
+                "acme-contact",
+                acme.contact.as_ref().and_then(|mail| text(mail)),
+            ),
+            ("acme-root", path(acme.root.as_ref())),
             ("web", web),
             ("admin", choice(&self.admin)),
             ("external-address", list(&self.external_addresses)),

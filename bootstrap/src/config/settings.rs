@@ -11,7 +11,7 @@ use std::{
 use libp2p::Multiaddr;
 use serde::Deserialize;
 
-use super::{Admin, ConfigError, Domain, Listen, LogFormat, Switch, Web};
+use super::{AcmeCa, Admin, ConfigError, Domain, Listen, LogFormat, Mail, Switch, Web};
 use crate::turn::PortRange;
 
 macro_rules! settings {
@@ -104,7 +104,7 @@ settings! {
     #[arg(long, value_name = "HOST:PORT|off")]
     http: Listen, "MOIM_HTTP";
     /// HTTPS and libp2p over secure WebSocket on one port, for pages on the internet; needs
-    /// --tls-cert and --tls-key [env: MOIM_TLS] [default: off]
+    /// --tls-cert and --tls-key, or --acme [env: MOIM_TLS] [default: off]
     #[arg(long, value_name = "HOST:PORT|off")]
     tls: Listen, "MOIM_TLS";
     /// Certificate of --tls with the chain that leads to it, PEM; read again when it changes
@@ -118,6 +118,23 @@ settings! {
     /// [env: MOIM_DOMAIN]
     #[arg(long, value_name = "NAME")]
     domain: Domain, "MOIM_DOMAIN";
+    /// Get the certificate of --tls for --domain from a CA, and renew it: `on`, Let's Encrypt; or the
+    /// URL of another CA's ACME directory. The CA connects to port 443 of --domain, which has to
+    /// lead to --tls [env: MOIM_ACME] [default: off]
+    #[arg(long, value_name = "on|off|URL")]
+    acme: AcmeCa, "MOIM_ACME";
+    /// Say yes to the terms of service of the CA of --acme, without which it gives no certificates
+    /// [env: MOIM_ACME_ACCEPT_TERMS]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    acme_accept_terms: bool, "MOIM_ACME_ACCEPT_TERMS";
+    /// Mail address that the CA of --acme is told, to write to when something is wrong
+    /// [env: MOIM_ACME_CONTACT]
+    #[arg(long, value_name = "MAIL")]
+    acme_contact: Mail, "MOIM_ACME_CONTACT";
+    /// Certificates, PEM, by which the CA of --acme is trusted besides those that browsers trust, for
+    /// a CA of your own [env: MOIM_ACME_ROOT]
+    #[arg(long, value_name = "FILE")]
+    acme_root: PathBuf, "MOIM_ACME_ROOT";
     /// Serve the page in this folder instead of the node's own, or none; read at the start and at
     /// SIGHUP [env: MOIM_WEB] [default: the node's own]
     #[arg(long, value_name = "DIR|off")]
@@ -192,7 +209,8 @@ macro_rules! read_as_flag {
 }
 
 read_as_flag!(
-    Admin, Domain, Listen, LogFormat, NonZeroU32, PathBuf, PortRange, Switch, Web, bool, u64
+    AcmeCa, Admin, Domain, Listen, LogFormat, Mail, NonZeroU32, PathBuf, PortRange, Switch, Web,
+    bool, u64
 );
 
 /// Separated by commas.

@@ -185,6 +185,64 @@ fn turn_is_off_unless_wanted_and_every_setting_of_it_has_flag_variable_and_key()
 }
 
 #[test]
+fn acme_is_off_unless_wanted_and_wants_everything_it_needs_and_nothing_beside() {
+    let default = load(&[], &[], None).unwrap().tls.acme;
+    assert_eq!((default.ca, default.accept_terms), (AcmeCa::Off, false));
+    let flags = [
+        "--tls=*:443",
+        "--domain=moim.example.org",
+        "--acme=on",
+        "--acme-accept-terms",
+        "--acme-contact=me@example.org",
+        "--acme-root=root.pem",
+    ];
+    let env = [
+        ("MOIM_TLS", "*:443"),
+        ("MOIM_DOMAIN", "moim.example.org"),
+        ("MOIM_ACME", "on"),
+        ("MOIM_ACME_ACCEPT_TERMS", "true"),
+        ("MOIM_ACME_CONTACT", "me@example.org"),
+        ("MOIM_ACME_ROOT", "root.pem"),
+    ];
+    let file = "tls = '*:443'\ndomain = 'moim.example.org'\nacme = 'on'\nacme-accept-terms = true\n\
+                acme-contact = 'me@example.org'\nacme-root = 'root.pem'";
+    let expected = AcmeConfig {
+        ca: "on".parse().unwrap(),
+        contact: Some("me@example.org".parse().unwrap()),
+        accept_terms: true,
+        root: Some("root.pem".into()),
+    };
+    for config in [
+        load(&flags, &[], None).unwrap(),
+        load(&[], &env, None).unwrap(),
+        load(&[], &[], Some(file)).unwrap(),
+    ] {
+        assert_eq!(config.tls.acme, expected);
+    }
+
+    for (left_out, named) in [
+        (0, "--tls HOST:PORT"),
+        (1, "--domain NAME"),
+        (3, "--acme-accept-terms"),
+    ] {
+        let mut flags = flags.to_vec();
+        flags.remove(left_out);
+        let error = load(&flags, &[], None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("--acme needs {named} as well"),
+            "{flags:?}"
+        );
+    }
+    for file in ["--tls-cert=cert.pem", "--tls-key=key.pem"] {
+        let error = load(&[&flags[..], &[file]].concat(), &[], None).unwrap_err();
+        assert!(matches!(error, ConfigError::AcmeAndFiles), "{error}");
+    }
+    let error = load(&["--tls=*:443"], &[], None).unwrap_err();
+    assert!(error.to_string().contains("or --acme"), "{error}");
+}
+
+#[test]
 fn other_bootstrap_nodes_are_named_with_their_peer_id() {
     let address = format!("/ip4/192.0.2.1/tcp/8468/p2p/{}", libp2p::PeerId::random());
     let config = load(&["--bootstrap", &address], &[], None).unwrap();

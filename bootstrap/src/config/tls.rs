@@ -10,7 +10,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
-use super::{ConfigError, Listen};
+use super::{AcmeCa, AcmeConfig, ConfigError, Listen};
 
 /// Longest name in the DNS, in bytes (RFC 1035, section 2.3.4).
 const NAME_BYTES_MAX: usize = 253;
@@ -28,6 +28,8 @@ pub struct Tls {
     pub key: Option<PathBuf>,
     /// What the certificate is for, if peers are to be told.
     pub domain: Option<Domain>,
+    /// How to get a certificate, if it isn't in files.
+    pub acme: AcmeConfig,
 }
 
 /// A name in the DNS, like `moim.example.org`.
@@ -42,6 +44,9 @@ pub struct DomainParseError(String);
 impl Tls {
     /// Whether everything is there that is needed.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.acme.ca != AcmeCa::Off {
+            return self.check_acme();
+        }
         let needed = [("--tls-cert", &self.certificate), ("--tls-key", &self.key)];
         match needed.into_iter().find(|(_, file)| file.is_none()) {
             Some((flag, _)) if self.listen != Listen::Off => Err(ConfigError::TlsIncomplete(flag)),

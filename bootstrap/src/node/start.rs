@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    convert::Infallible,
     net::SocketAddr,
     sync::Arc,
     time::Instant,
@@ -33,9 +32,7 @@ use crate::{
     sockets,
     status::Status,
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
-    swarm,
-    tls::{self, Certificate, Front},
-    turn,
+    swarm, tls, turn,
 };
 
 impl Node {
@@ -80,8 +77,7 @@ impl Node {
             rejections: metrics.node.rejections.clone(),
         };
         let circuits = Circuits::new(config.limit_loopback);
-        let mut background = JoinSet::new();
-        let (front, handed_over) = open_tls(config, &mut background)?.unzip();
+        let (tls, handed_over) = tls::open(&config.tls, &data, &metrics.node.tls)?.unzip();
         let mut swarm = swarm::build(&keypair, certificate, kad, handed_over, rules, &circuits)?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = tokio_listeners(sockets::bind_http(config)?)?;
@@ -92,7 +88,7 @@ impl Node {
         let http_ports = http_listeners.into_iter().map(|listener| (listener, None));
         let tls_ports = tls_listeners
             .into_iter()
-            .map(|listener| (listener, front.clone()));
+            .map(|listener| (listener, tls.as_ref().map(|tls| tls.front.clone())));
 
         let turn_sockets = turn::Sockets::open(config)?;
 
@@ -118,6 +114,7 @@ impl Node {
             dashboard,
             requests: metrics.node.http_requests.clone(),
             site: site_reader,
+            certificate: tls.as_ref().map(|tls| tls.certificate.clone()),
         };
         let bounds = http::Bounds {
             connections: capacity.http,
@@ -146,6 +143,10 @@ impl Node {
             &metrics.node.turn,
         );
 
+        let mut background = JoinSet::new();
+        if let Some(tls) = tls {
+            background.spawn(tls.keeping);
+        }
         let mut node = Self {
             swarm,
             http,
@@ -204,20 +205,6 @@ fn open_store(
         "the store is open"
     );
     Ok((kad, writer, peers))
-}
-
-/// What ends TLS, and the connections for libp2p that come by it; `None` if TLS is off.
-fn open_tls(
-    config: &Config,
-    background: &mut JoinSet<Infallible>,
-) -> Result<Option<(Front, tls::Incoming)>, StartError> {
-    let Some((certificate, key)) = config.tls.files() else {
-        return Ok(None);
-    };
-    let certificate = Certificate::open(certificate, key)?;
-    let front = Front::new(&certificate)?;
-    background.spawn(tls::watch(certificate));
-    Ok(Some(front))
 }
 
 /// The name and the port by which the TLS port is reached, if it has a name.

@@ -2,12 +2,14 @@
 
 use std::{io, net::SocketAddr};
 
+use futures::AsyncWriteExt as _;
 use futures_rustls::{TlsAcceptor, rustls, server::TlsStream};
 use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::{
     Certificate, Incoming,
+    certificate::CHALLENGE_ALPN,
     head::{self, Rewound, Wants},
     transport::HandedOver,
 };
@@ -41,6 +43,7 @@ impl Front {
     }
 
     /// Shakes hands and reads what is asked for. What is not for libp2p comes back, to be answered.
+    /// For a CA that looks for the proof of a name, the handshake is all (RFC 8737, section 3).
     ///
     /// # Errors
     ///
@@ -52,10 +55,18 @@ impl Front {
         remote: SocketAddr,
     ) -> io::Result<Option<Secured>> {
         let handshake = async {
-            let stream = self.acceptor.accept(stream.compat()).await?;
-            head::read(stream, limits::HTTP_HEADER_BYTES_MAX).await
+            let mut stream = self.acceptor.accept(stream.compat()).await?;
+            if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE_ALPN) {
+                stream.close().await?;
+                return Ok(None);
+            }
+            let read = head::read(stream, limits::HTTP_HEADER_BYTES_MAX).await?;
+            Ok::<_, io::Error>(Some(read))
         };
-        let (wants, stream) = time::timeout(limits::TLS_HANDSHAKE_TIMEOUT, handshake).await??;
+        let handshake = time::timeout(limits::TLS_HANDSHAKE_TIMEOUT, handshake);
+        let Some((wants, stream)) = handshake.await?? else {
+            return Ok(None);
+        };
         if wants == Wants::Http {
             return Ok(Some(stream));
         }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod acme;
 mod admin;
 mod attacks;
 mod block_list;
@@ -24,6 +25,7 @@ mod reload;
 mod store;
 mod stun;
 mod tls;
+mod tls_client;
 mod turn;
 mod turn_client;
 

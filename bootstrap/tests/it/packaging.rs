@@ -36,7 +36,14 @@ fn named(text: &str) -> BTreeSet<&str> {
 
 /// Names of the samples that the metrics of a node have that was asked by HTTP and in the DHT.
 async fn known() -> BTreeSet<String> {
-    let node = Node::start().await;
+    // With a certificate to get, from a CA that isn't there.
+    let node = Node::start_with(&[
+        "--tls=127.0.0.1:0",
+        "--domain=moim.example",
+        "--acme=https://127.0.0.1:1/dir",
+        "--acme-accept-terms",
+    ])
+    .await;
     assert_eq!(node.get("/health").await.status, 200);
     let mut client = Client::new().await;
     client.connect(&node.address("tcp")).await;

@@ -1,84 +1,50 @@
 //! HTTPS and secure WebSocket on one port, and a certificate that changes under them.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
-use futures::{StreamExt as _, future::join_all};
-use futures_rustls::{
-    TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore,
-        crypto::ring,
-        pki_types::{CertificateDer, ServerName},
-    },
-};
-use libp2p::{
-    Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, noise, ping,
-    swarm, swarm::SwarmEvent, tcp, websocket, yamux,
-};
+use futures::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 
 use crate::{
     process::{self, Node},
     soon,
+    tls_client::{NAME, Trust, client, connect, ping},
 };
 
-const NAME: &str = "moim.example";
-
 /// Somebody who signs certificates.
-struct Authority {
-    certificate: CertificateDer<'static>,
+pub(crate) struct Authority {
+    pub(crate) trust: Trust,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().der().clone();
+        let trust = Trust(params.self_signed(&key).unwrap().der().clone());
         let issuer = Issuer::new(params, key);
-        Self {
-            certificate,
-            issuer,
-        }
+        Self { trust, issuer }
+    }
+
+    /// A certificate of this authority, and its key, both PEM.
+    pub(crate) fn issue(&self, params: &CertificateParams) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem(), key.serialize_pem())
     }
 
     /// Writes a certificate of this authority for [`NAME`], and its key.
     fn sign(&self, dir: &Path) {
-        let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([NAME.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
-        fs::write(dir.join("cert.pem"), certificate.pem()).unwrap();
-    }
-
-    fn client_config(&self) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.clone()).unwrap();
-        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth()
-    }
-
-    /// Asks for something by HTTPS; an error if the certificate isn't of this authority.
-    async fn get(&self, port: u16, path: &str) -> std::io::Result<String> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let connector = TlsConnector::from(Arc::new(self.client_config()));
-        let name = ServerName::try_from(NAME).unwrap();
-        let mut stream = connector.connect(name, stream.compat()).await?.compat();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        soon("an answer", stream.read_to_string(&mut answer)).await?;
-        Ok(answer)
+        let (certificate, key) = self.issue(&params);
+        fs::write(dir.join("key.pem"), key).unwrap();
+        fs::write(dir.join("cert.pem"), certificate).unwrap();
     }
 }
 
@@ -101,62 +67,13 @@ async fn start(dir: &TempDir) -> (Node, u16) {
     (node, port)
 }
 
-/// A peer that trusts this authority.
-fn client(authority: &Authority) -> Swarm<ping::Behaviour> {
-    let keypair = Keypair::generate_ed25519();
-    let mut tls = websocket::tls::Config::builder();
-    tls.add_trust(&websocket::tls::Certificate::new(
-        authority.certificate.to_vec(),
-    ))
-    .unwrap();
-    let mut websocket = websocket::Config::new(tcp::tokio::Transport::default());
-    websocket.set_tls_config(tls.finish());
-    let transport = websocket
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise::Config::new(&keypair).unwrap())
-        .multiplex(yamux::Config::default())
-        .boxed();
-    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(crate::DEADLINE);
-    let id = keypair.public().to_peer_id();
-    Swarm::new(transport, ping::Behaviour::default(), id, config)
-}
-
-fn wss(port: u16) -> Multiaddr {
-    format!("/ip4/127.0.0.1/tcp/{port}/tls/sni/{NAME}/ws")
-        .parse()
-        .unwrap()
-}
-
-/// Connects and waits for an answered ping.
-async fn connect(client: &mut Swarm<ping::Behaviour>, port: u16) {
-    client.dial(wss(port)).unwrap();
-    ping(client).await;
-}
-
-async fn ping(client: &mut Swarm<ping::Behaviour>) {
-    soon("a ping", async {
-        loop {
-            match client.select_next_some().await {
-                SwarmEvent::Behaviour(ping::Event { result, .. }) => {
-                    result.unwrap();
-                    return;
-                }
-                SwarmEvent::OutgoingConnectionError { error, .. } => panic!("{error}"),
-                SwarmEvent::ConnectionClosed { cause, .. } => panic!("closed: {cause:?}"),
-                _ => {}
-            }
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn one_port_serves_https_and_secure_websockets_and_is_told_by_its_name() {
     let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     authority.sign(dir.path());
     let (node, port) = start(&dir).await;
 
-    let answer = authority.get(port, "/bootstrap.json").await.unwrap();
+    let answer = authority.trust.get(port, "/bootstrap.json").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let address = format!("/dns4/{NAME}/tcp/{port}/tls/ws/p2p/{}", node.peer_id());
     let body: serde_json::Value =
@@ -164,7 +81,7 @@ async fn one_port_serves_https_and_secure_websockets_and_is_told_by_its_name() {
     // A page tries the first one first.
     assert_eq!(body["addresses"][0], address);
 
-    let mut client = client(&authority);
+    let mut client = client(&authority.trust);
     connect(&mut client, port).await;
     let metrics = node.get("/metrics").await.body;
     let line = metrics
@@ -183,22 +100,22 @@ async fn a_certificate_is_replaced_under_a_hundred_peers_and_none_is_dropped() {
     );
     before.sign(dir.path());
     let (node, port) = start(&dir).await;
-    let mut peers: Vec<_> = (0..PEERS).map(|_| client(&before)).collect();
+    let mut peers: Vec<_> = (0..PEERS).map(|_| client(&before.trust)).collect();
     join_all(peers.iter_mut().map(|peer| connect(peer, port))).await;
 
     after.sign(dir.path());
     soon("the new certificate", async {
-        while after.get(port, "/health").await.is_err() {
+        while after.trust.get(port, "/health").await.is_err() {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    before.get(port, "/health").await.unwrap_err();
+    before.trust.get(port, "/health").await.unwrap_err();
 
     // Half a certificate changes nothing.
     fs::write(dir.path().join("cert.pem"), "-----BEGIN CERT").unwrap();
     node.until_logged("the one before stays in use").await;
-    connect(&mut client(&after), port).await;
+    connect(&mut client(&after.trust), port).await;
 
     join_all(peers.iter_mut().map(ping)).await;
     assert!(
@@ -232,7 +149,7 @@ async fn who_does_not_speak_tls_is_sent_away_and_the_others_are_served() {
     for _ in 0..20 {
         silent.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
     }
-    let answer = authority.get(port, "/health").await.unwrap();
+    let answer = authority.trust.get(port, "/health").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     for mut stream in silent {
         let mut rest = Vec::new();
@@ -255,7 +172,7 @@ async fn a_node_may_have_tls_alone() {
         .1
         .parse()
         .unwrap();
-    connect(&mut client(&authority), port).await;
+    connect(&mut client(&authority.trust), port).await;
     node.assert_alive().await;
 }
 
