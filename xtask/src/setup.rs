@@ -8,6 +8,7 @@ pub(crate) mod browser;
 pub(crate) mod debian;
 mod lab;
 pub(crate) mod node;
+mod pebble;
 pub(crate) mod tools;
 pub(crate) mod versions;
 pub(crate) mod wasm;
@@ -37,7 +38,7 @@ pub(crate) struct Needs {
     pub(crate) page: bool,
     /// Compiling for wasm and linting it, without building the page.
     pub(crate) wasm_lints: bool,
-    /// A test runner.
+    /// A test runner, and what native tests need besides.
     pub(crate) test_runner: bool,
     /// A browser with its driver.
     pub(crate) browser: bool,
@@ -122,6 +123,8 @@ pub(crate) struct Tooling {
     pub(crate) browser: Option<Browser>,
     /// Whether networks with NATs can be built, where they are needed.
     pub(crate) lab: bool,
+    /// Whether there is a CA for the tests.
+    pub(crate) pebble: bool,
 }
 
 /// Makes sure that everything in `needs` is there.
@@ -148,6 +151,7 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     }
     if needs.test_runner {
         tools::ensure_nextest(project)?;
+        tooling.pebble = pebble::ensure(project)?;
     }
     tools::clean_up(project);
     if needs.browser {
