@@ -14,6 +14,7 @@
 
   /** What the counters are called here; others are called by their own names. */
   const NAMES = {
+    moim_bootstrap_acme_attempts_total: 'Attempts to get a certificate',
     libp2p_kad_inbound_requests_total: 'DHT requests',
     moim_bootstrap_dht_refused_total: 'Records and providers refused',
     moim_bootstrap_http_requests_total: 'HTTP requests',
@@ -107,6 +108,20 @@
     });
   }
 
+  /** How it stands with the certificate of the TLS port, whose times are in seconds since 1970. */
+  function certificate({ state, ends, trouble, again }) {
+    const left = (time) => duration(Math.max(0, time - Date.now() / 1000));
+    const words = {
+      expired: 'has ended',
+      missing: 'none yet: TLS connections are refused',
+      ok: ends === null ? 'good' : `good for ${left(ends)}`,
+    }[state];
+    if (trouble === null) {
+      return words;
+    }
+    return `${words}; no newer one: ${trouble}${again === null ? '' : `; tried again in ${left(again)}`}`;
+  }
+
   const number = { className: 'number' };
 
   function show(report) {
@@ -124,6 +139,7 @@
         'Open files',
         `${count.format(of('process_open_fds'))} of ${count.format(of('process_max_fds'))}`,
       ],
+      ...(report.certificate === null ? [] : [['certificate', 'Certificate', certificate(report.certificate)]]),
     ]);
     facts('now', [
       ['peers', 'Peers', count.format(own('peers'))],
@@ -265,6 +281,8 @@
       seen = Date.now();
       if (report.store_stuck) {
         state('lost', 'The store cannot be written; the log says why');
+      } else if (['expired', 'missing'].includes(report.certificate?.state)) {
+        state('lost', 'There is no good certificate, see below');
       } else {
         state('live', report.ready ? 'Ready' : 'Starting');
       }
