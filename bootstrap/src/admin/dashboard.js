@@ -119,7 +119,8 @@
     if (trouble === null) {
       return words;
     }
-    return `${words}; no newer one: ${trouble}${again === null ? '' : `; tried again in ${left(again)}`}`;
+    const what = state === 'missing' ? 'because' : 'no newer one:';
+    return `${words}; ${what} ${trouble}${again === null ? '' : `; tried again in ${left(again)}`}`;
   }
 
   const number = { className: 'number' };

@@ -102,7 +102,7 @@ pub enum AcmeError {
 /// Why an attempt to get a certificate failed.
 #[derive(Debug, Error)]
 enum AttemptError {
-    #[error("the account at the CA can't be used: {}", order::said(.0))]
+    #[error("{}", order::said(.0))]
     Account(#[source] instant_acme::Error),
     #[error("the account at the CA can't be written down: {0}")]
     AccountText(#[from] serde_json::Error),

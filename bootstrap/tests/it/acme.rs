@@ -1,26 +1,22 @@
 //! Certificates that the node gets by itself, from a real CA on loopback and from one that is trouble.
 
-use std::{fs, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, SystemTime},
+};
 
 use futures::future::join_all;
-use futures_rustls::{
-    TlsConnector,
-    rustls::{
-        self, ClientConfig, DigitallySignedStruct, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        crypto::ring,
-        pki_types::{CertificateDer, ServerName, UnixTime},
-    },
-};
+use futures_rustls::rustls::pki_types::CertificateDer;
 use rcgen::{CertificateParams, date_time_ymd};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
-use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
 
 use self::{
     pebble::{Gate, Pebble},
     stub::Stub,
+    validator::challenge,
 };
 use crate::{
     process::{self, Node},
@@ -31,6 +27,7 @@ use crate::{
 
 mod pebble;
 mod stub;
+mod validator;
 
 /// Nobody listens there.
 const NOBODY: &str = "https://127.0.0.1:1/dir";
@@ -91,8 +88,12 @@ async fn attempts(node: &Node, result: &str) -> u64 {
 }
 
 async fn until_attempted(node: &Node, result: &str) {
+    until_attempts(node, result, 1).await;
+}
+
+async fn until_attempts(node: &Node, result: &str, count: u64) {
     soon("the end of an attempt", async {
-        while attempts(node, result).await == 0 {
+        while attempts(node, result).await < count {
             tokio::task::yield_now().await;
         }
     })
@@ -102,69 +103,6 @@ async fn until_attempted(node: &Node, result: &str) {
 async fn end_of_certificate(node: &Node) -> u64 {
     node.metric("moim_bootstrap_tls_certificate_end_seconds{source=\"acme\"}")
         .await
-}
-
-/// What a CA does that looks for a proof: shakes hands with this name and takes whatever certificate
-/// comes. Returns that, and what comes then until the connection is closed.
-async fn challenge(port: u16, name: &str) -> std::io::Result<(CertificateDer<'static>, Vec<u8>)> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
-    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
-    let stream = soon("a handshake", connector.connect(name, stream.compat())).await?;
-    let connection = stream.get_ref().1;
-    assert_eq!(connection.alpn_protocol(), Some(&b"acme-tls/1"[..]));
-    let certificate = connection.peer_certificates().unwrap()[0].clone();
-    let mut rest = Vec::new();
-    soon("the end", stream.compat().read_to_end(&mut rest)).await?;
-    Ok((certificate.into_owned(), rest))
-}
-
-/// Takes every certificate.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
 
 #[tokio::test]
@@ -230,6 +168,25 @@ async fn a_certificate_is_renewed_under_peers_and_none_is_dropped() {
             .iter()
             .all(|peer| peer.network_info().num_peers() == 1)
     );
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_before_it_ends() {
+    if !pebble::is_there() {
+        return;
+    }
+    let (authority, gate) = (Authority::new(), Gate::new().await);
+    let (node, port) = start(data(&authority), &gate.url()).await;
+    let life = Duration::from_secs(24);
+    let ca = gate.open_with(&authority, port, life).await;
+    until_attempted(&node, "obtained").await;
+    let first = end_of_certificate(&node).await;
+    until_attempts(&node, "obtained", 2).await;
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert!(now < first, "only after it had ended");
+    assert!(now + life.as_secs() / 3 < end_of_certificate(&node).await);
+    connect(&mut client(&ca.trust), port).await;
+    assert_eq!(attempts(&node, "failed").await, 0);
 }
 
 #[tokio::test]
@@ -349,6 +306,32 @@ fn undecided(path: &str, ca: &str) -> stub::Answer {
     };
     let status = if path == "/order" { 201 } else { 200 };
     (status, "", body)
+}
+
+#[tokio::test]
+async fn a_ca_that_looks_at_once_says_what_it_saw() {
+    let authority = Authority::new();
+    let is_told = AtomicBool::new(false);
+    let stub = Stub::start(&authority, move |path, ca| {
+        let (status, headers, mut body) = undecided(path, ca);
+        let problem =
+            json!({ "type": "urn:ietf:params:acme:error:connection", "detail": "a wall" });
+        if path == "/challenge" {
+            is_told.store(true, Ordering::Relaxed);
+            body["status"] = "invalid".into();
+            body["error"] = problem;
+        } else if path == "/authorization" && is_told.load(Ordering::Relaxed) {
+            body["status"] = "invalid".into();
+            body["challenges"][0]["error"] = problem;
+        }
+        (status, headers, body)
+    })
+    .await;
+    let (node, _) = start(data(&authority), &stub.url()).await;
+    until_attempted(&node, "failed").await;
+    let log = node.log();
+    let told = format!("the CA could not see that {NAME} leads here: a wall");
+    assert!(log.contains(&told), "{log}");
 }
 
 fn challenge_of(ca: &str) -> Value {

@@ -70,11 +70,10 @@ pub(super) async fn obtain(
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
     if order.state().status == OrderStatus::Pending {
         let _proving = Proving(certificate);
-        prove(&mut order, domain, certificate).await?;
-        let result = order.poll_ready(&polling).await;
-        if order.state().status == OrderStatus::Invalid {
-            let reason = result.err().map(|error| said(&error));
-            return Err(unproven(&mut order, domain, reason).await);
+        let result = prove(&mut order, domain, certificate, &polling).await;
+        if let Some(reason) = refusal(&mut order, &result).await {
+            let domain = domain.to_owned();
+            return Err(OrderError::Unproven { domain, reason });
         }
         result?;
     }
@@ -84,12 +83,14 @@ pub(super) async fn obtain(
     Ok(Pair { certificate, key })
 }
 
-/// Proves to the CA that the name leads here, where it doesn't know that from before.
+/// Proves to the CA that the name leads here, where it doesn't know that from before, and waits until
+/// it has seen it, or not.
 async fn prove(
     order: &mut Order,
     domain: &str,
     certificate: &Certificate,
-) -> Result<(), OrderError> {
+    polling: &RetryPolicy,
+) -> Result<OrderStatus, OrderError> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -110,20 +111,28 @@ async fn prove(
         certificate.set_challenge(Some((domain.to_owned(), proof)));
         challenge.set_ready().await?;
     }
-    Ok(())
+    Ok(order.poll_ready(polling).await?)
 }
 
-/// What the CA saw instead of the proof; it may have given a `reason` for the order as a whole.
-async fn unproven(order: &mut Order, domain: &str, mut reason: Option<String>) -> OrderError {
+/// What the CA saw instead of the proof, if that is how it ended. A CA says so of the order, or of the
+/// challenge, or already when it is told to look, depending on how fast it is; why stands with the
+/// authorization.
+async fn refusal(order: &mut Order, result: &Result<OrderStatus, OrderError>) -> Option<String> {
+    let mut reason = match result {
+        Ok(OrderStatus::Invalid) => Some("it gives no reason".to_owned()),
+        Err(OrderError::Ca(instant_acme::Error::Api(_))) => None,
+        _ => return None,
+    };
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
-        if let Ok(state) = authorization.refresh().await {
-            let problems = state.challenges.iter().filter_map(|it| it.error.as_ref());
-            reason = problems.map(words).next().or(reason);
+        match authorization.refresh().await {
+            Ok(state) if state.status == AuthorizationStatus::Invalid => {
+                let problems = state.challenges.iter().filter_map(|it| it.error.as_ref());
+                let said = result.as_ref().err().map(ToString::to_string);
+                reason = problems.map(words).next().or(said).or(reason);
+            }
+            _ => {}
         }
     }
-    OrderError::Unproven {
-        domain: domain.to_owned(),
-        reason: reason.unwrap_or_else(|| "it gives no reason".to_owned()),
-    }
+    reason
 }

@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     process::{self, Stdio},
     sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
 };
 
 use futures_rustls::rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -108,8 +109,19 @@ impl Gate {
     /// Starts a CA that looks for the proof of every name at this port, and lets everybody in to it.
     /// `authority` is whom the node trusts.
     pub(super) async fn open(&self, authority: &Authority, port: u16) -> Pebble {
+        self.open_with(authority, port, Duration::from_secs(60 * 60 * 24 * 90))
+            .await
+    }
+
+    /// [`open`](Self::open), with certificates that are good for so long.
+    pub(super) async fn open_with(
+        &self,
+        authority: &Authority,
+        port: u16,
+        life: Duration,
+    ) -> Pebble {
         let ports = Ports::new();
-        let pebble = Pebble::start(authority, port, &ports).await;
+        let pebble = Pebble::start(authority, port, life, &ports).await;
         self.opened.send(Some(ports.acme)).unwrap();
         pebble
     }
@@ -140,7 +152,12 @@ impl Ports {
 }
 
 impl Pebble {
-    async fn start(authority: &Authority, validated_port: u16, ports: &Ports) -> Self {
+    async fn start(
+        authority: &Authority,
+        validated_port: u16,
+        life: Duration,
+        ports: &Ports,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let names = ["127.0.0.1".to_owned(), NAME.to_owned()];
         let (certificate, key) = authority.issue(&CertificateParams::new(names).unwrap());
@@ -156,6 +173,7 @@ impl Pebble {
             "privateKey": write("key.pem", &key),
             "httpPort": 1,
             "tlsPort": validated_port,
+            "certificateValidityPeriod": life.as_secs(),
         }});
         let config = write("config.json", &config.to_string());
 
