@@ -4,11 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use moim_e2e::{BootstrapNode, Terminal, Transport, get, see_each_other, topic};
 use tempfile::TempDir;
@@ -39,9 +35,9 @@ impl Clock {
     }
 
     /// What makes a program look at it. Its monotonic clock stays what it is.
-    fn environment(&self) -> [(&'static str, PathBuf); 4] {
+    fn environment(&self, library: PathBuf) -> [(&'static str, PathBuf); 4] {
         [
-            ("LD_PRELOAD", library()),
+            ("LD_PRELOAD", library),
             ("FAKETIME_TIMESTAMP_FILE", self.file()),
             ("FAKETIME_NO_CACHE", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
@@ -49,12 +45,17 @@ impl Clock {
     }
 }
 
-fn library() -> PathBuf {
+/// `None` where it is not installed; but where `cargo xtask test` has found it, it has to be there.
+fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").expect("there are libraries");
-    folders
+    let found = folders
         .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketimeMT.so.1")))
-        .find(|path| Path::exists(path))
-        .expect("libfaketime is installed (`cargo xtask setup`, or `apt-get install faketime`)")
+        .find(|path| path.exists());
+    assert!(
+        found.is_some() || env::var_os("MOIM_FAKETIME").is_none(),
+        "libfaketime is missing"
+    );
+    found
 }
 
 /// The day that the node believes it is: the first four words of the field `date` (RFC 9110, section
@@ -69,8 +70,11 @@ fn day(node: &BootstrapNode) -> Vec<String> {
 
 #[test]
 fn peers_join_find_each_other_and_talk_while_the_nodes_clock_jumps_by_days() {
+    let Some(library) = library() else {
+        return;
+    };
     let clock = Clock::new();
-    let mut node = BootstrapNode::start_in(&clock.environment());
+    let mut node = BootstrapNode::start_in(&clock.environment(library));
     let topic = topic("clock");
     let mut peers = vec![
         Terminal::join(&topic, "before", node.address(Transport::Tcp)),

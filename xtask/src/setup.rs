@@ -6,9 +6,9 @@
 pub(crate) mod apt;
 pub(crate) mod browser;
 pub(crate) mod debian;
+mod extras;
 mod lab;
 pub(crate) mod node;
-mod pebble;
 pub(crate) mod tools;
 pub(crate) mod versions;
 pub(crate) mod wasm;
@@ -123,8 +123,8 @@ pub(crate) struct Tooling {
     pub(crate) browser: Option<Browser>,
     /// Whether networks with NATs can be built, where they are needed.
     pub(crate) lab: bool,
-    /// Whether there is a CA for the tests.
-    pub(crate) pebble: bool,
+    /// Variables that tell native tests what there is for them.
+    pub(crate) extras: Vec<&'static str>,
 }
 
 /// Makes sure that everything in `needs` is there.
@@ -151,7 +151,7 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     }
     if needs.test_runner {
         tools::ensure_nextest(project)?;
-        tooling.pebble = pebble::ensure(project)?;
+        tooling.extras = extras::ensure(project)?;
     }
     tools::clean_up(project);
     if needs.browser {

@@ -18,9 +18,6 @@ pub(super) const SHORT: Duration = Duration::from_secs(300);
 /// A step that compiles or tests: far more than it takes on a slow machine, and less than for ever.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
 
-/// Tells the tests that there is a CA for them.
-const PEBBLE_VARIABLE: &str = "MOIM_PEBBLE";
-
 /// One thing that must hold.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -301,8 +298,8 @@ fn tests(context: &Context<'_>) -> Result<()> {
     command.args(["nextest", "run", "--locked", "--workspace", "--all-targets"]);
     command.args(["--profile", nextest_profile()]);
     name_programs(project, &mut command);
-    if context.tooling.pebble {
-        command.env(PEBBLE_VARIABLE, "1");
+    for variable in &context.tooling.extras {
+        command.env(variable, "1");
     }
     process::run_shown(command, &project.log("tests"), LONG)
 }
