@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use moim_protocol::limits;
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -66,7 +67,7 @@ impl FromStr for BootstrapSource {
 }
 
 /// Addresses taken from one `bootstrap.json`; more than a node has interfaces is somebody's mistake.
-const DOCUMENT_ADDRESSES_MAX: usize = 64;
+pub(crate) const DOCUMENT_ADDRESSES_MAX: usize = 64;
 
 /// Bytes of a `bootstrap.json` that are read.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
@@ -111,12 +112,17 @@ impl Target {
 
     pub(crate) fn from_document(body: &[u8]) -> Result<Self, SourceError> {
         let document: Document = serde_json::from_slice(body).map_err(SourceError::Json)?;
-        let peer: PeerId = document.peer_id.parse().map_err(|_| SourceError::PeerId)?;
+        // Base 58 is decoded in quadratic time: a document of nothing but an id would take seconds.
+        let id = Some(&document.peer_id).filter(|id| id.len() <= limits::PEER_TEXT_BYTES_MAX);
+        let peer: PeerId = id
+            .and_then(|id| id.parse().ok())
+            .ok_or(SourceError::PeerId)?;
         // Addresses of kinds that this version does not know are somebody else's to dial.
         let addresses: Vec<_> = document
             .addresses
             .iter()
             .take(DOCUMENT_ADDRESSES_MAX)
+            .filter(|address| address.len() <= limits::ADDRESS_BYTES_MAX)
             .filter_map(|address| address.parse::<Multiaddr>().ok())
             .map(split_peer)
             .filter(|(id, _)| id.is_none_or(|id| id == peer))
@@ -186,7 +192,14 @@ mod tests {
             Target::from_document(br#"{"peer_id":"x","addresses":[]}"#),
             Err(SourceError::PeerId)
         ));
-        let body = format!(r#"{{"peer_id":"{ID}","addresses":["garbage"]}}"#);
+        // An id that would take seconds to decode is not looked at, and neither is such an address.
+        let long = "z".repeat(60_000);
+        let body = format!(r#"{{"peer_id":"{long}","addresses":[]}}"#);
+        assert!(matches!(
+            Target::from_document(body.as_bytes()),
+            Err(SourceError::PeerId)
+        ));
+        let body = format!(r#"{{"peer_id":"{ID}","addresses":["garbage","/p2p/{long}"]}}"#);
         assert!(matches!(
             Target::from_document(body.as_bytes()),
             Err(SourceError::NoAddress)
