@@ -43,6 +43,8 @@ use crate::{
 };
 
 mod access;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod history;
 pub(crate) mod overview;
 mod samples;

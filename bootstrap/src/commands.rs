@@ -17,7 +17,7 @@ use crate::config::Config;
 
 mod block;
 mod init;
-mod store;
+pub(crate) mod store;
 
 /// A subcommand.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]

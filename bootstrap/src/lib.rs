@@ -58,6 +58,8 @@ mod config;
 mod connections;
 mod data_dir;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod ice;
 mod identity;

@@ -27,7 +27,7 @@ mod certificate;
 mod counters;
 mod files;
 mod front;
-mod head;
+pub(crate) mod head;
 mod transport;
 
 /// The connections that come by the TLS port for libp2p.

@@ -16,6 +16,8 @@ mod clock;
 mod counters;
 mod credentials;
 mod framing;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod ports;
 mod quota;
 mod relay;

@@ -31,6 +31,8 @@ mod driver;
 mod duplicates;
 mod error;
 mod event;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handle;
 mod history;
 pub mod identity;

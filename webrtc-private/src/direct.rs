@@ -45,6 +45,8 @@ mod address;
 pub(crate) mod authenticate;
 mod dial;
 pub(crate) mod fingerprint;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 pub(crate) mod sdp;
 
 /// Dials `/ip4|ip6/<ip>/udp/<port>/webrtc-direct/certhash/<hash>[/p2p/<peer>]`.

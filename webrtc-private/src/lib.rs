@@ -60,6 +60,8 @@ mod behaviour;
 mod config;
 pub mod direct;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod muxer;
 mod report;
 mod session;

@@ -332,7 +332,7 @@ where
 
 /// Refuses descriptions that no peer of this protocol makes. That the other side is who it says is
 /// proven by DTLS against the fingerprint in it.
-fn check_description(sdp: &str) -> Result<(), SignalingError> {
+pub(crate) fn check_description(sdp: &str) -> Result<(), SignalingError> {
     let media = sdp.lines().filter(|line| line.starts_with("m=")).count();
     if media != 1 {
         return Err(SignalingError::Description(

@@ -159,6 +159,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Signaling<S> {
         Message::decode(&self.incoming.split_to(length)).map(Some)
     }
 
+    #[cfg(fuzzing)]
+    pub(crate) fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// Ends our side and waits for the other's: whoever answers must not find the stream reset.
     pub(crate) async fn finish(mut self) {
         use futures::AsyncWriteExt as _;

@@ -83,6 +83,11 @@ impl Access {
         Ok(Self { token, local })
     }
 
+    #[cfg(fuzzing)]
+    pub(super) fn with_token(token: String, local: bool) -> Self {
+        Self { token, local }
+    }
+
     /// Whether a request is answered.
     pub(super) fn allows<B>(&self, remote: SocketAddr, request: &Request<B>) -> bool {
         self.has_token(request.headers()) || self.local && is_local(remote.ip(), request)

@@ -272,34 +272,23 @@ fn import(
     // Whose store it is matters only to a node that provides something itself.
     let mut store = Store::new(PeerId::random(), 0, limits);
     store.restore(file.rows()?)?;
-    let (mut put, mut refused) = (0_u64, 0_u64);
-    for number in 1.. {
-        let mut text = Vec::new();
-        let line = |reason: String| StoreCommandError::Line {
+    let (mut put, mut refused, mut number) = (0_u64, 0_u64, 0);
+    let unread = |line, error| match error {
+        LineError::File(error) => at_source(error),
+        LineError::Content(reason) => StoreCommandError::Line {
             path: source.into(),
-            line: number,
+            line,
             reason,
-        };
-        let mut limited = (&mut reader).take(LINE_BYTES_MAX);
-        if limited.read_until(b'\n', &mut text).map_err(at_source)? == 0 {
-            break;
-        }
-        if text.last() != Some(&b'\n') && text.len() as u64 == LINE_BYTES_MAX {
-            return Err(line(format!("longer than {LINE_BYTES_MAX} bytes")));
-        }
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        let Line { key, value } =
-            serde_json::from_slice(&text).map_err(|error| line(error.to_string()))?;
-        let decode = |text: String| {
-            BASE64
-                .decode(text.as_bytes())
-                .map_err(|error| line(format!("not base64: {error}")))
-        };
-        match store.put(Record::new(decode(key)?, decode(value)?)) {
-            Ok(()) => put += 1,
-            Err(_) => refused += 1,
+        },
+    };
+    loop {
+        let record = next_record(&mut *reader, &mut number);
+        match record.map_err(|error| unread(number, error))? {
+            Some(record) => match store.put(record) {
+                Ok(()) => put += 1,
+                Err(_) => refused += 1,
+            },
+            None => break,
         }
     }
     file.write(&store.take_batch(), None)?;
@@ -310,6 +299,41 @@ fn import(
              what is there, or too many"
         ),
     )
+}
+
+/// What is wrong with a line of an export.
+#[derive(Debug)]
+pub(crate) enum LineError {
+    File(io::Error),
+    Content(String),
+}
+
+/// The record of the next line that is not empty; `None` after the last. Counts the lines.
+pub(crate) fn next_record(
+    reader: &mut dyn BufRead,
+    number: &mut u64,
+) -> Result<Option<Record>, LineError> {
+    let mut text = Vec::new();
+    while text.trim_ascii().is_empty() {
+        text.clear();
+        *number = number.saturating_add(1);
+        let mut limited = (&mut *reader).take(LINE_BYTES_MAX);
+        let length = limited.read_until(b'\n', &mut text);
+        if length.map_err(LineError::File)? == 0 {
+            return Ok(None);
+        }
+        if text.last() != Some(&b'\n') && text.len() as u64 == LINE_BYTES_MAX {
+            let reason = format!("longer than {LINE_BYTES_MAX} bytes");
+            return Err(LineError::Content(reason));
+        }
+    }
+    let Line { key, value } =
+        serde_json::from_slice(&text).map_err(|error| LineError::Content(error.to_string()))?;
+    let decode = |text: String| {
+        let decoded = BASE64.decode(text.as_bytes());
+        decoded.map_err(|error| LineError::Content(format!("not base64: {error}")))
+    };
+    Ok(Some(Record::new(decode(key)?, decode(value)?)))
 }
 
 fn say(out: &mut dyn Write, text: std::fmt::Arguments<'_>) -> Result<(), StoreCommandError> {

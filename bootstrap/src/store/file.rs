@@ -406,7 +406,7 @@ fn write_peers(
     Ok(())
 }
 
-fn decode_record(
+pub(crate) fn decode_record(
     (sequence, flags, remembered_until, expires, publisher, value): (
         u64,
         u8,
@@ -433,12 +433,12 @@ fn decode_record(
     })
 }
 
-fn decode_peer(bytes: &[u8]) -> Result<PeerId, StoreError> {
+pub(crate) fn decode_peer(bytes: &[u8]) -> Result<PeerId, StoreError> {
     PeerId::from_bytes(bytes)
         .map_err(|error| StoreError::Damaged(format!("a row with no peer id: {error}")))
 }
 
-fn decode_addresses(addresses: &[&[u8]]) -> Result<Vec<Multiaddr>, StoreError> {
+pub(crate) fn decode_addresses(addresses: &[&[u8]]) -> Result<Vec<Multiaddr>, StoreError> {
     let decoded = addresses.iter().map(|bytes| {
         Multiaddr::try_from(bytes.to_vec())
             .map_err(|error| StoreError::Damaged(format!("a row with no address: {error}")))

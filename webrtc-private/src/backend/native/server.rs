@@ -26,7 +26,7 @@ use libp2p_identity::{Keypair, PeerId};
 
 pub use self::certificate::{Certificate, CertificateError};
 use self::{clients::NewClient, listener::Listener};
-use super::{Connection, Shared, agent::Agent, broken};
+use super::{Connection, Shared, agent::Agent, broken, channel::Channel};
 use crate::{
     backend::{PeerConnection as _, SdpKind},
     direct::{
@@ -138,6 +138,26 @@ async fn accept(
     identity: Keypair,
     certificate: Certificate,
 ) -> Result<Accepted, Error> {
+    let (mut peer, handshake) = prepare(client, &certificate).await?;
+    let mut early = VecDeque::new();
+    poll_fn(|cx| poll_connected(&mut peer, &mut early, Step::Connecting, cx)).await?;
+    let fingerprint = |agent: &mut Agent| certificate::fingerprint_of(agent.remote_certificate());
+    let theirs = peer.0.with(broken(), fingerprint).map_err(refused)?;
+    let encrypted = Encrypted {
+        peer,
+        handshake,
+        prologue: prologue(theirs, certificate.fingerprint()),
+        early,
+    };
+    let begin = |noise: libp2p_noise::Config, stream| noise.upgrade_outbound(stream, "/noise");
+    encrypted.authenticate(begin, &identity).await
+}
+
+/// Our side of a connection with a client whose first check is to be answered.
+async fn prepare(
+    client: NewClient,
+    certificate: &Certificate,
+) -> Result<(Connection, Channel), Error> {
     let NewClient {
         address,
         dialler,
@@ -151,18 +171,7 @@ async fn accept(
     let answer = peer.create_answer().await.map_err(refused)?;
     let set = peer.set_local(SdpKind::Answer, answer);
     set.await.map_err(refused)?;
-    let mut early = VecDeque::new();
-    poll_fn(|cx| poll_connected(&mut peer, &mut early, Step::Connecting, cx)).await?;
-    let fingerprint = |agent: &mut Agent| certificate::fingerprint_of(agent.remote_certificate());
-    let theirs = peer.0.with(broken(), fingerprint).map_err(refused)?;
-    let encrypted = Encrypted {
-        peer,
-        handshake,
-        prologue: prologue(theirs, certificate.fingerprint()),
-        early,
-    };
-    let begin = |noise: libp2p_noise::Config, stream| noise.upgrade_outbound(stream, "/noise");
-    encrypted.authenticate(begin, &identity).await
+    Ok((peer, handshake))
 }
 
 impl libp2p_core::Transport for Server {
@@ -255,5 +264,7 @@ impl libp2p_core::Transport for Server {
     }
 }
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
