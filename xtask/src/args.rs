@@ -26,7 +26,7 @@ cargo xtask COMMAND
             the terminal peer
               --deb                and a Debian package of the bootstrap node
   test      set up and test everything; with names, only these steps
-              --quick              leave out what needs wasm or a browser
+              --quick              leave out what needs wasm or a browser, and fuzzing
               --keep-going         do not stop at the first failed step
               --list               name the steps
   ci        the same as test
@@ -34,6 +34,10 @@ cargo xtask COMMAND
             minutes, and a machine that does nothing else
               --rounds N           rounds in which all take turns (5)
               --upgrades N         direct connections that are made, of each (30)
+  fuzz      set up, build the fuzz targets and run them side by side; with names, only these
+              --seconds N, --minutes N   how long each (60 seconds)
+              --input FILE         give the one named target this input and nothing else
+              --list               name the targets
   fmt       format all Rust files
   help      this text";
 
@@ -43,6 +47,7 @@ pub(crate) enum Invocation {
     Bench(BenchOptions),
     Build(BuildOptions),
     Fmt,
+    Fuzz(FuzzOptions),
     Help,
     Run(RunOptions),
     Setup(SetupOptions),
@@ -72,6 +77,29 @@ impl Default for BenchOptions {
 pub(crate) struct BuildOptions {
     /// Whether a Debian package is wanted, too.
     pub(crate) deb: bool,
+}
+
+/// Options of `cargo xtask fuzz`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FuzzOptions {
+    /// The chosen targets; empty: all of them.
+    pub(crate) targets: Vec<String>,
+    /// How long each runs.
+    pub(crate) seconds: u32,
+    /// The only input that the target is to be given.
+    pub(crate) input: Option<PathBuf>,
+    pub(crate) list: bool,
+}
+
+impl Default for FuzzOptions {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            seconds: crate::fuzz::SECONDS,
+            input: None,
+            list: false,
+        }
+    }
 }
 
 /// Options of `cargo xtask setup`.
@@ -126,6 +154,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invoc
             no_more(rest)?;
             Invocation::Fmt
         }
+        Some("fuzz") => fuzz(rest)?,
         Some("run") => run(rest)?,
         Some("setup") => setup(rest)?,
         Some("test" | "ci") => test(rest)?,
@@ -190,6 +219,40 @@ fn bench(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
         options.rounds
     );
     Ok(Invocation::Bench(options))
+}
+
+fn fuzz(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = FuzzOptions::default();
+    while let Some(argument) = rest.next() {
+        let mut value = || {
+            rest.next()
+                .with_context(|| format!("{argument} needs a value"))
+        };
+        let mut count = |unit: u32| -> Result<u32> {
+            let text = value()?;
+            let count = text
+                .parse()
+                .ok()
+                .and_then(|count: u32| count.checked_mul(unit));
+            count
+                .filter(|count| *count > 0)
+                .with_context(|| format!("{text:?} is not a length of time"))
+        };
+        match argument.as_str() {
+            "--seconds" => options.seconds = count(1)?,
+            "--minutes" => options.seconds = count(60)?,
+            "--input" => options.input = Some(value()?.into()),
+            "--list" => options.list = true,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            flag if flag.starts_with('-') => bail!("`cargo xtask fuzz` does not know {flag:?}"),
+            target => options.targets.push(target.to_owned()),
+        }
+    }
+    ensure!(
+        options.input.is_none() || options.targets.len() == 1,
+        "--input needs the one target that is to read the file"
+    );
+    Ok(Invocation::Fuzz(options))
 }
 
 fn run(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
@@ -311,6 +374,14 @@ mod tests {
             })
         );
         assert_eq!(
+            parse_line("fuzz turn stun --minutes=5").unwrap(),
+            Invocation::Fuzz(FuzzOptions {
+                targets: vec!["turn".into(), "stun".into()],
+                seconds: 300,
+                ..FuzzOptions::default()
+            })
+        );
+        assert_eq!(
             parse_line("setup --page-only --wasm-route debian").unwrap(),
             Invocation::Setup(SetupOptions {
                 page_only: true,
@@ -327,6 +398,10 @@ mod tests {
             ("fmt now", "now"),
             ("bench --rounds 0", "\"0\""),
             ("bench --rounds 9 --upgrades 8", "too few"),
+            ("fuzz --seconds 0", "\"0\""),
+            ("fuzz --minutes 99999999", "99999999"),
+            ("fuzz --input x", "one target"),
+            ("fuzz --fast", "--fast"),
             ("run --page-port", "--page-port"),
             ("run --page-port 70000", "70000"),
             ("run --page-port 0", "\"0\""),

@@ -14,6 +14,7 @@ mod args;
 mod bench;
 mod build;
 mod checks;
+mod fuzz;
 mod http;
 mod machine;
 mod process;
@@ -58,6 +59,7 @@ fn dispatch(invocation: &Invocation) -> Result<()> {
             println!("{}", args::HELP);
             Ok(())
         }
+        Invocation::Fuzz(options) => fuzz::fuzz(&Project::find()?, options),
         Invocation::Fmt => test::format(&Project::find()?),
         Invocation::Run(options) => run::run(&Project::find()?, options),
         Invocation::Setup(options) => {

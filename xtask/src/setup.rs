@@ -5,6 +5,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod browser;
+mod cpp;
 pub(crate) mod debian;
 mod extras;
 mod lab;
@@ -44,6 +45,8 @@ pub(crate) struct Needs {
     pub(crate) browser: bool,
     /// The packages of the tests in the browser.
     pub(crate) node: bool,
+    /// A C++ compiler, for the fuzz targets.
+    pub(crate) cpp: bool,
 }
 
 impl Needs {
@@ -56,6 +59,7 @@ impl Needs {
             test_runner: tests,
             browser: tests,
             node: tests,
+            cpp: tests,
         }
     }
 
@@ -67,6 +71,7 @@ impl Needs {
             test_runner: self.test_runner || other.test_runner,
             browser: self.browser || other.browser,
             node: self.node || other.node,
+            cpp: self.cpp || other.cpp,
         }
     }
 
@@ -152,6 +157,9 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     if needs.test_runner {
         tools::ensure_nextest(project)?;
         tooling.extras = extras::ensure(project)?;
+    }
+    if needs.cpp {
+        cpp::ensure(project)?;
     }
     tools::clean_up(project);
     if needs.browser {

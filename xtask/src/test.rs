@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn quick_leaves_out_what_needs_wasm_or_a_browser() {
+    fn quick_leaves_out_what_needs_wasm_or_a_browser_or_takes_long() {
         let quick = names(&TestOptions {
             quick: true,
             ..TestOptions::default()
         });
         assert!(quick.contains(&"tests") && quick.contains(&"edges"));
-        for name in ["browser", "clippy-wasm", "page", "wasm-tests"] {
+        for name in ["browser", "clippy-wasm", "fuzz", "page", "wasm-tests"] {
             assert!(!quick.contains(&name), "{name}");
         }
         for step in choose(&TestOptions {

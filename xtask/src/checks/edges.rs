@@ -139,6 +139,20 @@ const RULES: &[Rule] = &[
         why: "bench measures the transports by themselves, without a peer around them",
     },
     Rule {
+        package: "moim-fuzz",
+        members: &[
+            "moim-bootstrap",
+            "moim-dht",
+            "moim-peer",
+            "moim-protocol",
+            "moim-rpc",
+            "webrtc-private",
+        ],
+        forbidden: &[],
+        in_tests: true,
+        why: "fuzz gives bytes to whatever reads bytes of remotes",
+    },
+    Rule {
         package: "moim-e2e",
         members: &[],
         forbidden: &[],

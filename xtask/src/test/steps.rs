@@ -35,6 +35,7 @@ const NOTHING: Needs = Needs {
     test_runner: false,
     browser: false,
     node: false,
+    cpp: false,
 };
 
 /// All of them.
@@ -151,6 +152,16 @@ pub(super) const STEPS: &[Step] = &[
         },
         run: page::browser,
     },
+    Step {
+        name: "fuzz",
+        about: "every fuzz target for a minute",
+        quick: false,
+        needs: Needs {
+            cpp: true,
+            ..NOTHING
+        },
+        run: fuzz,
+    },
 ];
 
 /// Runs a command with its output in the step's log, shown when it fails.
@@ -248,7 +259,14 @@ fn clippy(context: &Context<'_>) -> Result<()> {
         "-D",
         "warnings",
     ]);
-    quietly(context.project, "clippy", command)
+    quietly(context.project, "clippy", command)?;
+    // The same once more with what only the fuzz targets see. Handed to clippy alone, the cfg leaves what was compiled of
+    // the dependencies as it is; the targets' few lines of their own are left to `fuzz`, which has libFuzzer.
+    let mut command = context.project.cargo();
+    command
+        .args(["clippy", "--locked", "--workspace", "--lib", "--"])
+        .args(["-D", "warnings", "--cfg", "fuzzing"]);
+    quietly(context.project, "clippy-fuzzing", command)
 }
 
 fn clippy_wasm(context: &Context<'_>) -> Result<()> {
@@ -302,6 +320,10 @@ fn tests(context: &Context<'_>) -> Result<()> {
         command.env(variable, "1");
     }
     process::run_shown(command, &project.log("tests"), LONG)
+}
+
+fn fuzz(context: &Context<'_>) -> Result<()> {
+    crate::fuzz::test(context.project)
 }
 
 fn doctests(context: &Context<'_>) -> Result<()> {
