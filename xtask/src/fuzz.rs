@@ -145,7 +145,7 @@ fn run(project: &Project, programs: &Path, targets: &[String], seconds: u32) -> 
                 continue;
             }
             let one = running.swap_remove(index);
-            let ended = status.map_or("did not stop".to_owned(), process::explain);
+            let ended = status.map_or_else(|| "did not stop".to_owned(), process::explain);
             let is_good = status.is_some_and(|status| status.success());
             if !tell(&one, is_good, &ended) {
                 failed.push(one.target);

@@ -4,10 +4,11 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::LazyLock,
     time::{Duration, Instant, SystemTime},
 };
 
-use libp2p::identity::Keypair;
+use libp2p::{PeerId, identity::Keypair};
 use md5::{Digest as _, Md5};
 use moim_protocol::rate::Source;
 
@@ -39,6 +40,14 @@ const UNSIGNED_ANSWER_BYTES_MAX: usize = 20 + 20 + 8 + 8 + 12;
 /// Bytes that are put around data on its way to a client: a header, an address and the attribute's header.
 const AROUND_DATA: usize = 20 + 24 + 4 + 3;
 const METHODS: [u16; 4] = [ALLOCATE, 0x0004, 0x0008, 0x0009];
+
+/// Who the users are. To make their keys takes longer than most runs.
+static PEERS: LazyLock<[PeerId; 4]> = LazyLock::new(|| {
+    [0, 1, 2, 3].map(|number| {
+        let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
+        key.public().to_peer_id()
+    })
+});
 
 /// Four users, eight clients (the latter four by TCP, all at four addresses), and what they were allowed.
 pub struct TurnLab {
@@ -123,10 +132,6 @@ fn client(number: u8) -> Client {
 
 impl TurnLab {
     /// Nobody has an allocation.
-    ///
-    /// # Panics
-    ///
-    /// Never: the keys are good.
     #[must_use]
     pub fn new() -> Self {
         let now = Instant::now();
@@ -146,11 +151,7 @@ impl TurnLab {
         let mut relay = Relay::new(settings, credentials.clone(), counters.clone(), now);
         let own: IpAddr = "203.0.113.5".parse().expect("an address");
         relay.set_own(HashSet::from([own]));
-        let users = (0..4).map(|number| {
-            let key = Keypair::ed25519_from_bytes([number; 32]).expect("any 32 bytes are a key");
-            let peer = key.public().to_peer_id();
-            credentials.issue(&peer, now)
-        });
+        let users = PEERS.iter().map(|peer| credentials.issue(peer, now));
         Self {
             relay,
             users: users.collect(),
