@@ -8,8 +8,20 @@ use moim_bootstrap::fuzzing::TurnLab;
 
 use crate::input::steps;
 
+/// Methods, as [`TurnLab::request`] counts them.
+const ALLOCATE: u8 = 0;
+const CREATE_PERMISSION: u8 = 2;
+const CHANNEL_BIND: u8 = 3;
+
 #[derive(Arbitrary, Clone, Debug)]
 enum Step<'a> {
+    /// What a client does that means well: an allocation, a permission and a channel, in one step because data goes
+    /// nowhere without them.
+    Establish {
+        from: u8,
+        peer: Peer,
+        channel: u8,
+    },
     Request {
         from: u8,
         user: u8,
@@ -92,6 +104,18 @@ pub fn run(data: &[u8]) {
     let mut lab = TurnLab::new();
     for step in steps::<Step<'_>>(data) {
         match step {
+            Step::Establish {
+                from,
+                peer,
+                channel,
+            } => {
+                let peers = [peer.into()];
+                let number = [0x40, channel, 0, 0];
+                lab.request((from, from), ALLOCATE, &[], &[]);
+                lab.request((from, from), CREATE_PERMISSION, &peers, &[]);
+                let attributes = [(Attribute::Channel.into(), &number[..])];
+                lab.request((from, from), CHANNEL_BIND, &peers, &attributes);
+            }
             Step::Request {
                 from,
                 user,
