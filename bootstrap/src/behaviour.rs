@@ -29,6 +29,7 @@ impl Behaviour {
         circuits: &Circuits,
     ) -> Self {
         let local = keypair.public().to_peer_id();
+        let reservations_max = rules.capacity.inbound as usize;
         Self {
             admission: admission::Behaviour::new(rules),
             autonat: autonat::v2::server::Behaviour::default(),
@@ -40,7 +41,7 @@ impl Behaviour {
                     .with_interval(limits::PING_INTERVAL)
                     .with_timeout(limits::PING_TIMEOUT),
             ),
-            relay: relay(local, circuits),
+            relay: relay(local, circuits, reservations_max),
         }
     }
 }
@@ -56,8 +57,8 @@ fn identify_config(keypair: &Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn relay(local: libp2p::PeerId, circuits: &Circuits) -> relay::Behaviour {
-    let mut relay = relay::Behaviour::new(local, crate::relay::config(circuits));
+fn relay(local: libp2p::PeerId, circuits: &Circuits, reservations_max: usize) -> relay::Behaviour {
+    let mut relay = relay::Behaviour::new(local, crate::relay::config(circuits, reservations_max));
     // Otherwise a node without a confirmed external address, e.g. on a laptop or in a home
     // network, wouldn't offer to relay.
     relay.set_status(Some(relay::Status::Enable));

@@ -21,7 +21,7 @@ pub use self::{
     turn::{Switch, TurnConfig},
     web::Web,
 };
-use crate::commands::Command;
+use crate::{commands::Command, limits};
 
 mod acme;
 mod entries;
@@ -172,6 +172,8 @@ pub struct Config {
     pub bootstrap: Vec<Multiaddr>,
     /// Most memory for the records that the DHT keeps for others, in MiB.
     pub store_memory: NonZeroU32,
+    /// Most connections of others.
+    pub max_connections: NonZeroU32,
     /// Memory in MiB at which no more connections are taken, if it isn't a part of what there is.
     pub max_memory: Option<u64>,
     /// Whether connections from this machine are bounded by address.
@@ -336,6 +338,7 @@ impl Config {
             external_addresses: merged.external_address.unwrap_or_default(),
             bootstrap: merged.bootstrap.unwrap_or_default(),
             store_memory: merged.store_memory.unwrap_or(DEFAULT_STORE_MEMORY),
+            max_connections: merged.max_connections.unwrap_or(limits::INBOUND_MAX),
             max_memory: merged.max_memory,
             limit_loopback: merged.limit_loopback.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),

@@ -5,7 +5,7 @@
 //! source can take the whole node. Nothing per peer is so tight that an honest peer of a lively room
 //! meets it.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use moim_protocol::rate::Rate;
 
@@ -14,8 +14,10 @@ use moim_protocol::rate::Rate;
 pub(crate) const PENDING_INBOUND_MAX: u32 = 1_000;
 /// Connections being set up by us at one time: DHT upkeep and AutoNAT dial-backs, nothing urgent.
 pub(crate) const PENDING_OUTBOUND_MAX: u32 = 64;
-/// Connections from others. At 52 KiB each (measured for idle WebSocket clients) this is 200 MiB.
-pub(crate) const INBOUND_MAX: u32 = 4_000;
+/// Connections from others, unless the settings say otherwise. At 52 KiB each (measured for idle
+/// WebSocket clients) this is 200 MiB. There may be as many relay reservations: one for each peer that
+/// can't be dialled, i.e. nearly every page.
+pub(crate) const INBOUND_MAX: NonZeroU32 = NonZeroU32::new(4_000).unwrap();
 /// Connections to others, for which a crowd of others leaves room, so that it can't cut the node off
 /// from the rest of the DHT.
 pub(crate) const OUTBOUND_MAX: u32 = 200;
@@ -30,8 +32,8 @@ pub(crate) const SOURCE_CONNECTION_RATE: Rate = Rate {
     per_second: 50,
     burst: 600,
 };
-/// Sources that are remembered, at some 100 bytes each. More than there can be connections, so that
-/// only those are forgotten that have none.
+/// Sources that are remembered, at some 100 bytes each. More than [`INBOUND_MAX`], so that only those
+/// are forgotten that have no connections.
 pub(crate) const SOURCES_MAX: usize = 16_384;
 /// Files that are left for everything but connections: listeners, the log, the store, the resolver.
 pub(crate) const OPEN_FILES_RESERVED: u64 = 64;
@@ -69,8 +71,6 @@ pub(crate) const QUIC_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// See [`QUIC_STREAM_WINDOW_BYTES`].
 pub(crate) const QUIC_CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Relay reservations in all: one for each peer that can't be dialled, i.e. nearly every page.
-pub(crate) const RESERVATIONS_MAX: usize = INBOUND_MAX as usize;
 /// Relay reservations of one peer: one per connection.
 pub(crate) const RESERVATIONS_PER_PEER_MAX: usize = CONNECTIONS_PER_PEER_MAX as usize;
 /// A reservation has to be renewed within this time. libp2p's default; a vanished peer's ends with

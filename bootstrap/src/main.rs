@@ -53,7 +53,7 @@ fn load(args: Args) -> Result<Config, ConfigError> {
 }
 
 fn start(config: &Config, args: Args) -> anyhow::Result<()> {
-    system::raise_open_file_limit();
+    system::raise_open_file_limit(config.max_connections.get());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -75,11 +75,8 @@ struct LimitLabels {
     what: &'static str,
 }
 
-/// The limits that alerts compare with, and that are always the same, by what they limit.
-const LIMITS: [(&str, i64); 2] = [
-    ("relay-circuits", limits::CIRCUITS_MAX as i64),
-    ("relay-reservations", limits::RESERVATIONS_MAX as i64),
-];
+/// The limit that alerts compare with and that is always the same, by what it limits.
+const LIMITS: [(&str, i64); 1] = [("relay-circuits", limits::CIRCUITS_MAX as i64)];
 
 /// Why something was denied.
 #[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
@@ -112,11 +109,13 @@ impl NodeMetrics {
         metrics
     }
 
-    /// Tells how many connections of others there may be, which depends on the system.
+    /// Tells how many connections of others there may be, which depends on the settings and on the
+    /// system. Each may hold a relay reservation.
     pub(crate) fn limit_inbound(&self, connections: u32) {
-        let what = "inbound-connections";
-        let limit = self.limit.get_or_create(&LimitLabels { what });
-        limit.set(connections.into());
+        for what in ["inbound-connections", "relay-reservations"] {
+            let limit = self.limit.get_or_create(&LimitLabels { what });
+            limit.set(connections.into());
+        }
     }
 
     /// The gauge of all connections like this one.

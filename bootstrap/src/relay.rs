@@ -129,12 +129,12 @@ impl Accounts {
     }
 }
 
-/// The settings of libp2p's relay.
-pub(crate) fn config(circuits: &Circuits) -> relay::Config {
+/// The settings of libp2p's relay, which holds so many reservations.
+pub(crate) fn config(circuits: &Circuits, reservations_max: usize) -> relay::Config {
     let asked = circuits.clone();
     let mut reservations = Buckets::new(limits::PEER_RESERVATION_RATE, limits::SOURCES_MAX);
     relay::Config {
-        max_reservations: limits::RESERVATIONS_MAX,
+        max_reservations: reservations_max,
         max_reservations_per_peer: limits::RESERVATIONS_PER_PEER_MAX,
         reservation_duration: limits::RESERVATION_DURATION,
         // libp2p's default limiters allow an IP address one reservation and one circuit a minute

@@ -2,10 +2,11 @@
 
 use std::{future::Future, io, process};
 
-/// Open files the node may need: 4,200 connections and 1,000 that are being set up, 512 of HTTP, and of
-/// a TURN server 2,048 connections and 1,024 ports, each use with its part.
+/// Open files the node may need beside the connections of others: 200 connections to others and 1,000
+/// that are being set up, 512 of HTTP, and of a TURN server 2,048 connections and 1,024 ports, each use
+/// with its part.
 #[cfg(unix)]
-const OPEN_FILES: u64 = 12_288;
+const OPEN_FILES: u64 = 8_288;
 
 /// Exit code when a second signal cuts the stop short: 128 + SIGINT, as shells have it.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -123,14 +124,15 @@ impl Signals {
     }
 }
 
-/// Raises this process' limit of open files as far as it is allowed to and needs to. Many systems
+/// Raises this process' limit of open files as far as it is allowed to and needs to for so many
+/// connections of others. Many systems
 /// start programs with 1,024, which is a crowd of 1,000 peers and then refusals.
-pub(crate) fn raise_open_file_limit() {
+pub(crate) fn raise_open_file_limit(connections: u32) {
     #[cfg(unix)]
     {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         let result = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-            let wanted = OPEN_FILES.min(hard);
+            let wanted = (OPEN_FILES + u64::from(connections)).min(hard);
             if soft < wanted {
                 setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
             } else {
@@ -141,4 +143,6 @@ pub(crate) fn raise_open_file_limit() {
             tracing::warn!(%error, "can't raise the limit of open files");
         }
     }
+    #[cfg(not(unix))]
+    let _ = connections;
 }

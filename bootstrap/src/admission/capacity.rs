@@ -1,5 +1,7 @@
-//! How many connections there may be: what [`limits`] says, or less where the process may not open
+//! How many connections there may be: what the settings and [`limits`] say, or less where the process may not open
 //! so many files. Pure.
+
+use std::num::NonZeroU32;
 
 use crate::limits;
 
@@ -28,11 +30,16 @@ pub(crate) struct TurnFiles {
 }
 
 impl Capacity {
-    /// What a process has that may open `files` files. When connections took the last of them, the
+    /// What a process has that may open `files` files, and is to take no more than `inbound_max`
+    /// connections from others. When connections took the last of them, the
     /// node could neither answer for its health nor open its store, so each use has its part: a
     /// tenth for HTTP, as much for connections to others, the rest for connections from others.
     /// A TURN server that is wanted, with so many allocations, has a quarter before that.
-    pub(crate) fn of_files(files: u64, turn_allocations: Option<u32>) -> Self {
+    pub(crate) fn of_files(
+        files: u64,
+        inbound_max: NonZeroU32,
+        turn_allocations: Option<u32>,
+    ) -> Self {
         let files = files.saturating_sub(limits::OPEN_FILES_RESERVED);
         let turn = turn_allocations.map(|allocations| TurnFiles {
             allocations: (files / 8).min(allocations.into()) as u32,
@@ -42,14 +49,18 @@ impl Capacity {
         let files = files - u64::from(turn.allocations) - turn.connections as u64;
         let part = |max: u64, tenths: u64| max.min(files.saturating_mul(tenths) / 10).max(4);
         let small = |max: u32, tenths| part(max.into(), tenths) as u32;
-        let inbound = small(limits::INBOUND_MAX, 5);
         let pending = small(limits::PENDING_INBOUND_MAX, 2);
         let http = part(limits::HTTP_CONNECTIONS_MAX as u64, 1) as usize;
+        let pending_outbound = small(limits::PENDING_OUTBOUND_MAX, 1);
+        let outbound = small(limits::OUTBOUND_MAX, 1);
+        let others = u64::from(pending + pending_outbound + outbound) + http as u64;
+        let rest = files.saturating_sub(others).max(4);
+        let inbound = rest.min(inbound_max.get().into()) as u32;
         Self {
             pending,
             inbound,
-            pending_outbound: small(limits::PENDING_OUTBOUND_MAX, 1),
-            outbound: small(limits::OUTBOUND_MAX, 1),
+            pending_outbound,
+            outbound,
             per_peer: limits::CONNECTIONS_PER_PEER_MAX,
             source_pending: pending / limits::SOURCE_PART,
             source_inbound: inbound / limits::SOURCE_PART,
@@ -71,8 +82,8 @@ mod tests {
             (12_288, Some(1_024)),
             (u64::MAX, Some(1_024)),
         ] {
-            let capacity = Capacity::of_files(files, turn);
-            assert_eq!(capacity.inbound, limits::INBOUND_MAX);
+            let capacity = Capacity::of_files(files, limits::INBOUND_MAX, turn);
+            assert_eq!(capacity.inbound, limits::INBOUND_MAX.get());
             assert_eq!(capacity.pending, limits::PENDING_INBOUND_MAX);
             assert_eq!(capacity.http, limits::HTTP_CONNECTIONS_MAX);
             assert_eq!(capacity.outbound, limits::OUTBOUND_MAX);
@@ -80,9 +91,25 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_may_ask_for_more_or_fewer_connections() {
+        let inbound = |files, max| {
+            let max = NonZeroU32::new(max).unwrap();
+            Capacity::of_files(files, max, None).inbound
+        };
+        assert_eq!(inbound(20_000, 10_000), 10_000);
+        assert_eq!(inbound(20_000, 7), 7);
+        // The others' parts stay as they are.
+        assert_eq!(
+            inbound(20_000, u32::MAX),
+            20_000 - 64 - 1_000 - 512 - 200 - 64
+        );
+    }
+
+    #[test]
     fn it_never_needs_more_files_than_there_are_and_one_source_never_has_it_all() {
         for files in 128..10_000 {
-            let c = Capacity::of_files(files, (files % 2 == 0).then_some(1_024));
+            let inbound_max = NonZeroU32::new(4_000 + files as u32 % 3 * 4_000).unwrap();
+            let c = Capacity::of_files(files, inbound_max, (files % 2 == 0).then_some(1_024));
             let turn = c.turn.connections as u64 + u64::from(c.turn.allocations);
             let network = c.pending + c.inbound + c.pending_outbound + c.outbound;
             let all = u64::from(network) + c.http as u64 + turn + limits::OPEN_FILES_RESERVED;

@@ -47,6 +47,7 @@ impl Config {
             ("external-address", list(&self.external_addresses)),
             ("bootstrap", list(&self.bootstrap)),
             ("store-memory", number(self.store_memory.get().into())),
+            ("max-connections", number(self.max_connections.get().into())),
             ("max-memory", self.max_memory.and_then(number)),
             ("limit-loopback", Some(self.limit_loopback.into())),
             ("log-format", choice(&self.log_format)),

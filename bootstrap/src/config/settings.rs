@@ -156,6 +156,10 @@ settings! {
     /// file is at most a few times as large [env: MOIM_STORE_MEMORY] [default: 64]
     #[arg(long, value_name = "MIB")]
     store_memory: NonZeroU32, "MOIM_STORE_MEMORY";
+    /// Most connections of others, at some 52 KiB each; as many may hold a place at the relay
+    /// [env: MOIM_MAX_CONNECTIONS] [default: 4000]
+    #[arg(long, value_name = "N")]
+    max_connections: NonZeroU32, "MOIM_MAX_CONNECTIONS";
     /// Memory in MiB at which no more connections are taken [env: MOIM_MAX_MEMORY] [default: half
     /// of what the machine or the container has]
     #[arg(long, value_name = "MIB")]

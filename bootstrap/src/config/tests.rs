@@ -43,6 +43,10 @@ fn the_defaults_are_the_documented_ports_on_all_addresses() {
 fn what_bounds_strangers_is_set_like_everything_else() {
     let config = load(&[], &[], None).unwrap();
     assert_eq!((config.max_memory, config.limit_loopback), (None, false));
+    assert_eq!(config.max_connections.get(), 4_000);
+    let env = [("MOIM_MAX_CONNECTIONS", "20")];
+    let config = load(&[], &env, Some("max-connections = 30")).unwrap();
+    assert_eq!(config.max_connections.get(), 20);
     let config = load(&["--limit-loopback"], &[], Some("max-memory = 512")).unwrap();
     assert_eq!(
         (config.max_memory, config.limit_loopback),

@@ -59,13 +59,16 @@ impl Node {
         let capacity = {
             let turn = &config.turn;
             let allocations = turn.is_on.then_some(turn.allocations.get());
-            Capacity::of_files(process::open_files_max().unwrap_or(u64::MAX), allocations)
+            let files = process::open_files_max().unwrap_or(u64::MAX);
+            Capacity::of_files(files, config.max_connections, allocations)
         };
         metrics.node.limit_inbound(capacity.inbound);
-        if capacity.inbound < limits::INBOUND_MAX {
+        if capacity.inbound < config.max_connections.get() {
             tracing::warn!(
                 connections = capacity.inbound,
-                "this process may open few files; raise the limit (`ulimit -n 12288`) to serve more"
+                wanted = config.max_connections,
+                "this process may open few files; raise the limit (`ulimit -n`) to serve more: 8,288 \
+                 and one for each connection are enough"
             );
         }
         let mut blocked = block_list::file::watch(config.data_dir.clone())?;
