@@ -1,20 +1,26 @@
-//! What is measured of Moim: natively the server that pages talk to and meet through, compiled for
-//! wasm the peer in the page. `cargo xtask bench` runs both; `bench/README.md` says what it measures
-//! and how.
+//! What is measured of Moim: natively the server that pages talk to and meet through, and everything
+//! that is measured of the bootstrap node; compiled for wasm the peer in the page. `cargo xtask bench`
+//! runs them; `bench/README.md` says what it measures and how.
 
 #![forbid(unsafe_code)]
 
-mod protocols;
-
+#[cfg(not(target_arch = "wasm32"))]
+mod node;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
+mod protocols;
 #[cfg(not(target_arch = "wasm32"))]
 mod server;
 
 #[cfg(not(target_arch = "wasm32"))]
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    server::run().await
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        // What the page's benchmark starts.
+        None => server::run().await,
+        Some(command) => node::run(command, arguments).await,
+    }
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -34,6 +34,11 @@ cargo xtask COMMAND
             minutes, and a machine that does nothing else
               --rounds N           rounds in which all take turns (5)
               --upgrades N         direct connections that are made, of each (30)
+  bench node
+            measure the bootstrap node beside bare rust-libp2p and js-libp2p; with names (`idle`,
+            `handshakes`, ...), only that
+              --rounds N           rounds in which all take turns (5)
+              --quick              a tenth of everything, to see whether it works
   fuzz      set up, build the fuzz targets and run them side by side; with names, only these
               --seconds N, --minutes N   how long each (60 seconds)
               --input FILE         give the one named target this input and nothing else
@@ -45,6 +50,7 @@ cargo xtask COMMAND
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
     Bench(BenchOptions),
+    BenchNode(BenchNodeOptions),
     Build(BuildOptions),
     Fmt,
     Fuzz(FuzzOptions),
@@ -98,6 +104,26 @@ impl Default for FuzzOptions {
             seconds: crate::fuzz::SECONDS,
             input: None,
             list: false,
+        }
+    }
+}
+
+/// Options of `cargo xtask bench node`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BenchNodeOptions {
+    /// Rounds in which all take turns.
+    pub(crate) rounds: u32,
+    pub(crate) quick: bool,
+    /// What is measured, as the program calls it; empty: everything.
+    pub(crate) measures: Vec<String>,
+}
+
+impl Default for BenchNodeOptions {
+    fn default() -> Self {
+        Self {
+            rounds: 5,
+            quick: false,
+            measures: Vec::new(),
         }
     }
 }
@@ -194,7 +220,11 @@ fn build(rest: impl Iterator<Item = String>) -> Result<Invocation> {
     Ok(Invocation::Build(options))
 }
 
-fn bench(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+fn bench(rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut rest = rest.peekable();
+    if rest.next_if(|argument| argument == "node").is_some() {
+        return bench_node(rest);
+    }
     let mut options = BenchOptions::default();
     while let Some(argument) = rest.next() {
         let count = match argument.as_str() {
@@ -203,14 +233,7 @@ fn bench(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
             "-h" | "--help" => return Ok(Invocation::Help),
             other => bail!("`cargo xtask bench` does not know {other:?}"),
         };
-        let text = rest
-            .next()
-            .with_context(|| format!("{argument} needs a value"))?;
-        *count = text
-            .parse()
-            .ok()
-            .filter(|count| *count > 0)
-            .with_context(|| format!("{text:?} is not a count"))?;
+        *count = count_after(&argument, &mut rest)?;
     }
     ensure!(
         options.upgrades >= options.rounds,
@@ -253,6 +276,32 @@ fn fuzz(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
         "--input needs the one target that is to read the file"
     );
     Ok(Invocation::Fuzz(options))
+}
+
+fn bench_node(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut options = BenchNodeOptions::default();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--rounds" => options.rounds = count_after(&argument, &mut rest)?,
+            "--quick" => options.quick = true,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            flag if flag.starts_with('-') => {
+                bail!("`cargo xtask bench node` does not know {flag:?}")
+            }
+            _ => options.measures.push(argument),
+        }
+    }
+    Ok(Invocation::BenchNode(options))
+}
+
+fn count_after(argument: &str, rest: &mut impl Iterator<Item = String>) -> Result<u32> {
+    let text = rest
+        .next()
+        .with_context(|| format!("{argument} needs a value"))?;
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .with_context(|| format!("{text:?} is not a count"))
 }
 
 fn run(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
@@ -382,6 +431,14 @@ mod tests {
             })
         );
         assert_eq!(
+            parse_line("bench node --rounds 3 idle --quick").unwrap(),
+            Invocation::BenchNode(BenchNodeOptions {
+                rounds: 3,
+                quick: true,
+                measures: vec!["idle".into()],
+            })
+        );
+        assert_eq!(
             parse_line("setup --page-only --wasm-route debian").unwrap(),
             Invocation::Setup(SetupOptions {
                 page_only: true,
@@ -402,6 +459,8 @@ mod tests {
             ("fuzz --minutes 99999999", "99999999"),
             ("fuzz --input x", "one target"),
             ("fuzz --fast", "--fast"),
+            ("bench idle", "idle"),
+            ("bench node --upgrades 8", "--upgrades"),
             ("run --page-port", "--page-port"),
             ("run --page-port 70000", "70000"),
             ("run --page-port 0", "\"0\""),

@@ -1,5 +1,8 @@
-//! `cargo xtask bench`: measures Moim's transports in pages, beside js-libp2p and the browser's own.
-//! It is no test and no part of CI: what comes out depends on the machine and on what else it does.
+//! `cargo xtask bench`: measures Moim's transports in pages, beside js-libp2p and the browser's own, or
+//! the bootstrap node ([`node`]). It is no test and no part of CI: what comes out depends on the machine
+//! and on what else it does.
+
+pub(crate) mod node;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +13,7 @@ use crate::{
     process,
     project::Project,
     setup::{
-        self, Needs, Route, Tooling, node, step,
+        self, Needs, Route, Tooling, step,
         wasm::{self, Toolchain},
     },
     ui,
@@ -95,7 +98,7 @@ fn measure(project: &Project, options: &BenchOptions, tooling: &Tooling) -> Resu
         .browser
         .as_ref()
         .context("set-up found no browser")?;
-    let packages = node::folder(project).join("node_modules");
+    let packages = setup::node::folder(project).join("node_modules");
     let mut command = project.machine.command("node");
     command
         .current_dir(project.root.join("bench/browser"))

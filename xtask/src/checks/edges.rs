@@ -133,10 +133,15 @@ const RULES: &[Rule] = &[
     },
     Rule {
         package: "moim-bench",
-        members: &["webrtc-private", "websocket-browser"],
+        members: &[
+            "moim-peer",
+            "moim-protocol",
+            "webrtc-private",
+            "websocket-browser",
+        ],
         forbidden: &[],
         in_tests: true,
-        why: "bench measures the transports by themselves, without a peer around them",
+        why: "bench measures what others use: transports by themselves, peers, and the node as a program",
     },
     Rule {
         package: "moim-fuzz",
