@@ -66,6 +66,7 @@ mod identity;
 mod limits;
 mod metrics;
 mod node;
+mod on_heap;
 mod output;
 mod process;
 mod rejections;

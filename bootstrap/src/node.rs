@@ -41,6 +41,7 @@ use crate::{
     error::RunError,
     limits,
     metrics::Metrics,
+    on_heap::OnHeap,
     rejections::{Journal, Reason},
     relay::Circuits,
     site::Site,
@@ -59,7 +60,7 @@ mod stop;
 /// A node that listens. [`Node::run`] makes it work.
 #[allow(missing_debug_implementations, reason = "the swarm has no Debug")]
 pub struct Node {
-    swarm: Swarm<Behaviour>,
+    swarm: Swarm<OnHeap<Behaviour>>,
     http: JoinHandle<Infallible>,
     turn: JoinHandle<Infallible>,
     /// `None` if there is no TURN server.

@@ -18,6 +18,7 @@ use crate::{
     behaviour::Behaviour,
     error::StartError,
     limits,
+    on_heap::OnHeap,
     relay::Circuits,
     tls::{self, Tls},
 };
@@ -36,7 +37,7 @@ pub(crate) fn build(
     handed_over: Option<tls::Incoming>,
     rules: admission::Rules,
     circuits: &Circuits,
-) -> Result<Swarm<Behaviour>, StartError> {
+) -> Result<Swarm<OnHeap<Behaviour>>, StartError> {
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS_MAX)
@@ -44,7 +45,7 @@ pub(crate) fn build(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Ok(Swarm::new(
         transport(keypair, certificate, handed_over)?,
-        Behaviour::new(keypair, kad, rules, circuits),
+        OnHeap(Behaviour::new(keypair, kad, rules, circuits)),
         keypair.public().to_peer_id(),
         config,
     ))

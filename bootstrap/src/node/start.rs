@@ -25,6 +25,7 @@ use crate::{
     error::{ListenError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
+    on_heap::OnHeap,
     process,
     rejections::Journal,
     relay::Circuits,
@@ -230,7 +231,7 @@ fn sockets_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 /// Opens every libp2p socket of the configuration.
 fn listen(
-    swarm: &mut Swarm<Behaviour>,
+    swarm: &mut Swarm<OnHeap<Behaviour>>,
     config: &Config,
 ) -> Result<HashMap<ListenerId, Listener>, ListenError> {
     let mut listeners = HashMap::new();
