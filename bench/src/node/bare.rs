@@ -58,7 +58,23 @@ pub(super) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(
     }
     writeln!(std::io::stdout(), "{}", json!({ "addresses": addresses }))?;
     loop {
-        swarm.select_next_some().await;
+        let event = swarm.select_next_some().await;
+        introduce(&mut swarm, &event);
+    }
+}
+
+/// Tells kad where a peer that has introduced itself listens, as every program does with it.
+pub(super) fn introduce(swarm: &mut Swarm<Behaviour>, event: &SwarmEvent<BehaviourEvent>) {
+    if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+        peer_id,
+        info,
+        ..
+    })) = event
+        && let Some(kad) = swarm.behaviour_mut().kad.as_mut()
+    {
+        for address in &info.listen_addrs {
+            kad.add_address(peer_id, address.clone());
+        }
     }
 }
 

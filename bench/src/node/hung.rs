@@ -215,6 +215,7 @@ async fn next_result(
 ) -> (kad::QueryId, kad::QueryResult, kad::QueryStats) {
     loop {
         let event = swarm.select_next_some().await;
+        bare::introduce(swarm, &event);
         if let SwarmEvent::Behaviour(bare::BehaviourEvent::Kad(
             kad::Event::OutboundQueryProgressed {
                 id, result, stats, ..
