@@ -109,7 +109,7 @@ impl Node {
             BehaviourEvent::Autonat(event) => tracing::debug!(?event, "AutoNAT"),
             BehaviourEvent::Ice(event) => self.on_ice(event),
             BehaviourEvent::Identify(event) => {
-                self.metrics.libp2p.record(&event);
+                // Not recorded: libp2p's metrics would keep the whole introduction of every peer.
                 if let identify::Event::Received {
                     peer_id,
                     connection_id,
