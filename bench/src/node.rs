@@ -134,12 +134,17 @@ impl Bench {
         fs::create_dir_all(&self.work)?;
         let before = machine()?;
         let mut table = Table::default();
+        let mut text = String::new();
         for measure in MEASURES.into_iter().filter(|measure| self.wants(measure)) {
             for round in 0..self.rounds {
                 let started = Instant::now();
                 self.measure(measure, round, &mut table)
                     .await
                     .with_context(|| format!("{measure}, round {}", round + 1))?;
+                // Each time, so that what is known is not lost with what fails.
+                text = self.report(&table, &before)?;
+                fs::write(&self.output, &text)
+                    .with_context(|| self.output.display().to_string())?;
                 let seconds = started.elapsed().as_secs();
                 say(&format!(
                     "{measure}: round {} of {}, {seconds} s",
@@ -148,7 +153,11 @@ impl Bench {
                 ))?;
             }
         }
-        let text = format!(
+        say(&format!("\n{text}"))
+    }
+
+    fn report(&self, table: &Table, before: &str) -> Result<String> {
+        Ok(format!(
             "{}\nRounds: {}{}. Before: {before}. After: {}.\n",
             table.to_markdown(),
             self.rounds,
@@ -158,9 +167,7 @@ impl Bench {
                 ""
             },
             machine()?
-        );
-        fs::write(&self.output, &text).with_context(|| self.output.display().to_string())?;
-        say(&format!("\n{text}"))
+        ))
     }
 
     async fn measure(&self, measure: &str, round: usize, table: &mut Table) -> Result<()> {

@@ -120,6 +120,9 @@ pub enum RunError {
     /// The STUN and TURN server is gone.
     #[error("the STUN and TURN server stopped unexpectedly")]
     Stun(#[source] tokio::task::JoinError),
+    /// What looks after the certificate is gone.
+    #[error("what looks after the certificate stopped unexpectedly")]
+    Certificate(#[source] tokio::task::JoinError),
     /// It couldn't start.
     #[error(transparent)]
     Start(#[from] StartError),

@@ -89,7 +89,7 @@ pub struct Node {
     /// The page.
     site: watch::Sender<Arc<Site>>,
     turn_settings: watch::Sender<turn::Settings>,
-    /// As many as the process may open files for.
+    /// What the settings say, or less where the process may open few files.
     turn_allocations_max: u32,
     /// Held as long as the node runs.
     _data: DataDir,
@@ -143,6 +143,9 @@ impl Node {
                 () = &mut shutdown => return Ok(()),
                 Err(error) = &mut self.http => return Err(RunError::Http(error)),
                 Err(error) = &mut self.turn => return Err(RunError::Stun(error)),
+                Some(Err(error)) = self.background.join_next() => {
+                    return Err(RunError::Certificate(error));
+                }
                 _ = status_tick.tick() => self.publish_numbers(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),

@@ -159,8 +159,7 @@ fn check(store: &Store) {
 /// The store reads the clock, so presences have to be of the present.
 fn wall() -> UnixMillis {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let millis = since.unwrap_or_default().as_millis();
-    UnixMillis(u64::try_from(millis).unwrap_or(u64::MAX))
+    UnixMillis::from_epoch(since.unwrap_or_default())
 }
 
 fn moment(wall: UnixMillis, seconds: i32) -> u64 {

@@ -117,5 +117,6 @@ async fn from_new_port(
     }
 }
 
-#[cfg(test)]
+// Elsewhere there may be one loopback address only.
+#[cfg(all(test, target_os = "linux"))]
 mod tests;

@@ -8,12 +8,19 @@ use crate::{
     args::BuildOptions,
     project::Project,
     run::trunk,
-    setup::{self, Needs, Route, step, tools, wasm::Toolchain},
+    setup::{
+        self, Needs, Route,
+        apt::{self, Rights},
+        step, tools,
+        wasm::Toolchain,
+    },
     ui,
 };
 
 /// Tells the bootstrap node's build script where the page lies.
 const PAGE_VARIABLE: &str = "MOIM_PAGE";
+/// Of Debian's package dpkg-dev.
+const SHLIBDEPS: &str = "dpkg-shlibdeps";
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Sets up, builds, and says what came of it.
@@ -25,6 +32,7 @@ pub(crate) fn build(project: &Project, options: &BuildOptions) -> Result<()> {
     let tooling = setup::setup(project, needs, Route::Auto)?;
     if options.deb {
         tools::ensure(project, &tools::cargo_deb())?;
+        ensure_dpkg_dev(project)?;
     }
     ui::headline("Build");
     step(
@@ -68,6 +76,21 @@ pub(crate) fn build(project: &Project, options: &BuildOptions) -> Result<()> {
          http://localhost:8470 there."
     );
     Ok(())
+}
+
+/// Installs what tells cargo-deb which packages the program needs: without it there would be a package
+/// that needs none.
+fn ensure_dpkg_dev(project: &Project) -> Result<()> {
+    let machine = &project.machine;
+    if machine.find(SHLIBDEPS).is_some() {
+        return Ok(());
+    }
+    apt::install(
+        project,
+        &["dpkg-dev"],
+        "for the Debian package",
+        Rights::of(machine),
+    )
 }
 
 /// Packs the programs that are there, see `package.metadata.deb` in `bootstrap/Cargo.toml`.

@@ -19,7 +19,7 @@ const VALUE_BYTES: usize = 100;
 /// So many records, under keys that begin with `prefix`. Each is signed when it is asked for.
 pub(super) fn records(prefix: &str, count: usize) -> Result<impl Iterator<Item = Result<Record>>> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let issued = UnixMillis(u64::try_from(since.as_millis())?);
+    let issued = UnixMillis::from_epoch(since);
     let mut keypair = Keypair::generate_ed25519();
     Ok((0..count).map(move |number| {
         if number % PER_PUBLISHER == 0 {

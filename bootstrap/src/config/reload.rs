@@ -3,12 +3,11 @@
 use super::Config;
 
 /// Settings that a running node takes up.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 9] = [
     "external-address",
     "bootstrap",
     "web",
     "max-memory",
-    "turn-allocations",
     "turn-allocations-per-peer",
     "turn-allocations-per-address",
     "turn-mbit",
@@ -55,7 +54,6 @@ impl Config {
         config.web.clone_from(&other.web);
         config.max_memory = other.max_memory;
         let (turn, new) = (&mut config.turn, &other.turn);
-        turn.allocations = new.allocations;
         turn.allocations_per_peer = new.allocations_per_peer;
         turn.allocations_per_address = new.allocations_per_address;
         turn.mbit = new.mbit;
@@ -95,7 +93,7 @@ mod tests {
         let old = config("");
         let new = config(
             "tcp = 'off'\nmax-memory = 64\nexternal-address = ['/ip4/1.2.3.4/tcp/1']
-            bootstrap = ['/ip4/1.2.3.4/tcp/1']\nweb = 'off'\nturn-allocations = 7
+            bootstrap = ['/ip4/1.2.3.4/tcp/1']\nweb = 'off'
             turn-allocations-per-peer = 7\nturn-allocations-per-address = 7\nturn-mbit = 7
             turn-mbit-per-allocation = 7\nturn-allow-private = 'on'",
         );

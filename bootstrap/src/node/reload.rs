@@ -36,8 +36,11 @@ impl Node {
             .behaviour_mut()
             .admission
             .set_memory_max(admission::max_bytes(&config));
-        self.turn_settings
-            .send_replace(config.turn.settings(self.turn_allocations_max));
+        let turn = config.turn.settings(self.turn_allocations_max);
+        self.turn_settings.send_if_modified(|settings| {
+            let before = std::mem::replace(settings, turn);
+            before != turn
+        });
         self.others = start::others(&config, peer_id);
         self.status.send_modify(|status| {
             status.external = external(&config, status.domain.as_ref());

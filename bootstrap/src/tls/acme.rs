@@ -140,6 +140,8 @@ pub(crate) struct Acme {
     advice_due: Instant,
     certificate: Certificate,
     counters: Counters,
+    /// A certificate in use that is not on the disk.
+    unsaved: Option<StoredCertificate>,
     /// What was last logged, so that it is logged once.
     told: Option<String>,
 }
@@ -182,6 +184,7 @@ impl Acme {
             advice_due: Instant::now(),
             certificate,
             counters: counters.clone(),
+            unsaved: None,
             told: None,
             directory,
             domain,
@@ -206,6 +209,7 @@ impl Acme {
                 self.attempt().await;
                 continue;
             }
+            self.save_again().await;
             self.look_for_advice().await;
             // Not all at once: the clock may be set meanwhile.
             let wait = self.schedule.wait(Now::read());
@@ -311,6 +315,7 @@ impl Acme {
             pair,
         };
         let saved = self.disk.save_certificate(&stored).await;
+        self.unsaved = None;
         self.schedule.succeeded(Now::read(), validity);
         self.certificate.set(key);
         self.advice_due = Instant::now();
@@ -324,6 +329,20 @@ impl Acme {
         if let Err(error) = saved {
             tracing::error!(%error, "the new certificate is lost when the node stops");
             self.certificate.set_trouble(&error, None);
+            self.unsaved = Some(stored);
+        }
+    }
+
+    /// Tries to keep a certificate that couldn't be written when it was new.
+    async fn save_again(&mut self) {
+        if let Some(stored) = self.unsaved.take() {
+            match self.disk.save_certificate(&stored).await {
+                Ok(()) => {
+                    tracing::info!("the certificate is on the disk");
+                    self.certificate.clear_trouble();
+                }
+                Err(_) => self.unsaved = Some(stored),
+            }
         }
     }
 

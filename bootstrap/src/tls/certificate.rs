@@ -137,6 +137,10 @@ impl Certificate {
     }
 
     /// Notes why there is no newer certificate, and when that is tried to mend.
+    pub(super) fn clear_trouble(&self) {
+        self.write().trouble = None;
+    }
+
     pub(super) fn set_trouble(&self, error: &dyn Error, again: Option<SystemTime>) {
         let what = error.to_string();
         self.write().trouble = Some(Trouble { what, again });

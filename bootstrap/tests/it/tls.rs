@@ -14,6 +14,7 @@ use crate::{
     process::{self, Node},
     soon,
     tls_client::{NAME, Trust, client, connect, ping},
+    until,
 };
 
 /// Somebody who signs certificates.
@@ -104,10 +105,8 @@ async fn a_certificate_is_replaced_under_a_hundred_peers_and_none_is_dropped() {
     join_all(peers.iter_mut().map(|peer| connect(peer, port))).await;
 
     after.sign(dir.path());
-    soon("the new certificate", async {
-        while after.trust.get(port, "/health").await.is_err() {
-            tokio::task::yield_now().await;
-        }
+    until("the new certificate", async || {
+        after.trust.get(port, "/health").await.is_ok()
     })
     .await;
     before.trust.get(port, "/health").await.unwrap_err();

@@ -108,12 +108,13 @@ impl Http {
             let _ = connection.await;
             std::future::pending().await
         };
-        let (parts, body) = tokio::select! {
+        let (mut parts, body) = tokio::select! {
             biased;
             answer = answer => answer,
             never = connection => never,
         }?;
         self.note_pause(parts.status, &parts.headers);
+        drop_long_pause(&mut parts.headers);
         let is_error = parts.status.is_client_error() || parts.status.is_server_error();
         let has_reason = method == Method::POST && is_problem(&parts.headers);
         if is_error && !has_reason {
@@ -166,6 +167,15 @@ fn for_server(
     Ok(request)
 }
 
+/// Removes a pause that is longer than we obey: instant-acme adds whatever it is to the time, and panics
+/// where there is no such time.
+fn drop_long_pause(headers: &mut HeaderMap) {
+    let asked = headers.get(RETRY_AFTER).and_then(seconds);
+    if asked.is_some_and(|pause| pause > limits::ACME_ASKED_PAUSE_MAX) {
+        headers.remove(RETRY_AFTER);
+    }
+}
+
 fn is_problem(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     content_type.is_some_and(|value| value.starts_with(PROBLEM))
@@ -176,4 +186,26 @@ fn is_problem(headers: &HeaderMap) -> bool {
 fn seconds(value: &HeaderValue) -> Option<Duration> {
     let seconds = value.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_without_end_is_not_handed_on() {
+        for (asked, is_kept) in [
+            ("5", true),
+            ("86400", true),
+            ("86401", false),
+            ("18446744073709551615", false),
+            // No number that there is: nobody reads it as one.
+            ("18446744073709551616", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(asked));
+            drop_long_pause(&mut headers);
+            assert_eq!(headers.contains_key(RETRY_AFTER), is_kept, "{asked}");
+        }
+    }
 }
