@@ -145,7 +145,9 @@ async fn serve_connection(
     front: Option<Front>,
     router: Router,
 ) {
-    let Ok(local) = stream.local_addr() else {
+    // Over TLS libp2p's small messages come by here, too: each would wait for the other side's delayed
+    // acknowledgement of the one before, which takes 40 ms.
+    let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
         return;
     };
     let ends = Ends { local, remote };

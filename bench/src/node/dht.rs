@@ -44,7 +44,7 @@ pub(super) async fn latency(bench: &Bench, round: usize, table: &mut Table) -> R
     const COUNT: usize = 500;
     let disk = tempfile::tempdir_in(&bench.work)?;
     let memory = tempfile::tempdir_in(MEMORY_FOLDER)?;
-    let mut places = [("disk", disk.path()), ("memory", memory.path())];
+    let mut places = [("on the disk", disk.path()), ("in memory", memory.path())];
     places.rotate_left(round % 2);
     for (place, folder) in places {
         one_by_one(bench, (round, place), folder, bench.scaled(COUNT), table).await?;
@@ -66,7 +66,7 @@ async fn one_by_one(
         let taken = times(&clients, &records, 1, kind).await?;
         for hundredths in [50, 99] {
             let value = percentile(&taken.each, hundredths).context("nothing was measured")?;
-            let what = format!("store {name}, files on {place}, p{hundredths}");
+            let what = format!("store {name}, {place}, p{hundredths}");
             table.add(what, "ms", None, Subject::Ours, value);
         }
     }

@@ -78,7 +78,8 @@ impl Row {
     }
 
     fn ratio(&self, to: Subject) -> Option<f64> {
-        Some(self.median(Subject::Ours)? / self.median(to)?)
+        let to = self.median(to).filter(|other| *other > 0.0)?;
+        Some(self.median(Subject::Ours)? / to)
     }
 
     fn cell(&self, subject: Subject) -> String {
