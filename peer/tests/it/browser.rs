@@ -65,11 +65,20 @@ async fn pages_become_directly_connected() {
         })
         .await;
     }
-    let receipt = ada
-        .peer
-        .send(bob.peer.id(), "hello")
+    // For a second there are both connections, and a message may go either way.
+    let bob_id = bob.peer.id();
+    let mut snapshot = ada.peer.snapshot();
+    let is_over = snapshot.wait_for(|snapshot| {
+        let to_bob = snapshot.connections.iter().filter(|c| c.peer == bob_id);
+        to_bob
+            .map(|c| c.path)
+            .eq([Path::Direct(DirectTransport::WebRtc)])
+    });
+    timeout(PATIENCE, is_over)
         .await
-        .expect("delivered");
+        .expect("the relayed connection is closed in time")
+        .expect("the peer runs");
+    let receipt = ada.peer.send(bob_id, "hello").await.expect("delivered");
     assert_eq!(receipt.path, Path::Direct(DirectTransport::WebRtc));
 }
 
