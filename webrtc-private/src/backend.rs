@@ -1,7 +1,7 @@
 //! What is asked of a WebRTC implementation.
 //!
 //! The protocol of this crate is written against these traits. The browser's `RTCPeerConnection` is one
-//! implementation, the crate `rtc` another, for native programs; a scripted one in memory is for tests.
+//! implementation, sans-IO crates make another, for native programs; a scripted one in memory is for tests.
 
 use std::task::{Context, Poll};
 

@@ -96,6 +96,17 @@ export class Lab {
     return terminal;
   }
 
+  /** Has the network lose so many datagrams of a thousand from now on. */
+  async lose(datagrams: number): Promise<void> {
+    const rules = `table inet loss {
+      chain through {
+        type filter hook forward priority filter; policy accept;
+        meta l4proto udp numgen random mod 1000 < ${datagrams} drop;
+      }
+    }`;
+    await this.#load('internet', 'loss', rules);
+  }
+
   async end(): Promise<void> {
     for (const terminal of this.terminals) {
       await terminal.end();
@@ -205,7 +216,11 @@ export class Lab {
         iifname "lan" accept; ct state established,related accept;
       }
     }`;
-    const file = join(this.#folder, `${place}.nft`);
+    await this.#load(place, 'nat', rules);
+  }
+
+  async #load(place: string, name: string, rules: string): Promise<void> {
+    const file = join(this.#folder, `${place}-${name}.nft`);
     await writeFile(file, rules);
     await this.#run(place, 'nft', '--file', file);
   }

@@ -146,6 +146,32 @@ test('a page and a terminal peer behind two NATs are connected directly, and sta
   }
 });
 
+test('where one packet of twenty gets lost, a page and a terminal peer miss no message', async () => {
+  const [lab, tab, terminal] = await meetTerminal({ a: 'cone', b: 'cone' });
+  try {
+    await becomeDirect(tab, terminal);
+    await lab.lose(50);
+    await tab.openDirect(terminal.peerId);
+    const numbers = Array.from({ length: 30 }, (_, number) => number);
+    for (const number of numbers) {
+      const since = terminal.mark();
+      terminal.send(tab.peerId, `terminal ${number}.`);
+      const sent = await tab.sendDirect(`page ${number}.`);
+      await expect(sent).toHaveAttribute('data-state', 'delivered', { timeout: PATIENCE });
+      const receipt = await terminal.wait('a receipt', ({ type }) => type === 'receipt', { since });
+      expect(receipt).toMatchObject({ state: 'delivered', path: 'direct' });
+    }
+    expect(terminal.heardDirectlyFrom(tab.peerId)).toEqual(numbers.map((n) => `page ${n}.`));
+    await expect(tab.directMessages(terminal.peerId)).toHaveText(
+      numbers.map((n) => new RegExp(`terminal ${n}\\.`)),
+    );
+    await tab.reachesDirectly(terminal.peerId);
+    expect(tab.errors).toEqual([]);
+  } finally {
+    await lab.end();
+  }
+});
+
 test('a terminal peer behind a symmetric NAT stays relayed to a page, says why, and talks', async () => {
   const [lab, tab, terminal] = await meetTerminal({ a: 'cone', b: 'symmetric' });
   try {

@@ -1,7 +1,7 @@
-//! WebRTC for native programs, by the sans-IO crate [`rtc`]. It needs a tokio runtime.
+//! WebRTC for native programs, by sans-IO crates: ICE and DTLS are those of [`rtc`], SCTP is
+//! [`sctp_proto`]. It needs a tokio runtime.
 //!
-//! `rtc` keeps the protocols (ICE, DTLS, SCTP) and is told what arrives and what time it is; this module
-//! has the sockets and the clock. Nothing is spawned: whoever polls the connection drives it, which is
+//! The protocols are told what arrives and what time it is; this module has the sockets and the clock. Nothing is spawned: whoever polls the connection drives it, which is
 //! the task of the swarm that owns it.
 
 use std::{
@@ -12,7 +12,6 @@ use std::{
 };
 
 use futures::future::{BoxFuture, ready};
-use rtc::peer_connection::sdp::RTCSessionDescription;
 
 use self::{
     agent::{Agent, Noted},
@@ -22,9 +21,12 @@ use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection
 
 mod agent;
 pub mod channel;
+mod description;
+mod dtls;
 mod gather;
 mod guard;
 mod place;
+mod sctp;
 pub mod server;
 mod sockets;
 
@@ -61,9 +63,8 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the agent; `otherwise` where it has broken down. rtc 0.21 panics at some bytes of
-    /// a remote (an error cause in SCTP that is shorter than it says, for one), which must cost no more than
-    /// the connection to that remote.
+    /// Does something with the agent; `otherwise` where it has broken down. If the crates of the protocols
+    /// panic at some bytes of a remote, that must cost no more than the connection to that remote.
     fn with<T>(&self, otherwise: T, act: impl FnOnce(&mut Agent) -> T) -> T {
         let mut agent = self.lock();
         if agent.is_broken() {
@@ -97,14 +98,6 @@ impl Drop for Connection {
     }
 }
 
-fn description(kind: SdpKind, sdp: String) -> Result<RTCSessionDescription, BackendError> {
-    match kind {
-        SdpKind::Offer => RTCSessionDescription::offer(sdp),
-        SdpKind::Answer => RTCSessionDescription::answer(sdp),
-    }
-    .map_err(error)
-}
-
 // Everything is done at once, so that no future borrows from a connection.
 impl PeerConnection for Connection {
     type Channel = Channel;
@@ -120,11 +113,11 @@ impl PeerConnection for Connection {
     }
 
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        Box::pin(ready(self.0.with(broken(), Agent::create_offer)))
+        Box::pin(ready(self.0.with(broken(), |agent| agent.create_offer())))
     }
 
     fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        Box::pin(ready(self.0.with(broken(), Agent::create_answer)))
+        Box::pin(ready(self.0.with(broken(), |agent| agent.create_answer())))
     }
 
     fn set_local(
@@ -132,7 +125,7 @@ impl PeerConnection for Connection {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let set = |agent: &mut Agent| agent.set_local(description(kind, sdp)?);
+        let set = |agent: &mut Agent| agent.set_local(kind, sdp);
         Box::pin(ready(self.0.with(broken(), set)))
     }
 
@@ -145,7 +138,7 @@ impl PeerConnection for Connection {
         kind: SdpKind,
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>> {
-        let set = |agent: &mut Agent| agent.set_remote(description(kind, sdp)?);
+        let set = |agent: &mut Agent| agent.set_remote(kind, &sdp);
         Box::pin(ready(self.0.with(broken(), set)))
     }
 

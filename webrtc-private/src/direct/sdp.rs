@@ -62,7 +62,7 @@ pub(crate) fn parts(address: SocketAddr) -> (&'static str, IpAddr, u16) {
 }
 
 /// The value of the first line that begins with `name`.
-fn value<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn value<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
     sdp.lines().find_map(|line| line.strip_prefix(name))
 }
 

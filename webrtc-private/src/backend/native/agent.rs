@@ -1,43 +1,42 @@
 //! One connection: the protocols, its sockets, its channels, and time.
+//!
+//! ICE finds a way, DTLS encrypts what goes over it, SCTP carries the channels in that. None of them knows of
+//! the others, of sockets or of a clock.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     future::Future as _,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
 use futures_timer::Delay;
 use rtc::{
-    data_channel::RTCDataChannelId,
-    peer_connection::{
-        RTCPeerConnection,
-        event::{RTCDataChannelEvent, RTCPeerConnectionEvent},
-        message::{RTCMessage, TaggedRTCMessage},
-        sdp::RTCSessionDescription,
-        state::{RTCIceConnectionState, RTCPeerConnectionState},
-        transport::{
-            RTCDtlsTransportState, RTCIceCandidate, RTCIceCandidateInit, RTCSctpTransportState,
-        },
-    },
+    crypto::RTCCryptoProvider,
+    ice::{Agent as Ice, Event as IceEvent, candidate::Candidate, state::ConnectionState},
+    peer_connection::certificate::RTCCertificate,
     sansio::Protocol as _,
 };
 
-use self::{channels::Closing, handshake::Handshake};
 use super::{
-    super::{BackendError, CloseReason, EVENTS_MAX, IceServer},
-    channel::ChannelState,
-    error,
+    super::{BackendError, CloseReason, EVENTS_MAX, IceServer, SdpKind},
+    channel::{ChannelId, ChannelState},
+    description::Description,
+    dtls::{self, Dtls, fingerprint_of},
     gather::{Gatherer, tagged, untagged},
-    guard::Guard,
+    guard::{Guard, is_dtls},
+    sctp::{Sctp, StreamId},
     sockets::{Datagram, Sockets},
 };
+use crate::direct::fingerprint::Fingerprint;
 
 mod channels;
-mod handshake;
+mod describe;
 mod make;
 
 /// Datagrams that are taken before others of the same task have their turn.
@@ -46,15 +45,8 @@ const BURST: usize = 64;
 /// The shortest time that is waited for: what is due in the past comes at once, but not again and again.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// Our candidates are of the only media section that there is, which is called so in SDP.
-const MEDIA_ID: &str = "0";
-
-/// The only component of our streams (RFC 8445, section 4), as in the text of a candidate.
-const COMPONENT: &str = "1";
-
-/// How long one datagram may keep the protocols busy. rtc 0.21 counts up to where a FORWARD-TSN says, one by
-/// one, which may be two thousand million.
-const DATAGRAM_TIME_MAX: Duration = Duration::from_secs(2);
+/// Datagrams of DTLS that may come before there is a way: the other side's first flight, and again.
+const EARLY_MAX: usize = 32;
 
 /// How long nothing has to come before the way may be lost, and how long after that it is. Together as long as
 /// Chromium takes.
@@ -70,29 +62,39 @@ const OTHER_WAYS: Duration = Duration::from_secs(10);
 pub(super) enum Noted {
     Candidate(String),
     Connected,
-    Channel { id: RTCDataChannelId, label: String },
+    Channel { id: ChannelId, label: String },
     Closed(CloseReason),
 }
 
 /// See the [module](self).
 pub(super) struct Agent {
-    rtc: RTCPeerConnection,
+    crypto: Arc<dyn RTCCryptoProvider>,
+    certificate: RTCCertificate,
     /// Whether this is the listening side of `/webrtc-direct`.
     serves: bool,
     ice_servers: Vec<IceServer>,
     sockets: Sockets,
     gatherer: Gatherer,
-    channels: HashMap<RTCDataChannelId, ChannelState>,
-    /// Channels that are closed for us and not for the other side.
-    closing: HashMap<RTCDataChannelId, Closing>,
-    /// Channels that only keep the numbers of streams until these are closed.
-    occupied: HashSet<RTCDataChannelId>,
+    ice: Ice,
+    /// Our own description, once it is set.
+    local: Option<(SdpKind, String)>,
+    remote: Option<Description>,
+    /// Once both descriptions are set.
+    dtls: Option<Dtls>,
+    /// Whether ICE has found a way.
+    has_way: bool,
+    /// Datagrams of DTLS that came before.
+    early: Vec<BytesMut>,
+    /// Once the handshake of DTLS is over.
+    sctp: Option<Sctp>,
+    /// Whether channels can be opened.
+    has_association: bool,
+    channels: BTreeMap<ChannelId, ChannelState>,
+    streams: HashMap<StreamId, ChannelId>,
+    next_channel: u64,
     /// Bytes of all channels that wait to be read.
     unread: usize,
     noted: VecDeque<Noted>,
-    was_connected: bool,
-    /// SCTP was there.
-    had_association: bool,
     closed: Option<CloseReason>,
     /// The end has been held back for those who read.
     is_end_held: bool,
@@ -102,7 +104,6 @@ pub(super) struct Agent {
     used: Option<SocketAddr>,
     /// When the sockets of other ways are closed.
     prunes_at: Option<Instant>,
-    handshake: Handshake,
     /// Whoever drives this.
     task: Option<Waker>,
     timer: Delay,
@@ -115,71 +116,19 @@ impl fmt::Debug for Agent {
         f.debug_struct("Agent")
             .field("sockets", &self.sockets)
             .field("channels", &self.channels.len())
-            .field("connected", &self.was_connected)
+            .field("connected", &self.sctp.is_some())
             .field("closed", &self.closed)
             .finish_non_exhaustive()
     }
 }
 
 impl Agent {
-    /// The certificate by which the other side has encrypted the connection, in DER.
-    pub(super) fn remote_certificate(&self) -> Option<&[u8]> {
-        let certificates = self.rtc.sctp()?.transport().get_remote_certificates();
-        certificates.first().map(Vec::as_slice)
-    }
-
-    pub(super) fn local_description(&self) -> Option<String> {
-        let description = self.rtc.local_description()?;
-        Some(description.sdp)
-    }
-
-    pub(super) fn create_offer(&mut self) -> Result<String, BackendError> {
-        let description = self.rtc.create_offer(None).map_err(error)?;
-        Ok(description.sdp)
-    }
-
-    pub(super) fn create_answer(&mut self) -> Result<String, BackendError> {
-        let description = self.rtc.create_answer(None).map_err(error)?;
-        Ok(description.sdp)
-    }
-
-    pub(super) fn set_local(
-        &mut self,
-        description: RTCSessionDescription,
-    ) -> Result<(), BackendError> {
-        self.rtc
-            .set_local_description(Instant::now(), description)
-            .map_err(error)?;
-        let locals = self.sockets.bind()?;
-        self.gatherer.begin(locals, &self.ice_servers);
-        // Now: what comes to an address that is not known is lost.
-        self.add_own_candidates();
-        self.wake_task();
-        Ok(())
-    }
-
-    pub(super) fn set_remote(
-        &mut self,
-        description: RTCSessionDescription,
-    ) -> Result<(), BackendError> {
-        self.rtc
-            .set_remote_description(Instant::now(), description)
-            .map_err(error)?;
-        self.wake_task();
-        Ok(())
-    }
-
-    pub(super) fn add_candidate(&mut self, json: &str) -> Result<(), BackendError> {
-        let candidate: RTCIceCandidateInit = serde_json::from_str(json).map_err(error)?;
-        // `candidate:FOUNDATION COMPONENT …` (RFC 8839, section 5.1).
-        if candidate.candidate.split_whitespace().nth(1) != Some(COMPONENT) {
-            return Err(BackendError(
-                "a candidate of a component that there is not".to_owned(),
-            ));
-        }
-        self.rtc.add_remote_candidate(candidate).map_err(error)?;
-        self.wake_task();
-        Ok(())
+    /// The fingerprint of the certificate by which the other side has encrypted the connection.
+    pub(super) fn remote_fingerprint(&self) -> Result<Fingerprint, BackendError> {
+        let certificate = self.dtls.as_ref().and_then(Dtls::remote_certificate);
+        let certificate = certificate
+            .ok_or_else(|| BackendError("the other side has no certificate".to_owned()))?;
+        fingerprint_of(certificate, &*self.crypto)
     }
 
     /// What happened next. Everything goes on in here.
@@ -214,7 +163,11 @@ impl Agent {
             }
         }
         self.on_time();
-        self.settle(cx);
+        self.add_own_candidates();
+        if self.sockets.poll_flush(cx).is_ready() {
+            self.flush();
+        }
+        self.wake_writers();
         self.wait(cx);
     }
 
@@ -224,39 +177,112 @@ impl Agent {
             return;
         };
         let Datagram { remote, data, .. } = &datagram;
-        if self.closed.is_some() || !self.guard.admits(*remote, data, self.was_connected) {
+        if self.closed.is_some() || !self.guard.admits(*remote, data, self.sctp.is_some()) {
             return;
         }
-        if let Some(datagram) = self.handshake.take(datagram) {
-            self.read(datagram, now);
+        if !is_dtls(data) {
+            if let Err(error) = self.ice.handle_read(tagged(datagram, now)) {
+                tracing::debug!(%error, "a check is not understood");
+            }
+            self.take_ice_events(now);
+        } else if self.has_way {
+            self.receive_encrypted(datagram.data, now);
+        } else if self.early.len() < EARLY_MAX {
+            self.early.push(datagram.data);
         }
     }
 
-    fn read(&mut self, datagram: Datagram, now: Instant) {
-        if let Err(error) = self.rtc.handle_read(tagged(datagram, now)) {
+    fn receive_encrypted(&mut self, datagram: BytesMut, now: Instant) {
+        let Some(dtls) = &mut self.dtls else {
+            return;
+        };
+        let happened = dtls.receive(datagram, now).unwrap_or_else(|error| {
             tracing::debug!(%error, "a datagram is not understood");
+            Vec::new()
+        });
+        for happened in happened {
+            match happened {
+                dtls::Happened::Connected => self.begin_sctp(now),
+                dtls::Happened::Data(packet) => {
+                    if let Some(sctp) = &mut self.sctp {
+                        sctp.receive(packet, now);
+                        self.take_sctp_events(now);
+                    }
+                }
+                dtls::Happened::Closed => self.end(CloseReason::Closed),
+            }
         }
-        // Before the next one: a message on a channel that was negotiated out of band is lost as long as it is
-        // not known that there is an association.
-        self.take();
-        if now.elapsed() > DATAGRAM_TIME_MAX {
-            tracing::debug!("the other side keeps us busy");
+    }
+
+    /// DTLS has proven who is at the other end.
+    fn begin_sctp(&mut self, now: Instant) {
+        let Some(remote) = &self.remote else {
+            return;
+        };
+        match Sctp::new(self.is_client(), remote.sctp_port, now) {
+            Ok(sctp) => {
+                self.sctp = Some(sctp);
+                self.open_negotiated_waiting(now);
+                self.prunes_at = Some(now + OTHER_WAYS);
+                self.note(Noted::Connected);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "there is no association");
+                self.end(CloseReason::Closed);
+            }
+        }
+    }
+
+    fn take_ice_events(&mut self, now: Instant) {
+        while let Some(event) = self.ice.poll_event() {
+            match event.event {
+                IceEvent::SelectedCandidatePairChange(..) => self.on_way(now),
+                IceEvent::ConnectionStateChange(ConnectionState::Failed) => {
+                    self.end(CloseReason::NoWay);
+                }
+                // `Disconnected` may pass.
+                _ => {}
+            }
+        }
+    }
+
+    /// There is a way, or a better one.
+    fn on_way(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.has_way, true) {
+            return;
+        }
+        if let Some(dtls) = &mut self.dtls
+            && let Err(error) = dtls.begin(now)
+        {
+            tracing::debug!(%error, "there is no handshake");
             self.end(CloseReason::Closed);
+        }
+        for datagram in std::mem::take(&mut self.early) {
+            self.receive_encrypted(datagram, now);
         }
     }
 
     /// Does what was due.
     fn on_time(&mut self) {
         let now = Instant::now();
-        self.begin_handshake(now);
-        if self.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.gatherer.on_time(now);
-            self.reset_due(now);
-            self.prune(now);
-            if let Err(error) = self.rtc.handle_timeout(now) {
-                tracing::debug!(%error, "the connection cannot go on");
-                self.end(CloseReason::Closed);
-            }
+        if self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        self.gatherer.on_time(now);
+        self.prune(now);
+        if let Err(error) = self.ice.handle_timeout(now) {
+            tracing::debug!(%error, "looking for a way");
+        }
+        self.take_ice_events(now);
+        if let Some(dtls) = &mut self.dtls
+            && let Err(error) = dtls.on_time(now)
+        {
+            tracing::debug!(%error, "the handshake has failed");
+            self.end(CloseReason::Closed);
+        }
+        if let Some(sctp) = &mut self.sctp {
+            sctp.on_time(now);
+            self.take_sctp_events(now);
         }
     }
 
@@ -270,63 +296,35 @@ impl Agent {
         }
     }
 
-    /// Takes note of what came of it, and sends what is to go.
-    fn settle(&mut self, cx: &mut Context<'_>) {
-        self.add_own_candidates();
-        self.take();
-        if self.was_connected && self.is_over() {
-            self.end(CloseReason::Closed);
-        }
-        if self.sockets.poll_flush(cx).is_ready() {
-            self.flush();
-        }
-        self.wake_writers();
-    }
-
-    fn take(&mut self) {
-        // Before the events: a channel may have ended after them.
-        while let Some(TaggedRTCMessage { message, .. }) = self.rtc.poll_read() {
-            if let RTCMessage::DataChannelMessage(id, message) = message {
-                self.on_message(id, message.is_string, message.data.freeze());
-            }
-        }
-        self.take_events();
-    }
-
     fn add_own_candidates(&mut self) {
         for candidate in self.gatherer.take() {
-            if let Err(error) = self.rtc.add_local_candidate(candidate) {
-                tracing::debug!(%error, "a candidate of our own is not taken");
+            let json = self.candidate_json(&candidate);
+            match self.ice.add_local_candidate(candidate) {
+                Ok(_) => self.note(Noted::Candidate(json)),
+                Err(error) => tracing::debug!(%error, "a candidate of our own is not taken"),
             }
         }
     }
 
-    /// Whether the other side has ended the connection. Nothing else tells, but for the ends of the
-    /// channels.
-    fn is_over(&mut self) -> bool {
-        let Some(sctp) = self.rtc.sctp() else {
-            return false;
-        };
-        let is_closed = match sctp.state() {
-            RTCSctpTransportState::Connected => {
-                self.had_association = true;
-                false
-            }
-            // It is so at first as well.
-            RTCSctpTransportState::Closed => self.had_association,
-            _ => false,
-        };
-        is_closed || sctp.transport().state() == RTCDtlsTransportState::Closed
+    /// The JSON of `RTCIceCandidate.toJSON()`.
+    fn candidate_json(&self, candidate: &Candidate) -> String {
+        let remote = self.remote.as_ref();
+        let media_id = remote.map_or("0", |remote| &remote.media_id);
+        let text = format!("candidate:{}", candidate.marshal());
+        serde_json::json!({ "candidate": text, "sdpMid": media_id, "sdpMLineIndex": 0 }).to_string()
     }
 
     fn next_deadline(&mut self) -> Option<Instant> {
-        let own = [
+        let dtls = self.dtls.as_ref().and_then(Dtls::next_deadline);
+        let sctp = self.sctp.as_ref().and_then(Sctp::next_deadline);
+        let deadlines = [
             self.gatherer.next_deadline(),
-            self.next_closing(),
             self.prunes_at,
+            self.ice.poll_timeout(),
+            dtls,
+            sctp,
         ];
-        let deadlines = own.into_iter().chain([self.rtc.poll_timeout()]);
-        deadlines.flatten().min()
+        deadlines.into_iter().flatten().min()
     }
 
     /// Sees to it that the task is woken when something is due.
@@ -348,55 +346,6 @@ impl Agent {
         }
     }
 
-    fn take_events(&mut self) {
-        while let Some(event) = self.rtc.poll_event() {
-            self.on_event(event);
-        }
-    }
-
-    fn on_event(&mut self, event: RTCPeerConnectionEvent) {
-        match event {
-            RTCPeerConnectionEvent::OnIceCandidateEvent(event) => {
-                if let Some(json) = candidate_json(&event.candidate) {
-                    self.note(Noted::Candidate(json));
-                }
-            }
-            RTCPeerConnectionEvent::OnIceConnectionStateChangeEvent(
-                RTCIceConnectionState::Connected,
-            ) => self.handshake.there_is_a_way(),
-            RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => match state {
-                RTCPeerConnectionState::Connected if !self.was_connected => {
-                    self.was_connected = true;
-                    self.prunes_at = Some(Instant::now() + OTHER_WAYS);
-                    self.note(Noted::Connected);
-                }
-                // DTLS that fails is not told, and ends with the time for it.
-                RTCPeerConnectionState::Failed => self.end(CloseReason::NoWay),
-                RTCPeerConnectionState::Closed => self.end(CloseReason::Closed),
-                // `disconnected` may pass.
-                _ => {}
-            },
-            RTCPeerConnectionEvent::OnDataChannel(event) => match event {
-                RTCDataChannelEvent::OnOpen(id) => {
-                    if let Some(channel) = self.channel(id) {
-                        channel.wake();
-                    }
-                }
-                RTCDataChannelEvent::OnClose(id) => {
-                    self.occupied.remove(&id);
-                    self.closing.remove(&id);
-                    if let Some(channel) = self.channels.get_mut(&id) {
-                        channel.closed = true;
-                        channel.wake();
-                        self.remove_done(id);
-                    }
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-
     fn note(&mut self, noted: Noted) {
         if self.noted.len() < EVENTS_MAX {
             self.noted.push_back(noted);
@@ -409,11 +358,37 @@ impl Agent {
         }
     }
 
+    /// The next datagram to send.
+    fn poll_send(&mut self, now: Instant) -> Option<Datagram> {
+        let own = self.gatherer.poll_send();
+        let own = own.or_else(|| self.ice.poll_write().map(untagged));
+        if own.is_some() {
+            return own;
+        }
+        let (local, remote) = self.ice.get_selected_candidate_pair()?;
+        // Of a candidate that a NAT has made, the address of the socket behind it.
+        let (local, remote) = (local.base_addr(), remote.addr());
+        let dtls = self.dtls.as_mut()?;
+        loop {
+            if let Some(data) = dtls.poll_send() {
+                return Some(Datagram {
+                    local,
+                    remote,
+                    data,
+                });
+            }
+            let packet = self.sctp.as_mut()?.poll_send()?;
+            if let Err(error) = dtls.send(&packet, now) {
+                tracing::debug!(%error, "a packet is not sent");
+            }
+        }
+    }
+
     /// Sends what is to go as long as the system has room.
     fn flush(&mut self) {
+        let now = Instant::now();
         while self.sockets.is_idle() {
-            let own = self.gatherer.poll_send();
-            let Some(datagram) = own.or_else(|| self.rtc.poll_write().map(untagged)) else {
+            let Some(datagram) = self.poll_send(now) else {
                 return;
             };
             self.used = Some(datagram.local);
@@ -438,12 +413,16 @@ impl Agent {
             return;
         }
         self.closed = Some(reason);
-        if let Err(error) = self.rtc.close() {
-            tracing::debug!(%error, "closing");
-        }
         // What is last is what tells the other side.
         self.sockets.forget_unsent();
+        self.sctp = None;
+        if let Some(dtls) = &mut self.dtls {
+            dtls.close(Instant::now());
+        }
         self.flush();
+        if let Err(error) = self.ice.close() {
+            tracing::debug!(%error, "closing");
+        }
         self.end_all();
     }
 
@@ -471,11 +450,4 @@ impl Agent {
         }
         self.wake_task();
     }
-}
-
-/// The JSON of `RTCIceCandidate.toJSON()`. Browsers refuse an empty `sdpMid`.
-fn candidate_json(candidate: &RTCIceCandidate) -> Option<String> {
-    let mut init = candidate.to_json().ok()?;
-    init.sdp_mid = Some(MEDIA_ID.to_owned());
-    serde_json::to_string(&init).ok()
 }

@@ -7,26 +7,41 @@ use std::{
 };
 
 use bytes::Bytes;
-use rtc::data_channel::RTCDataChannelId;
 
 use super::{
     super::{ChannelClosed, DataChannel},
     Shared,
     agent::Agent,
+    sctp::StreamId,
 };
+
+/// Which channel of a connection. Numbers of streams are used again; this is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ChannelId(pub(super) u64);
+
+/// How a channel is to be opened.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// In band.
+    Labelled(String),
+    /// By both sides by themselves.
+    Negotiated(StreamId),
+}
 
 /// A data channel.
 pub struct Channel {
-    id: RTCDataChannelId,
+    id: ChannelId,
     label: String,
     shared: Shared,
 }
 
 /// What the connection keeps of a channel.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ChannelState {
-    /// We have opened it.
-    pub(super) is_ours: bool,
+    /// It waits for the association.
+    pub(super) wanted: Option<Wanted>,
+    /// Once there is one.
+    pub(super) stream: Option<StreamId>,
     pub(super) unread: VecDeque<Bytes>,
     pub(super) unread_bytes: usize,
     pub(super) closed: bool,
@@ -38,18 +53,6 @@ pub(super) struct ChannelState {
 }
 
 impl ChannelState {
-    pub(super) fn new(is_ours: bool) -> Self {
-        Self {
-            is_ours,
-            unread: VecDeque::new(),
-            unread_bytes: 0,
-            closed: false,
-            forgotten: false,
-            reader: None,
-            writer: None,
-        }
-    }
-
     pub(super) fn wake(&mut self) {
         if let Some(waker) = self.reader.take() {
             waker.wake();
@@ -65,7 +68,7 @@ impl ChannelState {
 }
 
 impl Channel {
-    pub(super) fn new(id: RTCDataChannelId, label: String, shared: Shared) -> Self {
+    pub(super) fn new(id: ChannelId, label: String, shared: Shared) -> Self {
         Self { id, label, shared }
     }
 }

@@ -16,7 +16,6 @@ use rtc::{
         },
         url::{SchemeType, Url},
     },
-    peer_connection::transport::{RTCIceCandidate, RTCIceCandidateInit},
     sansio::Protocol as _,
     shared::{TaggedBytesMut, TransportContext, TransportProtocol, error::Error},
     stun::{
@@ -42,7 +41,7 @@ pub(super) struct Gatherer {
     resolving: FuturesUnordered<BoxFuture<'static, Vec<SocketAddr>>>,
     /// Servers that have not answered.
     clients: Vec<Client>,
-    found: Vec<RTCIceCandidateInit>,
+    found: Vec<Candidate>,
 }
 
 impl Gatherer {
@@ -134,7 +133,7 @@ impl Gatherer {
     }
 
     /// Candidates that were found since the last time.
-    pub(super) fn take(&mut self) -> Vec<RTCIceCandidateInit> {
+    pub(super) fn take(&mut self) -> Vec<Candidate> {
         let mut clients = std::mem::take(&mut self.clients);
         clients.retain_mut(|client| match client.poll_event() {
             None => true,
@@ -170,7 +169,7 @@ impl Gatherer {
     }
 
     fn find(&mut self, candidate: Result<Candidate, Error>) {
-        match candidate.and_then(|candidate| RTCIceCandidate::from(&candidate).to_json()) {
+        match candidate {
             Ok(candidate) => self.found.push(candidate),
             Err(error) => tracing::debug!(%error, "a candidate cannot be made"),
         }
@@ -260,7 +259,7 @@ mod tests {
         gatherer.begin(vec!["192.0.2.1:9".parse().expect("valid")], &[]);
         let found = gatherer.take();
         assert_eq!(found.len(), 1);
-        let text = &found[0].candidate;
+        let text = found[0].marshal();
         assert!(text.contains(" 192.0.2.1 9 typ host"), "{text}");
         assert!(gatherer.take().is_empty());
     }

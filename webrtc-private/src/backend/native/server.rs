@@ -141,7 +141,7 @@ async fn accept(
     let (mut peer, handshake) = prepare(client, &certificate).await?;
     let mut early = VecDeque::new();
     poll_fn(|cx| poll_connected(&mut peer, &mut early, Step::Connecting, cx)).await?;
-    let fingerprint = |agent: &mut Agent| certificate::fingerprint_of(agent.remote_certificate());
+    let fingerprint = |agent: &mut Agent| agent.remote_fingerprint();
     let theirs = peer.0.with(broken(), fingerprint).map_err(refused)?;
     let encrypted = Encrypted {
         peer,

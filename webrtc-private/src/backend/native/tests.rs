@@ -284,7 +284,7 @@ fn without_a_runtime_there_is_an_error() {
 async fn a_panic_ends_the_connection_and_nothing_else() {
     let (mut left, mut right) = connected().await;
     let (mut one, mut other) = streams(&mut left, &mut right).await;
-    left.peer().0.with((), |_| panic!("as rtc may"));
+    left.peer().0.with((), |_| panic!("as a protocol may"));
     let error = poll_fn(|cx| left.poll_unpin(cx)).await.expect_err("over");
     assert!(
         matches!(error, ConnectionError::Closed(CloseReason::Closed)),

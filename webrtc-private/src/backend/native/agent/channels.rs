@@ -2,13 +2,10 @@
 
 use std::{
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use bytes::{Bytes, BytesMut};
-use rtc::data_channel::{
-    RTCDataChannel, RTCDataChannelId, RTCDataChannelInit, RTCDataChannelState, StreamId,
-};
+use bytes::Bytes;
 
 use super::{
     super::{
@@ -16,93 +13,95 @@ use super::{
             BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER,
             UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
         },
-        channel::ChannelState,
-        error,
+        channel::{ChannelId, ChannelState, Wanted},
+        sctp::{Happened, StreamId},
     },
     Agent, Noted,
 };
 
-/// How long a channel of ours is kept for the other side's last messages after it was closed. Browsers, and
-/// js-libp2p in them, close theirs as soon as a stream is over.
-const CLOSES_OWN: Duration = Duration::from_secs(1);
-
-/// The same for one that the other side has opened: it closes it first.
-const CLOSES_OTHERS: Duration = Duration::from_secs(5);
-
-/// How long the other side may go on sending on a channel that was closed.
-const CLOSES_AT_LAST: Duration = Duration::from_secs(60);
-
-/// A server leaves it to its clients altogether, which close each channel when both sides are done with it:
-/// also a reset that is late can cross with what a client says just then.
-const CLOSES_SERVED: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Channels that a client may have left to close.
-const LEFT_MAX: usize = 1024;
-
-/// How a channel is made that both sides make by themselves.
-fn negotiated(stream: StreamId) -> RTCDataChannelInit {
-    RTCDataChannelInit {
-        negotiated: Some(stream),
-        ..RTCDataChannelInit::default()
-    }
-}
-
-/// Whether there is a stream for what is sent. The number of a channel that both sides make by themselves
-/// is known before there is.
-fn has_stream(channel: &RTCDataChannel<'_>) -> bool {
-    match channel.ready_state() {
-        RTCDataChannelState::Connecting => !channel.negotiated() && channel.stream_id().is_some(),
-        _ => true,
-    }
-}
-
-/// When a channel that is closed for us will be for the other side too.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Closing {
-    due: Instant,
-    patience: Duration,
-    since: Instant,
+fn all_taken() -> BackendError {
+    BackendError("all numbers of channels are taken".to_owned())
 }
 
 impl Agent {
-    /// A channel's state. One that is not known is new and of the other side.
-    pub(super) fn channel(&mut self, id: RTCDataChannelId) -> Option<&mut ChannelState> {
-        if self.occupied.contains(&id) || self.closing.contains_key(&id) {
-            return None;
-        }
-        if !self.channels.contains_key(&id) {
-            let mut channel = self.rtc.data_channel(id)?;
-            // One of ours that is over is not known any more either.
-            if channel.ready_state() != RTCDataChannelState::Open {
-                return None;
+    pub(super) fn take_sctp_events(&mut self, now: Instant) {
+        while let Some(happened) = self.sctp.as_mut().and_then(|sctp| sctp.poll_happened()) {
+            match happened {
+                Happened::Connected => self.on_association(now),
+                Happened::Opened { stream, label } => self.on_opened(stream, label, now),
+                Happened::Message { stream, data } => self.on_message(stream, data),
+                Happened::Nonsense { stream } => {
+                    if let Some(id) = self.streams.get(&stream) {
+                        tracing::debug!("giving a stream up");
+                        self.close_channel(*id);
+                    }
+                }
+                Happened::Closed { stream } => {
+                    if let Some(id) = self.streams.remove(&stream) {
+                        self.on_closed(id);
+                    }
+                }
+                Happened::Lost => self.end(CloseReason::Closed),
             }
-            if self.noted.len() >= EVENTS_MAX {
-                // Nobody takes them.
-                let _ = channel.close();
-                return None;
-            }
-            let label = channel.label().to_owned();
-            self.noted.push_back(Noted::Channel { id, label });
-            self.channels.insert(id, ChannelState::new(false));
         }
-        self.channels.get_mut(&id)
     }
 
-    pub(super) fn on_message(&mut self, id: RTCDataChannelId, is_text: bool, data: Bytes) {
-        let total = self.unread;
-        self.postpone_closing(id);
-        let Some(channel) = self.channel(id) else {
+    /// Opens the channels that have waited for SCTP to begin, which both sides open by themselves.
+    pub(super) fn open_negotiated_waiting(&mut self, now: Instant) {
+        self.open_waiting(|wanted| matches!(wanted, Wanted::Negotiated(_)), now);
+    }
+
+    /// Opens the channels that have waited for an association.
+    fn on_association(&mut self, now: Instant) {
+        self.has_association = true;
+        self.open_waiting(|_| true, now);
+    }
+
+    fn open_waiting(&mut self, is_due: impl Fn(&Wanted) -> bool, now: Instant) {
+        let waiting = self.channels.iter_mut().filter_map(|(id, channel)| {
+            let wanted = channel.wanted.take_if(|wanted| is_due(wanted))?;
+            Some((*id, wanted))
+        });
+        for (id, wanted) in waiting.collect::<Vec<_>>() {
+            if let Err(error) = self.open_stream(id, wanted, now) {
+                tracing::debug!(%error, "a channel is not opened");
+                self.on_closed(id);
+            }
+        }
+    }
+
+    fn on_opened(&mut self, stream: StreamId, label: String, now: Instant) {
+        if self.noted.len() >= EVENTS_MAX {
+            // Nobody takes them.
+            if let Some(sctp) = &mut self.sctp {
+                sctp.close(stream, now);
+            }
+            return;
+        }
+        let id = self.add_channel(ChannelState {
+            stream: Some(stream),
+            ..ChannelState::default()
+        });
+        self.streams.insert(stream, id);
+        self.noted.push_back(Noted::Channel { id, label });
+    }
+
+    fn on_message(&mut self, stream: StreamId, data: Bytes) {
+        let Some(id) = self.streams.get(&stream).copied() else {
             return;
         };
-        if channel.forgotten || channel.closed {
+        let total = self.unread;
+        let Some(channel) = self.channels.get_mut(&id) else {
+            return;
+        };
+        if channel.forgotten {
             return;
         }
         let size = weight(data.len());
         let fits = channel.unread_bytes.saturating_add(size) <= UNREAD_MAX
             && total.saturating_add(size) <= UNREAD_TOTAL_MAX;
-        if is_text || !fits {
-            // Text is not of this protocol.
-            tracing::debug!(is_text, "giving a stream up");
+        if !fits {
+            tracing::debug!("giving a stream up that nobody reads");
             self.close_channel(id);
             return;
         }
@@ -118,49 +117,74 @@ impl Agent {
         }
     }
 
+    /// Nothing more comes on a channel, and nothing more goes.
+    fn on_closed(&mut self, id: ChannelId) {
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.closed = true;
+            channel.wake();
+            self.remove_done(id);
+        }
+    }
+
+    fn add_channel(&mut self, channel: ChannelState) -> ChannelId {
+        let id = ChannelId(self.next_channel);
+        self.next_channel = self.next_channel.saturating_add(1);
+        self.channels.insert(id, channel);
+        id
+    }
+
     pub(in crate::backend::native) fn open_channel(
         &mut self,
         label: &str,
-    ) -> Result<RTCDataChannelId, BackendError> {
-        // Where it fails for want of a number, rtc keeps a channel without one.
-        let max = self.rtc.sctp().and_then(|sctp| sctp.max_channels());
-        let ours = self.channels.values().filter(|channel| channel.is_ours);
-        let held = ours.count() + self.closing.len() + self.occupied.len();
-        if max.is_some_and(|max| held >= usize::from(max / 2)) {
-            return Err(BackendError("all numbers of channels are taken".to_owned()));
-        }
-        self.open(label, None)
+    ) -> Result<ChannelId, BackendError> {
+        self.open(Wanted::Labelled(label.to_owned()))
     }
 
     pub(in crate::backend::native) fn open_negotiated(
         &mut self,
         stream: StreamId,
-    ) -> Result<RTCDataChannelId, BackendError> {
-        self.open("", Some(negotiated(stream)))
+    ) -> Result<ChannelId, BackendError> {
+        self.open(Wanted::Negotiated(stream))
     }
 
-    fn open(
-        &mut self,
-        label: &str,
-        options: Option<RTCDataChannelInit>,
-    ) -> Result<RTCDataChannelId, BackendError> {
+    fn open(&mut self, wanted: Wanted) -> Result<ChannelId, BackendError> {
         if self.closed.is_some() {
             return Err(BackendError("the connection is closed".to_owned()));
         }
-        let channel = self
-            .rtc
-            .create_data_channel(label, options)
-            .map_err(error)?;
-        let id = channel.id();
-        self.channels.insert(id, ChannelState::new(true));
-        self.done();
+        let id = self.add_channel(ChannelState::default());
+        if self.has_association {
+            let opened = self.open_stream(id, wanted, Instant::now());
+            opened.inspect_err(|_| {
+                self.channels.remove(&id);
+            })?;
+            self.done();
+        } else if let Some(channel) = self.channels.get_mut(&id) {
+            channel.wanted = Some(wanted);
+        }
         Ok(id)
     }
 
-    pub(in crate::backend::native) fn try_receive(
+    fn open_stream(
         &mut self,
-        id: RTCDataChannelId,
-    ) -> Option<Bytes> {
+        id: ChannelId,
+        wanted: Wanted,
+        now: Instant,
+    ) -> Result<(), BackendError> {
+        let sctp = self.sctp.as_mut().ok_or_else(all_taken)?;
+        let stream = match wanted {
+            Wanted::Labelled(label) => sctp.open(&label, now),
+            Wanted::Negotiated(stream) => sctp.open_negotiated(stream).map(|()| stream),
+        };
+        let stream = stream.ok_or_else(all_taken)?;
+        self.streams.insert(stream, id);
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.stream = Some(stream);
+            channel.wake();
+        }
+        Ok(())
+    }
+
+    pub(in crate::backend::native) fn try_receive(&mut self, id: ChannelId) -> Option<Bytes> {
         let channel = self.channels.get_mut(&id)?;
         let message = channel.unread.pop_front()?;
         channel.unread_bytes = channel.unread_bytes.saturating_sub(weight(message.len()));
@@ -170,7 +194,7 @@ impl Agent {
 
     pub(in crate::backend::native) fn poll_receive(
         &mut self,
-        id: RTCDataChannelId,
+        id: ChannelId,
         cx: &Context<'_>,
     ) -> Poll<Option<Bytes>> {
         if let Some(message) = self.try_receive(id) {
@@ -187,23 +211,18 @@ impl Agent {
 
     /// Bytes that wait to go out or to be acknowledged; `None` as long as there is no stream for them.
     /// The other side need not have agreed to the channel (RFC 8832, section 6).
-    fn outstanding(&mut self, id: RTCDataChannelId) -> Result<Option<usize>, ChannelClosed> {
-        if self.channels.get(&id).is_none_or(|channel| channel.closed) {
-            return Err(ChannelClosed);
-        }
-        let channel = self.rtc.data_channel(id).ok_or(ChannelClosed)?;
-        match channel.ready_state() {
-            RTCDataChannelState::Connecting if !has_stream(&channel) => Ok(None),
-            RTCDataChannelState::Connecting | RTCDataChannelState::Open => {
-                Ok(Some(channel.outstanding_bytes()))
-            }
-            _ => Err(ChannelClosed),
-        }
+    fn outstanding(&mut self, id: ChannelId) -> Result<Option<usize>, ChannelClosed> {
+        let channel = self.channels.get(&id).filter(|channel| !channel.closed);
+        let Some(stream) = channel.ok_or(ChannelClosed)?.stream else {
+            return Ok(None);
+        };
+        let sctp = self.sctp.as_mut().ok_or(ChannelClosed)?;
+        sctp.outstanding(stream)
     }
 
     pub(in crate::backend::native) fn poll_send_ready(
         &mut self,
-        id: RTCDataChannelId,
+        id: ChannelId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), ChannelClosed>> {
         match self.outstanding(id)? {
@@ -217,7 +236,7 @@ impl Agent {
 
     pub(in crate::backend::native) fn poll_flushed(
         &mut self,
-        id: RTCDataChannelId,
+        id: ChannelId,
         cx: &Context<'_>,
     ) -> Poll<()> {
         match self.outstanding(id) {
@@ -229,7 +248,7 @@ impl Agent {
         }
     }
 
-    fn wait_to_write(&mut self, id: RTCDataChannelId, below: usize, cx: &Context<'_>) {
+    fn wait_to_write(&mut self, id: ChannelId, below: usize, cx: &Context<'_>) {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.writer = Some((below, cx.waker().clone()));
         }
@@ -237,13 +256,18 @@ impl Agent {
 
     /// Wakes those who wait to send and can again.
     pub(super) fn wake_writers(&mut self) {
-        for (id, channel) in &mut self.channels {
-            let Some((below, _)) = &channel.writer else {
+        let Some(sctp) = &mut self.sctp else {
+            return;
+        };
+        for channel in self.channels.values_mut() {
+            let (Some((below, _)), Some(stream)) = (&channel.writer, channel.stream) else {
                 continue;
             };
-            let is_ready = self.rtc.data_channel(*id).is_none_or(|channel| {
-                has_stream(&channel) && channel.outstanding_bytes() <= *below
-            });
+            let is_ready = match sctp.outstanding(stream) {
+                Ok(Some(bytes)) => bytes <= *below,
+                Ok(None) => false,
+                Err(ChannelClosed) => true,
+            };
             if is_ready {
                 channel.wake_writer();
             }
@@ -252,123 +276,42 @@ impl Agent {
 
     pub(in crate::backend::native) fn send(
         &mut self,
-        id: RTCDataChannelId,
+        id: ChannelId,
         data: &[u8],
     ) -> Result<(), ChannelClosed> {
-        self.outstanding(id)?;
-        let mut channel = self.rtc.data_channel(id).ok_or(ChannelClosed)?;
-        channel
-            .send(Instant::now(), BytesMut::from(data))
-            .map_err(|_| ChannelClosed)?;
+        let channel = self.channels.get(&id).filter(|channel| !channel.closed);
+        let stream = channel.and_then(|channel| channel.stream);
+        let (Some(sctp), Some(stream)) = (&mut self.sctp, stream) else {
+            return Err(ChannelClosed);
+        };
+        sctp.send(stream, data, Instant::now())?;
         self.done();
         Ok(())
     }
 
-    /// Closes a channel, for whoever has its handle at once. The stream is reset (RFC 8831, section 6.7) when
-    /// the other side resets its own, or some time after its last message: rtc 0.21 takes nothing of a
-    /// stream that it has reset, and as long as something is left to be taken, it does not let the other
-    /// side reset that stream, nor any other after it.
-    pub(in crate::backend::native) fn close_channel(&mut self, id: RTCDataChannelId) {
+    /// Closes a channel when what was sent on it has arrived; for whoever has its handle, at once.
+    pub(in crate::backend::native) fn close_channel(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        if std::mem::replace(&mut channel.closed, true) && self.closing.contains_key(&id) {
-            return;
-        }
-        let patience = if self.serves {
-            CLOSES_SERVED
-        } else if channel.is_ours {
-            CLOSES_OWN
-        } else {
-            CLOSES_OTHERS
-        };
-        channel.wake();
-        if self.rtc.data_channel(id).is_some() {
-            let since = Instant::now();
-            let closing = Closing {
-                due: since + patience,
-                patience,
-                since,
-            };
-            self.closing.insert(id, closing);
-            if self.serves && self.closing.len() > LEFT_MAX {
-                tracing::debug!("the other side does not close channels");
-                self.end(CloseReason::Closed);
-            }
+        channel.wanted = None;
+        if let Some(stream) = channel.stream
+            && self.streams.remove(&stream).is_some()
+            && let Some(sctp) = &mut self.sctp
+        {
+            sctp.close(stream, Instant::now());
             self.done();
         }
-        self.remove_done(id);
-    }
-
-    /// Something came on a channel that is being closed.
-    fn postpone_closing(&mut self, id: RTCDataChannelId) {
-        let Some(closing) = self.closing.get_mut(&id) else {
-            return;
-        };
-        let now = Instant::now();
-        closing.due = now + closing.patience;
-        if now > closing.since + CLOSES_AT_LAST {
-            tracing::debug!("the other side does not stop to send on a stream that is over");
-            self.close();
-        }
-    }
-
-    pub(super) fn next_closing(&self) -> Option<Instant> {
-        self.closing.values().map(|closing| closing.due).min()
-    }
-
-    /// Resets the streams whose time has come.
-    pub(super) fn reset_due(&mut self, now: Instant) {
-        let due = self
-            .closing
-            .iter()
-            .filter(|(_, closing)| closing.due <= now);
-        for id in due.map(|(id, _)| *id).collect::<Vec<_>>() {
-            self.closing.remove(&id);
-            self.reset(id);
-        }
-    }
-
-    fn reset(&mut self, id: RTCDataChannelId) {
-        let Some(mut channel) = self.rtc.data_channel(id) else {
-            return;
-        };
-        let stream = channel.stream_id();
-        if let Err(error) = channel.close() {
-            tracing::debug!(%error, "closing a channel");
-        }
-        self.flush();
-        self.take_events();
-        if let Some(stream) = stream
-            && self.rtc.data_channel(id).is_none()
-        {
-            self.occupy(stream);
-        }
-    }
-
-    /// Keeps the number of a stream from being used again before the other side has reset its direction
-    /// too. rtc 0.21 frees the number as soon as our side is closed, and what is sent on a new channel of
-    /// the same number is lost; so a channel that needs no opening holds it. It goes away with the stream.
-    fn occupy(&mut self, stream: StreamId) {
-        let options = Some(negotiated(stream));
-        match self.rtc.create_data_channel("", options) {
-            Ok(channel) => {
-                let id = channel.id();
-                self.occupied.insert(id);
-            }
-            Err(error) => {
-                tracing::debug!(%error, stream, "the number of a stream is free too early")
-            }
-        }
+        self.on_closed(id);
     }
 
     #[cfg(test)]
     pub(in crate::backend::native) fn channel_count(&self) -> usize {
-        self.channels.len() + self.closing.len() + self.occupied.len()
+        self.channels.len() + self.streams.len()
     }
 
     /// The handle of a channel is gone.
-    pub(in crate::backend::native) fn forget(&mut self, id: RTCDataChannelId) {
+    pub(in crate::backend::native) fn forget(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -382,7 +325,7 @@ impl Agent {
     }
 
     /// Nothing more is kept of a channel that is closed and that nobody holds.
-    pub(super) fn remove_done(&mut self, id: RTCDataChannelId) {
+    fn remove_done(&mut self, id: ChannelId) {
         let is_done = |channel: &ChannelState| channel.closed && channel.forgotten;
         if self.channels.get(&id).is_some_and(is_done) {
             self.channels.remove(&id);

@@ -1,19 +1,19 @@
 //! New connections.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_timer::Delay;
 use rtc::{
-    ice::mdns::MulticastDnsMode,
-    peer_connection::{
-        RTCPeerConnection, RTCPeerConnectionBuilder,
-        certificate::RTCCertificate,
-        configuration::{RTCConfigurationBuilder, setting_engine::SettingEngineBuilder},
-        transport::RTCDtlsRole,
+    crypto::{RTCCryptoProvider, SignatureScheme, default_provider},
+    ice::{
+        Agent as Ice, AgentConfig, candidate::CandidateType, mdns::MulticastDnsMode,
+        network_type::NetworkType,
     },
+    peer_connection::certificate::{CertificateParams, RTCCertificate},
 };
 
 use super::{
@@ -27,26 +27,40 @@ use super::{
         sockets::Sockets,
     },
     Agent, LOST_AFTER, SILENT_AFTER,
-    handshake::Handshake,
 };
+
+/// What both kinds of connections have in common.
+fn config() -> AgentConfig {
+    AgentConfig {
+        // A browser that hides its address is found when it tries ours.
+        multicast_dns_mode: MulticastDnsMode::Disabled,
+        network_types: vec![NetworkType::Udp4, NetworkType::Udp6],
+        disconnected_timeout: Some(SILENT_AFTER),
+        failed_timeout: Some(LOST_AFTER),
+        ..AgentConfig::default()
+    }
+}
+
+/// A certificate for one connection.
+fn certificate(crypto: &dyn RTCCryptoProvider) -> Result<RTCCertificate, BackendError> {
+    let params = CertificateParams::new(Vec::new()).map_err(error)?;
+    let scheme = SignatureScheme::EcdsaP256Sha256;
+    RTCCertificate::generate(crypto.crypto(), scheme, params).map_err(error)
+}
 
 impl Agent {
     pub(in crate::backend::native) fn new(ice_servers: &[IceServer]) -> Result<Self, BackendError> {
-        let now = Instant::now();
-        let settings = SettingEngineBuilder::new()
-            // A browser that hides its address is found when it tries ours.
-            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        let config = AgentConfig {
             // The first way that works is taken: there is no relayed one that a better one should be
             // waited for.
-            .with_srflx_acceptance_min_wait(Some(Duration::ZERO))
-            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
-            .with_ice_timeouts(Some(SILENT_AFTER), Some(LOST_AFTER), None)
-            .build();
-        let rtc = RTCPeerConnectionBuilder::new()
-            .with_setting_engine(settings)
-            .build(now)
-            .map_err(error)?;
-        Ok(Self::with(rtc, ice_servers.to_vec(), Sockets::new()))
+            srflx_acceptance_min_wait: Some(Duration::ZERO),
+            prflx_acceptance_min_wait: Some(Duration::ZERO),
+            ..config()
+        };
+        let crypto = default_provider().map_err(error)?;
+        let certificate = certificate(&*crypto)?;
+        let servers = ice_servers.to_vec();
+        Self::with(config, certificate, crypto, servers, Sockets::new())
     }
 
     /// The side of a connection of which the other, who dials, knows the address, the certificate and
@@ -57,53 +71,58 @@ impl Agent {
         place: Place,
     ) -> Result<Self, BackendError> {
         let name = dialler.server().to_owned();
-        let settings = SettingEngineBuilder::new()
-            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
-            .with_lite(true)
-            .with_ice_credentials(name.clone(), name)
-            .with_ice_timeouts(Some(SILENT_AFTER), Some(LOST_AFTER), None)
-            .with_answering_dtls_role(RTCDtlsRole::Server)
-            // Who it is has to be proven in another way.
-            .with_disable_certificate_fingerprint_verification(true)
-            .build();
-        let configuration = RTCConfigurationBuilder::new()
-            .with_certificates(vec![certificate])
-            .build();
-        let rtc = RTCPeerConnectionBuilder::new()
-            .with_configuration(configuration)
-            .with_setting_engine(settings)
-            .build(Instant::now())
-            .map_err(error)?;
+        let config = AgentConfig {
+            lite: true,
+            candidate_types: vec![CandidateType::Host],
+            local_ufrag: name.clone(),
+            local_pwd: name,
+            ..config()
+        };
+        let crypto = default_provider().map_err(error)?;
+        let sockets = Sockets::sharing(place);
         Ok(Self {
             serves: true,
-            ..Self::with(rtc, Vec::new(), Sockets::sharing(place))
+            ..Self::with(config, certificate, crypto, Vec::new(), sockets)?
         })
     }
 
-    fn with(rtc: RTCPeerConnection, ice_servers: Vec<IceServer>, sockets: Sockets) -> Self {
-        Self {
-            rtc,
+    fn with(
+        config: AgentConfig,
+        certificate: RTCCertificate,
+        crypto: Arc<dyn RTCCryptoProvider>,
+        ice_servers: Vec<IceServer>,
+        sockets: Sockets,
+    ) -> Result<Self, BackendError> {
+        let ice = Ice::new(Instant::now(), Arc::new(config), Arc::clone(&crypto));
+        Ok(Self {
+            crypto,
+            certificate,
             serves: false,
             ice_servers,
             sockets,
             gatherer: Gatherer::new(),
-            channels: HashMap::new(),
-            closing: HashMap::new(),
-            occupied: HashSet::new(),
+            ice: ice.map_err(error)?,
+            local: None,
+            remote: None,
+            dtls: None,
+            has_way: false,
+            early: Vec::new(),
+            sctp: None,
+            has_association: false,
+            channels: BTreeMap::new(),
+            streams: HashMap::new(),
+            next_channel: 0,
             unread: 0,
             noted: VecDeque::new(),
-            was_connected: false,
-            had_association: false,
             closed: None,
             is_end_held: false,
             is_broken: false,
             guard: Guard::default(),
             used: None,
             prunes_at: None,
-            handshake: Handshake::new(),
             task: None,
             timer: Delay::new(Duration::ZERO),
             wakes_at: None,
-        }
+        })
     }
 }

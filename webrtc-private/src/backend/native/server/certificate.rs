@@ -2,12 +2,12 @@
 
 use libp2p_core::multihash::Multihash;
 use rtc::{
-    crypto::{HashAlgorithm, SignatureScheme, default_provider},
+    crypto::{SignatureScheme, default_provider},
     peer_connection::certificate::{CertificateParams, RTCCertificate},
 };
 use thiserror::Error;
 
-use crate::{backend::BackendError, direct::fingerprint::Fingerprint};
+use crate::direct::fingerprint::Fingerprint;
 
 /// A certificate with its private key. Its hash is part of the server's addresses, so it should be kept.
 #[derive(Clone, Debug)]
@@ -89,18 +89,6 @@ impl Certificate {
     pub(in crate::backend::native) fn to_rtc(&self) -> RTCCertificate {
         self.certificate.clone()
     }
-}
-
-/// The SHA-256 of a certificate in DER.
-pub(super) fn fingerprint_of(der: Option<&[u8]>) -> Result<Fingerprint, BackendError> {
-    let der = der.ok_or_else(|| BackendError("the other side has no certificate".to_owned()))?;
-    let crypto = default_provider().map_err(super::super::error)?;
-    let hash = crypto
-        .crypto()
-        .hash(HashAlgorithm::Sha256, der)
-        .map_err(super::super::error)?;
-    Fingerprint::from_digest(&hash)
-        .ok_or_else(|| BackendError("a SHA-256 has not its length".to_owned()))
 }
 
 /// Whether the first block is an `EXPIRES` of at least 8 bytes (11 base64 digits): rtc panics over a

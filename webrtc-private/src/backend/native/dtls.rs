@@ -1,0 +1,164 @@
+//! DTLS over whatever way ICE has found, without sockets or a clock.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    sync::Arc,
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use rtc::{
+    crypto::{HashAlgorithm, RTCCryptoProvider},
+    dtls::{
+        config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig},
+        endpoint::{Endpoint, EndpointEvent},
+        extension::extension_use_srtp::SrtpProtectionProfile,
+    },
+    peer_connection::certificate::RTCCertificate,
+    shared::{TransportProtocol, error::Error},
+};
+
+use super::{super::BackendError, error};
+use crate::direct::fingerprint::Fingerprint;
+
+/// Both ends: addresses are a matter of ICE.
+const NOBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
+
+/// Chromium's DTLS wants to agree on a way to send media, even where there is none.
+const MEDIA: [SrtpProtectionProfile; 2] = [
+    SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
+    SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+];
+
+/// What has happened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// The handshake is over.
+    Connected,
+    /// The other side has sent this.
+    Data(Bytes),
+    /// The other side has said that it is over.
+    Closed,
+}
+
+/// See the [module](self).
+pub(super) struct Dtls {
+    endpoint: Endpoint,
+    /// With what a client begins.
+    hello: Option<Arc<HandshakeConfig>>,
+}
+
+/// The SHA-256 of a certificate in DER.
+pub(super) fn fingerprint_of(
+    der: &[u8],
+    crypto: &dyn RTCCryptoProvider,
+) -> Result<Fingerprint, BackendError> {
+    let hashed = crypto.crypto().hash(HashAlgorithm::Sha256, der);
+    Fingerprint::from_digest(&hashed.map_err(error)?)
+        .ok_or_else(|| BackendError("a SHA-256 has not its length".to_owned()))
+}
+
+impl Dtls {
+    /// Not begun. Without a fingerprint any certificate of the other side is taken.
+    pub(super) fn new(
+        is_client: bool,
+        certificate: &RTCCertificate,
+        remote: Option<Fingerprint>,
+        crypto: &Arc<dyn RTCCryptoProvider>,
+    ) -> Result<Self, BackendError> {
+        let hashing = Arc::clone(crypto);
+        let config = ConfigBuilder::default()
+            .with_crypto_provider(Arc::clone(crypto))
+            .with_certificates(vec![certificate.dtls_certificate.clone()])
+            .with_srtp_protection_profiles(MEDIA.to_vec())
+            .with_client_auth(ClientAuthType::RequireAnyClientCert)
+            // Nobody has signed it: the fingerprint says whose it is.
+            .with_insecure_skip_verify(true)
+            .with_verify_peer_certificate(Some(Arc::new(move |chain: &[Vec<u8>], _: &[_]| {
+                let first = chain.first().ok_or(Error::ErrNonCertificate)?;
+                let is_expected = remote.is_none_or(|remote| {
+                    fingerprint_of(first, &*hashing).is_ok_and(|theirs| theirs == remote)
+                });
+                match is_expected {
+                    true => Ok(()),
+                    false => Err(Error::ErrNoMatchingCertificateFingerprint),
+                }
+            })))
+            .with_extended_master_secret(ExtendedMasterSecretType::Require)
+            .build(is_client, None)
+            .map_err(error)?;
+        let config = Arc::new(config);
+        let (hello, server) = match is_client {
+            true => (Some(config), None),
+            false => (None, Some(config)),
+        };
+        Ok(Self {
+            endpoint: Endpoint::new(NOBODY, TransportProtocol::UDP, server),
+            hello,
+        })
+    }
+
+    /// There is a way: a client begins.
+    pub(super) fn begin(&mut self, now: Instant) -> Result<(), BackendError> {
+        match self.hello.take() {
+            Some(hello) => self
+                .endpoint
+                .connect(now, NOBODY, hello, None)
+                .map_err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// A datagram has come. An error need not be the end: anybody may send one.
+    pub(super) fn receive(
+        &mut self,
+        datagram: BytesMut,
+        now: Instant,
+    ) -> Result<Vec<Happened>, BackendError> {
+        let events = self.endpoint.read(now, NOBODY, None, datagram);
+        let happened = events.map_err(error)?.into_iter();
+        let happened = happened.filter_map(|event| match event {
+            EndpointEvent::HandshakeComplete => Some(Happened::Connected),
+            EndpointEvent::ApplicationData(data) => Some(Happened::Data(data.freeze())),
+            EndpointEvent::PeerClosed => Some(Happened::Closed),
+            _ => None,
+        });
+        Ok(happened.collect())
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.endpoint.poll_timeout(&NOBODY)
+    }
+
+    pub(super) fn on_time(&mut self, now: Instant) -> Result<(), BackendError> {
+        match self.endpoint.handle_timeout(NOBODY, now) {
+            // It has not begun.
+            Err(Error::InvalidRemoteAddress(_)) => Ok(()),
+            done => done.map_err(error),
+        }
+    }
+
+    /// Encrypts a packet.
+    pub(super) fn send(&mut self, packet: &[u8], now: Instant) -> Result<(), BackendError> {
+        self.endpoint.write(now, NOBODY, packet).map_err(error)
+    }
+
+    /// The next datagram to send.
+    pub(super) fn poll_send(&mut self) -> Option<BytesMut> {
+        let transmit = self.endpoint.poll_transmit()?;
+        Some(transmit.message)
+    }
+
+    /// The certificate that the other side has proven to have, in DER.
+    pub(super) fn remote_certificate(&self) -> Option<&[u8]> {
+        let state = self.endpoint.get_connection_state(NOBODY)?;
+        state.peer_certificates.first().map(Vec::as_slice)
+    }
+
+    /// Tells the other side that it is over.
+    pub(super) fn close(&mut self, now: Instant) {
+        if let Err(error) = self.endpoint.close(now) {
+            tracing::debug!(%error, "closing");
+        }
+    }
+}

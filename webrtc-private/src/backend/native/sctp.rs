@@ -1,0 +1,448 @@
+//! SCTP over DTLS, and the data channels on it (RFC 8831), without sockets or a clock.
+//!
+//! The association is of the crate `sctp-proto`. A channel is a stream of the same number each way; closing
+//! it resets both (RFC 8831, section 6.7), and its number is used again when both are reset.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use sctp_proto::{
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
+    Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
+    TransportConfig,
+};
+
+use self::{dcep::Open, numbers::Numbers};
+use super::super::{BackendError, ChannelClosed};
+
+mod dcep;
+mod numbers;
+mod reconfig;
+
+/// The number of a stream.
+pub(super) type StreamId = u16;
+
+/// Streams each way, so half as many channels of each side: Chromium knows no more.
+const STREAMS_MAX: StreamId = 1024;
+
+/// The port of SCTP on both sides, where a description does not say another (RFC 8841, section 5).
+pub(super) const PORT: u16 = 5000;
+
+/// The longest message that is taken, as our descriptions say (RFC 8841, section 6).
+pub(super) const MESSAGE_MAX: u32 = 64 * 1024;
+
+/// Bytes of data in a packet: with the headers of SCTP, DTLS, UDP and IPv6 below the 1,280 bytes that every
+/// path of IPv6 takes.
+const PAYLOAD_MAX: u32 = 1160;
+
+/// How long the other side may leave a channel open that it has opened and that is over. js-libp2p closes it
+/// when both sides have said so, or 5 s after it has; where packets get lost it takes longer.
+const LEFT_FOR: Duration = Duration::from_secs(60);
+
+/// Channels that the other side may leave open so.
+const LEFT_MAX: usize = 1024;
+
+/// Times until something is sent again, in milliseconds, as Chromium has them. RFC 9260 (section 16) would
+/// have a first one of 1 s, which somebody waits for when a single packet is lost, and a last one of 60 s.
+const RESEND_FIRST: u64 = 500;
+/// See [`RESEND_FIRST`].
+const RESEND_MIN: u64 = 400;
+/// See [`RESEND_FIRST`].
+const RESEND_MAX: u64 = 3000;
+
+/// The only remote: addresses are a matter of ICE.
+const REMOTE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT));
+
+/// What has happened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// There is an association: channels can be opened.
+    Connected,
+    /// The other side has opened a channel.
+    Opened { stream: StreamId, label: String },
+    /// A message has come on a channel that is open.
+    Message { stream: StreamId, data: Bytes },
+    /// Text, or what is not of the protocol, has come on a channel.
+    Nonsense { stream: StreamId },
+    /// A channel is closed.
+    Closed { stream: StreamId },
+    /// The association is over.
+    Lost,
+}
+
+/// See the [module](self).
+pub(super) struct Sctp {
+    endpoint: Endpoint,
+    association: Option<(AssociationHandle, Association)>,
+    is_connected: bool,
+    numbers: Numbers,
+    /// Streams of channels: those on which both sides know that there is one.
+    open: HashSet<StreamId>,
+    /// Those of them that the other side does not know to be open yet.
+    unanswered: HashSet<StreamId>,
+    /// Those of them that are open as soon as there is an association.
+    negotiated: HashSet<StreamId>,
+    /// Those of them that are the other side's to close, until when.
+    left: VecDeque<(Instant, StreamId)>,
+    happened: VecDeque<Happened>,
+    unsent: VecDeque<Bytes>,
+}
+
+fn refused(error: impl std::fmt::Display) -> BackendError {
+    BackendError(error.to_string())
+}
+
+impl Sctp {
+    /// There is a way to the other side, encrypted. Whoever is the client of DTLS begins.
+    pub(super) fn new(
+        is_client: bool,
+        remote_port: u16,
+        now: Instant,
+    ) -> Result<Self, BackendError> {
+        let transport = TransportConfig::default()
+            .with_remote_port(remote_port)
+            .with_max_send_message_size(MESSAGE_MAX)
+            .with_max_receive_message_size(MESSAGE_MAX)
+            // ICE finds out when there is no way any more.
+            .with_max_init_retransmits(None)
+            .with_max_data_retransmits(None)
+            .with_rto_initial_ms(RESEND_FIRST)
+            .with_rto_min_ms(RESEND_MIN)
+            .with_rto_max_ms(RESEND_MAX);
+        let transport = Arc::new(transport);
+        let mut config = EndpointConfig::new();
+        config.max_payload_size(PAYLOAD_MAX);
+        let mut server = ServerConfig::new();
+        server.transport = Arc::clone(&transport);
+        let mut endpoint = Endpoint::new(Arc::new(config), Some(Arc::new(server)));
+        let mut association = None;
+        if is_client {
+            let mut client = ClientConfig::new();
+            client.transport = transport;
+            association = Some(endpoint.connect(client, REMOTE).map_err(refused)?);
+            // The other side may begin too (RFC 9260, section 5.2.1), and goes on with ours.
+            endpoint.reject_new_associations();
+        }
+        let mut sctp = Self {
+            endpoint,
+            association,
+            numbers: Numbers::new(is_client),
+            open: HashSet::new(),
+            unanswered: HashSet::new(),
+            negotiated: HashSet::new(),
+            is_connected: false,
+            left: VecDeque::new(),
+            happened: VecDeque::new(),
+            unsent: VecDeque::new(),
+        };
+        sctp.settle(now);
+        Ok(sctp)
+    }
+
+    /// A packet has come.
+    pub(super) fn receive(&mut self, packet: Bytes, now: Instant) {
+        let handled = self.endpoint.handle(now, REMOTE, None, None, packet);
+        match (handled, &mut self.association) {
+            (Some((handle, DatagramEvent::NewAssociation(association))), None) => {
+                self.association = Some((handle, association));
+                self.endpoint.reject_new_associations();
+            }
+            (Some((_, DatagramEvent::AssociationEvent(event))), Some((_, association))) => {
+                association.handle_event(event);
+            }
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let (_, association) = self.association.as_ref()?;
+        let left = self.left.front().map(|(due, _)| *due);
+        [association.poll_timeout(), left]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn on_time(&mut self, now: Instant) {
+        self.reset_left(now);
+        if let Some((_, association)) = &mut self.association {
+            association.handle_timeout(now);
+        }
+        self.settle(now);
+    }
+
+    /// What has happened next.
+    pub(super) fn poll_happened(&mut self) -> Option<Happened> {
+        self.happened.pop_front()
+    }
+
+    /// The next packet to send.
+    pub(super) fn poll_send(&mut self) -> Option<Bytes> {
+        self.unsent.pop_front()
+    }
+
+    /// Opens a channel in band. `None` when all numbers are taken.
+    pub(super) fn open(&mut self, label: &str, now: Instant) -> Option<StreamId> {
+        let message = dcep::open(label)?;
+        let stream = self.open_next()?;
+        let sent = self.write(stream, &message, Kind::Dcep, now);
+        sent.is_ok().then_some(stream)
+    }
+
+    /// Opens a stream with a number that is free, for the association too.
+    fn open_next(&mut self) -> Option<StreamId> {
+        for _ in 0..self.numbers.left() {
+            let stream = self.numbers.take()?;
+            if self.open_stream(stream).is_some() {
+                return Some(stream);
+            }
+            self.numbers.give_back(stream);
+        }
+        None
+    }
+
+    /// Opens a channel that the other side opens by itself too. Before there is an association, because what
+    /// it sends may come with the last packet of the handshake. `None` when it is not possible any more.
+    pub(super) fn open_negotiated(&mut self, stream: StreamId) -> Option<()> {
+        if self.is_connected {
+            return None;
+        }
+        self.numbers.except(stream);
+        self.open.insert(stream);
+        self.negotiated.insert(stream);
+        Some(())
+    }
+
+    /// There is an association: the channels that both sides know of are open.
+    fn on_connected(&mut self) {
+        self.is_connected = true;
+        for stream in std::mem::take(&mut self.negotiated) {
+            if self.open_stream(stream).is_none() {
+                self.happened.push_back(Happened::Closed { stream });
+            }
+        }
+        self.happened.push_back(Happened::Connected);
+    }
+
+    fn open_stream(&mut self, stream: StreamId) -> Option<()> {
+        let (_, association) = self.association.as_mut()?;
+        association.open_stream(stream, Kind::Binary).ok()?;
+        self.open.insert(stream);
+        Some(())
+    }
+
+    pub(super) fn send(
+        &mut self,
+        stream: StreamId,
+        data: &[u8],
+        now: Instant,
+    ) -> Result<(), ChannelClosed> {
+        if !self.open.contains(&stream) {
+            return Err(ChannelClosed);
+        }
+        // RFC 8831, section 6.6: SCTP has no empty messages.
+        match data {
+            [] => self.write(stream, &[0], Kind::BinaryEmpty, now),
+            data => self.write(stream, data, Kind::Binary, now),
+        }
+    }
+
+    fn write(
+        &mut self,
+        stream: StreamId,
+        data: &[u8],
+        kind: Kind,
+        now: Instant,
+    ) -> Result<(), ChannelClosed> {
+        let (_, association) = self.association.as_mut().ok_or(ChannelClosed)?;
+        let mut stream = association.stream(stream).map_err(|_| ChannelClosed)?;
+        stream
+            .write_with_ppi(data, kind)
+            .map_err(|_| ChannelClosed)?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Bytes that wait to go out or to be acknowledged; `None` as long as nothing can be sent.
+    pub(super) fn outstanding(&mut self, stream: StreamId) -> Result<Option<usize>, ChannelClosed> {
+        if self.unanswered.contains(&stream) || self.negotiated.contains(&stream) {
+            return Ok(None);
+        }
+        let (_, association) = self.association.as_mut().ok_or(ChannelClosed)?;
+        let stream = association.stream(stream).map_err(|_| ChannelClosed)?;
+        let bytes = stream.buffered_amount().map_err(|_| ChannelClosed)?;
+        Ok(Some(bytes))
+    }
+
+    /// Closes a channel, when what was sent on it has arrived. What comes on it is for nobody.
+    ///
+    /// Who has opened it closes it first: after that, the other side may use its number at once (see
+    /// `Numbers`). If it does not, we do after some time.
+    pub(super) fn close(&mut self, stream: StreamId, now: Instant) {
+        if !self.open.contains(&stream) {
+            return;
+        }
+        if self.numbers.is_ours(stream) || self.left.len() >= LEFT_MAX {
+            self.reset(stream);
+        } else {
+            self.left.push_back((now + LEFT_FOR, stream));
+        }
+        self.settle(now);
+    }
+
+    /// Closes those that the other side has left open for too long.
+    fn reset_left(&mut self, now: Instant) {
+        while let Some((_, stream)) = self.left.pop_front_if(|(due, _)| *due <= now) {
+            self.reset(stream);
+        }
+    }
+
+    fn reset(&mut self, stream: StreamId) {
+        self.open.remove(&stream);
+        let association = self.association.as_mut();
+        let closed = association.map(|(_, association)| {
+            let mut stream = association.stream(stream)?;
+            stream.close()
+        });
+        if let Some(Err(error)) = closed {
+            tracing::debug!(%error, stream, "a stream is not closed");
+        }
+    }
+
+    /// Sees to what has come of it.
+    fn settle(&mut self, now: Instant) {
+        while self.pass_on() || self.take_event() || self.answer() || self.take_packets(now) {}
+    }
+
+    /// Answers that a channel is open. That may have to wait: the other side uses a number again as soon as it
+    /// has both resets, and we do not know that it has ours before it says so.
+    fn answer(&mut self) -> bool {
+        let Some((_, association)) = &mut self.association else {
+            return false;
+        };
+        let before = self.unanswered.len();
+        self.unanswered.retain(|stream| {
+            let Ok(mut stream) = association.stream(*stream) else {
+                return false;
+            };
+            if !stream.is_writable() {
+                return true;
+            }
+            if let Err(error) = stream.write_with_ppi(&dcep::ACK, Kind::Dcep) {
+                tracing::debug!(%error, "a channel is not answered");
+            }
+            false
+        });
+        self.unanswered.len() < before
+    }
+
+    /// Passes on what the association has to say to the endpoint.
+    fn pass_on(&mut self) -> bool {
+        let Some((handle, association)) = &mut self.association else {
+            return false;
+        };
+        let Some(event) = association.poll_endpoint_event() else {
+            return false;
+        };
+        if let Some(event) = self.endpoint.handle_event(*handle, event) {
+            association.handle_event(event);
+        }
+        true
+    }
+
+    fn take_event(&mut self) -> bool {
+        let association = self.association.as_mut();
+        let Some(event) = association.and_then(|(_, association)| association.poll()) else {
+            return false;
+        };
+        match event {
+            Event::Connected => self.on_connected(),
+            Event::HandshakeFailed { reason } | Event::AssociationLost { reason } => {
+                tracing::debug!(%reason, "the association is over");
+                self.happened.push_back(Happened::Lost);
+            }
+            Event::Stream(StreamEvent::Readable { id }) => self.read(id),
+            Event::Stream(StreamEvent::Finished { id }) => {
+                self.left.retain(|(_, left)| *left != id);
+                if self.open.remove(&id) {
+                    self.happened.push_back(Happened::Closed { stream: id });
+                }
+            }
+            Event::Stream(StreamEvent::ResetComplete { id }) if !self.open.contains(&id) => {
+                self.numbers.give_back(id);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn take_packets(&mut self, now: Instant) -> bool {
+        let own = self.endpoint.poll_transmit();
+        let association = self.association.as_mut();
+        let transmit =
+            own.or_else(|| association.and_then(|(_, association)| association.poll_transmit(now)));
+        let Some(Transmit { payload, .. }) = transmit else {
+            return false;
+        };
+        if let Payload::RawEncode(packets) = payload {
+            self.unsent.extend(packets.into_iter().map(reconfig::amend));
+        }
+        true
+    }
+
+    /// Takes the messages of a stream.
+    fn read(&mut self, stream: StreamId) {
+        while let Some((kind, data)) = self.read_message(stream) {
+            if let Some(happened) = self.understand(stream, kind, data) {
+                self.happened.push_back(happened);
+            }
+        }
+    }
+
+    fn read_message(&mut self, stream: StreamId) -> Option<(Kind, Bytes)> {
+        let (_, association) = self.association.as_mut()?;
+        let mut stream = association.stream(stream).ok()?;
+        let mut message = stream.read_sctp().ok().flatten()?;
+        let data = message.next(message.len()).map(|chunk| chunk.bytes);
+        Some((message.ppi, data.unwrap_or_default()))
+    }
+
+    fn understand(&mut self, stream: StreamId, kind: Kind, data: Bytes) -> Option<Happened> {
+        let is_open = self.open.contains(&stream);
+        match kind {
+            Kind::Binary if is_open => Some(Happened::Message { stream, data }),
+            Kind::BinaryEmpty if is_open => Some(Happened::Message {
+                stream,
+                data: Bytes::new(),
+            }),
+            Kind::Dcep if is_open && dcep::is_ack(&data) => None,
+            Kind::Dcep if !is_open => match Open::decode(&data) {
+                Some(Open { label }) => {
+                    self.open.insert(stream);
+                    self.unanswered.insert(stream);
+                    Some(Happened::Opened { stream, label })
+                }
+                None => self.refuse(stream),
+            },
+            _ => self.refuse(stream),
+        }
+    }
+
+    /// What has come on a stream is not of the protocol.
+    fn refuse(&mut self, stream: StreamId) -> Option<Happened> {
+        if self.open.contains(&stream) {
+            return Some(Happened::Nonsense { stream });
+        }
+        self.reset(stream);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
