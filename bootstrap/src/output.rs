@@ -13,9 +13,9 @@ use tracing_subscriber::EnvFilter;
 use crate::{addresses, config::LogFormat, status::Status, supervisor};
 
 /// What is logged unless RUST_LOG says otherwise: our own words, and of the libraries only errors.
-/// Many of their warnings are about what peers send, and all errors of yamux, so that anybody could fill
+/// Many of their warnings are about what peers send, and all errors of yamux and SCTP, so that anybody could fill
 /// the disk with them.
-const DEFAULT_LOG: &str = "error,yamux=off,moim_bootstrap=info,moim_dht=info";
+const DEFAULT_LOG: &str = "error,yamux=off,sctp_proto=off,moim_bootstrap=info,moim_dht=info";
 
 /// The line of `--log-format json`.
 #[derive(Debug, Serialize)]

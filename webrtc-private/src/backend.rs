@@ -176,6 +176,11 @@ pub trait DataChannel: Send + Unpin + 'static {
 
     /// Closes it after what waits has gone out.
     fn close(&mut self);
+
+    /// The same, where it is known that nothing more comes. Its number may be free the sooner for that.
+    fn close_finished(&mut self) {
+        self.close();
+    }
 }
 
 /// The channel is closed, or its connection is.

@@ -254,10 +254,15 @@ impl<C: DataChannel> HalfOpen<C> {
             self.say(flag);
         }
         let over = future::poll_fn(|cx| self.poll_over(cx));
-        if let Either::Right(_) = future::select(over, Delay::new(LINGER_MAX)).await {
-            tracing::trace!("the other side does not close its stream");
+        match future::select(over, Delay::new(LINGER_MAX)).await {
+            Either::Left(_) => {}
+            Either::Right(_) => tracing::trace!("the other side does not close its stream"),
         }
-        self.channel.close();
+        if self.state.is_finished() {
+            self.channel.close_finished();
+        } else {
+            self.channel.close();
+        }
     }
 
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -150,6 +150,10 @@ test('where one packet of twenty gets lost, a page and a terminal peer miss no m
   const [lab, tab, terminal] = await meetTerminal({ a: 'cone', b: 'cone' });
   try {
     await becomeDirect(tab, terminal);
+    // The relayed connection stays a little longer, and may carry what is said meanwhile.
+    const transports = async (): Promise<unknown[]> =>
+      (await terminal.connections(tab.peerId)).map((row) => row['transport']);
+    await expect.poll(transports, { timeout: PATIENCE }).toEqual(['webrtc']);
     await lab.lose(50);
     await tab.openDirect(terminal.peerId);
     const numbers = Array.from({ length: 30 }, (_, number) => number);

@@ -136,7 +136,12 @@ impl State {
 
     /// Neither side has anything more to say: the channel can be closed.
     pub(crate) fn is_over(&self) -> bool {
-        self.reset || (self.read == Read::Ended && self.write == Write::Acknowledged)
+        self.reset || self.is_finished()
+    }
+
+    /// Both sides have said all, and know it of each other.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.read == Read::Ended && self.write == Write::Acknowledged
     }
 }
 

@@ -7,14 +7,12 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     future::Future as _,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use bytes::BytesMut;
 use futures_timer::Delay;
 use rtc::{
     crypto::RTCCryptoProvider,
@@ -29,7 +27,7 @@ use super::{
     description::Description,
     dtls::{self, Dtls, fingerprint_of},
     gather::{Gatherer, tagged, untagged},
-    guard::{Guard, is_dtls},
+    guard::{Guard, is_dtls, is_forged},
     sctp::{Sctp, StreamId},
     sockets::{Datagram, Sockets},
 };
@@ -48,13 +46,16 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Datagrams of DTLS that may come before there is a way: the other side's first flight, and again.
 const EARLY_MAX: usize = 32;
 
+/// How long one datagram may keep the protocols busy: they look through all that waits for one that got lost.
+const DATAGRAM_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// How long nothing has to come before the way may be lost, and how long after that it is. Together as long as
 /// Chromium takes.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// See [`SILENT_AFTER`].
 const LOST_AFTER: Duration = Duration::from_secs(10);
 
-/// How long other ways than the first one that worked may still turn out to be better.
+/// How long the sockets of other ways than the one that worked are kept.
 const OTHER_WAYS: Duration = Duration::from_secs(10);
 
 /// What has happened and was not taken yet.
@@ -84,7 +85,7 @@ pub(super) struct Agent {
     /// Whether ICE has found a way.
     has_way: bool,
     /// Datagrams of DTLS that came before.
-    early: Vec<BytesMut>,
+    early: Vec<Datagram>,
     /// Once the handshake of DTLS is over.
     sctp: Option<Sctp>,
     /// Whether channels can be opened.
@@ -100,8 +101,6 @@ pub(super) struct Agent {
     is_end_held: bool,
     is_broken: bool,
     guard: Guard,
-    /// The address that was sent from last.
-    used: Option<SocketAddr>,
     /// When the sockets of other ways are closed.
     prunes_at: Option<Instant>,
     /// Whoever drives this.
@@ -181,25 +180,43 @@ impl Agent {
             return;
         }
         if !is_dtls(data) {
+            // rtc 0.21 changes its role in ICE before it looks who has asked it to.
+            let credentials = self.ice.get_local_credentials();
+            if is_forged(data, &credentials.pwd, &*self.crypto) {
+                return;
+            }
             if let Err(error) = self.ice.handle_read(tagged(datagram, now)) {
                 tracing::debug!(%error, "a check is not understood");
             }
             self.take_ice_events(now);
         } else if self.has_way {
-            self.receive_encrypted(datagram.data, now);
+            self.receive_encrypted(datagram, now);
         } else if self.early.len() < EARLY_MAX {
-            self.early.push(datagram.data);
+            self.early.push(datagram);
         }
     }
 
-    fn receive_encrypted(&mut self, datagram: BytesMut, now: Instant) {
+    fn receive_encrypted(&mut self, datagram: Datagram, now: Instant) {
         let Some(dtls) = &mut self.dtls else {
             return;
         };
-        let happened = dtls.receive(datagram, now).unwrap_or_else(|error| {
-            tracing::debug!(%error, "a datagram is not understood");
-            Vec::new()
-        });
+        // Others than those who have shown ICE that they know our password have nothing to say.
+        let remotes = self.ice.get_remote_candidates();
+        if !remotes.iter().any(|one| one.addr() == datagram.remote) {
+            return;
+        }
+        let happened = match dtls.receive(datagram.data, now) {
+            Ok(happened) => happened,
+            Err(dtls::Failure::Impostor) => {
+                tracing::debug!("the certificate is another one than was told");
+                self.end(CloseReason::Closed);
+                return;
+            }
+            Err(dtls::Failure::Datagram(error)) => {
+                tracing::debug!(%error, "a datagram is not understood");
+                return;
+            }
+        };
         for happened in happened {
             match happened {
                 dtls::Happened::Connected => self.begin_sctp(now),
@@ -211,6 +228,10 @@ impl Agent {
                 }
                 dtls::Happened::Closed => self.end(CloseReason::Closed),
             }
+        }
+        if now.elapsed() > DATAGRAM_TIME_MAX {
+            tracing::debug!("the other side keeps us busy");
+            self.end(CloseReason::Closed);
         }
     }
 
@@ -246,7 +267,7 @@ impl Agent {
         }
     }
 
-    /// There is a way, or a better one.
+    /// There is a way.
     fn on_way(&mut self, now: Instant) {
         if std::mem::replace(&mut self.has_way, true) {
             return;
@@ -290,8 +311,8 @@ impl Agent {
     fn prune(&mut self, now: Instant) {
         if self.prunes_at.is_some_and(|at| at <= now) {
             self.prunes_at = None;
-            if let Some(used) = self.used {
-                self.sockets.keep_only(used);
+            if let Some((local, _)) = self.ice.get_selected_candidate_pair() {
+                self.sockets.keep_only(local.base_addr());
             }
         }
     }
@@ -391,7 +412,6 @@ impl Agent {
             let Some(datagram) = self.poll_send(now) else {
                 return;
             };
-            self.used = Some(datagram.local);
             self.sockets.send(datagram);
         }
         // There is no room: the task waits for it.
@@ -400,6 +420,7 @@ impl Agent {
 
     /// After something was done from outside: sends what came of it, and has the timer looked after.
     fn done(&mut self) {
+        self.take_sctp_events(Instant::now());
         self.flush();
         let next = self.next_deadline();
         if next.is_some_and(|next| self.wakes_at.is_none_or(|at| next < at)) {

@@ -120,4 +120,9 @@ impl DataChannel for Channel {
     fn close(&mut self) {
         self.shared.with((), |agent| agent.close_channel(self.id));
     }
+
+    fn close_finished(&mut self) {
+        let close = |agent: &mut Agent| agent.close_finished_channel(self.id);
+        self.shared.with((), close);
+    }
 }

@@ -41,6 +41,15 @@ pub(super) enum Happened {
     Closed,
 }
 
+/// A datagram is of no use.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The other side has another certificate than it should.
+    Impostor,
+    /// That need not be the end: anybody may send one.
+    Datagram(BackendError),
+}
+
 /// See the [module](self).
 pub(super) struct Dtls {
     endpoint: Endpoint,
@@ -109,14 +118,18 @@ impl Dtls {
         }
     }
 
-    /// A datagram has come. An error need not be the end: anybody may send one.
+    /// A datagram has come.
     pub(super) fn receive(
         &mut self,
         datagram: BytesMut,
         now: Instant,
-    ) -> Result<Vec<Happened>, BackendError> {
+    ) -> Result<Vec<Happened>, Failure> {
         let events = self.endpoint.read(now, NOBODY, None, datagram);
-        let happened = events.map_err(error)?.into_iter();
+        let events = events.map_err(|failure| match failure {
+            Error::ErrNoMatchingCertificateFingerprint => Failure::Impostor,
+            other => Failure::Datagram(error(other)),
+        })?;
+        let happened = events.into_iter();
         let happened = happened.filter_map(|event| match event {
             EndpointEvent::HandshakeComplete => Some(Happened::Connected),
             EndpointEvent::ApplicationData(data) => Some(Happened::Data(data.freeze())),

@@ -6,6 +6,14 @@
 
 use std::{collections::HashSet, net::SocketAddr};
 
+use rtc::{
+    crypto::RTCCryptoProvider,
+    stun::{
+        integrity::MessageIntegrity,
+        message::{BINDING_REQUEST, Message},
+    },
+};
+
 /// Addresses that a connection is looked for from. A machine with many interfaces behind NATs has some
 /// dozens.
 const SOURCES_MAX: usize = 128;
@@ -25,6 +33,16 @@ const RECORD_HEADER: usize = 13;
 /// Whether a datagram is of DTLS (RFC 7983, section 7).
 pub(super) fn is_dtls(data: &[u8]) -> bool {
     matches!(data.first(), Some(20..=63))
+}
+
+/// Whether a datagram is an ICE check of somebody who does not know our password, or nothing of STUN at all.
+pub(super) fn is_forged(data: &[u8], password: &str, crypto: &dyn RTCCryptoProvider) -> bool {
+    let mut message = Message::new();
+    if message.unmarshal_binary(data).is_err() {
+        return true;
+    }
+    message.typ == BINDING_REQUEST
+        && MessageIntegrity::check(&mut message, password.as_bytes(), crypto.crypto()).is_err()
 }
 
 /// See the [module](self).

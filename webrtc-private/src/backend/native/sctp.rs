@@ -7,7 +7,7 @@ use std::{
     collections::{HashSet, VecDeque},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -17,11 +17,19 @@ use sctp_proto::{
     TransportConfig,
 };
 
-use self::{dcep::Open, numbers::Numbers};
+use self::{
+    closing::Closing,
+    dcep::Open,
+    guard::{Guard, Verdict},
+    numbers::Numbers,
+};
 use super::super::{BackendError, ChannelClosed};
 
+mod closing;
 mod dcep;
+mod guard;
 mod numbers;
+mod packet;
 mod reconfig;
 
 /// The number of a stream.
@@ -39,13 +47,6 @@ pub(super) const MESSAGE_MAX: u32 = 64 * 1024;
 /// Bytes of data in a packet: with the headers of SCTP, DTLS, UDP and IPv6 below the 1,280 bytes that every
 /// path of IPv6 takes.
 const PAYLOAD_MAX: u32 = 1160;
-
-/// How long the other side may leave a channel open that it has opened and that is over. js-libp2p closes it
-/// when both sides have said so, or 5 s after it has; where packets get lost it takes longer.
-const LEFT_FOR: Duration = Duration::from_secs(60);
-
-/// Channels that the other side may leave open so.
-const LEFT_MAX: usize = 1024;
 
 /// Times until something is sent again, in milliseconds, as Chromium has them. RFC 9260 (section 16) would
 /// have a first one of 1 s, which somebody waits for when a single packet is lost, and a last one of 60 s.
@@ -80,6 +81,7 @@ pub(super) struct Sctp {
     endpoint: Endpoint,
     association: Option<(AssociationHandle, Association)>,
     is_connected: bool,
+    guard: Guard,
     numbers: Numbers,
     /// Streams of channels: those on which both sides know that there is one.
     open: HashSet<StreamId>,
@@ -87,8 +89,8 @@ pub(super) struct Sctp {
     unanswered: HashSet<StreamId>,
     /// Those of them that are open as soon as there is an association.
     negotiated: HashSet<StreamId>,
-    /// Those of them that are the other side's to close, until when.
-    left: VecDeque<(Instant, StreamId)>,
+    /// Those of them that are closed for us.
+    closing: Closing,
     happened: VecDeque<Happened>,
     unsent: VecDeque<Bytes>,
 }
@@ -136,7 +138,8 @@ impl Sctp {
             unanswered: HashSet::new(),
             negotiated: HashSet::new(),
             is_connected: false,
-            left: VecDeque::new(),
+            guard: Guard::default(),
+            closing: Closing::default(),
             happened: VecDeque::new(),
             unsent: VecDeque::new(),
         };
@@ -146,6 +149,15 @@ impl Sctp {
 
     /// A packet has come.
     pub(super) fn receive(&mut self, packet: Bytes, now: Instant) {
+        match self.guard.judge(&packet, self.is_connected) {
+            Verdict::Take => {}
+            Verdict::Drop => return,
+            Verdict::End => {
+                tracing::debug!("the other side breaks the rules of SCTP");
+                self.happened.push_back(Happened::Lost);
+                return;
+            }
+        }
         let handled = self.endpoint.handle(now, REMOTE, None, None, packet);
         match (handled, &mut self.association) {
             (Some((handle, DatagramEvent::NewAssociation(association))), None) => {
@@ -162,15 +174,14 @@ impl Sctp {
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let (_, association) = self.association.as_ref()?;
-        let left = self.left.front().map(|(due, _)| *due);
-        [association.poll_timeout(), left]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [association.poll_timeout(), self.closing.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(super) fn on_time(&mut self, now: Instant) {
-        self.reset_left(now);
+        while let Some(stream) = self.closing.next_due(now) {
+            self.reset(stream);
+        }
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
         }
@@ -191,8 +202,12 @@ impl Sctp {
     pub(super) fn open(&mut self, label: &str, now: Instant) -> Option<StreamId> {
         let message = dcep::open(label)?;
         let stream = self.open_next()?;
-        let sent = self.write(stream, &message, Kind::Dcep, now);
-        sent.is_ok().then_some(stream)
+        if self.write(stream, &message, Kind::Dcep, now).is_err() {
+            self.reset(stream);
+            self.numbers.give_back(stream);
+            return None;
+        }
+        Some(stream)
     }
 
     /// Opens a stream with a number that is free, for the association too.
@@ -285,26 +300,32 @@ impl Sctp {
     /// Who has opened it closes it first: after that, the other side may use its number at once (see
     /// `Numbers`). If it does not, we do after some time.
     pub(super) fn close(&mut self, stream: StreamId, now: Instant) {
-        if !self.open.contains(&stream) {
-            return;
-        }
-        if self.numbers.is_ours(stream) || self.left.len() >= LEFT_MAX {
-            self.reset(stream);
-        } else {
-            self.left.push_back((now + LEFT_FOR, stream));
-        }
-        self.settle(now);
+        self.close_or(stream, now, |sctp| sctp.closing.wait(stream, now));
     }
 
-    /// Closes those that the other side has left open for too long.
-    fn reset_left(&mut self, now: Instant) {
-        while let Some((_, stream)) = self.left.pop_front_if(|(due, _)| *due <= now) {
-            self.reset(stream);
+    /// The same where nothing more comes.
+    pub(super) fn close_finished(&mut self, stream: StreamId, now: Instant) {
+        self.close_or(stream, now, |sctp| sctp.reset(stream));
+    }
+
+    fn close_or(&mut self, stream: StreamId, now: Instant, close: impl FnOnce(&mut Self)) {
+        if self.open.contains(&stream) {
+            if self.numbers.is_ours(stream) || !self.closing.leave(stream, now) {
+                close(self);
+            }
+            self.settle(now);
         }
+    }
+
+    /// Closes a channel of the other side at once, which nobody has taken.
+    pub(super) fn turn_away(&mut self, stream: StreamId, now: Instant) {
+        self.reset(stream);
+        self.settle(now);
     }
 
     fn reset(&mut self, stream: StreamId) {
         self.open.remove(&stream);
+        self.negotiated.remove(&stream);
         let association = self.association.as_mut();
         let closed = association.map(|(_, association)| {
             let mut stream = association.stream(stream)?;
@@ -317,7 +338,7 @@ impl Sctp {
 
     /// Sees to what has come of it.
     fn settle(&mut self, now: Instant) {
-        while self.pass_on() || self.take_event() || self.answer() || self.take_packets(now) {}
+        while self.pass_on() || self.take_event(now) || self.answer() || self.take_packets(now) {}
     }
 
     /// Answers that a channel is open. That may have to wait: the other side uses a number again as soon as it
@@ -356,7 +377,7 @@ impl Sctp {
         true
     }
 
-    fn take_event(&mut self) -> bool {
+    fn take_event(&mut self, now: Instant) -> bool {
         let association = self.association.as_mut();
         let Some(event) = association.and_then(|(_, association)| association.poll()) else {
             return false;
@@ -367,16 +388,32 @@ impl Sctp {
                 tracing::debug!(%reason, "the association is over");
                 self.happened.push_back(Happened::Lost);
             }
-            Event::Stream(StreamEvent::Readable { id }) => self.read(id),
+            Event::Stream(StreamEvent::Readable { id }) => {
+                self.closing.on_data(id, now);
+                self.read(id);
+            }
+            // They are known by what comes on them; here they are only kept.
+            Event::Stream(StreamEvent::Opened { .. }) => {
+                let association = self.association.as_mut();
+                association.and_then(|(_, association)| association.accept_stream().map(drop));
+            }
             Event::Stream(StreamEvent::Finished { id }) => {
-                self.left.retain(|(_, left)| *left != id);
+                self.closing.forget(id);
                 if self.open.remove(&id) {
                     self.happened.push_back(Happened::Closed { stream: id });
                 }
+                if !self.guard.on_finished() {
+                    tracing::debug!("the other side does not confirm that streams are reset");
+                    self.happened.push_back(Happened::Lost);
+                }
             }
-            Event::Stream(StreamEvent::ResetComplete { id }) if !self.open.contains(&id) => {
-                self.numbers.give_back(id);
+            Event::Stream(StreamEvent::ResetComplete { id }) => {
+                self.guard.on_reset();
+                if !self.open.contains(&id) {
+                    self.numbers.give_back(id);
+                }
             }
+            Event::Stream(StreamEvent::ResetFailed { .. }) => self.guard.on_reset(),
             _ => {}
         }
         true
@@ -409,6 +446,7 @@ impl Sctp {
         let (_, association) = self.association.as_mut()?;
         let mut stream = association.stream(stream).ok()?;
         let mut message = stream.read_sctp().ok().flatten()?;
+        self.guard.on_message(message.len());
         let data = message.next(message.len()).map(|chunk| chunk.bytes);
         Some((message.ppi, data.unwrap_or_default()))
     }

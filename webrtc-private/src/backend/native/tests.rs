@@ -172,6 +172,32 @@ async fn streams_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn an_old_handle_does_no_harm_to_the_channel_that_has_its_number() {
+    let (mut left, mut right) = connected().await;
+    let mut held = Vec::new();
+    // More than there are numbers.
+    for _ in 0..600 {
+        let (mut one, mut other) = streams(&mut left, &mut right).await;
+        let close = async {
+            try_join(one.close(), other.close()).await?;
+            let mut rest = Vec::new();
+            one.read_to_end(&mut rest).await?;
+            other.read_to_end(&mut rest).await
+        };
+        drive(&mut left, &mut right, close).await.expect("closes");
+        held.push(other);
+    }
+    let (mut one, mut other) = streams(&mut left, &mut right).await;
+    drop(held);
+    for round in 0..200 {
+        let (said, mut heard) = ([round], [0]);
+        let talk = try_join(one.write_all(&said), other.read_exact(&mut heard));
+        drive(&mut left, &mut right, talk).await.expect("goes on");
+        assert_eq!(heard, said);
+    }
+}
+
+#[tokio::test]
 async fn who_goes_away_is_missed_at_once() {
     let (left, mut right) = connected().await;
     drop(left);

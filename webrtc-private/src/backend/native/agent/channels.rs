@@ -14,7 +14,7 @@ use super::{
             UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
         },
         channel::{ChannelId, ChannelState, Wanted},
-        sctp::{Happened, StreamId},
+        sctp::{Happened, Sctp, StreamId},
     },
     Agent, Noted,
 };
@@ -74,7 +74,7 @@ impl Agent {
         if self.noted.len() >= EVENTS_MAX {
             // Nobody takes them.
             if let Some(sctp) = &mut self.sctp {
-                sctp.close(stream, now);
+                sctp.turn_away(stream, now);
             }
             return;
         }
@@ -121,6 +121,8 @@ impl Agent {
     fn on_closed(&mut self, id: ChannelId) {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.closed = true;
+            // Its number is another channel's as soon as the other side likes.
+            channel.stream = None;
             channel.wake();
             self.remove_done(id);
         }
@@ -291,6 +293,15 @@ impl Agent {
 
     /// Closes a channel when what was sent on it has arrived; for whoever has its handle, at once.
     pub(in crate::backend::native) fn close_channel(&mut self, id: ChannelId) {
+        self.close_by(id, Sctp::close);
+    }
+
+    /// The same where nothing more comes.
+    pub(in crate::backend::native) fn close_finished_channel(&mut self, id: ChannelId) {
+        self.close_by(id, Sctp::close_finished);
+    }
+
+    fn close_by(&mut self, id: ChannelId, close: impl FnOnce(&mut Sctp, StreamId, Instant)) {
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -299,7 +310,7 @@ impl Agent {
             && self.streams.remove(&stream).is_some()
             && let Some(sctp) = &mut self.sctp
         {
-            sctp.close(stream, Instant::now());
+            close(sctp, stream, Instant::now());
             self.done();
         }
         self.on_closed(id);

@@ -118,7 +118,6 @@ impl Agent {
             is_end_held: false,
             is_broken: false,
             guard: Guard::default(),
-            used: None,
             prunes_at: None,
             task: None,
             timer: Delay::new(Duration::ZERO),

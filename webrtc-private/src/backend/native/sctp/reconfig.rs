@@ -8,15 +8,11 @@
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_32_ISCSI, Crc};
 
+use super::packet::{Item, chunks, parameters};
+
 /// The checksum of a packet (RFC 9260, appendix A), and where it is.
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 const CHECKSUM: usize = 8;
-
-/// Bytes before the first chunk (RFC 9260, section 3.1).
-const PACKET_HEADER: usize = 12;
-
-/// Bytes before the value of a chunk or of a parameter; the last two are its length.
-const HEADER: usize = 4;
 
 /// The type of chunks about resets (RFC 6525, section 3.1).
 const RE_CONFIG: u8 = 130;
@@ -47,26 +43,12 @@ fn put(packet: &mut [u8], at: usize, bytes: [u8; 4]) {
     }
 }
 
-/// The chunks or parameters from `at` on: where the value is, the two bytes of the kind, and the end.
-fn items(bytes: &[u8], at: usize, end: usize) -> impl Iterator<Item = (usize, [u8; 2], usize)> {
-    let mut next = at;
-    std::iter::from_fn(move || {
-        let at = next;
-        let &[first, second, high, low] = bytes.get(..end)?.get(at..)?.first_chunk::<HEADER>()?;
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let item_end = at.checked_add(length.max(HEADER))?;
-        next = item_end.checked_next_multiple_of(4)?;
-        (item_end <= end).then_some((at + HEADER, [first, second], item_end))
-    })
-}
-
 /// Where the requests of a packet say what they answer, and their own numbers.
 fn requests(packet: &[u8]) -> Vec<(usize, [u8; 4])> {
-    let chunks = items(packet, PACKET_HEADER, packet.len());
-    let chunks = chunks.filter(|(_, [kind, _], _)| *kind == RE_CONFIG);
-    let parameters = chunks.flat_map(|(value, _, end)| items(packet, value, end));
-    let requests = parameters.filter(|(_, kind, _)| *kind == REQUEST);
-    let numbered = requests.filter_map(|(value, _, end)| {
+    let chunks = chunks(packet).filter(|chunk| chunk.kind[0] == RE_CONFIG);
+    let parameters = chunks.flat_map(|chunk| parameters(packet, chunk));
+    let requests = parameters.filter(|parameter| parameter.kind == REQUEST);
+    let numbered = requests.filter_map(|Item { value, end, .. }| {
         let number = packet.get(value..end)?.first_chunk::<4>()?;
         Some((value + 4, *number)).filter(|(answered, _)| answered + 4 <= end)
     });

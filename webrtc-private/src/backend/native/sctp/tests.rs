@@ -1,7 +1,9 @@
 //! Two machines with a network in between that is made here, and its time too.
 
+use std::time::Duration;
+
 use self::network::Network;
-use super::*;
+use super::{closing::LEFT_FOR, *};
 
 mod browser;
 mod network;
@@ -168,7 +170,7 @@ fn numbers_are_used_again_where_packets_get_lost() {
             while let Some(happened) = sctp.poll_happened() {
                 assert!(matches!(happened, Happened::Closed { .. }), "{happened:?}");
             }
-            assert!(sctp.open.is_empty() && sctp.left.is_empty() && sctp.unanswered.is_empty());
+            assert!(sctp.open.is_empty() && sctp.closing.is_empty() && sctp.unanswered.is_empty());
         }
     }
 }
@@ -181,6 +183,25 @@ fn a_channel_that_is_left_open_by_its_opener_is_closed_after_a_while() {
     pair.close(SERVER, stream);
     pair.wait_for(CLIENT, &Happened::Closed { stream });
     assert!(pair.now() >= closed + LEFT_FOR);
+}
+
+/// It would count against the window of all of them.
+#[test]
+fn what_still_comes_on_a_closed_channel_does_no_harm_to_others() {
+    let mut pair = Pair::connected(0);
+    let (closed, live) = (pair.open(CLIENT, ""), pair.open(CLIENT, ""));
+    for _ in 0..200 {
+        let now = pair.now();
+        let sent = pair.sides[SERVER].send(closed, &[1; 16 * 1024], now);
+        sent.expect("is sent");
+    }
+    pair.close(CLIENT, closed);
+    pair.wait_for(SERVER, &Happened::Closed { stream: closed });
+    while let Some(happened) = pair.sides[CLIENT].poll_happened() {
+        assert_ne!(happened, Happened::Lost);
+    }
+    pair.say(CLIENT, live, b"goes on");
+    pair.say(SERVER, live, b"both ways");
 }
 
 #[test]

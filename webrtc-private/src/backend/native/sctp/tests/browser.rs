@@ -236,7 +236,7 @@ impl Pair {
 
     fn close(&mut self, is_ours: bool, stream: StreamId) {
         if is_ours {
-            self.ours.close(stream, self.network.now);
+            self.ours.close_finished(stream, self.network.now);
         } else {
             self.browser.close(stream);
         }
