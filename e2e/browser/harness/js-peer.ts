@@ -43,7 +43,7 @@ export class JsPeer {
     return this.page.evaluate((peer) => jsPeer.ping(peer), peer);
   }
 
-  askForMembers(topic: string, member: string, times: number): Promise<void> {
+  askForMembers(topic: string, member: string, times: number): Promise<number> {
     return this.page.evaluate(
       ({ topic, member, times }) => jsPeer.askForMembers(topic, member, times),
       { topic, member, times },

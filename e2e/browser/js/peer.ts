@@ -27,6 +27,9 @@ type Services = { identify: Identify; ping: Ping; gossip: GossipSub };
 /** A ping takes milliseconds; who waits for a timer of the other side's waits for up to 10 s. */
 const PING_WITHIN = 5_000;
 
+/** Opening a stream takes milliseconds too. */
+const OPENED_WITHIN = 3_000;
+
 /** Moim's own protocols run on every connection. */
 const RELAYED_TOO = { runOnLimitedConnection: true };
 
@@ -158,15 +161,26 @@ class JsPeer {
     });
   }
 
-  /** Asks a member so many times who is in a room, each time on a stream of its own. */
-  async askForMembers(topic: string, member: string, times: number): Promise<void> {
+  /**
+   * Asks a member so many times who is in a room, each time on a stream of its own. Answers how many
+   * streams could not be opened: Chromium uses the number of a channel again as soon as it knows that it
+   * is free, and where the other side learns that later, the new channel is lost.
+   */
+  async askForMembers(topic: string, member: string, times: number): Promise<number> {
     const request = { v: 1, type: 'sync', topic: await topicHash(topic) };
+    let lost = 0;
     for (let time = 0; time < times; time += 1) {
-      const list = await this.#ask(member, PRESENCE_PROTOCOL, request);
+      const stream = await this.#open(member, PRESENCE_PROTOCOL, OPENED_WITHIN).catch(() => undefined);
+      if (stream === undefined) {
+        lost += 1;
+        continue;
+      }
+      const list = await this.#askOn(stream, request);
       if (list['type'] !== 'members') {
         throw new Error(JSON.stringify(list));
       }
     }
+    return lost;
   }
 
   /** Joins a room: asks one member for the others, and listens. Answers the members' envelopes. */
@@ -228,7 +242,15 @@ class JsPeer {
 
   /** One request on a stream of its own: said, half-closed, answered. */
   async #ask(peer: string, protocol: string, body: object): Promise<Record<string, unknown>> {
-    const stream = await this.#connection(peer).newStream(protocol, RELAYED_TOO);
+    return await this.#askOn(await this.#open(peer, protocol), body);
+  }
+
+  async #open(peer: string, protocol: string, within?: number): Promise<Stream> {
+    const signal = within === undefined ? {} : { signal: AbortSignal.timeout(within) };
+    return await this.#connection(peer).newStream(protocol, { ...RELAYED_TOO, ...signal });
+  }
+
+  async #askOn(stream: Stream, body: object): Promise<Record<string, unknown>> {
     send(stream, body);
     const [answer] = await Promise.all([read(stream), stream.close()]);
     return answer;

@@ -5,6 +5,9 @@ import { newTopic, PATIENCE } from '../harness/times.ts';
 // The longest text there is, in a body of more than 16 KiB.
 const LONG = 'x'.repeat(16_384);
 
+// Of two thousand streams. Seen on a busy machine: one of about 20,000.
+const LOST_MAX = 2;
+
 test('a page of js-libp2p dials a page of ours, and neither notices', async ({ network }) => {
   const topic = newTopic('js-dials');
   const tab = await network.connect();
@@ -40,7 +43,7 @@ test('two thousand streams one after the other leave no channel behind', async (
   await tab.join(topic, 'Ada');
   const js = await network.jsPeer();
   await js.dial(`${network.node.address('ws')}/p2p-circuit/webrtc/p2p/${tab.peerId}`);
-  await js.askForMembers(topic, tab.peerId, 2_000);
+  expect(await js.askForMembers(topic, tab.peerId, 2_000)).toBeLessThanOrEqual(LOST_MAX);
   // The streams of gossip stay, one each way.
   for (const page of [tab.page, js.page]) {
     await expect.poll(() => openChannels(page), { timeout: PATIENCE }).toBeLessThanOrEqual(2);
@@ -102,7 +105,7 @@ test('a page of js-libp2p dials a terminal peer by WebRTC, and neither notices',
   terminal.say('so do I');
   await js.hears({ from: terminal.peerId, text: 'so do I', room: true });
 
-  await js.askForMembers(topic, terminal.peerId, 2_000);
+  expect(await js.askForMembers(topic, terminal.peerId, 2_000)).toBeLessThanOrEqual(LOST_MAX);
   // The streams of gossip stay, one each way, and those of pings.
   await expect.poll(() => openChannels(js.page), { timeout: PATIENCE }).toBeLessThanOrEqual(4);
 });
