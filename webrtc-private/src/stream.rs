@@ -254,9 +254,8 @@ impl<C: DataChannel> HalfOpen<C> {
             self.say(flag);
         }
         let over = future::poll_fn(|cx| self.poll_over(cx));
-        match future::select(over, Delay::new(LINGER_MAX)).await {
-            Either::Left(_) => {}
-            Either::Right(_) => tracing::trace!("the other side does not close its stream"),
+        if let Either::Right(_) = future::select(over, Delay::new(LINGER_MAX)).await {
+            tracing::trace!("the other side does not close its stream");
         }
         if self.state.is_finished() {
             self.channel.close_finished();

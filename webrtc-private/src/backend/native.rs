@@ -113,7 +113,9 @@ impl PeerConnection for Connection {
     }
 
     fn create_offer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {
-        Box::pin(ready(self.0.with(broken(), |agent| agent.create_offer())))
+        Box::pin(ready(
+            self.0.with(broken(), |agent| Ok(agent.create_offer())),
+        ))
     }
 
     fn create_answer(&mut self) -> BoxFuture<'static, Result<String, BackendError>> {

@@ -17,7 +17,6 @@ use futures_timer::Delay;
 use rtc::{
     crypto::RTCCryptoProvider,
     ice::{Agent as Ice, Event as IceEvent, candidate::Candidate, state::ConnectionState},
-    peer_connection::certificate::RTCCertificate,
     sansio::Protocol as _,
 };
 
@@ -29,6 +28,7 @@ use super::{
     gather::{Gatherer, tagged, untagged},
     guard::{Guard, is_dtls, is_forged},
     sctp::{Sctp, StreamId},
+    server::Certificate,
     sockets::{Datagram, Sockets},
 };
 use crate::direct::fingerprint::Fingerprint;
@@ -70,7 +70,7 @@ pub(super) enum Noted {
 /// See the [module](self).
 pub(super) struct Agent {
     crypto: Arc<dyn RTCCryptoProvider>,
-    certificate: RTCCertificate,
+    certificate: Certificate,
     /// Whether this is the listening side of `/webrtc-direct`.
     serves: bool,
     ice_servers: Vec<IceServer>,
@@ -88,8 +88,6 @@ pub(super) struct Agent {
     early: Vec<Datagram>,
     /// Once the handshake of DTLS is over.
     sctp: Option<Sctp>,
-    /// Whether channels can be opened.
-    has_association: bool,
     channels: BTreeMap<ChannelId, ChannelState>,
     streams: HashMap<StreamId, ChannelId>,
     next_channel: u64,

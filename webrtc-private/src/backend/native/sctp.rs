@@ -172,6 +172,11 @@ impl Sctp {
         self.settle(now);
     }
 
+    /// Whether channels can be opened.
+    pub(super) const fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let (_, association) = self.association.as_ref()?;
         let deadlines = [association.poll_timeout(), self.closing.next_deadline()];

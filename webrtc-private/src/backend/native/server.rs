@@ -163,7 +163,7 @@ async fn prepare(
         dialler,
         place,
     } = client;
-    let agent = Agent::serving(&dialler, certificate.to_rtc(), place).map_err(refused)?;
+    let agent = Agent::serving(&dialler, certificate.clone(), place).map_err(refused)?;
     let mut peer = Connection(Shared::new(agent));
     let handshake = peer.open_negotiated(HANDSHAKE_CHANNEL).map_err(refused)?;
     let set = peer.set_remote(SdpKind::Offer, dialler::offer(&dialler, address));

@@ -91,6 +91,17 @@ async fn streams(
     (opened, taken)
 }
 
+/// Both sides say that they have said all, and hear it of each other.
+async fn close_both(one: &mut Stream<Channel>, other: &mut Stream<Channel>) {
+    let close = async {
+        try_join(one.close(), other.close()).await?;
+        let mut rest = Vec::new();
+        one.read_to_end(&mut rest).await?;
+        other.read_to_end(&mut rest).await
+    };
+    close.await.expect("closes");
+}
+
 #[tokio::test]
 async fn two_programs_talk_over_streams_that_close_by_halves() {
     let (mut left, mut right) = connected().await;
@@ -147,13 +158,7 @@ async fn streams_leave_nothing_behind() {
     let (mut left, mut right) = connected().await;
     for _ in 0..300 {
         let (mut one, mut other) = streams(&mut left, &mut right).await;
-        let close = async {
-            try_join(one.close(), other.close()).await?;
-            let mut rest = Vec::new();
-            one.read_to_end(&mut rest).await?;
-            other.read_to_end(&mut rest).await
-        };
-        drive(&mut left, &mut right, close).await.expect("closes");
+        drive(&mut left, &mut right, close_both(&mut one, &mut other)).await;
     }
     let gone = poll_fn(|cx| {
         for muxer in [&mut left, &mut right] {
@@ -178,13 +183,7 @@ async fn an_old_handle_does_no_harm_to_the_channel_that_has_its_number() {
     // More than there are numbers.
     for _ in 0..600 {
         let (mut one, mut other) = streams(&mut left, &mut right).await;
-        let close = async {
-            try_join(one.close(), other.close()).await?;
-            let mut rest = Vec::new();
-            one.read_to_end(&mut rest).await?;
-            other.read_to_end(&mut rest).await
-        };
-        drive(&mut left, &mut right, close).await.expect("closes");
+        drive(&mut left, &mut right, close_both(&mut one, &mut other)).await;
         held.push(other);
     }
     let (mut one, mut other) = streams(&mut left, &mut right).await;

@@ -27,7 +27,7 @@ impl Agent {
     pub(super) fn take_sctp_events(&mut self, now: Instant) {
         while let Some(happened) = self.sctp.as_mut().and_then(|sctp| sctp.poll_happened()) {
             match happened {
-                Happened::Connected => self.on_association(now),
+                Happened::Connected => self.open_waiting(|_| true, now),
                 Happened::Opened { stream, label } => self.on_opened(stream, label, now),
                 Happened::Message { stream, data } => self.on_message(stream, data),
                 Happened::Nonsense { stream } => {
@@ -51,12 +51,7 @@ impl Agent {
         self.open_waiting(|wanted| matches!(wanted, Wanted::Negotiated(_)), now);
     }
 
-    /// Opens the channels that have waited for an association.
-    fn on_association(&mut self, now: Instant) {
-        self.has_association = true;
-        self.open_waiting(|_| true, now);
-    }
-
+    /// Opens those of the channels that have waited whose time has come.
     fn open_waiting(&mut self, is_due: impl Fn(&Wanted) -> bool, now: Instant) {
         let waiting = self.channels.iter_mut().filter_map(|(id, channel)| {
             let wanted = channel.wanted.take_if(|wanted| is_due(wanted))?;
@@ -154,7 +149,7 @@ impl Agent {
             return Err(BackendError("the connection is closed".to_owned()));
         }
         let id = self.add_channel(ChannelState::default());
-        if self.has_association {
+        if self.sctp.as_ref().is_some_and(Sctp::is_connected) {
             let opened = self.open_stream(id, wanted, Instant::now());
             opened.inspect_err(|_| {
                 self.channels.remove(&id);

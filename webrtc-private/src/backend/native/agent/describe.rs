@@ -9,7 +9,7 @@ use super::{
     super::{
         super::{BackendError, SdpKind},
         description::{self, Description, Setup},
-        dtls::{Dtls, fingerprint_of},
+        dtls::Dtls,
         error,
     },
     Agent,
@@ -30,26 +30,21 @@ impl Agent {
         Some(sdp.clone())
     }
 
-    pub(in crate::backend::native) fn create_offer(&self) -> Result<String, BackendError> {
+    pub(in crate::backend::native) fn create_offer(&self) -> String {
         self.describe(None)
     }
 
     pub(in crate::backend::native) fn create_answer(&self) -> Result<String, BackendError> {
         let offer = self.remote.as_ref();
-        self.describe(Some(offer.ok_or_else(|| {
-            BackendError("there is no offer to answer".to_owned())
-        })?))
+        let offer = offer.ok_or_else(|| BackendError("there is no offer to answer".to_owned()))?;
+        Ok(self.describe(Some(offer)))
     }
 
-    fn describe(&self, offer: Option<&Description>) -> Result<String, BackendError> {
-        let own = &self.certificate.dtls_certificate.certificate;
-        let own = own
-            .first()
-            .ok_or_else(|| BackendError("there is no certificate".to_owned()))?;
-        let fingerprint = fingerprint_of(own, &*self.crypto)?;
+    fn describe(&self, offer: Option<&Description>) -> String {
+        let fingerprint = self.certificate.fingerprint();
         let credentials = self.ice.get_local_credentials();
         let (name, password) = (&credentials.ufrag, &credentials.pwd);
-        Ok(description::own(name, password, fingerprint, offer))
+        description::own(name, password, fingerprint, offer)
     }
 
     pub(in crate::backend::native) fn set_local(
@@ -124,7 +119,7 @@ impl Agent {
         let fingerprint = (!self.serves).then_some(remote.fingerprint);
         let dtls = Dtls::new(
             self.is_client(),
-            &self.certificate,
+            self.certificate.rtc(),
             fingerprint,
             &self.crypto,
         )?;

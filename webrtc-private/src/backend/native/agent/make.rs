@@ -8,12 +8,11 @@ use std::{
 
 use futures_timer::Delay;
 use rtc::{
-    crypto::{RTCCryptoProvider, SignatureScheme, default_provider},
+    crypto::{RTCCryptoProvider, default_provider},
     ice::{
         Agent as Ice, AgentConfig, candidate::CandidateType, mdns::MulticastDnsMode,
         network_type::NetworkType,
     },
-    peer_connection::certificate::{CertificateParams, RTCCertificate},
 };
 
 use super::{
@@ -23,7 +22,7 @@ use super::{
         gather::Gatherer,
         guard::Guard,
         place::Place,
-        server::dialler::Dialler,
+        server::{Certificate, dialler::Dialler},
         sockets::Sockets,
     },
     Agent, LOST_AFTER, SILENT_AFTER,
@@ -41,13 +40,6 @@ fn config() -> AgentConfig {
     }
 }
 
-/// A certificate for one connection.
-fn certificate(crypto: &dyn RTCCryptoProvider) -> Result<RTCCertificate, BackendError> {
-    let params = CertificateParams::new(Vec::new()).map_err(error)?;
-    let scheme = SignatureScheme::EcdsaP256Sha256;
-    RTCCertificate::generate(crypto.crypto(), scheme, params).map_err(error)
-}
-
 impl Agent {
     pub(in crate::backend::native) fn new(ice_servers: &[IceServer]) -> Result<Self, BackendError> {
         let config = AgentConfig {
@@ -58,7 +50,7 @@ impl Agent {
             ..config()
         };
         let crypto = default_provider().map_err(error)?;
-        let certificate = certificate(&*crypto)?;
+        let certificate = Certificate::generate().map_err(error)?;
         let servers = ice_servers.to_vec();
         Self::with(config, certificate, crypto, servers, Sockets::new())
     }
@@ -67,7 +59,7 @@ impl Agent {
     /// nothing else.
     pub(in crate::backend::native) fn serving(
         dialler: &Dialler,
-        certificate: RTCCertificate,
+        certificate: Certificate,
         place: Place,
     ) -> Result<Self, BackendError> {
         let name = dialler.server().to_owned();
@@ -88,7 +80,7 @@ impl Agent {
 
     fn with(
         config: AgentConfig,
-        certificate: RTCCertificate,
+        certificate: Certificate,
         crypto: Arc<dyn RTCCryptoProvider>,
         ice_servers: Vec<IceServer>,
         sockets: Sockets,
@@ -108,7 +100,6 @@ impl Agent {
             has_way: false,
             early: Vec::new(),
             sctp: None,
-            has_association: false,
             channels: BTreeMap::new(),
             streams: HashMap::new(),
             next_channel: 0,

@@ -1,4 +1,4 @@
-//! The certificate of a server.
+//! The certificate of a server, or of one connection.
 
 use libp2p_core::multihash::Multihash;
 use rtc::{
@@ -82,12 +82,12 @@ impl Certificate {
         self.fingerprint.into()
     }
 
-    pub(super) const fn fingerprint(&self) -> Fingerprint {
+    pub(in crate::backend::native) const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    pub(in crate::backend::native) fn to_rtc(&self) -> RTCCertificate {
-        self.certificate.clone()
+    pub(in crate::backend::native) const fn rtc(&self) -> &RTCCertificate {
+        &self.certificate
     }
 }
 
