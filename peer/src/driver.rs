@@ -16,7 +16,6 @@ mod direct;
 mod entry;
 mod handover;
 mod members;
-mod neighbours;
 mod network;
 mod presence;
 mod queries;
@@ -36,7 +35,9 @@ use libp2p::{
     PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
     request_response::OutboundRequestId,
 };
-use moim_protocol::{limits, message::MessageId, outbox::Outbox, seen::SeenIds, topic::TopicHash};
+use moim_protocol::{
+    limits, message::MessageId, neighbours, outbox::Outbox, seen::SeenIds, topic::TopicHash,
+};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 use web_time::Instant;

@@ -81,17 +81,23 @@ impl IceServer {
         }
     }
 
-    /// Whether it keeps the bounds, and every URL is one that a browser takes: it would refuse the
-    /// whole connection for one that it does not.
+    /// Whether there is something left of it that keeps the bounds.
     fn is_usable(&self) -> bool {
         let fits = |text: &String| text.len() <= ICE_TEXT_BYTES_MAX;
         let needs_credential = self.urls.iter().any(|url| url.starts_with("turn"));
-        (1..=ICE_URLS_MAX).contains(&self.urls.len())
-            && self.urls.iter().all(|url| fits(url) && host(url).is_some())
+        !self.urls.is_empty()
             && self.username.as_ref().is_none_or(fits)
             && self.credential.as_ref().is_none_or(fits)
             && (!needs_credential || self.username.is_some() && self.credential.is_some())
     }
+}
+
+/// The URLs that a browser takes, which would refuse the whole connection for one that it does not
+/// know: later versions may name others beside them.
+fn usable(mut urls: Vec<String>) -> Vec<String> {
+    urls.retain(|url| url.len() <= ICE_TEXT_BYTES_MAX && host(url).is_some());
+    urls.truncate(ICE_URLS_MAX);
+    urls
 }
 
 /// Which of the servers to use, for a peer that reaches the one who named them under the host
@@ -157,8 +163,8 @@ struct ServersOut<'a> {
 #[derive(Deserialize)]
 struct ServersIn {
     servers: Vec<json::Object<ServerIn>>,
-    #[serde(default)]
-    ttl: Option<u32>,
+    #[serde(default, deserialize_with = "json::integer::optional")]
+    ttl: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -220,7 +226,7 @@ impl Response {
                     .servers
                     .into_iter()
                     .map(|json::Object(server)| IceServer {
-                        urls: server.urls,
+                        urls: usable(server.urls),
                         username: server.username,
                         credential: server.credential,
                     });
@@ -229,7 +235,10 @@ impl Response {
                         .filter(IceServer::is_usable)
                         .take(ICE_SERVERS_MAX)
                         .collect(),
-                    ttl: body.ttl.map(|ttl| Duration::from_secs(ttl.into())),
+                    // A life longer than any is as good as the longest.
+                    ttl: body
+                        .ttl
+                        .map(|ttl| Duration::from_secs(ttl.min(u32::MAX.into()))),
                 })
             }
             kind => Err(BodyError::unknown_type(kind).into()),

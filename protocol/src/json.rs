@@ -111,10 +111,21 @@ pub(crate) mod integer {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         let integer = u64::deserialize(deserializer)?;
+        check(integer)
+    }
+
+    /// The same for a field that may be absent.
+    pub(crate) fn optional<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        Option::<u64>::deserialize(deserializer)?
+            .map(check)
+            .transpose()
+    }
+
+    fn check<E: Error>(integer: u64) -> Result<u64, E> {
         if integer > INTEGER_MAX {
-            return Err(D::Error::custom(format_args!(
-                "{integer} is more than 2^53 - 1"
-            )));
+            return Err(E::custom(format_args!("{integer} is more than 2^53 - 1")));
         }
         Ok(integer)
     }

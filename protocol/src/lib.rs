@@ -27,6 +27,7 @@
 //! | | decides | is fed by |
 //! |---|---|---|
 //! | [`roster::Roster`] | who is in a room, and what is passed on to newcomers | a member |
+//! | [`neighbours`] | whom of a large room to connect to | a member |
 //! | [`announcer::Announcer`] | when a peer says that it is here | a member |
 //! | [`ordering::Ordering`] | when a room message is delivered | a member |
 //! | [`said::Said`] | what a member is given that missed it | a member |
@@ -109,6 +110,7 @@ mod json;
 pub mod limits;
 pub mod message;
 pub mod names;
+pub mod neighbours;
 pub mod ordering;
 pub mod outbox;
 pub mod presence;

@@ -132,6 +132,16 @@ pub const MEMBERS_MAX: usize = 1024;
 /// Most members gone (left or expired) whose sequence number a peer remembers per room.
 pub const GONE_MAX: usize = 2 * MEMBERS_MAX;
 
+/// A room with at most so many others is a full mesh: everybody is one hop away and shown as reached.
+pub const FULL_MESH_MAX: usize = 24;
+
+/// Neighbours that a peer of a larger room has on average. A random graph of this degree is connected
+/// far beyond the largest room (ln 1024 is 7), and gossip's mesh (6 to 12) finds enough in it.
+pub const NEIGHBOURS: u64 = 16;
+
+/// At least so many, whatever the hashes say.
+pub const NEIGHBOURS_MIN: usize = 3;
+
 /// Most pages a newcomer asks one member for: 23 or more members fit in a page, so this is more
 /// than a full room, and an end to pages that never end.
 pub const SYNC_PAGES_MAX: usize = 64;

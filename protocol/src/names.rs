@@ -32,6 +32,10 @@ pub const PRESENCE_KEY_PREFIX: &[u8] = b"/moim/presence/1/";
 /// Prefix of the DHT key of a value; the 32 bytes of the sha2-256 of its name follow.
 pub const RECORD_KEY_PREFIX: &[u8] = b"/moim/record/1/";
 
+/// Prefix of what two members of a large room hash to see whether they are
+/// [`neighbours`](crate::neighbours).
+pub const NEIGHBOURS_PREFIX: &str = "/moim/neighbours/1/";
+
 /// Domain separation string of the envelope around a presence (RFC 0002).
 pub const PRESENCE_DOMAIN: &str = "moim-presence";
 

@@ -21,7 +21,7 @@ use crate::{
     text::{TextError, check_name},
     time::{UnixMillis, Validity},
     topic::TopicHash,
-    wire::{BodyError, ErrorCode},
+    wire::{self, BodyError, ErrorCode},
 };
 
 const PURPOSE: Purpose = Purpose {
@@ -67,6 +67,9 @@ pub enum PresenceError {
     /// Signed by another peer (this one) than it speaks of.
     #[error("signed by {0}, which is not the peer it speaks of")]
     Signer(Box<PeerId>),
+    /// A `state` that this version does not know.
+    #[error("unknown state {0:?}")]
+    UnknownState(String),
     /// More than [`ADDRESSES_MAX`] addresses.
     #[error("{0} addresses are more than the {ADDRESSES_MAX} allowed")]
     TooManyAddresses(usize),
@@ -80,6 +83,7 @@ impl PresenceError {
             Self::Expired | Self::Future => ErrorCode::Expired,
             Self::Envelope(EnvelopeError::TooLarge { .. }) => ErrorCode::TooLarge,
             Self::Body(error) => error.code(),
+            Self::UnknownState(_) => ErrorCode::UnknownType,
             Self::AddressTooLong(_)
             | Self::Envelope(_)
             | Self::ForeignAddress
@@ -105,13 +109,29 @@ pub enum SignError {
 }
 
 /// Whether a peer is here or has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// `here`: in the room until the presence expires.
     Here,
     /// `left`: gone, at once.
     Left,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Left => "left",
+        }
+    }
+
+    /// Later versions may know others, which are told apart from what no version says.
+    fn from_text(text: &str) -> Result<Self, PresenceError> {
+        [Self::Here, Self::Left]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| PresenceError::UnknownState(wire::cut(text, 64).to_owned()))
+    }
 }
 
 /// What a peer says about itself in one topic.
@@ -149,7 +169,7 @@ struct Payload {
     sequence: u64,
     issued: UnixMillis,
     expires: UnixMillis,
-    state: State,
+    state: String,
 }
 
 impl Presence {
@@ -166,7 +186,7 @@ impl Presence {
             sequence: self.sequence,
             issued: self.issued,
             expires: self.expires,
-            state: self.state,
+            state: self.state.as_str().to_owned(),
         };
         let bytes = envelope::seal(keypair, PURPOSE, json::encode(KIND, payload))?;
         Ok(SignedPresence::decode(&bytes)?)
@@ -254,7 +274,7 @@ impl SignedPresence {
             sequence: payload.sequence,
             issued: payload.issued,
             expires: payload.expires,
-            state: payload.state,
+            state: State::from_text(&payload.state)?,
         };
         if opened.signer != presence.peer {
             return Err(PresenceError::Signer(Box::new(opened.signer)));

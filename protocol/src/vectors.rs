@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     UnixMillis, ice_wire, limits, message, names,
+    neighbours::pair_hash,
     presence::{Presence, SignedPresence, State, presence_record_key},
     presence_wire,
     record::{Record, SignedRecord, record_key},
@@ -111,6 +112,19 @@ fn keys_are_as_documented() {
         &HEXLOWER.encode(&record_key("greeting")),
         "2f6d6f696d2f7265636f72642f312f18f6b0200b6fd32ce4e85b6c841f72247964195b8e1cd7c52e046dc51e48f779",
     );
+}
+
+#[test]
+fn neighbours_are_as_documented() {
+    let grace = Keypair::ed25519_from_bytes([2; 32]).unwrap().public();
+    let grace = grace.to_peer_id();
+    documented(
+        &grace.to_string(),
+        "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq",
+    );
+    let hash = pair_hash(peer(), grace);
+    assert_eq!(hash, pair_hash(grace, peer()));
+    documented(&format!("{hash:016x}"), "c3f31ea4ccbf65fa");
 }
 
 #[test]
@@ -227,6 +241,7 @@ fn names_are_as_documented() {
         names::AGENT,
         names::TOPIC_PREFIX,
         names::ROOM_PREFIX,
+        names::NEIGHBOURS_PREFIX,
         names::PRESENCE_DOMAIN,
         names::RECORD_DOMAIN,
     ] {
@@ -277,6 +292,7 @@ fn limits_are_as_documented() {
     let counts = [
         ("ADDRESSES_MAX", limits::ADDRESSES_MAX),
         ("MEMBERS_MAX", limits::MEMBERS_MAX),
+        ("FULL_MESH_MAX", limits::FULL_MESH_MAX),
         ("ICE_SERVERS_MAX", limits::ICE_SERVERS_MAX),
         ("ICE_SERVERS_USED", limits::ICE_SERVERS_USED),
         ("ICE_URLS_MAX", limits::ICE_URLS_MAX),

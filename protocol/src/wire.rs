@@ -30,7 +30,7 @@ pub enum ErrorCode {
     NotAccepted,
     /// `too_large`: the body is larger than its limit.
     TooLarge,
-    /// `unknown_type`: the `type` is none that the other side knows.
+    /// `unknown_type`: the `type`, or the `state` of a presence, is none that the other side knows.
     UnknownType,
     /// `unsupported_version`: the `v` is none that the other side knows.
     UnsupportedVersion,
@@ -54,6 +54,13 @@ impl ErrorCode {
             | Self::UnsupportedVersion
             | Self::Other => false,
         }
+    }
+
+    /// Whether a later version of the protocol may take what this one does not: it has a form that
+    /// versions have in common, with a `v` and a `type`, and says something else.
+    #[must_use]
+    pub const fn is_of_later_version(self) -> bool {
+        matches!(self, Self::UnknownType | Self::UnsupportedVersion)
     }
 
     /// The code as it stands in an answer.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use libp2p::{PeerId, gossipsub::IdentTopic, kad};
 use moim_protocol::{
     announcer::Announcer,
-    limits,
+    limits, neighbours,
     ordering::Ordering,
     presence::{Presence, SignedPresence, State, next_sequence, presence_record_key},
     said::Said,
@@ -17,7 +17,6 @@ use web_time::Instant;
 use super::{
     Driver,
     catch_up::CatchingUp,
-    neighbours,
     presence::AskedKind,
     queries::Purpose,
     room::{self, Leaving, RoomState, Search, Shown},

@@ -8,7 +8,7 @@ use libp2p::{
     identify, ping, relay,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
-use moim_protocol::names;
+use moim_protocol::{names, neighbours};
 use web_time::Instant;
 use webrtc_private::address::is_webrtc;
 
@@ -16,7 +16,6 @@ use super::{
     Driver, Fetched,
     connections::{Abilities, Open},
     entry::Action,
-    neighbours,
 };
 use crate::{
     behaviour::BehaviourEvent,

@@ -88,6 +88,11 @@ impl Driver {
         };
         let wire = match Wire::decode(&message.data) {
             Ok(wire) => wire,
+            // Others may know it, and must be able to say it through this peer.
+            Err(error) if error.code().is_of_later_version() => {
+                tracing::debug!(%author, %error, "room message passed on unread");
+                return gossipsub::MessageAcceptance::Accept;
+            }
             Err(error) => {
                 tracing::debug!(%author, %error, "room message refused");
                 return gossipsub::MessageAcceptance::Reject;

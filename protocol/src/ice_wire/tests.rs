@@ -82,11 +82,17 @@ fn a_bad_server_hides_no_good_one_and_too_many_are_cut() {
             {"urls":["stun:a"],"later":1},
             {"urls":[]},
             {"urls":["turn:b"]},
-            {"urls":["stun:c","stun:c","stun:c","stun:c","stun:c"]},
-            {"urls":["stun:d"]}]}"#,
+            {"urls":["masque:c"]},
+            {"urls":["masque:d", "stun:d1", "stun:d2", "stun:d3", "stun:d4", "stun:d5"]},
+            {"urls":["stun:e"]}],"ttl":9007199254740991}"#,
     );
-    let urls: Vec<&str> = some.iter().map(|server| server.urls[0].as_str()).collect();
-    assert_eq!(urls, ["stun:a", "stun:d"]);
+    let urls: Vec<Vec<String>> = some.into_iter().map(|server| server.urls).collect();
+    let expected: [&[&str]; 3] = [
+        &["stun:a"],
+        &["stun:d1", "stun:d2", "stun:d3", "stun:d4"],
+        &["stun:e"],
+    ];
+    assert_eq!(urls, expected);
 
     let many = Response::Servers {
         servers: (1..100).map(|port| IceServer::stun("a", port)).collect(),

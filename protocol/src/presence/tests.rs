@@ -259,15 +259,16 @@ fn bad_payloads_are_told_apart() {
         (
             "state",
             json!("away"),
-            ErrorCode::Invalid,
-            "unknown variant",
+            ErrorCode::UnknownType,
+            "unknown state",
         ),
         (
             "state",
             json!("Here"),
-            ErrorCode::Invalid,
-            "unknown variant",
+            ErrorCode::UnknownType,
+            "unknown state",
         ),
+        ("state", json!(1), ErrorCode::Invalid, "invalid type"),
     ];
     for (field, value, code, words) in table {
         let error = decode_with(field, value.clone()).unwrap_err();

@@ -1,10 +1,13 @@
+use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX},
-    testing::{WALL, here, hostile, largest, left, millis, peer, topic},
+    envelope::Purpose,
+    limits::{ENVELOPE_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX},
+    names,
+    testing::{WALL, here, hostile, largest, left, millis, peer, sealed, topic},
     wire::ErrorCode,
 };
 
@@ -178,5 +181,49 @@ proptest! {
             let _ = message.check_time(WALL);
             prop_assert_eq!(RoomMessage::decode(&message.encode()).unwrap(), message);
         }
+    }
+}
+
+/// What is passed on unread: it has what all versions have in common.
+#[test]
+fn what_a_later_version_may_say_is_told_from_what_none_says() {
+    let presence = |payload: &str| {
+        let purpose = Purpose {
+            domain: names::PRESENCE_DOMAIN,
+            payload_type: names::PRESENCE_PAYLOAD_TYPE,
+            bytes_max: ENVELOPE_BYTES_MAX,
+        };
+        let envelope = BASE64URL_NOPAD.encode(&sealed(1, purpose, payload));
+        format!(r#"{{"v":1,"type":"presence","presence":"{envelope}"}}"#)
+    };
+    let payload = here(1, 1).as_bytes().to_vec();
+    let start = payload.windows(2).position(|pair| pair == b"{\"").unwrap();
+    let payload = String::from_utf8(payload[start..payload.len() - 66].to_vec()).unwrap();
+    assert!(RoomMessage::decode(presence(&payload).as_bytes()).is_ok());
+    for later in [
+        r#"{"v":1,"type":"reaction"}"#.to_owned(),
+        r#"{"v":1,"type":"","text":{"a":[1e999]}}"#.to_owned(),
+        r#"{"type":"text","v":2,"text":7}"#.to_owned(),
+        r#"{"v":1.5,"type":"text"}"#.to_owned(),
+        presence(r#"{"v":2,"type":"presence"}"#),
+        presence(r#"{"v":1,"type":"whereabouts"}"#),
+        presence(&payload.replace("\"here\"", "\"away\"")),
+    ] {
+        let code = RoomMessage::decode(later.as_bytes()).unwrap_err().code();
+        assert!(code.is_of_later_version(), "{later}: {code}");
+    }
+    for never in [
+        r#"{"type":"reaction"}"#.to_owned(),
+        r#"{"v":"1","type":"reaction"}"#.to_owned(),
+        r#"{"v":1,"type":null}"#.to_owned(),
+        r#"{"v":1,"type":"reaction""#.to_owned(),
+        r#"[{"v":1,"type":"reaction"}]"#.to_owned(),
+        r#"{"v":1,"type":"text"}"#.to_owned(),
+        presence(&payload.replace("\"here\"", "1")),
+        presence(&payload.replace("\"v\":1", "\"v\":\"1\"")),
+        presence(&payload.replace("\"name\"", "\"nome\"")),
+    ] {
+        let code = RoomMessage::decode(never.as_bytes()).unwrap_err().code();
+        assert!(!code.is_of_later_version(), "{never}: {code}");
     }
 }

@@ -1,28 +1,22 @@
 //! Whom of a large room's members a peer keeps connections to.
 //!
 //! Two members are neighbours when a hash of both their ids is small enough for the room's size, so
-//! that both ends agree without a word.
+//! that both ends agree without a word, whatever they are written in.
 
-use std::hash::{DefaultHasher, Hasher as _};
+use libp2p_identity::PeerId;
+use sha2::{Digest as _, Sha256};
 
-use libp2p::PeerId;
-
-/// A room up to this size is a full mesh: everybody is one hop away and shown as reached.
-const FULL_MESH_MAX: usize = 24;
-
-/// Neighbours that a peer of a larger room has on average. A random graph of this degree is connected
-/// far beyond the largest room (ln 1024 is 7), and gossip's mesh (6 to 12) finds enough in it.
-const NEIGHBOURS: u64 = 16;
-
-/// At least so many, whatever the hashes say.
-const NEIGHBOURS_MIN: usize = 3;
+use crate::{
+    limits::{FULL_MESH_MAX, NEIGHBOURS, NEIGHBOURS_MIN},
+    names::NEIGHBOURS_PREFIX,
+};
 
 /// A connection is kept although the room has grown and it would not be made any more, up to this
 /// many times the hash; members count the room differently for a moment.
 const KEEP_FACTOR: u64 = 2;
 
 /// The members of a room to whom `me` makes connections.
-pub(super) fn among(me: PeerId, members: impl ExactSizeIterator<Item = PeerId>) -> Vec<PeerId> {
+pub fn among(me: PeerId, members: impl ExactSizeIterator<Item = PeerId>) -> Vec<PeerId> {
     let count = members.len();
     if count <= FULL_MESH_MAX {
         return members.collect();
@@ -39,28 +33,37 @@ pub(super) fn among(me: PeerId, members: impl ExactSizeIterator<Item = PeerId>) 
 }
 
 /// Whether `me` connects to a member that has just come to a room of `count` others.
-pub(super) fn is_one(me: PeerId, peer: PeerId, count: usize) -> bool {
+pub fn is_one(me: PeerId, peer: PeerId, count: usize) -> bool {
     count <= FULL_MESH_MAX || pair_hash(me, peer) <= hash_limit(count, NEIGHBOURS)
 }
 
 /// Whether a connection to a member of a room of `count` others is worth keeping.
-pub(super) fn keeps(me: PeerId, peer: PeerId, count: usize) -> bool {
-    count <= FULL_MESH_MAX || pair_hash(me, peer) <= hash_limit(count, NEIGHBOURS * KEEP_FACTOR)
+pub fn keeps(me: PeerId, peer: PeerId, count: usize) -> bool {
+    count <= FULL_MESH_MAX
+        || pair_hash(me, peer) <= hash_limit(count, NEIGHBOURS.saturating_mul(KEEP_FACTOR))
 }
 
-/// Over the bytes themselves: `Hash` would put lengths before them, which are not as long in a page
-/// as in a program.
-fn pair_hash(one: PeerId, other: PeerId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&one.min(other).to_bytes());
-    hasher.write(&one.max(other).to_bytes());
-    hasher.finish()
+/// What two peers have in common: the first 8 bytes, most significant first, of the sha2-256 hash of
+/// [`NEIGHBOURS_PREFIX`] and the bytes of both peer ids, the smaller one first.
+pub(crate) fn pair_hash(one: PeerId, other: PeerId) -> u64 {
+    let (one, other) = (one.to_bytes(), other.to_bytes());
+    let mut hasher = Sha256::new();
+    hasher.update(NEIGHBOURS_PREFIX);
+    hasher.update((&one).min(&other));
+    hasher.update((&one).max(&other));
+    let hash: [u8; 32] = hasher.finalize().into();
+    let mut first = [0; 8];
+    first.copy_from_slice(hash.split_at(8).0);
+    u64::from_be_bytes(first)
 }
 
 /// The hash up to which a member of a room of `count` others has `degree` of them on average.
 fn hash_limit(count: usize, degree: u64) -> u64 {
     let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
-    (u64::MAX / count).saturating_mul(degree)
+    u64::MAX
+        .checked_div(count)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(degree)
 }
 
 #[cfg(test)]
@@ -68,9 +71,10 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::testing;
 
-    fn room(size: usize) -> Vec<PeerId> {
-        (0..size).map(|_| PeerId::random()).collect()
+    fn room(size: u16) -> Vec<PeerId> {
+        (0..size).map(testing::peer).collect()
     }
 
     fn others(all: &[PeerId], me: PeerId) -> Vec<PeerId> {
@@ -79,7 +83,8 @@ mod tests {
 
     #[test]
     fn in_a_small_room_everybody_is_a_neighbour() {
-        let all = room(FULL_MESH_MAX + 1);
+        let all = room(25);
+        assert_eq!(all.len(), FULL_MESH_MAX + 1);
         let others = others(&all, all[0]);
         assert_eq!(among(all[0], others.iter().copied()), others);
     }
@@ -117,14 +122,5 @@ mod tests {
             }
         }
         assert_eq!(reached.len(), all.len());
-    }
-
-    #[test]
-    fn the_hash_is_the_same_on_every_platform() {
-        let peer = |text: &str| text.parse::<PeerId>().expect("valid");
-        let one = peer("12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp");
-        let other = peer("12D3KooWNPze2HMtnzAJ7LQovVnWki9xXEnhosZvKAmZfT5rvfb8");
-        assert_eq!(pair_hash(one, other), pair_hash(other, one));
-        assert_eq!(pair_hash(one, other), 2_274_581_558_261_469_521);
     }
 }
