@@ -8,11 +8,13 @@ use moim_peer::{BootstrapSource, Multiaddr, Profile, ProfileError, Topic, TopicE
 /// Where a bootstrap node on this machine lists its addresses.
 pub(crate) const DEFAULT_BOOTSTRAP: &str = "http://127.0.0.1:8470/bootstrap.json";
 
-/// Where a peer listens unless told otherwise: any free port on every transport, so that several
-/// peers run on one machine. IPv4 only, because a machine without IPv6 would refuse to start.
-const DEFAULT_LISTEN: [&str; 3] = [
+/// Where a peer listens unless told otherwise, as far as the machine has IPv4 and IPv6: any free port on
+/// every transport, so that several peers run on one machine. WebSocket is for those who know IPv4 only.
+const DEFAULT_LISTEN: [&str; 5] = [
     "/ip4/0.0.0.0/tcp/0",
     "/ip4/0.0.0.0/udp/0/quic-v1",
+    "/ip6/::/tcp/0",
+    "/ip6/::/udp/0/quic-v1",
     "/ip4/0.0.0.0/tcp/0/ws",
 ];
 
@@ -123,8 +125,8 @@ pub(crate) struct JoinArgs {
     /// Be somebody new and keep nothing
     #[arg(long, conflicts_with = "data_dir")]
     pub(crate) ephemeral: bool,
-    /// Address to listen on, or `none`; may be repeated [default: any free port of TCP, QUIC and
-    /// WebSocket on every IPv4 address]
+    /// Address to listen on, or `none`; may be repeated [default: any free port of TCP and QUIC
+    /// on every address, and of WebSocket on every IPv4 address]
     #[arg(long = "listen", value_name = "MULTIADDR|none")]
     listen: Vec<Listen>,
     /// Answer others' DHT queries and keep values for them; for peers that others can reach
@@ -139,15 +141,20 @@ pub(crate) struct JoinArgs {
 }
 
 impl JoinArgs {
-    /// The addresses to listen on; none for `--listen none`.
-    pub(crate) fn listen(&self) -> Vec<Multiaddr> {
-        if self.listen.is_empty() {
-            // Constants that a test parses too.
-            return DEFAULT_LISTEN
-                .iter()
-                .filter_map(|address| address.parse().ok())
-                .collect();
+    /// Where to listen unless told otherwise; empty when told.
+    pub(crate) fn listen_by_default(&self) -> Vec<Multiaddr> {
+        if !self.listen.is_empty() {
+            return Vec::new();
         }
+        // Constants that a test parses too.
+        DEFAULT_LISTEN
+            .iter()
+            .filter_map(|address| address.parse().ok())
+            .collect()
+    }
+
+    /// The addresses that were given to listen on; none for `--listen none`.
+    pub(crate) fn listen(&self) -> Vec<Multiaddr> {
         self.listen
             .iter()
             .filter_map(|listen| listen.0.clone())
@@ -282,19 +289,21 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_a_local_bootstrap_node_and_three_transports() {
+    fn defaults_are_a_local_bootstrap_node_and_three_transports_by_ipv4_and_ipv6() {
         let join = join(&[]).unwrap();
         assert_eq!(
             join.bootstrap.sources(),
             [BootstrapSource::Url(DEFAULT_BOOTSTRAP.to_owned())]
         );
-        assert_eq!(join.listen().len(), DEFAULT_LISTEN.len());
+        assert_eq!(join.listen(), []);
+        assert_eq!(join.listen_by_default().len(), DEFAULT_LISTEN.len());
         assert!(join.name.is_none());
     }
 
     #[test]
     fn listening_can_be_switched_off() {
-        assert_eq!(join(&["--listen", "none"]).unwrap().listen(), []);
+        let none = join(&["--listen", "none"]).unwrap();
+        assert_eq!((none.listen(), none.listen_by_default()), (vec![], vec![]));
         let address = "/ip4/127.0.0.1/tcp/9000";
         assert_eq!(
             join(&["--listen", address]).unwrap().listen(),

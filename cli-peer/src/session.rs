@@ -122,12 +122,13 @@ pub(crate) struct Session {
 impl Session {
     /// Starts the peer and joins. Being offline is no failure.
     pub(crate) async fn start(arguments: &JoinArgs, identity: Identity) -> Result<Self, Failure> {
-        let listen = arguments.listen();
-        let listens = !listen.is_empty();
+        let (listen, by_default) = (arguments.listen(), arguments.listen_by_default());
+        let listens = !listen.is_empty() || !by_default.is_empty();
         let mut builder = Peer::builder()
             .agent(AGENT)
             .bootstrap(arguments.bootstrap.sources())
             .listen(listen)
+            .listen_where_possible(by_default)
             .dht_mode(if arguments.serve_dht {
                 DhtMode::Server
             } else {

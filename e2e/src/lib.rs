@@ -12,6 +12,7 @@
 mod binary;
 mod bootstrap;
 mod http;
+mod lab;
 mod process;
 mod terminal;
 
@@ -20,6 +21,7 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 pub use binary::{bootstrap_binary, moim_binary};
 pub use bootstrap::{BootstrapNode, Transport};
 pub use http::{HttpAnswer, get};
+pub use lab::Place;
 pub use process::{Line, Output, Process, Signal, run};
 pub use terminal::{Event, Terminal, TerminalBuilder, member_ids, see_each_other};
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    PATIENCE, SEEN_WITHIN, moim_binary,
+    PATIENCE, Place, SEEN_WITHIN, moim_binary,
     process::{Output, Process, Signal},
 };
 
@@ -45,6 +45,8 @@ pub struct TerminalBuilder {
     name: String,
     args: Vec<OsString>,
     data: Option<TempDir>,
+    /// What the program is started with.
+    through: Option<Command>,
 }
 
 impl TerminalBuilder {
@@ -55,6 +57,7 @@ impl TerminalBuilder {
             name: name.to_owned(),
             args: Vec::new(),
             data: None,
+            through: None,
         }
     }
 
@@ -90,6 +93,13 @@ impl TerminalBuilder {
         self
     }
 
+    /// On another machine.
+    #[must_use]
+    pub fn inside(mut self, place: &Place) -> Self {
+        self.through = Some(place.enter(moim_binary()));
+        self
+    }
+
     /// One more argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -113,7 +123,7 @@ impl TerminalBuilder {
         let data = self
             .data
             .unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder can be made"));
-        let mut command = Command::new(moim_binary());
+        let mut command = self.through.unwrap_or_else(|| Command::new(moim_binary()));
         command.args(["join", &self.topic, "--json", "--name", &self.name]);
         command.arg("--data-dir").arg(data.path()).args(&self.args);
         let process = Process::start(&self.name, &mut command);

@@ -21,7 +21,7 @@ use crate::{
     builder::{DhtMode, PeerBuilder},
     duplicates,
     error::StartError,
-    platform, swarm,
+    platform, probe, swarm,
 };
 
 /// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
@@ -51,6 +51,7 @@ pub(crate) struct Behaviour {
     pub(crate) gossip: Toggle<gossipsub::Behaviour>,
     pub(crate) message: moim_rpc::Behaviour,
     pub(crate) presence: moim_rpc::Behaviour,
+    pub(crate) probe: probe::Behaviour,
     pub(crate) platform: swarm::PlatformBehaviour,
 }
 
@@ -96,6 +97,7 @@ impl Behaviour {
             gossip: gossip.into(),
             message: moim_rpc::behaviour(names::MESSAGE_PROTOCOL, ProtocolSupport::Full),
             presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
+            probe: probe::Behaviour::default(),
             platform,
         })
     }

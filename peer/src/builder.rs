@@ -26,6 +26,7 @@ pub struct PeerBuilder {
     pub(crate) identity: Option<Keypair>,
     pub(crate) bootstrap: Vec<BootstrapSource>,
     pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) listen_where_possible: Vec<Multiaddr>,
     pub(crate) dht: DhtMode,
     pub(crate) gossip: bool,
     pub(crate) presence_lifetime: Duration,
@@ -38,6 +39,7 @@ impl Default for PeerBuilder {
             identity: None,
             bootstrap: Vec::new(),
             listen: Vec::new(),
+            listen_where_possible: Vec::new(),
             dht: DhtMode::default(),
             gossip: true,
             presence_lifetime: limits::PRESENCE_TTL,
@@ -63,6 +65,13 @@ impl PeerBuilder {
     /// Addresses to listen on: TCP, QUIC and WebSocket on native peers; a browser page has none.
     pub fn listen(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
         self.listen = addresses.into_iter().collect();
+        self
+    }
+
+    /// Addresses to listen on where the machine has such: one without IPv6 goes without those of IPv6.
+    /// If it has none of them, and there are no others, starting fails.
+    pub fn listen_where_possible(mut self, addresses: impl IntoIterator<Item = Multiaddr>) -> Self {
+        self.listen_where_possible = addresses.into_iter().collect();
         self
     }
 

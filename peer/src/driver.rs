@@ -13,8 +13,10 @@ mod connections;
 mod dht;
 mod dial;
 mod direct;
+mod doubt;
 mod entry;
 mod handover;
+mod liveness;
 mod members;
 mod network;
 mod presence;
@@ -32,7 +34,7 @@ use std::{
 
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{
-    PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
+    Multiaddr, PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
     request_response::OutboundRequestId,
 };
 use moim_protocol::{
@@ -49,6 +51,7 @@ use self::{
     direct::{PendingSend, Transmission},
     entry::Entry,
     handover::Handovers,
+    liveness::Liveness,
     presence::Asked,
     queries::Queries,
     reach::Reaching,
@@ -119,6 +122,8 @@ pub(crate) struct Driver {
     entry: Entry,
     connections: Connections,
     handovers: Handovers,
+    liveness: Liveness,
+    addresses: platform::AddressWatch,
     relays: Relays,
     reaching: Reaching,
     pace: Pace,
@@ -146,6 +151,30 @@ pub(crate) struct Driver {
     members_changed: bool,
 }
 
+/// Listens on all addresses that have to be, and on those that are to be had of the others.
+fn listen(swarm: &mut Swarm<Behaviour>, settings: &PeerBuilder) -> Result<(), StartError> {
+    let mut listen_on = |address: &Multiaddr| {
+        let listening = swarm.listen_on(address.clone());
+        listening.map(|_| ()).map_err(|source| StartError::Listen {
+            address: address.to_string(),
+            source,
+        })
+    };
+    listen_on(&swarm::signalled())?;
+    for address in &settings.listen {
+        listen_on(address)?;
+    }
+    let results = settings.listen_where_possible.iter().map(listen_on);
+    let (listening, refused): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
+    for error in refused.into_iter().filter_map(Result::err) {
+        if settings.listen.is_empty() && listening.is_empty() {
+            return Err(error);
+        }
+        tracing::debug!(%error, "not listening there");
+    }
+    Ok(())
+}
+
 impl Driver {
     /// Builds the swarm, starts listening, and runs the driver in the background.
     #[expect(
@@ -167,14 +196,7 @@ impl Driver {
             .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
             .with_substream_upgrade_protocol_override(Version::V1Lazy);
         let mut swarm = Swarm::new(transport, behaviour, me, config);
-        for address in settings.listen.iter().chain([&swarm::signalled()]) {
-            swarm
-                .listen_on(address.clone())
-                .map_err(|source| StartError::Listen {
-                    address: address.to_string(),
-                    source,
-                })?;
-        }
+        listen(&mut swarm, &settings)?;
 
         let now = platform::now();
         let seed = platform::seed();
@@ -207,6 +229,8 @@ impl Driver {
             entry: Entry::new(settings.bootstrap, seed, now),
             connections: Connections::default(),
             handovers: Handovers::default(),
+            liveness: Liveness::new(now, platform::wall()),
+            addresses: platform::AddressWatch::new(),
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),
             pace: Pace::default(),
@@ -264,6 +288,7 @@ impl Driver {
                     self.on_swarm_event(event, platform::now());
                     behind = if self.drain_swarm() { 0 } else { behind + 1 };
                 }
+                () = self.addresses.changed() => self.liveness.addresses_changed(platform::now()),
                 () = platform::sleep_until(Some(deadline)) => {}
             }
         }
@@ -285,6 +310,7 @@ impl Driver {
     /// Applies everything that is due, and says when something will be again. Who is `behind` with what
     /// the network says makes no new connections: those that wait may be there already.
     fn advance(&mut self, now: Instant, behind: bool) -> Instant {
+        self.advance_liveness(now);
         self.advance_entry(now);
         self.advance_handovers(now);
         self.advance_relays(now);
@@ -340,6 +366,7 @@ impl Driver {
         };
         consider(self.entry.next_deadline());
         consider(self.handovers.next_deadline());
+        consider(self.liveness.next_deadline());
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());

@@ -37,6 +37,7 @@ mod handle;
 mod history;
 pub mod identity;
 mod platform;
+mod probe;
 mod snapshot;
 mod swarm;
 

@@ -1,4 +1,5 @@
-//! What differs between a native program and a browser page: tasks, time, randomness, HTTP.
+//! What differs between a native program and a browser page: tasks, time, randomness, HTTP, and how
+//! one hears that the device's addresses have changed.
 //! Nothing else in this crate may name tokio's runtime or the browser's.
 
 use std::{future::Future, time::Duration};
@@ -14,7 +15,7 @@ mod imp;
 #[path = "platform/browser.rs"]
 mod imp;
 
-pub(crate) use self::imp::{fetch, spawn};
+pub(crate) use self::imp::{AddressWatch, fetch, spawn};
 
 /// The monotonic clock. It may stand still while a device sleeps.
 pub(crate) fn now() -> Instant {

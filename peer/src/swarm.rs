@@ -180,6 +180,12 @@ pub(crate) fn dial_ranks(addresses: &[Multiaddr]) -> Vec<Vec<Multiaddr>> {
     ranks
 }
 
+/// Whether `address` means something only together with the name of a network interface, which a
+/// multiaddr does not tell others (RFC 4007, section 6).
+pub(crate) fn is_link_local(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip6(ip)) if ip.is_unicast_link_local())
+}
+
 /// Whether `address` means this very machine.
 pub(crate) fn is_loopback(address: &Multiaddr) -> bool {
     match address.iter().next() {

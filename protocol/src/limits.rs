@@ -58,8 +58,10 @@ pub const SAID_LIFE: Duration = PRESENCE_TTL;
 /// [`Said::missed`](crate::said::Said::missed).
 pub const CATCH_UP_SLACK: Duration = Duration::from_secs(10);
 
-/// The longest that a direct message is tried before its sender is told that it failed.
-pub const OUTBOX_DEADLINE: Duration = Duration::from_secs(30);
+/// The longest that a direct message is tried before its sender is told that it failed. Longer than it
+/// takes to find out that a connection is dead (an answer is waited for during 8 s, and then one to a
+/// ping during 2 s) and to make another, with half a minute to spare for the network itself to come back.
+pub const OUTBOX_DEADLINE: Duration = Duration::from_secs(60);
 
 /// First wait before a direct message is tried again; doubles each time.
 pub const OUTBOX_RETRY_BASE: Duration = Duration::from_millis(250);

@@ -19,6 +19,9 @@ impl Driver {
             .chain(self.swarm.listeners())
         {
             let (_, bare) = crate::bootstrap::split_peer(address.clone());
+            if swarm::is_link_local(&bare) {
+                continue;
+            }
             // A relay can name any address for its own.
             if relay_in(&bare).is_some_and(|relay| !self.relays.may_be_named(&relay, &bare)) {
                 continue;

@@ -186,6 +186,9 @@ impl Driver {
         now: Instant,
     ) {
         tracing::debug!(%peer, %error, "not answered what was missed");
+        if matches!(error, OutboundFailure::Timeout) {
+            self.doubt_peer(&peer, now);
+        }
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };

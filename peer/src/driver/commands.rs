@@ -66,16 +66,4 @@ impl Driver {
             Command::Stop { reply } => self.begin_stop(Some(reply), now),
         }
     }
-
-    fn on_network_changed(&mut self, online: bool, now: Instant) {
-        self.entry.network_changed(online, now);
-        if online {
-            self.reaching.network_changed(now);
-            for room in self.rooms.values_mut() {
-                room.announcer.announce_now(now);
-                room.search.lookup_again(now);
-            }
-        }
-        self.dirty = true;
-    }
 }

@@ -200,6 +200,11 @@ impl Connections {
             .filter_map(|(peer, _)| self.direct(peer))
     }
 
+    /// Every connection, with the peer at its other end.
+    pub(super) fn ids(&self) -> impl Iterator<Item = (PeerId, ConnectionId)> + '_ {
+        self.open.keys().copied()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }

@@ -180,6 +180,9 @@ impl Driver {
                 ..
             } => match self.transmissions.remove(&request_id) {
                 Some(Transmission::Direct(id)) => {
+                    if matches!(error, OutboundFailure::Timeout) {
+                        self.doubt_peer(&peer, now);
+                    }
                     let retryable = !matches!(error, OutboundFailure::UnsupportedProtocols);
                     self.outbox.failure(id, retryable, &error.to_string(), now);
                 }

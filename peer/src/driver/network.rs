@@ -65,6 +65,7 @@ impl Driver {
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
                 self.members_changed = true;
+                self.liveness.settled(connection_id);
                 if self.connections.closed(connection_id).is_some() {
                     self.entry.disconnected(&peer_id, now);
                     self.handovers.disconnected(&peer_id);
@@ -128,6 +129,7 @@ impl Driver {
             BehaviourEvent::Ping(event) => self.on_ping(event),
             BehaviourEvent::Platform(event) => self.on_platform(event),
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
+            BehaviourEvent::Probe(answered) => self.on_answered(answered),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
                 renewal,
@@ -186,8 +188,14 @@ impl Driver {
         if let Some(began) = began {
             self.pace.took(now.saturating_duration_since(began));
         }
+        let was_connected = self.connections.is_connected(&peer);
         let path = self.connections.opened(id, peer, address, now);
         tracing::debug!(%peer, path = path.word(), "connected");
+        if was_connected {
+            // The program at the other end may be another one, which has not heard of our topics.
+            self.swarm.behaviour_mut().greet_again(peer, id, endpoint);
+            self.doubt_older(peer, id, now);
+        }
         self.members_changed = true;
         self.entry.connected(id, peer);
         self.reaching.connected(&peer, id, path, now);

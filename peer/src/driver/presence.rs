@@ -254,6 +254,9 @@ impl Driver {
             return;
         };
         tracing::debug!(%peer, %error, "presence request failed");
+        if matches!(error, OutboundFailure::Timeout) {
+            self.doubt_peer(&peer, now);
+        }
         let lost_with_connection = matches!(
             error,
             OutboundFailure::ConnectionClosed | OutboundFailure::Io(_)

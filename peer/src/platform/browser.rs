@@ -20,6 +20,25 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     wasm_bindgen_futures::spawn_local(future);
 }
 
+/// A page is not told of the device's addresses; it tells the peer what it hears of the network.
+#[derive(Debug)]
+pub(crate) struct AddressWatch;
+
+impl AddressWatch {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    /// Never resolves.
+    #[expect(
+        clippy::unused_self,
+        reason = "where there are sockets there is something to watch"
+    )]
+    pub(crate) async fn changed(&mut self) {
+        std::future::pending().await
+    }
+}
+
 /// The body found at `url`.
 pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
     platform::within(FETCH_TIMEOUT, fetch_unbounded(url))

@@ -2,6 +2,9 @@
 
 use std::{future::Future, io::Read as _, time::Duration};
 
+use futures::StreamExt as _;
+use if_watch::tokio::IfWatcher;
+
 use crate::bootstrap::{DOCUMENT_BYTES_MAX, SourceError};
 
 /// Longer than any answer of a living bootstrap node, shorter than a user's patience.
@@ -10,6 +13,39 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs `future` in the background.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     n0_future::task::spawn(future);
+}
+
+/// Tells when the device has an address more or less. Also at the start, of each that it has.
+#[derive(Debug)]
+pub(crate) struct AddressWatch(Option<IfWatcher>);
+
+impl AddressWatch {
+    pub(crate) fn new() -> Self {
+        match IfWatcher::new() {
+            Ok(watcher) => Self(Some(watcher)),
+            Err(error) => {
+                tracing::warn!(%error, "changes of the network will be noticed late");
+                Self(None)
+            }
+        }
+    }
+
+    /// Resolves with the next change; never where the system does not tell. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        let error = match &mut self.0 {
+            Some(watcher) => match watcher.next().await {
+                Some(Ok(change)) => {
+                    tracing::debug!(?change, "address");
+                    return;
+                }
+                Some(Err(error)) => Some(error),
+                None => None,
+            },
+            None => std::future::pending().await,
+        };
+        tracing::warn!(?error, "changes of the network will be noticed late");
+        self.0 = None;
+    }
 }
 
 /// The body found at `url`.
