@@ -10,6 +10,7 @@ use libp2p_core::{
     signed_envelope::{DecodingError, ReadPayloadError},
 };
 use libp2p_identity::{KeyType, Keypair, PeerId, SigningError};
+use multiaddr::multihash::Multihash;
 use thiserror::Error;
 
 /// Why an envelope does not hold.
@@ -94,6 +95,19 @@ pub(crate) fn open(bytes: &[u8], purpose: Purpose) -> Result<Opened, EnvelopeErr
         return Err(EnvelopeError::NotCanonical);
     }
     Ok(opened)
+}
+
+/// Who signed an envelope that has been checked before: reads no more than that. `None` for anything
+/// that does not begin like one.
+#[must_use]
+pub fn signer(checked: &[u8]) -> Option<PeerId> {
+    /// Field 1, and its length.
+    const PUBLIC_KEY: [u8; 2] = [0x0a, 36];
+    /// The code of the identity: a peer id is its key, if that is short.
+    const IDENTITY: u64 = 0;
+    let key = checked.strip_prefix(&PUBLIC_KEY)?.get(..36)?;
+    let hash = Multihash::wrap(IDENTITY, key).ok()?;
+    PeerId::from_multihash(hash).ok()
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@
 //! | [`admission`] | what a DHT server keeps, and what takes its place | a DHT server |
 //! | [`rate::Buckets`] | how much one source may ask for | whoever serves |
 //! | [`providers::ProviderTable`] | whom a DHT server names as a way into a topic | a DHT server |
+//! | [`shares::Pool`] | whose things give way when a table of strangers' things is full | a DHT server |
 //! | [`changes::Changes`] | what of a table has to be written down | a DHT server |
 //!
 //! The machines are used alike: after each input, ask for what is to be done (`tick`, `poll`,
@@ -123,6 +124,7 @@ pub mod room;
 pub mod roster;
 pub mod said;
 pub mod seen;
+pub mod shares;
 pub mod text;
 mod time;
 pub mod topic;

@@ -136,6 +136,19 @@ impl Source {
         // `::1` is the only address in use of its network.
         self.0.is_loopback() || self.0 == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
     }
+
+    /// Who can have many sources: the same IPv4 address, or the IPv6 network of 48 bits around it, which
+    /// is rented out whole and has 65,536 networks of 64 bits.
+    #[must_use]
+    pub fn site(&self) -> IpAddr {
+        match self.0 {
+            IpAddr::V6(ip) => {
+                let [a, b, c, ..] = ip.segments();
+                Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+            }
+            ip => ip,
+        }
+    }
 }
 
 impl From<IpAddr> for Source {
@@ -224,6 +237,10 @@ mod tests {
         assert!(source("::1").is_loopback() && source("127.0.0.66").is_loopback());
         assert!(!source("::ffff:192.0.2.1").is_loopback());
         assert_eq!(source("2001:db8::1").to_string(), "2001:db8::/64");
+        let site = |text| source(text).site();
+        assert_eq!(site("2001:db8:1:2::3"), site("2001:db8:1:ffff::"));
+        assert_ne!(site("2001:db8:1::"), site("2001:db8:2::"));
+        assert_ne!(site("192.0.2.1"), site("192.0.2.2"));
     }
 
     proptest! {

@@ -18,6 +18,9 @@ fn what_is_sealed_opens() {
     let opened = open(&good(), PURPOSE).unwrap();
     assert_eq!(opened.payload, b"payload");
     assert_eq!(opened.signer, peer(1));
+    assert_eq!(signer(&good()), Some(peer(1)));
+    assert_eq!(signer(&good()[..37]), None);
+    assert_eq!(signer(&[]), None);
 }
 
 #[test]
