@@ -16,7 +16,7 @@ use moim_protocol::{
     record::{Record, record_key},
 };
 
-/// Records of one publisher: fewer than it may have in a store.
+/// Records of one publisher.
 const PER_PUBLISHER: usize = 500;
 
 fn main() -> anyhow::Result<()> {

@@ -87,6 +87,7 @@ struct Report {
     peer_id: String,
     ready: bool,
     store_stuck: bool,
+    store_full: bool,
     /// `None` without TLS.
     certificate: Option<tls::Report>,
     #[serde(flatten)]
@@ -206,6 +207,7 @@ async fn status(
         peer_id: status.peer_id.to_string(),
         ready: status.ready,
         store_stuck: status.store_stuck,
+        store_full: status.store_full,
         certificate: source
             .certificate
             .as_ref()

@@ -112,13 +112,13 @@ pub fn record_row(
     key: &[u8],
     (sequence, flags): (u64, u8),
     (remembered_until, expires): (u64, u64),
-    (publisher, value): (&[u8], &[u8]),
-) -> Option<Change> {
-    let columns = (sequence, flags, remembered_until, expires, publisher, value);
-    Some(Change::Record {
+    (origin, value): (&[u8], &[u8]),
+) -> Change {
+    let columns = (sequence, flags, remembered_until, expires, origin, value);
+    Change::Record {
         key: key.to_vec(),
-        row: Some(store::decode_record(columns).ok()?),
-    })
+        row: Some(store::decode_record(columns)),
+    }
 }
 
 /// A provider's row of the store's file; its columns are those of the file.

@@ -257,7 +257,11 @@ async fn health(State(source): State<Source>) -> impl IntoResponse {
         peer_id: status.peer_id.to_string(),
         listening: status.listening.len(),
         peers: status.peers,
-        store: if status.store_stuck { "stuck" } else { "ok" },
+        store: match (status.store_stuck, status.store_full) {
+            (true, _) => "stuck",
+            (false, true) => "full",
+            (false, false) => "ok",
+        },
         certificate: source
             .certificate
             .as_ref()

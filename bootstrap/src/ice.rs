@@ -99,6 +99,7 @@ mod tests {
             stun: stun.iter().map(|text| text.parse().unwrap()).collect(),
             turn: false,
             store_stuck: false,
+            store_full: false,
             peers: 0,
         }
     }

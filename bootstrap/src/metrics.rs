@@ -35,13 +35,15 @@ pub(crate) struct Metrics {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NodeMetrics {
     pub(crate) connections: Family<ConnectionLabels, Gauge>,
+    pub(crate) dht_full: Family<WhatLabels, Gauge>,
+    pub(crate) dht_gave_way: Family<WhatLabels, Counter>,
     pub(crate) dht_provider_keys: Gauge,
     pub(crate) dht_providers: Gauge,
     pub(crate) dht_record_bytes: Gauge,
     pub(crate) dht_records: Gauge,
     pub(crate) dht_refused: Counter,
     pub(crate) http_requests: Family<HttpLabels, Counter>,
-    limit: Family<LimitLabels, Gauge>,
+    limit: Family<WhatLabels, Gauge>,
     pub(crate) peers: Gauge,
     pub(crate) rejections: Rejections,
     pub(crate) relay_circuits: Gauge,
@@ -69,10 +71,10 @@ pub(crate) struct HttpLabels {
     pub(crate) status: u16,
 }
 
-/// What is limited.
+/// What is limited, or full.
 #[derive(Clone, Debug, EncodeLabelSet, PartialEq, Eq, Hash)]
-struct LimitLabels {
-    what: &'static str,
+pub(crate) struct WhatLabels {
+    pub(crate) what: &'static str,
 }
 
 /// The limit that alerts compare with and that is always the same, by what it limits.
@@ -98,7 +100,7 @@ impl NodeMetrics {
             }
         }
         for (what, limit) in LIMITS {
-            let labels = LimitLabels { what };
+            let labels = WhatLabels { what };
             metrics.limit.get_or_create(&labels).set(limit);
         }
         for reason in relay::DENIALS {
@@ -113,7 +115,7 @@ impl NodeMetrics {
     /// system. Each may hold a relay reservation.
     pub(crate) fn limit_inbound(&self, connections: u32) {
         for what in ["inbound-connections", "relay-reservations"] {
-            let limit = self.limit.get_or_create(&LimitLabels { what });
+            let limit = self.limit.get_or_create(&WhatLabels { what });
             limit.set(connections.into());
         }
     }
@@ -184,6 +186,16 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
         "dht_providers",
         "Providers of all keys",
         m.dht_providers.clone(),
+    );
+    moim.register(
+        "dht_full",
+        "Whether a part of the store is full, so that what comes takes the place of others or is refused",
+        m.dht_full.clone(),
+    );
+    moim.register(
+        "dht_gave_way",
+        "Entries of the store that gave way to others so far",
+        m.dht_gave_way.clone(),
     );
     moim.register(
         "dht_refused",

@@ -40,7 +40,7 @@ use crate::{
     data_dir::DataDir,
     error::RunError,
     limits,
-    metrics::Metrics,
+    metrics::{Metrics, WhatLabels},
     on_heap::OnHeap,
     rejections::{Journal, Reason},
     relay::Circuits,
@@ -260,6 +260,13 @@ impl Node {
         set(&node.dht_record_bytes, store.record_bytes);
         set(&node.dht_provider_keys, store.provider_keys);
         set(&node.dht_providers, store.providers);
+        for part in store.parts {
+            let labels = WhatLabels { what: part.what };
+            let full = node.dht_full.get_or_create(&labels);
+            full.set(part.is_full.into());
+            let gave_way = node.dht_gave_way.get_or_create(&labels);
+            gave_way.inc_by(part.gave_way_total.saturating_sub(gave_way.get()));
+        }
         let newly_refused = store.refused_total.saturating_sub(node.dht_refused.get());
         node.dht_refused.inc_by(newly_refused);
         let over_rate = self.swarm.behaviour().kad.over_rate_total();
@@ -268,10 +275,12 @@ impl Node {
         self.journal.tell(&node.rejections, Instant::now());
         let peers = network.num_peers();
         let is_stuck = self.swarm.behaviour().kad.is_stuck();
+        let is_full = store.parts.iter().any(|part| part.is_full);
+        let now = (peers, is_stuck, is_full);
         self.status.send_if_modified(|status| {
-            let before = (status.peers, status.store_stuck);
-            (status.peers, status.store_stuck) = (peers, is_stuck);
-            before != (peers, is_stuck)
+            let before = (status.peers, status.store_stuck, status.store_full);
+            (status.peers, status.store_stuck, status.store_full) = now;
+            before != now
         });
     }
 }

@@ -35,6 +35,8 @@ pub struct Status {
     pub turn: bool,
     /// Whether values are refused because the store can't be written.
     pub store_stuck: bool,
+    /// Whether a part of the store is full: what comes takes the place of others, or is refused.
+    pub store_full: bool,
     /// Peers connected right now.
     pub peers: usize,
 }

@@ -1,4 +1,4 @@
-//! kad with a cure for three of its ailments, and with a store that can be written down.
+//! kad with a cure for some of its ailments, and with a store that can be written down.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -9,63 +9,68 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     kad,
+    multiaddr::Protocol,
     swarm::{
         CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialError, DialFailure,
         FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
         ToSwarm, behaviour::ConnectionEstablished,
     },
 };
-use moim_protocol::rate::Source;
+use moim_protocol::{
+    rate::Source,
+    shares::{Origin, Whence},
+};
 use web_time::Instant;
 
-use self::writing::Writing;
+pub use self::handler::{Handler, ToHandler};
+use self::{
+    handler::{KadIn, KadOut},
+    writing::Writing,
+};
 use crate::{
     addresses::first_ip,
     config,
     journal::{Change, Journal},
     requests::Requests,
-    store::{Store, StoreLimits},
+    store::{Sender, Store, StoreLimits},
 };
 
+mod handler;
 mod writing;
-
-/// Refused records after which a connection is closed. kad 0.49 takes 32 streams from a connection
-/// at one time, and each refused record takes one of them for good; what is left is for requests
-/// under way.
-pub const REFUSED_PER_CONNECTION_MAX: u32 = 24;
 
 /// Providers that are remembered as such, most of a large topic's twice over.
 const PROVIDERS_MAX: usize = 2048;
 
 /// [`kad::Behaviour`] over a [`Store`] with the settings of [`config()`], to be used like it.
 ///
-/// It differs in three things. kad takes the providers that an answer names for servers, and dials
+/// It differs in some things. kad takes the providers that an answer names for servers, and dials
 /// every one of them to ask it too: in a room of hundreds of peers most handshakes would come of
 /// looking for its members. Here a provider that is not in the routing table is not dialled for a
 /// query.
 ///
-/// And kad resets the stream of a record that its store refuses, but never
-/// polls that stream again, so that it stays open and counts. After 32 of them kad takes no request
-/// on that connection any more, and a peer with a wrong clock, whose every presence is refused,
-/// would be shut out of the DHT while it stays connected. Here its connection is closed before
-/// that; the next one starts anew.
+/// And kad leaves whoever put a record that its store refuses waiting, and the stream open, which
+/// counts: after 32 of them it takes no request on that connection any more. Here that stream ends at once
+/// ([`Handler`]).
 ///
 /// And kad answers whoever asks, as fast as it is asked. Here a connection is closed whose peer asks for
 /// more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER), or is one of many behind one address
 /// that together do.
 ///
+/// And kad acknowledges a record, without keeping it, that names the server itself as its publisher. Here
+/// nothing counts of a record but its key and its value.
+///
+/// And kad's store isn't told who puts what, which is what this one goes by when it is full.
+///
 /// With a [`Journal`] ([`Behaviour::durable`]) a record is acknowledged when it is written down.
-/// What follows on the same connection waits with it.
 pub struct Behaviour {
     kad: kad::Behaviour<Store>,
     writing: Option<Writing<Answer>>,
-    /// Records refused on each connection that had one refused.
-    refused: HashMap<ConnectionId, u32>,
     requests: Requests,
-    /// Where each connection comes from.
-    sources: HashMap<ConnectionId, Source>,
+    connections: HashMap<ConnectionId, Connection>,
+    /// Connections whose last record was taken, which has yet to be told.
+    taken: VecDeque<(PeerId, ConnectionId)>,
     /// Requests that were too many.
     over_rate: u64,
     /// Connections to close.
@@ -74,7 +79,39 @@ pub struct Behaviour {
     providers: VecDeque<PeerId>,
 }
 
-type Answer = ToSwarm<kad::Event, THandlerInEvent<kad::Behaviour<Store>>>;
+type Answer = ToSwarm<kad::Event, ToHandler>;
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    origin: Origin,
+    /// The network that its requests are counted for.
+    source: Option<Source>,
+}
+
+/// By what way a peer is connected. Through a relay, the address is the relay's.
+fn whence(endpoint: &ConnectedPoint) -> Whence {
+    let (remote, local) = match endpoint {
+        ConnectedPoint::Dialer { address, .. } => (address, address),
+        ConnectedPoint::Listener {
+            local_addr,
+            send_back_addr,
+        } => (send_back_addr, local_addr),
+    };
+    if !endpoint.is_relayed()
+        && let Some(ip) = first_ip(remote)
+    {
+        return Whence::Network(ip.into());
+    }
+    let relay = local
+        .iter()
+        .take_while(|part| *part != Protocol::P2pCircuit)
+        .find_map(|part| match part {
+            Protocol::P2p(relay) => Some(relay),
+            _ => None,
+        });
+    Whence::Relayed(relay.filter(|_| endpoint.is_relayed()))
+}
 
 impl Behaviour {
     /// The DHT of the peer `local`. Clients and servers are made alike, see
@@ -108,9 +145,9 @@ impl Behaviour {
         Self {
             kad: kad::Behaviour::with_config(local, store, config()),
             writing,
-            refused: HashMap::new(),
             requests: Requests::new(),
-            sources: HashMap::new(),
+            connections: HashMap::new(),
+            taken: VecDeque::new(),
             over_rate: 0,
             closing: VecDeque::new(),
             providers: VecDeque::new(),
@@ -172,19 +209,10 @@ impl Behaviour {
 
     /// Counts a request of this peer; closes the connection that is one too many.
     fn on_request(&mut self, peer: PeerId, connection: ConnectionId) {
-        let source = self.sources.get(&connection).copied();
+        let source = self.connections.get(&connection).and_then(|it| it.source);
         if !self.requests.allows(peer, source, Instant::now()) {
             tracing::debug!(%peer, "asks too fast, closing the connection");
             self.over_rate = self.over_rate.saturating_add(1);
-            self.closing.push_back((peer, connection));
-        }
-    }
-
-    fn on_refused(&mut self, peer: PeerId, connection: ConnectionId) {
-        let refused = self.refused.entry(connection).or_default();
-        *refused = refused.saturating_add(1);
-        if *refused == REFUSED_PER_CONNECTION_MAX {
-            tracing::debug!(%peer, "many records refused, closing the connection");
             self.closing.push_back((peer, connection));
         }
     }
@@ -193,7 +221,7 @@ impl Behaviour {
 impl fmt::Debug for Behaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Behaviour")
-            .field("refused", &self.refused)
+            .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
 }
@@ -213,7 +241,7 @@ impl DerefMut for Behaviour {
 }
 
 impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = <kad::Behaviour<Store> as NetworkBehaviour>::ConnectionHandler;
+    type ConnectionHandler = Handler;
     type ToSwarm = kad::Event;
 
     fn handle_pending_inbound_connection(
@@ -235,6 +263,7 @@ impl NetworkBehaviour for Behaviour {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.kad
             .handle_established_inbound_connection(connection, peer, local_addr, remote_addr)
+            .map(Handler::new)
     }
 
     fn handle_pending_outbound_connection(
@@ -256,31 +285,45 @@ impl NetworkBehaviour for Behaviour {
         role_override: Endpoint,
         port_use: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.kad.handle_established_outbound_connection(
-            connection,
-            peer,
-            address,
-            role_override,
-            port_use,
-        )
+        self.kad
+            .handle_established_outbound_connection(
+                connection,
+                peer,
+                address,
+                role_override,
+                port_use,
+            )
+            .map(Handler::new)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        if let FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) = &event {
-            self.refused.remove(connection_id);
-            if let Some(writing) = &mut self.writing {
-                writing.on_closed(*connection_id);
+        match &event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let whence = whence(endpoint);
+                let store = self.kad.store_mut();
+                let origin = store.origin(whence, peer_id);
+                store.on_connected(origin);
+                let source = match whence {
+                    Whence::Network(source) => Some(source),
+                    Whence::Relayed(_) | Whence::Here | Whence::Earlier => None,
+                };
+                let connection = Connection { origin, source };
+                self.connections.insert(*connection_id, connection);
             }
-            self.sources.remove(connection_id);
-        }
-        if let FromSwarm::ConnectionEstablished(ConnectionEstablished {
-            connection_id,
-            endpoint,
-            ..
-        }) = &event
-            && let Some(ip) = first_ip(endpoint.get_remote_address())
-        {
-            self.sources.insert(*connection_id, ip.into());
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+                if let Some(writing) = &mut self.writing {
+                    writing.on_closed(*connection_id);
+                }
+                if let Some(connection) = self.connections.remove(connection_id) {
+                    self.kad.store_mut().on_disconnected(connection.origin);
+                }
+            }
+            _ => {}
         }
         self.kad.on_swarm_event(event);
     }
@@ -289,22 +332,35 @@ impl NetworkBehaviour for Behaviour {
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
-        event: THandlerOutEvent<Self>,
+        mut event: THandlerOutEvent<Self>,
     ) {
-        if is_request(&event) {
-            self.on_request(peer, connection);
+        let mut is_record = false;
+        match &mut event {
+            KadOut::PutRecord { record, .. } => {
+                self.on_request(peer, connection);
+                // kad would believe these.
+                (record.publisher, record.expires) = (None, None);
+                is_record = true;
+            }
+            KadOut::AddProvider { .. }
+            | KadOut::FindNodeReq { .. }
+            | KadOut::GetProvidersReq { .. }
+            | KadOut::GetRecord { .. } => self.on_request(peer, connection),
+            _ => {}
         }
+        let origin = self.connections.get(&connection).map(|it| it.origin);
         let store = self.kad.store_mut();
-        let (refused, accepted) = (store.refused_records(), store.accepted_records());
+        store.set_sender(origin.map(|origin| Sender { peer, origin }));
+        let accepted = store.accepted_records();
         self.kad
             .on_connection_handler_event(peer, connection, event);
         let store = self.kad.store_mut();
-        let is_accepted = store.accepted_records() != accepted;
-        if let Some(writing) = self.writing.as_mut().filter(|_| is_accepted) {
-            writing.on_accepted(peer, connection, store);
-        }
-        if store.refused_records() != refused {
-            self.on_refused(peer, connection);
+        store.set_sender(None);
+        if is_record && store.accepted_records() != accepted {
+            self.taken.push_back((peer, connection));
+            if let Some(writing) = &mut self.writing {
+                writing.on_accepted(peer, connection, store);
+            }
         }
     }
 
@@ -317,8 +373,15 @@ impl NetworkBehaviour for Behaviour {
         {
             return Poll::Ready(answer);
         }
-        // What else is to be closed was found in `on_connection_handler_event`, after which the
-        // swarm polls: nobody has to be woken.
+        // What follows was found in `on_connection_handler_event`, after which the swarm polls: nobody
+        // has to be woken.
+        if let Some((peer_id, connection)) = self.taken.pop_front() {
+            return Poll::Ready(ToSwarm::NotifyHandler {
+                peer_id,
+                handler: NotifyHandler::One(connection),
+                event: ToHandler::Taken,
+            });
+        }
         if let Some((peer_id, connection)) = self.closing.pop_front() {
             let connection = CloseConnection::One(connection);
             return Poll::Ready(ToSwarm::CloseConnection {
@@ -354,48 +417,72 @@ impl NetworkBehaviour for Behaviour {
                     }
                     return Poll::Ready(ToSwarm::GenerateEvent(event));
                 }
-                Poll::Ready(
-                    event @ ToSwarm::NotifyHandler {
+                Poll::Ready(ToSwarm::NotifyHandler {
+                    peer_id,
+                    handler: NotifyHandler::One(connection),
+                    event: event @ KadIn::PutRecordRes { .. },
+                }) if let Some(writing) = &mut self.writing => {
+                    let answer = ToSwarm::NotifyHandler {
+                        peer_id,
                         handler: NotifyHandler::One(connection),
-                        ..
-                    },
-                ) if let Some(writing) = &mut self.writing => {
-                    if let Some(event) = writing.hold(connection, event) {
-                        return Poll::Ready(event);
+                        event: ToHandler::Kad(event),
+                    };
+                    if let Some(answer) = writing.hold(connection, answer) {
+                        return Poll::Ready(answer);
                     }
                 }
-                other => return other,
+                other => return other.map(|event| event.map_in(ToHandler::Kad)),
             }
         }
     }
 }
 
-/// Whether an event of kad's handler is a request of the other end.
-///
-/// Its type isn't public and what it does with it (`kad::Event::InboundRequest`) doesn't say whose
-/// it was, so the name of the variant is all there is to go by. Formatting ends after it.
-fn is_request(event: &impl fmt::Debug) -> bool {
-    const REQUESTS: [&str; 5] = [
-        "AddProvider",
-        "FindNodeReq",
-        "GetProvidersReq",
-        "GetRecord",
-        "PutRecord",
-    ];
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    struct Name {
-        is_request: bool,
-    }
-
-    impl fmt::Write for Name {
-        fn write_str(&mut self, name: &str) -> fmt::Result {
-            self.is_request = REQUESTS.contains(&name);
-            Err(fmt::Error)
+    #[test]
+    fn a_peer_that_comes_through_a_relay_is_not_taken_for_the_relay() {
+        let relay = PeerId::random();
+        let address = |text: &str| -> Multiaddr { text.parse().unwrap() };
+        let dialled = |text: &str| ConnectedPoint::Dialer {
+            address: address(text),
+            role_override: Endpoint::Dialer,
+            port_use: PortUse::Reuse,
+        };
+        let came = |local: &str, remote: &str| ConnectedPoint::Listener {
+            local_addr: address(local),
+            send_back_addr: address(remote),
+        };
+        let network = |ip: &str| Whence::Network(ip.parse::<std::net::IpAddr>().unwrap().into());
+        let circuit = format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit");
+        let cases = [
+            (
+                came("/ip4/192.0.2.9/tcp/1", "/ip4/192.0.2.1/tcp/1"),
+                network("192.0.2.1"),
+            ),
+            (
+                came("/ip6/::/tcp/1", "/ip6/::ffff:192.0.2.1/tcp/1"),
+                network("192.0.2.1"),
+            ),
+            (dialled("/ip4/192.0.2.1/tcp/1"), network("192.0.2.1")),
+            (
+                came(&circuit, &format!("/p2p/{}", PeerId::random())),
+                Whence::Relayed(Some(relay)),
+            ),
+            (
+                dialled(&format!("{circuit}/p2p/{}", PeerId::random())),
+                Whence::Relayed(Some(relay)),
+            ),
+            (
+                dialled(&format!("{circuit}/webrtc/p2p/{}", PeerId::random())),
+                Whence::Relayed(Some(relay)),
+            ),
+            (dialled("/dns4/moim.example/tcp/1"), Whence::Relayed(None)),
+            (came("/memory/1", "/memory/2"), Whence::Relayed(None)),
+        ];
+        for (endpoint, expected) in cases {
+            assert_eq!(whence(&endpoint), expected, "{endpoint:?}");
         }
     }
-
-    let mut name = Name { is_request: false };
-    // It always fails, see above.
-    let _ = fmt::write(&mut name, format_args!("{event:?}"));
-    name.is_request
 }

@@ -8,7 +8,7 @@
 use std::task::{Context, Poll};
 
 use libp2p::{Multiaddr, PeerId};
-use moim_protocol::UnixMillis;
+use moim_protocol::{UnixMillis, shares::Origin};
 
 /// A record as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,9 @@ pub struct RecordRow {
 /// The part of a [`RecordRow`] that is handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldRecord {
-    /// Who signed it.
-    pub publisher: PeerId,
+    /// Where it was put from; `None` if that was not written down. It is of use to a store with the
+    /// seed that it was made with.
+    pub origin: Option<Origin>,
     /// When it isn't handed out any more.
     pub expires: UnixMillis,
     /// The signed envelope.

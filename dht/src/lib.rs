@@ -8,18 +8,18 @@
 //!
 //! kad can hand records to the application for checking (`StoreInserts::FilterBoth`), but it then
 //! acknowledges a PUT before the application has looked at it, so that a refused record counts as
-//! stored for whoever put it. With `StoreInserts::Unfiltered` and a store that refuses, kad resets
+//! stored for whoever put it. With `StoreInserts::Unfiltered` and a store that refuses, kad ends
 //! the stream instead, and an acknowledgement means what it says.
 
 #![forbid(unsafe_code)]
 
 pub use crate::{
     addresses::{TABLE_ADDRESSES_BYTES_MAX, first_ip, table_addresses, trim_addresses},
-    behaviour::{Behaviour, REFUSED_PER_CONNECTION_MAX},
+    behaviour::{Behaviour, Handler, ToHandler},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
     journal::{Batch, Change, HeldRecord, Journal, Progress, ProviderRow, RecordRow},
     requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE},
-    store::{Store, StoreLimits, StoreStats},
+    store::{Store, StoreLimits, StorePart, StoreStats},
 };
 
 mod addresses;

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** whatever [`Store::put`] accepts was admitted by [`moim_protocol::admission`]
 //! under its key, and is handed out only until the end of the life it was signed for, measured on this
-//! machine's clock from its arrival. Memory is bounded whatever arrives.
+//! machine's clock from its arrival. Memory is bounded whatever arrives, and who gives way when it is
+//! full is decided by where things were put from ([`shares`]).
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
@@ -13,6 +14,8 @@ use libp2p::{
         store::{Error, RecordStore, Result},
     },
 };
+#[cfg(doc)]
+use moim_protocol::shares;
 use moim_protocol::{
     UnixMillis,
     admission::{self, Admitted},
@@ -20,14 +23,17 @@ use moim_protocol::{
     names::PRESENCE_KEY_PREFIX,
     presence::{self, SignedPresence, State},
     providers::{ProviderConfig, ProviderTable},
+    shares::{Origin, Putter, Whence},
     topic::TopicHash,
 };
 use web_time::{Instant, SystemTime};
 
-use self::records::{Entry, Limits, Records};
+use self::records::{Limits, New, Records, Seen};
+pub use self::stats::{StoreLimits, StorePart, StoreStats};
 
 mod durable;
 mod records;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +63,14 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Store {
     local: PeerId,
+    /// What the numbers of an [`Origin`] are made with.
+    secret: u64,
+    /// Where things come from that were there before the process began, if nothing else is known.
+    earlier: Origin,
+    /// Who is asking for what is done now; `None` for the local peer.
+    sender: Option<Sender>,
+    /// Where connections come from, and how many.
+    connections: HashMap<Origin, usize>,
     records: Records,
     providers: ProviderTable,
     /// What the local peer provides.
@@ -69,37 +83,11 @@ pub struct Store {
     is_stuck: bool,
 }
 
-/// How much a [`Store`] may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreLimits {
-    /// Bytes of all records, with their keys and the cost of keeping them. There may be one record
-    /// for each KiB.
-    pub bytes_max: usize,
-}
-
-impl Default for StoreLimits {
-    /// 64 MiB: a small machine can spare it, and it takes a presence of each of 60,000 peers.
-    fn default() -> Self {
-        Self {
-            bytes_max: 64 * 1024 * 1024,
-        }
-    }
-}
-
-/// How much a [`Store`] holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StoreStats {
-    /// Records held.
-    pub records: usize,
-    /// Bytes of the records held, with their keys and the cost of keeping them.
-    pub record_bytes: usize,
-    /// Keys with providers, without those of the local peer.
-    pub provider_keys: usize,
-    /// Providers of all keys, without the local peer.
-    pub providers: usize,
-    /// Records and providers refused since the start.
-    pub refused_total: u64,
+/// A peer at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender {
+    pub(crate) peer: PeerId,
+    pub(crate) origin: Origin,
 }
 
 /// Both clocks at one moment.
@@ -126,8 +114,9 @@ impl Time {
 }
 
 impl Store {
-    /// An empty store of the peer `local`. `seed` is for drawing samples and should differ from
-    /// server to server.
+    /// An empty store of the peer `local`. `seed` is for drawing samples and for telling where things
+    /// come from; it should differ from server to server, and nobody else should know it. A store that is written
+    /// down has the same each time.
     #[must_use]
     pub fn new(local: PeerId, seed: u64, limits: StoreLimits) -> Self {
         Self::with_limits(local, seed, limits.into())
@@ -136,7 +125,11 @@ impl Store {
     fn with_limits(local: PeerId, seed: u64, limits: Limits) -> Self {
         Self {
             local,
-            records: Records::new(limits),
+            secret: seed,
+            earlier: Origin::new(seed, Whence::Earlier, &local),
+            sender: None,
+            connections: HashMap::new(),
+            records: Records::new(limits, Instant::now()),
             providers: ProviderTable::new(ProviderConfig::default(), seed),
             provided: HashMap::new(),
             accepted_records: 0,
@@ -147,15 +140,46 @@ impl Store {
         }
     }
 
-    /// How much the store holds now.
-    #[must_use]
-    pub fn stats(&self) -> StoreStats {
-        StoreStats {
-            records: self.records.len(),
-            record_bytes: self.records.cost(),
-            provider_keys: self.providers.key_count(),
-            providers: self.providers.len(),
-            refused_total: self.refused_records.saturating_add(self.refused_providers),
+    /// The origin of what `peer` puts.
+    pub(crate) fn origin(&self, whence: Whence, peer: &PeerId) -> Origin {
+        Origin::new(self.secret, whence, peer)
+    }
+
+    /// Who asks for what is done from now on; `None` for the local peer.
+    pub(crate) fn set_sender(&mut self, sender: Option<Sender>) {
+        self.sender = sender;
+    }
+
+    /// A connection has come.
+    pub(crate) fn on_connected(&mut self, origin: Origin) {
+        let count = self.connections.entry(origin).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A connection has gone. What was held for a peer that has no other from there, isn't any more.
+    pub(crate) fn on_disconnected(&mut self, origin: Origin) {
+        let Some(count) = self.connections.get_mut(&origin) else {
+            return;
+        };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            self.connections.remove(&origin);
+            self.records.release(origin);
+            self.providers.release(origin);
+        }
+    }
+
+    /// Who puts something that is `about` this peer.
+    fn putter(&self, about: &PeerId) -> Putter {
+        match &self.sender {
+            Some(sender) => Putter {
+                origin: sender.origin,
+                is_held: sender.peer == *about,
+            },
+            None => Putter {
+                origin: self.origin(Whence::Here, about),
+                is_held: self.local == *about,
+            },
         }
     }
 
@@ -169,11 +193,6 @@ impl Store {
     /// invisible.
     pub(crate) fn set_stuck(&mut self, is_stuck: bool) {
         self.is_stuck = is_stuck;
-    }
-
-    /// Records refused since the start.
-    pub(crate) fn refused_records(&self) -> u64 {
-        self.refused_records
     }
 
     /// Every key with providers and how many it has, in no particular order; without those of the
@@ -214,19 +233,19 @@ impl Store {
     }
 
     fn try_put(&mut self, record: Record, time: Time) -> Result<()> {
-        let key = record.key;
-        if self.is_stuck && !key.as_ref().starts_with(PRESENCE_KEY_PREFIX) {
+        let key = record.key.as_ref();
+        if self.is_stuck && !key.starts_with(PRESENCE_KEY_PREFIX) {
             return Err(Error::MaxRecords);
         }
         // The same again, e.g. from a peer that heard no answer: true already, and not prolonged.
-        if self
-            .records
-            .live(&key, time.now)
-            .is_some_and(|e| e.record.value == record.value)
+        if let Some(held) = self.records.live(key, time.now)
+            && held.value == Some(record.value.as_slice())
         {
+            let publisher = held.publisher();
+            self.claim(key, publisher);
             return Ok(());
         }
-        let admitted = match admission::admit(key.as_ref(), &record.value, time.wall) {
+        let admitted = match admission::admit(key, &record.value, time.wall) {
             Ok(admitted) => admitted,
             Err(error) => {
                 tracing::debug!(%error, "record not admitted");
@@ -234,44 +253,51 @@ impl Store {
                 return Err(Error::ValueTooLarge);
             }
         };
-        self.check_newer(&key, &admitted, time)?;
+        self.check_newer(key, &admitted, time.now)?;
 
         let life = admitted.lifetime(time.wall);
         if life.is_zero() {
             return Err(Error::ValueTooLarge);
         }
-        let entry = Entry {
-            record: Record {
-                key,
-                value: record.value,
-                // Who signed it. What the message said can be anybody.
-                publisher: Some(admitted.publisher()),
-                expires: Some(time.after(life)),
-            },
-            publisher: admitted.publisher(),
+        let new = New {
+            key,
+            value: &record.value,
             sequence: admitted.sequence(),
             is_left: has_left(&admitted),
             expires: time.after(life),
             remembered_until: time.after(admitted.replayable(time.wall).max(life)),
         };
-        self.records.insert(entry)?;
+        let mut putter = self.putter(&admitted.publisher());
+        // Values aren't held: they outlive connections.
+        putter.is_held &= matches!(admitted, Admitted::Presence(_));
+        self.records.insert(new, putter)?;
         if let Admitted::Presence(presence) = &admitted {
-            self.apply_presence(presence, time.after(life), time.now);
+            self.apply_presence(presence, putter, time.after(life), time.now);
         }
         Ok(())
     }
 
+    /// The publisher has put a presence that somebody else may have put before: from now on it is the
+    /// publisher's.
+    fn claim(&mut self, key: &[u8], publisher: Option<PeerId>) {
+        let Some(publisher) = publisher else { return };
+        let putter = self.putter(&publisher);
+        if putter.is_held
+            && let Some(topic) = topic_of_presence(key)
+        {
+            self.records.claim(key, putter);
+            let provider_key = topic.provider_key();
+            self.providers.claim(&provider_key, &publisher, putter);
+        }
+    }
+
     /// Refuses what is older than what is here or was here.
-    fn check_newer(&self, key: &RecordKey, new: &Admitted, time: Time) -> Result<()> {
-        let is_newer = match self.records.live(key, time.now) {
-            None => self.records.last_sequence(key, time.now) < Some(new.sequence()),
-            Some(held) => {
-                match admission::admit(key.as_ref(), &held.record.value, time.wall) {
-                    Ok(old) => admission::supersedes(new, &old),
-                    // Held for longer than it may be taken, because the wall clock was set.
-                    Err(_) => held.sequence < new.sequence(),
-                }
-            }
+    fn check_newer(&self, key: &[u8], new: &Admitted, now: Instant) -> Result<()> {
+        let last = self.records.last_sequence(key, now);
+        let is_newer = match self.records.live(key, now) {
+            None => last < Some(new.sequence()),
+            // As `admission::supersedes` has it.
+            Some(held) => (held.sequence, held.value) < (new.sequence(), Some(new.as_bytes())),
         };
         if is_newer {
             Ok(())
@@ -280,13 +306,20 @@ impl Store {
         }
     }
 
-    fn apply_presence(&mut self, signed: &SignedPresence, expires: Instant, now: Instant) {
+    fn apply_presence(
+        &mut self,
+        signed: &SignedPresence,
+        putter: Putter,
+        expires: Instant,
+        now: Instant,
+    ) {
         let presence = signed.presence();
         let key = presence.topic.provider_key();
         if presence.state == State::Here && !presence.addresses.is_empty() {
+            let (peer, addresses) = (presence.peer, &presence.addresses);
             let added = self
                 .providers
-                .add(&key, presence.peer, &presence.addresses, expires, now);
+                .add(&key, peer, addresses, expires, putter, now);
             if let Err(error) = added {
                 tracing::debug!(%error, "member not listed as provider");
             }
@@ -318,8 +351,10 @@ impl Store {
         let expires = record
             .expires
             .map_or(longest, |expires| expires.min(longest));
+        let putter = self.putter(&record.provider);
+        let (peer, addresses) = (record.provider, &record.addresses);
         self.providers
-            .add(key, record.provider, &record.addresses, expires, time.now)
+            .add(key, peer, addresses, expires, putter, time.now)
             .map_err(|error| {
                 tracing::debug!(%error, "provider refused");
                 Error::MaxProvidedKeys
@@ -335,7 +370,7 @@ impl Store {
             return false;
         };
         let key = presence::presence_record_key(TopicHash::from_bytes(hash), peer);
-        self.records.has_left(&RecordKey::from(key), now)
+        self.records.has_left(&key, now)
     }
 
     fn providers_at(&self, key: &RecordKey, now: Instant) -> Vec<ProviderRecord> {
@@ -364,9 +399,8 @@ impl RecordStore for Store {
     type RecordsIter<'a> = Iter<'a, Record>;
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
-        self.records
-            .live(key, Instant::now())
-            .map(|entry| Cow::Borrowed(&entry.record))
+        let seen = self.records.live(key.as_ref(), Instant::now());
+        seen.and_then(record_of).map(Cow::Owned)
     }
 
     fn put(&mut self, record: Record) -> Result<()> {
@@ -374,15 +408,11 @@ impl RecordStore for Store {
     }
 
     fn remove(&mut self, key: &RecordKey) {
-        self.records.remove(key);
+        self.records.remove(key.as_ref());
     }
 
     fn records(&self) -> Self::RecordsIter<'_> {
-        Box::new(
-            self.records
-                .entries()
-                .map(|entry| Cow::Borrowed(&entry.record)),
-        )
+        Box::new(self.records.all().filter_map(record_of).map(Cow::Owned))
     }
 
     fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
@@ -410,6 +440,23 @@ impl RecordStore for Store {
         }
         self.providers.remove(key.as_ref(), provider);
     }
+}
+
+/// What is handed out of a record; nothing if only the rest is remembered.
+fn record_of(seen: Seen<'_>) -> Option<Record> {
+    Some(Record {
+        key: RecordKey::new(&seen.key),
+        value: seen.value?.to_vec(),
+        // Who signed it. What the message said can be anybody.
+        publisher: seen.publisher(),
+        expires: Some(seen.expires),
+    })
+}
+
+/// The topic that a presence key names.
+fn topic_of_presence(key: &[u8]) -> Option<TopicHash> {
+    let hash = key.strip_prefix(PRESENCE_KEY_PREFIX)?.first_chunk()?;
+    Some(TopicHash::from_bytes(*hash))
 }
 
 fn has_left(admitted: &Admitted) -> bool {

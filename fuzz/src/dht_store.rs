@@ -39,7 +39,7 @@ enum Step<'a> {
         sequence: u64,
         flags: u8,
         times: (i32, i32),
-        publisher: &'a [u8],
+        origin: &'a [u8],
         value: &'a [u8],
     },
     /// A row of a provider in the store's file.
@@ -113,11 +113,11 @@ impl Step<'_> {
                 sequence,
                 flags,
                 times: (remembered, expires),
-                publisher,
+                origin,
                 value,
             } => {
                 let times = (moment(wall, *remembered), moment(wall, *expires));
-                record_row(key, (*sequence, *flags), times, (publisher, value))
+                Some(record_row(key, (*sequence, *flags), times, (origin, value)))
             }
             Self::ProviderRow {
                 key,

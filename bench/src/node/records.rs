@@ -11,7 +11,7 @@ use moim_protocol::{
 
 use super::kad::Record;
 
-/// Records of one publisher: fewer than it may have in a store.
+/// Records of one publisher.
 const PER_PUBLISHER: usize = 500;
 /// Bytes of a value.
 const VALUE_BYTES: usize = 100;

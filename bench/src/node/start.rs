@@ -57,7 +57,7 @@ pub(super) async fn round(bench: &Bench, _: usize, table: &mut Table) -> Result<
     Ok(())
 }
 
-/// MiB that a store needs for so many records: there may be one for each KiB.
+/// MiB that a store needs for so many records, at some 700 bytes each, a quarter being for presences.
 fn store_memory(records: usize) -> usize {
     records / 1024 + 64
 }

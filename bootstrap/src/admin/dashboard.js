@@ -284,6 +284,8 @@
         state('lost', 'The store cannot be written; the log says why');
       } else if (['expired', 'missing'].includes(report.certificate?.state)) {
         state('lost', 'There is no good certificate, see below');
+      } else if (report.store_full) {
+        state('live', 'The store is full: what comes takes the place of others');
       } else {
         state('live', report.ready ? 'Ready' : 'Starting');
       }

@@ -152,7 +152,7 @@ settings! {
     /// same list [env: MOIM_BOOTSTRAP, comma-separated]
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<Multiaddr>, "MOIM_BOOTSTRAP";
-    /// Memory in MiB for the records that the DHT keeps for others, with one record for each KiB; the
+    /// Memory in MiB for the records that the DHT keeps for others, a quarter of it for presences; the
     /// file is at most a few times as large [env: MOIM_STORE_MEMORY] [default: 64]
     #[arg(long, value_name = "MIB")]
     store_memory: NonZeroU32, "MOIM_STORE_MEMORY";

@@ -109,6 +109,7 @@ impl Node {
             stun: turn_sockets.addresses(),
             turn: config.turn.is_on && !turn_sockets.addresses().is_empty(),
             store_stuck: false,
+            store_full: false,
             peers: 0,
         });
         let (site, site_reader) = watch::channel(Arc::new(site));
@@ -194,12 +195,12 @@ fn open_store(
 ) -> Result<(moim_dht::Behaviour, Writer, Vec<RememberedPeer>), StartError> {
     let path = data.file(STORE_FILE);
     let file = StoreFile::open(&path)?;
-    let (rows, peers) = (file.rows()?, file.peers()?);
+    let (secret, rows, peers) = (file.secret()?, file.rows()?, file.peers()?);
     let open = move || StoreFile::reopen(&path);
     let (writer, journal) =
         Writer::start(file, open, metrics.node.store.clone()).map_err(StartError::StoreThread)?;
     let limits = config.store_limits();
-    let mut kad = moim_dht::Behaviour::durable(local, rand::random(), limits, rows, journal)?;
+    let mut kad = moim_dht::Behaviour::durable(local, secret, limits, rows, journal)?;
     kad.set_mode(Some(kad::Mode::Server));
     let stats = kad.store_mut().stats();
     tracing::info!(

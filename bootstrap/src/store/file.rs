@@ -11,7 +11,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId};
 use moim_dht::{Batch, Change, HeldRecord, ProviderRow, RecordRow};
-use moim_protocol::UnixMillis;
+use moim_protocol::{UnixMillis, shares::Origin};
 use redb::{
     Builder, Database, ReadOnlyTable, ReadableDatabase as _, ReadableTableMetadata as _,
     StorageBackend, StorageError, TableDefinition, WriteTransaction, backends::FileBackend,
@@ -20,8 +20,9 @@ use redb::{
 use super::StoreError;
 use crate::data_dir::open_private;
 
-/// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, publisher and
-/// envelope, the last two empty if nothing is. Times in milliseconds since 1970.
+/// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, origin and
+/// envelope, the last empty if nothing is. Times in milliseconds since 1970. Rows of schema 1 have the publisher
+/// where the origin is.
 type RecordColumns = (u64, u8, u64, u64, &'static [u8], &'static [u8]);
 /// Expires, and addresses in multiaddr's binary form.
 type ProviderColumns = (u64, Vec<&'static [u8]>);
@@ -35,10 +36,12 @@ const PROVIDERS: TableDefinition<'_, (&[u8], &[u8]), ProviderColumns> =
 const PEERS: TableDefinition<'_, &[u8], Vec<&'static [u8]>> = TableDefinition::new("peers");
 
 const SCHEMA: &str = "schema";
+/// What origins are made with: with another, those that are written down would be nobody's.
+const SECRET: &str = "secret";
 const FLAG_LEFT: u8 = 1;
 
 /// What makes a schema of the one before; the first makes one of an empty file.
-const MIGRATIONS: [Migration; 1] = [create_tables];
+const MIGRATIONS: [Migration; 2] = [create_tables, keep_origins];
 
 type Migration = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
@@ -151,6 +154,20 @@ impl StoreFile {
         }
     }
 
+    /// A number that only this node knows, the same each time.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read or is damaged.
+    pub(crate) fn secret(&self) -> Result<u64, StoreError> {
+        let secret = self.guarded(|| {
+            let transaction = self.database.begin_read()?;
+            let secret = transaction.open_table(META)?.get(SECRET)?;
+            Ok(secret.map(|it| it.value()))
+        })?;
+        secret.ok_or_else(|| StoreError::Damaged("it has no secret".to_owned()))
+    }
+
     /// Every record and provider, one after the other.
     ///
     /// # Errors
@@ -168,10 +185,9 @@ impl StoreFile {
         let path = self.path.clone();
         let records = records.map(move |row| {
             let (key, row) = row.map_err(|error| database_error(&path, error.into()))?;
-            let row = decode_record(row.value())?;
             Ok(Change::Record {
                 key: key.value().to_vec(),
-                row: Some(row),
+                row: Some(decode_record(row.value())),
             })
         });
         let path = self.path.clone();
@@ -343,6 +359,13 @@ fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
+/// From now on rows have the origin in the publisher's place.
+fn keep_origins(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut meta = transaction.open_table(META)?;
+    meta.insert(SECRET, rand::random::<u64>())?;
+    Ok(())
+}
+
 fn all<K: redb::Key + 'static, V: redb::Value + 'static>(
     table: &ReadOnlyTable<K, V>,
 ) -> Result<redb::Range<'static, K, V>, StorageError> {
@@ -361,7 +384,8 @@ fn write_changes(transaction: &WriteTransaction, changes: &[Change]) -> Result<(
                 key,
                 row: Some(row),
             } => {
-                let publisher = row.held.as_ref().map(|held| held.publisher.to_bytes());
+                let origin = row.held.as_ref().and_then(|held| held.origin);
+                let origin = origin.map(Origin::to_bytes);
                 let (expires, value) = match &row.held {
                     Some(held) => (held.expires.0, held.value.as_slice()),
                     None => (0, [].as_slice()),
@@ -371,7 +395,7 @@ fn write_changes(transaction: &WriteTransaction, changes: &[Change]) -> Result<(
                     if row.is_left { FLAG_LEFT } else { 0 },
                     row.remembered_until.0,
                     expires,
-                    publisher.as_deref().unwrap_or_default(),
+                    origin.as_deref().unwrap_or_default(),
                     value,
                 );
                 records.insert(key.as_slice(), columns)?;
@@ -407,30 +431,19 @@ fn write_peers(
 }
 
 pub(crate) fn decode_record(
-    (sequence, flags, remembered_until, expires, publisher, value): (
-        u64,
-        u8,
-        u64,
-        u64,
-        &[u8],
-        &[u8],
-    ),
-) -> Result<RecordRow, StoreError> {
-    let held = if publisher.is_empty() {
-        None
-    } else {
-        Some(HeldRecord {
-            publisher: decode_peer(publisher)?,
-            expires: UnixMillis(expires),
-            value: value.to_vec(),
-        })
-    };
-    Ok(RecordRow {
+    (sequence, flags, remembered_until, expires, origin, value): (u64, u8, u64, u64, &[u8], &[u8]),
+) -> RecordRow {
+    let held = (!value.is_empty()).then(|| HeldRecord {
+        origin: Origin::from_bytes(origin),
+        expires: UnixMillis(expires),
+        value: value.to_vec(),
+    });
+    RecordRow {
         sequence,
         is_left: flags & FLAG_LEFT != 0,
         remembered_until: UnixMillis(remembered_until),
         held,
-    })
+    }
 }
 
 pub(crate) fn decode_peer(bytes: &[u8]) -> Result<PeerId, StoreError> {

@@ -11,7 +11,9 @@ mod frames;
 mod http;
 mod peers;
 mod raw;
+mod refusals;
 mod relay;
+mod shares;
 
 use std::time::{Duration, Instant};
 

@@ -32,7 +32,7 @@ fn wall() -> UnixMillis {
 }
 
 /// A value of so many bytes under `key`.
-fn value(keypair: &Keypair, key: &str, bytes: usize) -> Record {
+pub(crate) fn value(keypair: &Keypair, key: &str, bytes: usize) -> Record {
     let record = record::Record {
         key: key.to_owned(),
         value: serde_json::json!("x".repeat(bytes)),

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use libp2p::{
-    PeerId,
-    kad::{Record, RecordKey},
+use libp2p::{PeerId, kad::RecordKey};
+use moim_protocol::{
+    UnixMillis,
+    changes::Changed,
+    limits,
+    shares::{Origin, Putter},
 };
-use moim_protocol::{UnixMillis, changes::Changed, limits};
 use web_time::Instant;
 
 use super::{
     Store, Time,
-    records::{Entry, Gone},
+    records::{New, Seen},
 };
 use crate::journal::{Batch, Change, HeldRecord, ProviderRow, RecordRow};
 
@@ -45,12 +47,12 @@ impl Store {
     ) -> Result<(), E> {
         let mut records = Vec::new();
         let mut providers = Vec::new();
+        self.records.log_changes(CHANGES_MAX);
         for row in rows {
             match row? {
                 Change::Record { key, row } => {
-                    let key = RecordKey::from(key);
-                    if !row.is_some_and(|row| self.restore_record(key.clone(), row, time)) {
-                        records.push(key);
+                    if !row.is_some_and(|row| self.restore_record(&key, &row, time)) {
+                        records.push(RecordKey::from(key));
                     }
                 }
                 Change::Provider { key, peer, row } => {
@@ -60,7 +62,6 @@ impl Store {
                 }
             }
         }
-        self.records.log_changes(CHANGES_MAX);
         self.providers.log_changes(CHANGES_MAX);
         for key in records {
             self.records.changes().note(|| key);
@@ -72,51 +73,35 @@ impl Store {
     }
 
     /// Whether the record is in the store as it was written.
-    fn restore_record(&mut self, key: RecordKey, row: RecordRow, time: Time) -> bool {
+    fn restore_record(&mut self, key: &[u8], row: &RecordRow, time: Time) -> bool {
         let until = time.instant_of(row.remembered_until, REMEMBERED_MAX);
-        if let Some(held) = row.held {
-            let expires = time.instant_of(held.expires, limits::RECORD_TTL_MAX);
-            if expires > time.now {
-                let record = Record {
-                    key,
-                    value: held.value,
-                    publisher: Some(held.publisher),
-                    expires: Some(expires),
-                };
-                let entry = Entry {
-                    record,
-                    publisher: held.publisher,
-                    sequence: row.sequence,
-                    is_left: row.is_left,
-                    expires,
-                    remembered_until: until,
-                };
-                return self.records.insert(entry).is_ok();
-            }
-            self.remember(key, row.sequence, row.is_left, until, time.now);
+        let held = row.held.as_ref();
+        let expires = held.map_or(time.now, |held| {
+            time.instant_of(held.expires, limits::RECORD_TTL_MAX)
+        });
+        let held = held.filter(|_| expires > time.now);
+        if held.is_none() && until <= time.now {
             return false;
         }
-        self.remember(key, row.sequence, row.is_left, until, time.now)
+        let new = New {
+            key,
+            value: held.map_or(&[], |held| &held.value),
+            sequence: row.sequence,
+            is_left: row.is_left,
+            expires,
+            remembered_until: until,
+        };
+        let origin = held.and_then(|held| held.origin);
+        let is_kept = self.records.restore(new, self.restored(origin)).is_ok();
+        is_kept && held.is_some() == row.held.is_some()
     }
 
-    fn remember(
-        &mut self,
-        key: RecordKey,
-        sequence: u64,
-        is_left: bool,
-        until: Instant,
-        now: Instant,
-    ) -> bool {
-        let matters = until > now;
-        if matters {
-            let gone = Gone {
-                sequence,
-                is_left,
-                until,
-            };
-            self.records.remember(key, gone);
+    /// Who put what was there before the process began. Where that isn't known, it is all of one.
+    fn restored(&self, origin: Option<Origin>) -> Putter {
+        Putter {
+            origin: origin.unwrap_or(self.earlier),
+            is_held: false,
         }
-        matters
     }
 
     fn restore_provider(
@@ -127,8 +112,9 @@ impl Store {
         time: Time,
     ) -> bool {
         let expires = time.instant_of(row.expires, limits::PROVIDER_TTL);
+        let putter = self.restored(None);
         self.providers
-            .add(key, peer, &row.addresses, expires, time.now)
+            .add(key, peer, &row.addresses, expires, putter, time.now)
             .is_ok()
     }
 
@@ -151,7 +137,12 @@ impl Store {
         let (Changed::Keys(records), Changed::Keys(providers)) = changed else {
             return self.everything(time);
         };
-        let records = records.into_iter().map(|key| self.record_row(&key, time));
+        let records = records.into_iter().map(|key| {
+            let row = self.records.get(key.as_ref());
+            let row = row.map(|seen| record_row(seen, time));
+            let key = key.to_vec();
+            Change::Record { key, row }
+        });
         let providers = providers.into_iter().map(|(key, peer)| {
             let row = self.providers.get(&key, &peer);
             let row = row.map(|provider| provider_row(provider, time));
@@ -164,10 +155,10 @@ impl Store {
     }
 
     pub(super) fn everything(&self, time: Time) -> Batch {
-        let held = self.records.entries().map(|entry| &entry.record.key);
-        let records = held
-            .chain(self.records.gone_keys())
-            .map(|key| self.record_row(key, time));
+        let records = self.records.all().map(|seen| Change::Record {
+            key: seen.key.to_vec(),
+            row: Some(record_row(seen, time)),
+        });
         let providers = self.providers.iter().map(|(key, provider)| {
             let row = Some(provider_row(provider, time));
             Change::Provider {
@@ -181,31 +172,18 @@ impl Store {
             changes: records.chain(providers).collect(),
         }
     }
+}
 
-    fn record_row(&self, key: &RecordKey, time: Time) -> Change {
-        let row = match (self.records.entry(key), self.records.gone(key)) {
-            (Some(entry), _) => Some(RecordRow {
-                sequence: entry.sequence,
-                is_left: entry.is_left,
-                remembered_until: time.wall_of(entry.remembered_until),
-                held: Some(HeldRecord {
-                    publisher: entry.publisher,
-                    expires: time.wall_of(entry.expires),
-                    value: entry.record.value.clone(),
-                }),
-            }),
-            (None, Some(gone)) => Some(RecordRow {
-                sequence: gone.sequence,
-                is_left: gone.is_left,
-                remembered_until: time.wall_of(gone.until),
-                held: None,
-            }),
-            (None, None) => None,
-        };
-        Change::Record {
-            key: key.to_vec(),
-            row,
-        }
+fn record_row(seen: Seen<'_>, time: Time) -> RecordRow {
+    RecordRow {
+        sequence: seen.sequence,
+        is_left: seen.is_left,
+        remembered_until: time.wall_of(seen.remembered_until),
+        held: seen.value.map(|value| HeldRecord {
+            origin: seen.origin,
+            expires: time.wall_of(seen.expires),
+            value: value.to_vec(),
+        }),
     }
 }
 

@@ -1,164 +1,133 @@
-//! The records of a [`Store`](super::Store): bounded, fair to publishers, and with a memory for the
-//! sequence numbers of what is gone.
+//! The records of a [`Store`](super::Store): bounded, fair to where they are put from, and with a memory
+//! for the sequence numbers of what is gone.
+//!
+//! A million of them have to fit, so a row has its key and its envelope in one piece, and everything
+//! else refers to it by a number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use libp2p::{
-    PeerId,
-    kad::{
-        Record, RecordKey,
-        store::{Error, Result},
-    },
+use std::{
+    collections::BTreeSet,
+    hash::{BuildHasher as _, RandomState},
+    time::Duration,
 };
-use moim_protocol::changes::Changes;
+
+use hashbrown::HashTable;
+use libp2p::kad::{
+    RecordKey,
+    store::{Error, Result},
+};
+use moim_protocol::{
+    changes::Changes,
+    envelope, limits,
+    shares::{Full, Origin, Pool, Putter},
+};
+use slab::Slab;
 use web_time::Instant;
 
+pub(super) use self::row::{Kind, New, Seen};
+use self::row::{Row, Stored, cost};
 use super::StoreLimits;
 
-/// What a record costs beside its key and value: the maps' own memory, measured at some 400 bytes.
-const ENTRY_OVERHEAD_BYTES: usize = 512;
+mod row;
+
+/// The part of the store that is for presences. Values can't touch it, nor presences what is for
+/// values.
+const PRESENCE_PART: usize = 4;
 
 /// The bounds of the records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Records, gone ones not counted.
-    pub(super) records_max: usize,
-    /// Bytes with overhead of all records.
-    pub(super) cost_max: usize,
-    /// Records of one publisher.
-    pub(super) publisher_records_max: usize,
-    /// Bytes with overhead of one publisher's records.
-    pub(super) publisher_cost_max: usize,
-    /// Sequence numbers remembered of records that are gone.
-    pub(super) gone_max: usize,
+    /// Bytes with overhead of all presences, those that are remembered included.
+    pub(super) presences_cost_max: usize,
+    /// Bytes with overhead of all values, those that are remembered included.
+    pub(super) values_cost_max: usize,
 }
 
 impl From<StoreLimits> for Limits {
     fn from(limits: StoreLimits) -> Self {
-        // With presences of a few hundred bytes, the bytes run out at about the same time.
-        let records_max = limits.bytes_max / BYTES_PER_RECORD;
+        let presences_cost_max = limits.bytes_max / PRESENCE_PART;
         Self {
-            records_max,
-            cost_max: limits.bytes_max,
-            // A peer is in some rooms and shares some values; 1 % of the store is more than fair.
-            publisher_records_max: 512,
-            publisher_cost_max: 1024 * 1024,
-            // Some 200 bytes each.
-            gone_max: records_max,
+            presences_cost_max,
+            values_cost_max: limits.bytes_max - presences_cost_max,
         }
     }
-}
-
-/// Bytes of a store for each record that it may hold.
-const BYTES_PER_RECORD: usize = 1024;
-
-/// A record that is kept.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) record: Record,
-    pub(super) publisher: PeerId,
-    pub(super) sequence: u64,
-    /// Whether it is a presence that says `left`.
-    pub(super) is_left: bool,
-    /// When it isn't handed out any more.
-    pub(super) expires: Instant,
-    /// When an older one couldn't be put again any more.
-    pub(super) remembered_until: Instant,
-}
-
-impl Entry {
-    fn cost(&self) -> usize {
-        ENTRY_OVERHEAD_BYTES + self.record.key.as_ref().len() + self.record.value.len()
-    }
-}
-
-/// What is remembered of a record that is gone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gone {
-    pub(super) sequence: u64,
-    pub(super) is_left: bool,
-    /// How long.
-    pub(super) until: Instant,
-}
-
-impl Gone {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            sequence: entry.sequence,
-            is_left: entry.is_left,
-            until: entry.remembered_until,
-        }
-    }
-}
-
-/// A moment, and a number, for what ends at the same one.
-type End = (Instant, u64);
-
-/// A record in its place.
-#[derive(Debug)]
-struct Kept {
-    entry: Entry,
-    /// Its place in every `by_end`.
-    number: u64,
-}
-
-/// One publisher's share.
-#[derive(Debug, Default)]
-struct Share {
-    cost: usize,
-    /// Its records, soonest to expire first.
-    by_end: BTreeMap<End, RecordKey>,
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Records {
-    limits: Limits,
-    entries: HashMap<RecordKey, Kept>,
-    by_end: BTreeMap<End, RecordKey>,
-    shares: HashMap<PeerId, Share>,
-    /// Publishers by what their records cost.
-    by_cost: BTreeSet<(usize, PeerId)>,
-    cost: usize,
-    gone: HashMap<RecordKey, (Gone, u64)>,
-    gone_by_end: BTreeMap<End, RecordKey>,
-    /// Numbers given out.
-    numbered: u64,
+    epoch: Instant,
+    rows: Slab<Row>,
+    /// The rows by their keys.
+    index: HashTable<u32>,
+    hasher: RandomState,
+    /// By what [`Row::end`] says.
+    by_end: BTreeSet<(u64, u32)>,
+    presences: Part,
+    values: Part,
     changes: Changes<RecordKey>,
 }
 
-impl Records {
-    pub(super) fn new(limits: Limits) -> Self {
+/// All records of a kind.
+#[derive(Debug)]
+struct Part {
+    pool: Pool,
+    /// Records that are kept, those that are only remembered left out.
+    kept: usize,
+    /// Records that gave way to others.
+    gave_way: u64,
+}
+
+impl Part {
+    fn new(cost_max: usize) -> Self {
         Self {
-            limits,
-            entries: HashMap::new(),
-            by_end: BTreeMap::new(),
-            shares: HashMap::new(),
-            by_cost: BTreeSet::new(),
-            cost: 0,
-            gone: HashMap::new(),
-            gone_by_end: BTreeMap::new(),
-            numbered: 0,
+            pool: Pool::new(cost_max),
+            kept: 0,
+            gave_way: 0,
+        }
+    }
+}
+
+impl Records {
+    pub(super) fn new(limits: Limits, epoch: Instant) -> Self {
+        Self {
+            epoch,
+            rows: Slab::new(),
+            index: HashTable::new(),
+            hasher: RandomState::new(),
+            by_end: BTreeSet::new(),
+            presences: Part::new(limits.presences_cost_max),
+            values: Part::new(limits.values_cost_max),
             changes: Changes::off(),
         }
     }
 
+    /// Records that are kept.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.presences.kept + self.values.kept
     }
 
     /// Bytes with overhead.
     pub(super) fn cost(&self) -> usize {
-        self.cost
+        self.presences.pool.cost() + self.values.pool.cost()
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(|kept| &kept.entry)
+    /// Whether the next one of this kind, at its largest, takes the place of others.
+    pub(super) fn is_full(&self, kind: Kind) -> bool {
+        let largest = match kind {
+            Kind::Presence => limits::ENVELOPE_BYTES_MAX,
+            Kind::Value => limits::RECORD_ENVELOPE_BYTES_MAX,
+        };
+        self.part(kind).pool.is_full_for(cost(largest))
     }
 
-    /// Keys of which only the sequence number is known.
-    pub(super) fn gone_keys(&self) -> impl Iterator<Item = &RecordKey> {
-        self.gone.keys()
+    /// Records of this kind that gave way to others so far.
+    pub(super) fn gave_way(&self, kind: Kind) -> u64 {
+        self.part(kind).gave_way
+    }
+
+    /// Everything, what is only remembered included.
+    pub(super) fn all(&self) -> impl Iterator<Item = Seen<'_>> {
+        self.rows.iter().map(|(_, row)| self.seen(row))
     }
 
     /// From now on notes which keys change, at most `max` of them one by one.
@@ -170,204 +139,280 @@ impl Records {
         &mut self.changes
     }
 
-    /// The record under `key`, expired or not.
-    pub(super) fn entry(&self, key: &RecordKey) -> Option<&Entry> {
-        self.entries.get(key).map(|kept| &kept.entry)
-    }
-
-    /// What is remembered of the record that was under `key`.
-    pub(super) fn gone(&self, key: &RecordKey) -> Option<Gone> {
-        self.gone.get(key).map(|(gone, _)| *gone)
+    /// What is known of the record under `key`, expired or not.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Seen<'_>> {
+        let row = self.rows.get(self.find(key)? as usize)?;
+        Some(self.seen(row))
     }
 
     /// The record under `key`, unless it has expired.
-    pub(super) fn live(&self, key: &RecordKey, now: Instant) -> Option<&Entry> {
-        self.entry(key).filter(|entry| entry.expires > now)
+    pub(super) fn live(&self, key: &[u8], now: Instant) -> Option<Seen<'_>> {
+        let seen = self.get(key)?;
+        (seen.value.is_some() && seen.expires > now).then_some(seen)
     }
 
     /// Sequence number of the record that is or was under `key`.
-    pub(super) fn last_sequence(&self, key: &RecordKey, now: Instant) -> Option<u64> {
-        self.last(key, now).map(|(sequence, _)| sequence)
+    pub(super) fn last_sequence(&self, key: &[u8], now: Instant) -> Option<u64> {
+        let seen = self.get(key).filter(|seen| seen.remembered_until > now);
+        seen.map(|seen| seen.sequence)
     }
 
     /// Whether the presence that is or was under `key` says `left`.
-    pub(super) fn has_left(&self, key: &RecordKey, now: Instant) -> bool {
-        self.last(key, now).is_some_and(|(_, is_left)| is_left)
+    pub(super) fn has_left(&self, key: &[u8], now: Instant) -> bool {
+        let seen = self.get(key).filter(|seen| seen.remembered_until > now);
+        seen.is_some_and(|seen| seen.is_left)
     }
 
-    fn last(&self, key: &RecordKey, now: Instant) -> Option<(u64, bool)> {
-        let held = self
-            .entry(key)
-            .map(|e| (e.sequence, e.is_left, e.remembered_until));
-        let gone = || self.gone(key).map(|g| (g.sequence, g.is_left, g.until));
-        held.or_else(gone)
-            .filter(|(.., until)| *until > now)
-            .map(|(sequence, is_left, _)| (sequence, is_left))
-    }
-
-    /// Keeps a record in place of what was under its key.
+    /// Keeps a record in place of what was under its key. It stays that of who put the one before, if
+    /// both are of one publisher and it isn't the publisher who puts it now: otherwise strangers could make
+    /// it theirs, to let it give way with their own.
     ///
     /// # Errors
     ///
-    /// If its publisher has had its share, or if the store is full and nobody has more in it than
-    /// this publisher. What was under the key stays then.
-    pub(super) fn insert(&mut self, entry: Entry) -> Result<()> {
-        let key = entry.record.key.clone();
-        let old = self.remove(&key);
-        if let Err(error) = self.make_room(&entry) {
-            if let Some(old) = old {
-                self.link(old);
-            }
-            return Err(error);
-        }
-        self.forget(&key);
-        self.link(entry);
+    /// If the store is full and nobody has more in it than this putter. What was under the key
+    /// stays then.
+    pub(super) fn insert(&mut self, new: New<'_>, putter: Putter) -> Result<()> {
+        self.restore(new, putter)?;
+        self.note(new.key);
         Ok(())
     }
 
-    /// Removes a record without remembering it.
-    pub(super) fn remove(&mut self, key: &RecordKey) -> Option<Entry> {
-        let Kept { entry, number } = self.entries.remove(key)?;
-        let (cost, end) = (entry.cost(), (entry.expires, number));
-        self.cost -= cost;
-        self.by_end.remove(&end);
-        self.change_share(entry.publisher, |share| {
-            share.cost -= cost;
-            share.by_end.remove(&end);
+    /// The same with a record that is written down already: only what gives way to it has changed.
+    pub(super) fn restore(&mut self, new: New<'_>, putter: Putter) -> Result<()> {
+        // Keys of what is admitted have 100 bytes at most.
+        let key_length = u16::try_from(new.key.len()).map_err(|_| Error::ValueTooLarge)?;
+        let old = self.find(new.key);
+        let putter = old
+            .filter(|_| !putter.is_held)
+            .and_then(|number| self.owner_before(number, new))
+            .unwrap_or(putter);
+        let old = old.and_then(|number| self.take(number));
+        let end = self.nanos(if new.value.is_empty() {
+            new.remembered_until
+        } else {
+            new.expires
         });
-        self.changes.note(|| key.clone());
-        Some(entry)
+        let length = new.key.len() + new.value.len();
+        if let Err(Full) = self.make_room(Kind::of(new.key), putter, cost(length), end) {
+            if let Some((row, putter)) = old {
+                self.link(row, putter);
+            }
+            return Err(Error::MaxRecords);
+        }
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend(new.key);
+        bytes.extend(new.value);
+        let stored = Stored {
+            bytes: bytes.into(),
+            sequence: new.sequence,
+            expires: self.nanos(new.expires),
+            remembered_until: self.nanos(new.remembered_until),
+            key_length,
+            is_left: new.is_left,
+        };
+        self.link(stored, putter);
+        Ok(())
+    }
+
+    /// Makes a record the putter's that somebody else put before.
+    pub(super) fn claim(&mut self, key: &[u8], putter: Putter) {
+        if let Some((row, _)) = self.find(key).and_then(|number| self.take(number)) {
+            self.link(row, putter);
+        }
+    }
+
+    /// The peer of this origin is connected no longer, so that nothing is held for it.
+    pub(super) fn release(&mut self, origin: Origin) {
+        let putter = Putter {
+            origin,
+            is_held: false,
+        };
+        for number in self.presences.pool.held_of(origin) {
+            if let Some((row, _)) = self.take(number) {
+                self.link(row, putter);
+            }
+        }
+    }
+
+    /// Removes a record without remembering it.
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        if let Some(number) = self.find(key) {
+            self.take(number);
+            self.note(key);
+        }
     }
 
     /// Removes what has expired and forgets what can't come back.
     pub(super) fn sweep(&mut self, now: Instant) {
-        while let Some(((end, _), key)) = self.by_end.first_key_value()
-            && *end <= now
+        let now = self.nanos(now);
+        while let Some((end, number)) = self.by_end.first().copied()
+            && end <= now
         {
-            let key = key.clone();
-            if let Some(entry) = self.remove(&key) {
-                let gone = Gone::of(&entry);
-                self.remember(key, gone);
+            let Some((mut row, putter)) = self.take(number) else {
+                // It would come again and again; but every number has its row.
+                self.by_end.remove(&(end, number));
+                continue;
+            };
+            self.note(row.key());
+            if row.value().is_some() && row.remembered_until > now {
+                row.bytes = row.key().into();
+                let putter = Putter {
+                    is_held: false,
+                    ..putter
+                };
+                self.link(row, putter);
             }
-        }
-        while let Some(((end, _), key)) = self.gone_by_end.first_key_value()
-            && *end <= now
-        {
-            let key = key.clone();
-            self.forget(&key);
         }
     }
 
-    /// Remembers the sequence number of a record that is gone. Where there is no room for it, the
-    /// one that matters for the shortest time is forgotten.
-    pub(super) fn remember(&mut self, key: RecordKey, gone: Gone) {
-        if self.limits.gone_max == 0 {
-            return;
-        }
-        self.forget(&key);
-        while self.gone.len() >= self.limits.gone_max
-            && let Some((_, first)) = self.gone_by_end.first_key_value()
-        {
-            let first = first.clone();
-            self.forget(&first);
-        }
-        let number = self.next_number();
-        self.changes.note(|| key.clone());
-        self.gone_by_end.insert((gone.until, number), key.clone());
-        self.gone.insert(key, (gone, number));
+    /// Who put the record that is there, if that one stays responsible for the new one.
+    fn owner_before(&self, number: u32, new: New<'_>) -> Option<Putter> {
+        let Row { stored, place } = self.rows.get(number as usize)?;
+        let is_same_publisher = match (stored.kind(), stored.value()) {
+            // It is in the key.
+            (Kind::Presence, _) => true,
+            (Kind::Value, Some(value)) => envelope::signer(value) == envelope::signer(new.value),
+            (Kind::Value, None) => false,
+        };
+        let putter = self.part(stored.kind()).pool.putter(*place);
+        putter.filter(|_| is_same_publisher)
     }
 
-    fn make_room(&mut self, new: &Entry) -> Result<()> {
-        let limits = self.limits;
-        let (own_records, own_cost) = self
-            .shares
-            .get(&new.publisher)
-            .map_or((0, 0), |share| (share.by_end.len(), share.cost));
-        let own_cost = own_cost + new.cost();
-        if own_records >= limits.publisher_records_max || own_cost > limits.publisher_cost_max {
-            return Err(Error::MaxRecords);
-        }
-        while self.entries.len() >= limits.records_max || self.cost + new.cost() > limits.cost_max {
-            // Who holds most gives way to whoever would hold less: a crowd of newcomers can push
-            // the share of each down to theirs, but not below.
-            let (_, biggest) = self
-                .by_cost
-                .last()
-                .filter(|(cost, _)| *cost > own_cost)
-                .ok_or(Error::MaxRecords)?;
-            let first = self
-                .shares
-                .get(biggest)
-                .and_then(|share| share.by_end.first_key_value());
-            let key = first.map(|(_, key)| key.clone()).ok_or(Error::MaxRecords)?;
-            if let Some(entry) = self.remove(&key) {
-                tracing::debug!(publisher = %entry.publisher, "store full, a record gives way");
-                self.remember(key, Gone::of(&entry));
+    fn make_room(
+        &mut self,
+        kind: Kind,
+        putter: Putter,
+        cost: usize,
+        end: u64,
+    ) -> std::result::Result<(), Full> {
+        while let Some(number) = self.part(kind).pool.gives_way(putter, cost, end)? {
+            if let Some((row, _)) = self.take(number) {
+                self.note(row.key());
             }
+            let part = self.part_mut(kind);
+            part.gave_way = part.gave_way.saturating_add(1);
         }
         Ok(())
     }
 
-    fn link(&mut self, entry: Entry) {
-        let number = self.next_number();
-        let (cost, end) = (entry.cost(), (entry.expires, number));
-        let key = entry.record.key.clone();
-        self.cost += cost;
-        self.by_end.insert(end, key.clone());
-        self.change_share(entry.publisher, |share| {
-            share.cost += cost;
-            share.by_end.insert(end, key.clone());
+    fn seen<'a>(&self, Row { stored, place }: &'a Row) -> Seen<'a> {
+        let putter = self.part(stored.kind()).pool.putter(*place);
+        Seen {
+            key: stored.key(),
+            value: stored.value(),
+            sequence: stored.sequence,
+            is_left: stored.is_left,
+            expires: self.instant(stored.expires),
+            remembered_until: self.instant(stored.remembered_until),
+            origin: putter.map(|putter| putter.origin),
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<u32> {
+        let rows = &self.rows;
+        let is_it = |number: &u32| {
+            let row = rows.get(*number as usize);
+            row.is_some_and(|row| row.stored.key() == key)
+        };
+        self.index.find(self.hasher.hash_one(key), is_it).copied()
+    }
+
+    /// Puts a row where there is room.
+    fn link(&mut self, stored: Stored, putter: Putter) {
+        // There is memory for some millions of them.
+        let number = u32::try_from(self.rows.vacant_key()).unwrap_or(u32::MAX);
+        let (cost, end) = (stored.cost(), stored.end());
+        let hash = self.hasher.hash_one(stored.key());
+        let part = self.part_mut(stored.kind());
+        let place = part.pool.add(number, putter, cost, end);
+        part.kept += usize::from(stored.value().is_some());
+        self.by_end.insert((end, number));
+        self.rows.insert(Row { stored, place });
+        let (rows, hasher) = (&self.rows, &self.hasher);
+        self.index.insert_unique(hash, number, |number| {
+            let row = rows.get(*number as usize);
+            row.map_or(0, |row| hasher.hash_one(row.stored.key()))
         });
-        self.changes.note(|| key.clone());
-        self.entries.insert(key, Kept { entry, number });
     }
 
-    /// Changes a share and keeps `by_cost` in step.
-    fn change_share(&mut self, publisher: PeerId, change: impl FnOnce(&mut Share)) {
-        let share = self.shares.entry(publisher).or_default();
-        self.by_cost.remove(&(share.cost, publisher));
-        change(share);
-        if share.by_end.is_empty() {
-            self.shares.remove(&publisher);
-        } else {
-            self.by_cost.insert((share.cost, publisher));
+    /// Takes a row out, and says who put it.
+    fn take(&mut self, number: u32) -> Option<(Stored, Putter)> {
+        let Row { stored, place } = self.rows.try_remove(number as usize)?;
+        let (cost, end) = (stored.cost(), stored.end());
+        let hash = self.hasher.hash_one(stored.key());
+        if let Ok(entry) = self.index.find_entry(hash, |it| *it == number) {
+            entry.remove();
+        }
+        self.by_end.remove(&(end, number));
+        let part = self.part_mut(stored.kind());
+        let putter = part.pool.putter(place)?;
+        part.pool.remove(number, place, cost, end);
+        part.kept -= usize::from(stored.value().is_some());
+        Some((stored, putter))
+    }
+
+    fn part(&self, kind: Kind) -> &Part {
+        match kind {
+            Kind::Presence => &self.presences,
+            Kind::Value => &self.values,
         }
     }
 
-    fn forget(&mut self, key: &RecordKey) {
-        if let Some((gone, number)) = self.gone.remove(key) {
-            self.gone_by_end.remove(&(gone.until, number));
-            self.changes.note(|| key.clone());
+    fn part_mut(&mut self, kind: Kind) -> &mut Part {
+        match kind {
+            Kind::Presence => &mut self.presences,
+            Kind::Value => &mut self.values,
         }
     }
 
-    fn next_number(&mut self) -> u64 {
-        // At a million a second, they last for half a million years.
-        self.numbered = self.numbered.wrapping_add(1);
-        self.numbered
+    fn note(&mut self, key: &[u8]) {
+        self.changes.note(|| RecordKey::new(&key));
+    }
+
+    fn nanos(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.epoch);
+        // Five hundred years.
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn instant(&self, nanos: u64) -> Instant {
+        self.epoch + Duration::from_nanos(nanos)
     }
 }
 
 #[cfg(test)]
 impl Records {
-    pub(super) fn gone_len(&self) -> usize {
-        assert_eq!(self.gone.len(), self.gone_by_end.len());
-        self.gone.len()
+    pub(super) fn remembered(&self) -> usize {
+        self.rows.len() - self.len()
     }
 
-    /// Whether the indexes say the same as the entries.
+    /// What the values of this origin cost.
+    pub(super) fn cost_of_values(&self, origin: Origin) -> usize {
+        let rows = self.rows.iter().map(|(_, row)| row);
+        let values = rows.filter(|row| row.stored.kind() == Kind::Value);
+        let own = values.filter(|row| {
+            let putter = self.values.pool.putter(row.place);
+            putter.is_some_and(|putter| putter.origin == origin)
+        });
+        own.map(|row| row.stored.cost()).sum()
+    }
+
+    /// Whether the indexes say the same as the rows.
     pub(super) fn is_consistent(&self) -> bool {
-        let cost: usize = self.entries().map(Entry::cost).sum();
-        let shares: usize = self.shares.values().map(|share| share.cost).sum();
-        let listed: usize = self.shares.values().map(|share| share.by_end.len()).sum();
-        cost == self.cost
-            && cost == shares
-            && listed == self.entries.len()
-            && self.by_end.len() == self.entries.len()
-            && self.by_cost.len() == self.shares.len()
-            && self
-                .by_cost
-                .iter()
-                .all(|(cost, peer)| self.shares[peer].cost == *cost)
+        let kept = |kind| {
+            let rows = self.rows.iter().map(|(_, row)| &row.stored);
+            rows.filter(|it| it.kind() == kind && it.value().is_some())
+                .count()
+        };
+        let costs: usize = self.rows.iter().map(|(_, row)| row.stored.cost()).sum();
+        costs == self.cost()
+            && self.by_end.len() == self.rows.len()
+            && self.index.len() == self.rows.len()
+            && kept(Kind::Presence) == self.presences.kept
+            && kept(Kind::Value) == self.values.kept
+            && self.rows.iter().all(|(number, row)| {
+                self.find(row.stored.key()) == Some(number as u32)
+                    && self.by_end.contains(&(row.stored.end(), number as u32))
+            })
     }
 }

@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use libp2p::{Multiaddr, identity::Keypair};
 use moim_protocol::{
     presence::{Presence, presence_record_key},
@@ -10,6 +12,7 @@ use super::*;
 
 mod bounds;
 mod durable;
+mod sources;
 
 /// A wall clock some time after 1970.
 const WALL: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -56,6 +59,15 @@ impl Peer {
         let keypair = Keypair::generate_ed25519();
         let id = keypair.public().to_peer_id();
         Self { keypair, id }
+    }
+
+    /// A connection of this peer, from this address.
+    fn from(&self, store: &Store, ip: &str) -> Sender {
+        let ip: IpAddr = ip.parse().unwrap();
+        Sender {
+            peer: self.id,
+            origin: store.origin(Whence::Network(ip.into()), &self.id),
+        }
     }
 
     /// This peer's presence in [`topic`], signed at `time`, as a kad record.
@@ -120,10 +132,8 @@ fn provider_ids(store: &Store, time: Time) -> Vec<PeerId> {
 }
 
 fn held(store: &Store, record: &Record, time: Time) -> bool {
-    store
-        .records
-        .live(&record.key, time.now)
-        .is_some_and(|e| e.record.value == record.value)
+    let seen = store.records.live(record.key.as_ref(), time.now);
+    seen.is_some_and(|seen| seen.value == Some(record.value.as_slice()))
 }
 
 #[test]
@@ -140,6 +150,9 @@ fn a_signed_value_is_kept_until_it_expires() {
     assert!(!held(&store, &record, t.plus(limits::RECORD_TTL_DEFAULT)));
     store.sweep_at(t.plus(limits::RECORD_TTL_DEFAULT).now);
     assert_eq!(store.stats().records, 0);
+    // Its sequence number is remembered for as long as it could be put again.
+    let end = limits::RECORD_TTL_DEFAULT + limits::CLOCK_SKEW_MAX * 2;
+    store.sweep_at(t.plus(end).now);
     assert_eq!(store.stats().record_bytes, 0);
 }
 
@@ -150,9 +163,9 @@ fn a_kept_record_names_its_signer_and_ends_when_it_was_signed_to() {
     record.publisher = Some(PeerId::random());
     record.expires = Some(t.now + limits::RECORD_TTL_MAX);
     store.put_at(record.clone(), t).unwrap();
-    let kept = &store.records.live(&record.key, t.now).unwrap().record;
-    assert_eq!(kept.publisher, Some(peer.id));
-    assert_eq!(kept.expires, Some(t.now + limits::PRESENCE_TTL));
+    let kept = store.records.live(record.key.as_ref(), t.now).unwrap();
+    assert_eq!(kept.publisher(), Some(peer.id));
+    assert_eq!(kept.expires, t.now + limits::PRESENCE_TTL);
 }
 
 #[test]

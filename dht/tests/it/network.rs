@@ -1,5 +1,7 @@
 //! What kad does with the settings and the store.
 
+use std::time::Instant;
+
 use futures::future;
 use libp2p::{
     Multiaddr, PeerId,
@@ -84,28 +86,49 @@ async fn an_invalid_record_is_not_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_peer_whose_records_were_refused_is_still_served() {
+async fn refusals_are_told_at_once_and_cost_neither_streams_nor_the_connection() {
     let (mut server, address) = Node::server().await;
     let mut client = Node::client();
     client.join(&mut server, &address).await;
 
-    // All at once: each one not answered takes its time-out.
-    const RECORDS: usize = 40;
+    // More than kad takes streams at one time. What gets no answer takes its time-out.
+    const RECORDS: usize = 80;
+    let started = Instant::now();
+    let server_id = server.id();
+    let refused_before = client.presence(1, State::Here);
     for n in 0..RECORDS {
-        let record = Record::new(format!("/nobody/knows/{n}").into_bytes(), vec![]);
+        let mut record = match n % 2 {
+            0 => Record::new(format!("/nobody/knows/{n}").into_bytes(), vec![]),
+            _ => refused_before.clone(),
+        };
+        *record.value.last_mut().unwrap_or(&mut 0) ^= 1;
+        // kad acknowledges what names the server, if it is let to.
+        record.publisher = Some(server_id);
         client
             .kad()
-            .put_record_to(record, vec![server.id()].into_iter(), Quorum::One);
+            .put_record_to(record, std::iter::once(server_id), Quorum::One);
     }
     let mut refused = 0;
-    let all_refused = client.result(|result, _| {
-        if let QueryResult::PutRecord(result) = result {
-            result.unwrap_err();
-            refused += 1;
+    let all_refused = client.until(|event| {
+        match event {
+            SwarmEvent::Behaviour(kad::Event::OutboundQueryProgressed {
+                result: QueryResult::PutRecord(result),
+                ..
+            }) => {
+                result.unwrap_err();
+                refused += 1;
+            }
+            SwarmEvent::ConnectionClosed { .. } => panic!("the connection was closed"),
+            _ => {}
         }
         (refused == RECORDS).then_some(())
     });
     meanwhile(all_refused, &mut server).await;
+    assert!(started.elapsed() < moim_dht::REQUEST_TIMEOUT);
+    assert_eq!(
+        server.kad().store_mut().stats().refused_total,
+        RECORDS as u64
+    );
 
     let record = client.presence(1, State::Here);
     client.kad().put_record(record, Quorum::One).unwrap();

@@ -4,6 +4,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use moim_protocol::shares::Whence;
+
 use super::*;
 
 /// A disk that keeps what was written since the last sync apart, and fails when it is told to.
@@ -162,7 +164,7 @@ fn batch(number: u64) -> Batch {
             is_left: sequence % 2 == 1,
             remembered_until: UnixMillis(7),
             held: Some(HeldRecord {
-                publisher: peer(),
+                origin: Some(Origin::new(7, Whence::Here, &peer())),
                 expires: UnixMillis(9),
                 value: vec![sequence as u8; 3_000],
             }),
@@ -332,6 +334,48 @@ fn peers_are_remembered_until_others_are() {
     file.write(&Batch::default(), Some(&peers[..1])).unwrap();
     assert_eq!(file.peers().unwrap(), peers[..1]);
     assert_eq!(file.extent().unwrap().peers, 1);
+}
+
+#[test]
+fn a_store_of_the_first_schema_is_taken_over_and_of_its_records_it_is_not_known_who_put_them() {
+    let disk = Disk::default();
+    let file = open(&disk).unwrap();
+    let transaction = file.database.begin_write().unwrap();
+    let mut meta = transaction.open_table(META).unwrap();
+    meta.insert(SCHEMA, 1).unwrap();
+    meta.remove(SECRET).unwrap();
+    drop(meta);
+    let (publisher, value) = (peer().to_bytes(), [1, 2, 3]);
+    let row: (u64, u8, u64, u64, &[u8], &[u8]) = (5, 0, 7, 9, &publisher, &value);
+    let mut records = transaction.open_table(RECORDS).unwrap();
+    records.insert(b"key".as_slice(), row).unwrap();
+    drop(records);
+    transaction.commit().unwrap();
+    drop(file);
+
+    let file = open(&disk).unwrap();
+    let secret = file.secret().unwrap();
+    let rows: Vec<_> = file.rows().unwrap().map(Result::unwrap).collect();
+    let held = Some(HeldRecord {
+        origin: None,
+        expires: UnixMillis(9),
+        value: value.to_vec(),
+    });
+    let row = RecordRow {
+        sequence: 5,
+        is_left: false,
+        remembered_until: UnixMillis(7),
+        held,
+    };
+    assert_eq!(
+        rows,
+        [Change::Record {
+            key: b"key".to_vec(),
+            row: Some(row)
+        }]
+    );
+    drop(file);
+    assert_eq!(open(&disk).unwrap().secret().unwrap(), secret);
 }
 
 #[test]

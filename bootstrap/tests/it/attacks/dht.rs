@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// An address of another attacker.
-fn attacker(number: usize) -> [u8; 4] {
+pub(super) fn attacker(number: usize) -> [u8; 4] {
     let [a, b, c, d] = ATTACKER;
     [a, b, c, d + (number % 8) as u8]
 }
@@ -58,7 +58,7 @@ fn dated(issued: UnixMillis) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// What no server should keep, of every kind.
-fn junk() -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn junk() -> Vec<(Vec<u8>, Vec<u8>)> {
     let genuine = presence(&Keypair::generate_ed25519(), 1, State::Here);
     let mut forged = genuine.value.clone();
     *forged.last_mut().unwrap() ^= 1;
@@ -94,15 +94,17 @@ async fn a_hundred_thousand_junk_records() {
                     let Ok(mut raw) = Raw::connect(attacker(worker), port, &keypair).await else {
                         continue;
                     };
-                    let mut streams = Vec::new();
+                    let (mut streams, mut numbers) = (Vec::new(), Vec::new());
                     for _ in 0..PER_CONNECTION {
                         let number = sent.fetch_add(1, Ordering::Relaxed);
                         let (key, value) = &junk[number % junk.len()];
-                        streams.extend(raw.stream(KAD, &put_value(key, value)));
+                        let (id, bytes) = raw.request(KAD, &put_value(key, value));
+                        streams.extend(bytes);
+                        numbers.push(id);
                     }
-                    // It hangs up when it has refused enough of them.
+                    // It ends the stream of each.
                     if raw.send(&streams).await.is_ok() {
-                        raw.closed().await;
+                        raw.ended(&numbers).await;
                     }
                 }
             })

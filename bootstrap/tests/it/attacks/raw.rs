@@ -1,6 +1,10 @@
 //! Connections made by hand, from an address of one's choice, that say whatever one likes.
 
-use std::{io, net::SocketAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::SocketAddr,
+};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _};
 use libp2p::{
@@ -69,6 +73,33 @@ impl Raw {
         [frame(DATA, SYN, id, body.len() as u32), body].concat()
     }
 
+    /// The same, saying that nothing follows. Gives the stream's number, too.
+    pub(super) fn request(&mut self, protocol: &str, payload: &[u8]) -> (u32, Vec<u8>) {
+        let body = [HELLO, &line(protocol), payload].concat();
+        let id = self.next_id();
+        let head = frame(DATA, SYN | FIN, id, body.len() as u32);
+        (id, [head, body].concat())
+    }
+
+    /// Makes these requests to the DHT, some at a time, and says how many were answered.
+    pub(super) async fn ask(&mut self, requests: impl IntoIterator<Item = Vec<u8>>) -> usize {
+        /// Fewer than kad takes from a connection at one time.
+        const AT_ONCE: usize = 16;
+        let mut requests = requests.into_iter();
+        let mut answered = 0;
+        loop {
+            let some: Vec<_> = requests.by_ref().take(AT_ONCE).collect();
+            if some.is_empty() {
+                return answered;
+            }
+            let (streams, bytes): (Vec<_>, Vec<_>) =
+                some.iter().map(|it| self.request(KAD, it)).unzip();
+            self.send(&bytes.concat()).await.expect("a connection");
+            let answers = self.ended(&streams).await;
+            answered += answers.values().filter(|it| !it.is_empty()).count();
+        }
+    }
+
     pub(super) fn next_id(&mut self) -> u32 {
         self.next_stream += 2;
         self.next_stream - 2
@@ -98,6 +129,41 @@ impl Raw {
         };
         futures::future::select(std::pin::pin!(write), std::pin::pin!(read)).await;
         sent
+    }
+
+    /// Reads until the node has ended each of these streams, and says what it answered on each; fails if the
+    /// node hangs up instead.
+    pub(super) async fn ended(&mut self, streams: &[u32]) -> HashMap<u32, Vec<u8>> {
+        let mut open: HashSet<u32> = streams.iter().copied().collect();
+        let mut answers: HashMap<u32, Vec<u8>> = HashMap::new();
+        while !open.is_empty() {
+            let mut head = [0; 12];
+            self.io.read_exact(&mut head).await.expect("a frame");
+            let [_, kind, f1, f2, s1, s2, s3, s4, l1, l2, l3, l4] = head;
+            let (flags, stream) = (
+                u16::from_be_bytes([f1, f2]),
+                u32::from_be_bytes([s1, s2, s3, s4]),
+            );
+            let length = u32::from_be_bytes([l1, l2, l3, l4]);
+            if kind == DATA {
+                let mut data = vec![0; length as usize];
+                self.io.read_exact(&mut data).await.expect("its data");
+                answers.entry(stream).or_default().extend(data);
+            }
+            if flags & (FIN | RST) != 0 {
+                open.remove(&stream);
+            }
+        }
+        // It has streams of its own.
+        answers.retain(|stream, _| streams.contains(stream));
+        for answer in answers.values_mut() {
+            // That it speaks the protocol.
+            let agreed = [HELLO, &line(KAD)].concat();
+            if answer.starts_with(&agreed) {
+                answer.drain(..agreed.len());
+            }
+        }
+        answers
     }
 
     /// Waits until the node hangs up.
@@ -144,6 +210,14 @@ pub(super) fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
 /// kad's PUT_VALUE.
 pub(super) fn put_value(key: &[u8], value: &[u8]) -> Vec<u8> {
     let record = [field(1, key), field(2, value)].concat();
+    prefixed(&[field(2, key), field(3, &record)].concat())
+}
+
+/// kad's PUT_VALUE of a record that names its publisher, as rust-libp2p does.
+pub(super) fn put_value_of(key: &[u8], value: &[u8], publisher: &[u8]) -> Vec<u8> {
+    // Field 666.
+    let publisher = [&[0xd2, 0x29][..], &prefixed(publisher)].concat();
+    let record = [field(1, key), field(2, value), publisher].concat();
     prefixed(&[field(2, key), field(3, &record)].concat())
 }
 

@@ -2,46 +2,40 @@
 
 use super::*;
 
-fn small(records_max: usize) -> Store {
+/// Bytes that a value of these tests costs, at least.
+const VALUE: usize = 800;
+
+/// Room for so many values, or some more, and as many presences.
+fn small(records: usize) -> Store {
     let limits = Limits {
-        records_max,
-        gone_max: 3,
-        ..Limits::from(StoreLimits::default())
+        presences_cost_max: records * VALUE,
+        values_cost_max: records * VALUE,
     };
     Store::with_limits(PeerId::random(), 7, limits)
 }
 
-#[test]
-fn a_publisher_that_has_had_its_share_is_refused_and_loses_nothing() {
-    let limits = Limits {
-        publisher_records_max: 3,
-        ..Limits::from(StoreLimits::default())
-    };
-    let (mut store, t) = (Store::with_limits(PeerId::random(), 7, limits), start());
-    let (peer, other) = (Peer::new(), Peer::new());
-    let records: Vec<_> = (0..3)
-        .map(|n| peer.value(&format!("k{n}"), json!(n), 1, t))
-        .collect();
-    for record in &records {
-        store.put_at(record.clone(), t).unwrap();
+fn small_value(peer: &Peer, key: &str, sequence: u64, time: Time) -> Record {
+    let text = "x".repeat(VALUE);
+    peer.value(key, json!(text[..100]), sequence, time)
+}
+
+/// Puts values, all with the same end, until there is no room; says how many there are.
+fn fill(store: &mut Store, peer: &Peer, time: Time) -> usize {
+    let mut count = 0;
+    while store
+        .put_at(small_value(peer, &format!("fill {count}"), 1, time), time)
+        .is_ok()
+    {
+        count += 1;
     }
-    let error = store
-        .put_at(peer.value("k3", json!(3), 1, t), t)
-        .unwrap_err();
-    assert!(matches!(error, Error::MaxRecords));
-    assert!(records.iter().all(|record| held(&store, record, t)));
-    // It may still replace what it has, and others have their own share.
-    store
-        .put_at(peer.value("k0", json!("new"), 2, t), t)
-        .unwrap();
-    store.put_at(other.value("k3", json!(3), 1, t), t).unwrap();
+    count
 }
 
 #[test]
-fn bytes_are_bounded_as_well_as_records() {
+fn bytes_are_bounded_and_a_refused_replacement_leaves_the_old_one_in_place() {
     let limits = Limits {
-        publisher_cost_max: 8_000,
-        ..Limits::from(StoreLimits::default())
+        presences_cost_max: 8_000,
+        values_cost_max: 8_000,
     };
     let (mut store, t) = (Store::with_limits(PeerId::random(), 7, limits), start());
     let peer = Peer::new();
@@ -50,87 +44,89 @@ fn bytes_are_bounded_as_well_as_records() {
     store
         .put_at(peer.value("b", json!(long), 1, t), t)
         .unwrap_err();
-    // A refused replacement leaves the old one in place.
     let longer = "x".repeat(8_000);
     store
         .put_at(peer.value("a", json!(longer), 2, t), t)
         .unwrap_err();
     assert!(held(&store, &peer.value("a", json!(long), 1, t), t));
     assert!(store.stats().record_bytes <= 8_000);
+    assert!(store.records.is_consistent());
 }
 
 #[test]
-fn in_a_full_store_the_biggest_publisher_gives_way_soonest_to_expire_first() {
+fn in_a_full_store_the_biggest_gives_way_with_what_would_live_longest() {
     let (mut store, t) = (small(10), start());
     let big = Peer::new();
-    let mut first = None;
-    for n in 0..9 {
-        let record = big.value(&format!("big {n}"), json!(n), 1, t.plus_secs(n));
-        first.get_or_insert_with(|| record.clone());
-        store.put_at(record, t).unwrap();
-    }
-    let modest = Peer::new().value("modest", json!(1), 1, t);
-    store.put_at(modest.clone(), t).unwrap();
-    assert_eq!(store.stats().records, 10);
-
-    let newcomer = Peer::new().value("new", json!(1), 1, t);
-    store.put_at(newcomer.clone(), t).unwrap();
-    assert_eq!(store.stats().records, 10);
-    assert!(held(&store, &newcomer, t));
-    assert!(held(&store, &modest, t));
-    assert!(!held(&store, &first.unwrap(), t));
+    let later = t.plus_secs(60);
+    let count = fill(&mut store, &big, later);
+    assert!(count >= 8, "{count}");
+    // What would live longer gives way to what ends before, and not to what doesn't.
+    let latest = t.plus_secs(120);
+    store
+        .put_at(small_value(&big, "late", 1, latest), latest)
+        .unwrap_err();
+    store.put_at(small_value(&big, "soon", 1, t), t).unwrap();
+    assert_eq!(store.stats().records, count);
+    let others: Vec<_> = (0..3)
+        .map(|n| {
+            let record = small_value(&Peer::new(), &format!("other {n}"), 1, t);
+            store.put_at(record.clone(), t).unwrap();
+            record
+        })
+        .collect();
+    assert_eq!(store.stats().records, count);
+    assert!(held(&store, &small_value(&big, "soon", 1, t), t));
+    assert!(others.iter().all(|record| held(&store, record, t)));
+    let stats = store.stats();
+    assert!(stats.parts[1].is_full && stats.parts[1].gave_way_total >= 3);
+    assert!(!stats.parts[0].is_full && !stats.parts[2].is_full);
+    assert!(store.records.is_consistent());
 }
 
 #[test]
 fn in_a_full_store_nobody_gives_way_to_one_who_has_as_much() {
     let (mut store, t) = (small(4), start());
-    let records: Vec<_> = (0..4)
-        .map(|n| Peer::new().value(&format!("k{n}"), json!(n), 1, t))
-        .collect();
-    for record in &records {
-        store.put_at(record.clone(), t).unwrap();
+    let mut records = Vec::new();
+    for n in 0.. {
+        let record = small_value(&Peer::new(), &format!("k{n}"), 1, t);
+        if store.put_at(record.clone(), t).is_err() {
+            break;
+        }
+        records.push(record);
     }
-    store
-        .put_at(Peer::new().value("k4", json!(4), 1, t), t)
-        .unwrap_err();
+    assert!(records.len() >= 4);
     assert!(records.iter().all(|record| held(&store, record, t)));
 }
 
 #[test]
 fn a_flood_of_identities_does_not_grow_the_store() {
     let (mut store, t) = (small(20), start());
+    let bytes_max = 20 * VALUE;
     for n in 0..200 {
         let t = t.plus_secs(n * 3);
         let _ = store.put_at(Peer::new().presence(State::Here, 1, t), t);
-        let stats = store.stats();
-        assert!(stats.records <= 20);
-        assert!(store.records.gone_len() <= 3);
+        assert!(store.stats().record_bytes <= bytes_max);
     }
+    assert!(store.records.remembered() > 0);
     let end = t.plus_secs(3600);
     store.sweep_at(end.now);
+    let stats = store.stats();
     assert_eq!(
-        store.stats(),
-        StoreStats {
-            refused_total: store.refused_records,
-            ..Default::default()
-        }
+        (stats.records, stats.record_bytes, stats.providers),
+        (0, 0, 0)
     );
-    assert_eq!(store.records.gone_len(), 0);
+    assert_eq!(store.records.remembered(), 0);
     assert!(store.records.is_consistent());
 }
 
 #[test]
 fn what_expired_makes_room_in_passing() {
     let (mut store, t) = (small(2), start());
-    for _ in 0..2 {
-        store
-            .put_at(Peer::new().presence(State::Here, 1, t), t)
-            .unwrap();
-    }
-    store
+    while store
         .put_at(Peer::new().presence(State::Here, 1, t), t)
-        .unwrap_err();
-    let later = t.plus_secs(121);
+        .is_ok()
+    {}
+    let later = t.plus(limits::CLOCK_SKEW_MAX * 2);
     store
         .put_at(Peer::new().presence(State::Here, 1, later), later)
         .unwrap();
