@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
             keypair = Keypair::generate_ed25519();
         }
         let record = Record {
-            key: format!("bench/{number}"),
+            key: format!("bench/{number}").parse()?,
             value: serde_json::json!("x".repeat(100)),
             publisher: keypair.public().to_peer_id(),
             sequence: 1,

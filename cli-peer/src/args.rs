@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
-use moim_peer::{BootstrapSource, Multiaddr, Profile, ProfileError, Topic, TopicError, limits};
+use moim_peer::{BootstrapSource, Multiaddr, NameError, Profile, Topic, TopicError, limits};
 
 /// Where a bootstrap node on this machine lists its addresses.
 pub(crate) const DEFAULT_BOOTSTRAP: &str = "http://127.0.0.1:8470/bootstrap.json";
@@ -260,7 +260,7 @@ fn topic(text: &str) -> Result<Topic, TopicError> {
     Topic::new(text)
 }
 
-fn profile(text: &str) -> Result<Profile, ProfileError> {
+fn profile(text: &str) -> Result<Profile, NameError> {
     Profile::named(text)
 }
 
@@ -325,8 +325,10 @@ mod tests {
                 vec!["--bootstrap", "/ip4/300.0.0.1/tcp/1"],
                 "neither a multiaddr",
             ),
-            (vec!["--name", "  "], "must not be empty"),
-            (vec!["--name", "a\x1bb"], "control characters"),
+            (vec!["--name", "  "], "the name is empty"),
+            (vec!["--name", "a\x1bb"], "the character U+001B"),
+            (vec!["--name", "Ada\u{200b}"], "the character U+200B"),
+            (vec!["--name", "\u{3164}"], "the character U+3164"),
             (
                 vec!["--data-dir", "x", "--ephemeral"],
                 "cannot be used with",

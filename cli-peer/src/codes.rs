@@ -1,7 +1,9 @@
 //! The machine-readable word for each error of the peer, for `--json`. Words are never changed or
 //! reused, programs depend on them.
 
-use moim_peer::{GetError, JoinError, LookupError, PutError, SayError, SendError, StartError};
+use moim_peer::{
+    GetError, JoinError, LookupError, PutError, SayError, SendError, StartError, TextError,
+};
 
 /// An error that programs can tell from others by a word.
 pub(crate) trait Code {
@@ -59,10 +61,9 @@ impl Code for PutError {
 impl Code for SayError {
     fn code(&self) -> &'static str {
         match self {
-            Self::Empty => "empty",
             Self::Left => "left",
             Self::Stopped => "stopped",
-            Self::TooLong { .. } => "too_long",
+            Self::Text(error) => text_code(error),
             _ => OTHER,
         }
     }
@@ -72,14 +73,23 @@ impl Code for SendError {
     fn code(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
-            Self::Empty => "empty",
+            Self::Duplicate => "duplicate",
             Self::NoReceipt { .. } => "no_receipt",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
+            Self::Text(error) => text_code(error),
             Self::ToSelf => "to_self",
-            Self::TooLong { .. } => "too_long",
+            Self::Unsupported => "unsupported",
             _ => OTHER,
         }
+    }
+}
+
+fn text_code(error: &TextError) -> &'static str {
+    match error {
+        TextError::Empty => "empty",
+        TextError::TooLong(_) => "too_long",
+        _ => "invalid",
     }
 }
 

@@ -125,7 +125,7 @@ impl Json {
             } => Box::pin(async move {
                 match peer.put(key, value, lifetime).await {
                     Ok(stored) => answer.with(Event::Stored {
-                        key: stored.key,
+                        key: stored.key.to_string(),
                         copies: stored.copies,
                     }),
                     Err(error) => answer.failed(&error),
@@ -137,7 +137,7 @@ impl Json {
                     match room.say(text).await {
                         Ok(message) => answer.with(Event::Said {
                             id: message.id.to_string(),
-                            text: message.text,
+                            text: message.text.to_string(),
                         }),
                         Err(error) => answer.failed(&error),
                     }
@@ -157,9 +157,11 @@ async fn send(peer: Peer, to: PeerId, text: String, answer: Answering) -> String
     match peer.send_with_id(id, to, text).await {
         Ok(receipt) => answer.with(Event::delivered(&receipt)),
         // It was on its way, so its fate is a receipt's business.
-        Err(error @ (SendError::NoReceipt { .. } | SendError::Refused { .. })) => {
-            answer.with(Event::undelivered(id, to, explain(&error)))
-        }
+        Err(
+            error @ (SendError::NoReceipt { .. }
+            | SendError::Refused { .. }
+            | SendError::Unsupported),
+        ) => answer.with(Event::undelivered(id, to, explain(&error))),
         Err(error) => answer.failed(&error),
     }
 }
@@ -207,7 +209,7 @@ impl Front for Json {
     }
 
     fn event(&mut self, event: PeerEvent) -> String {
-        event_line(event)
+        event_line(event, &self.members.borrow())
     }
 
     fn snapshot(&mut self, snapshot: &Snapshot) -> String {
@@ -227,9 +229,12 @@ impl Front for Json {
     }
 }
 
-fn event_line(event: PeerEvent) -> String {
+fn event_line(event: PeerEvent, members: &[Member]) -> String {
     let event = match event {
-        PeerEvent::DirectMessage(message) => Event::direct_message(message),
+        PeerEvent::DirectMessage(message) => {
+            let is_member = members.iter().any(|member| member.peer == message.from);
+            Event::direct_message(message, is_member)
+        }
         PeerEvent::Lagged(missed) => Event::Lagged { missed },
         PeerEvent::MemberJoined { member, .. } => Event::MemberJoined(MemberRow::from(&member)),
         PeerEvent::MemberLeft { peer, reason, .. } => Event::MemberLeft {

@@ -57,7 +57,7 @@ pub(crate) async fn put(arguments: PutArgs) -> Result<Exit, Failure> {
         if common.json {
             print(
                 &Event::Stored {
-                    key: stored.key,
+                    key: stored.key.to_string(),
                     copies: stored.copies,
                 }
                 .to_line(),
@@ -66,7 +66,7 @@ pub(crate) async fn put(arguments: PutArgs) -> Result<Exit, Failure> {
             let peers = if stored.copies == 1 { "peer" } else { "peers" };
             print(&format!(
                 "{} is kept by {} {peers}\n",
-                text::line(&stored.key),
+                text::line(stored.key.as_str()),
                 stored.copies
             ))?;
         }
@@ -94,7 +94,7 @@ pub(crate) async fn peers(arguments: PeersArgs) -> Result<Exit, Failure> {
         } else {
             let lines: String = members
                 .iter()
-                .map(|member| format!("{} {}\n", member.peer, text::line(&member.name)))
+                .map(|member| format!("{} {}\n", member.peer, text::line(member.name.as_str())))
                 .collect();
             print(&lines)?;
         }

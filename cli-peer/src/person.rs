@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use self::{
     commands::{Command, HELP},
     style::Style,
-    view::View,
+    view::{Others, View},
 };
 use crate::{
     exit::{Exit, Failure, explain},
@@ -89,7 +89,7 @@ impl Person {
         let view = View { style, clock };
         Self {
             view,
-            me: view.who(&session.peer.id(), session.profile.name()),
+            me: view.who(&session.peer.id(), session.profile.name().as_str()),
             topic: text::line(session.room.topic().as_str()),
             peer: session.peer.clone(),
             room: Arc::clone(&session.room),
@@ -119,7 +119,13 @@ impl Person {
             Ok(Command::Nothing) => Reaction::Print(String::new()),
             Ok(Command::Leave) => Reaction::Leave,
             Ok(Command::Help) => Reaction::Print(format!("{HELP}\n")),
-            Ok(Command::Members) => Reaction::Print(view.members(&self.me, &members())),
+            Ok(Command::Members) => {
+                let others = Others {
+                    me: self.peer.id(),
+                    members: &members(),
+                };
+                Reaction::Print(view.members(&self.me, &others))
+            }
             Ok(Command::Connections) => {
                 Reaction::Print(view.network(&self.state.borrow(), &members()))
             }
@@ -218,10 +224,18 @@ impl Person {
         self.view.style.dim(&text) + "\n"
     }
 
-    fn member_line(&mut self, line: impl FnOnce(View) -> String) -> String {
+    fn member_line(
+        &mut self,
+        always: bool,
+        line: impl FnOnce(View, &Others<'_>) -> String,
+    ) -> String {
         let mut text = self.crowd();
-        if !self.crowded {
-            text.push_str(&line(self.view));
+        if always || !self.crowded {
+            let others = Others {
+                me: self.peer.id(),
+                members: &self.members.borrow(),
+            };
+            text.push_str(&line(self.view, &others));
         }
         text
     }
@@ -260,12 +274,19 @@ impl Front for Person {
             PeerEvent::Lagged(missed) => view.problem(&format!(
                 "{missed} events were too many to show; /members and /connections are right"
             )),
-            PeerEvent::MemberJoined { member, .. } => self.member_line(|view| view.joined(&member)),
+            PeerEvent::MemberJoined { member, .. } => {
+                // A warning is shown in a crowd too.
+                let always = member.looks_like.is_some();
+                self.member_line(always, |view, others| view.joined(&member, others))
+            }
             PeerEvent::MemberLeft {
                 peer, name, reason, ..
-            } => self.member_line(|view| view.gone(&peer, &name, reason)),
+            } => self.member_line(false, |view, _| view.gone(&peer, name.as_str(), reason)),
             PeerEvent::MemberUpdated { member, before, .. } => {
-                self.member_line(|view| view.updated(&member, before))
+                let always = member.looks_like.is_some() && member.name != before.name;
+                self.member_line(always, |view, others| {
+                    view.updated(&member, &before, others)
+                })
             }
             PeerEvent::RoomMessage(message) => view.room_message(&message),
             // Told from the snapshot, which cannot lag.

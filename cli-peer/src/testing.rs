@@ -15,8 +15,9 @@ pub(crate) fn peer(seed: u8) -> PeerId {
 pub(crate) fn member(seed: u8, name: &str, reach: Reach) -> Member {
     Member {
         peer: peer(seed),
-        name: name.to_owned(),
+        name: name.parse().unwrap(),
         reach,
+        looks_like: None,
     }
 }
 
@@ -29,8 +30,8 @@ pub(crate) fn room_message(seed: u8, name: &str, text: &str) -> RoomMessage {
         id: MessageId::from_bytes([seed; 16]),
         topic: topic(),
         from: peer(seed),
-        name: name.to_owned(),
-        text: text.to_owned(),
+        name: Some(name.parse().unwrap()),
+        text: text.parse().unwrap(),
         sent: 1_700_000_000_123,
     }
 }

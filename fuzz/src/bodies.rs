@@ -5,12 +5,13 @@ use std::fmt::Debug;
 use futures::{FutureExt as _, io::Cursor};
 use libp2p::{StreamProtocol, request_response::Codec as _};
 use moim_protocol::{
-    ice_wire,
+    alike, ice_wire,
     limits::{BODY_BYTES_MAX, ICE_SERVERS_MAX, ICE_SERVERS_USED, REASON_BYTES_MAX, ROOM_BYTES_MAX},
     message,
     names::MESSAGE_PROTOCOL,
     presence_wire,
     room::{self, RoomMessage},
+    text::{Name, Text},
     topic::{Topic, TopicHash},
     wire::WireError,
 };
@@ -129,6 +130,14 @@ pub fn room(data: &[u8]) {
         let again = Topic::new(topic.as_str()).expect("a topic is one");
         assert_eq!(again.hash(), topic.hash());
     }
+    if let Ok(name) = Name::new(text) {
+        assert_eq!(Name::received(name.as_str()), Ok(name));
+    }
+    if let Ok(said) = Text::new(text) {
+        assert_eq!(Text::received(said.as_str()), Ok(said));
+    }
+    let skeleton = alike::skeleton(text);
+    assert_eq!(alike::skeleton(&skeleton), skeleton);
     let one = room::gossip_message_id(text, Some(&peer(1)), data);
     let other = room::gossip_message_id(text, Some(&peer(2)), data);
     let proves_itself = data.starts_with(br#"{"v":1,"type":"presence","#);

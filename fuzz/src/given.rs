@@ -48,7 +48,7 @@ pub(crate) fn presence(
     let presence = Presence {
         peer: peer(n),
         topic: topic(),
-        name: format!("peer {n}"),
+        name: format!("peer {n}").parse().expect("a name"),
         addresses: vec![address.parse().expect("an address")],
         sequence,
         issued,

@@ -42,7 +42,7 @@ pub fn all() -> Vec<Seed> {
 fn envelopes() -> Vec<Seed> {
     let here = presence(1, 7, (WALL, PRESENCE_TTL), State::Here).expect("valid");
     let value = Record {
-        key: "greeting".to_owned(),
+        key: "greeting".parse().expect("a key"),
         value: serde_json::json!({ "text": "hello", "count": 3 }),
         publisher: peer(1),
         sequence: WALL.0,
@@ -106,8 +106,8 @@ fn bodies() -> Vec<Seed> {
         id: MessageId::from_bytes([7; 16]),
         session: WALL.0 - 5,
         sequence: 3,
-        name: "Ada".to_owned(),
-        text: "hello\n\"you\"".to_owned(),
+        name: Some("Ada".parse().expect("a name")),
+        text: "hello\n\"you\"".parse().expect("a text"),
         sent: WALL,
     };
     let position = |sequence| Position {

@@ -195,8 +195,8 @@ fn text(position: Position, bytes: usize) -> RoomText {
         id: MessageId::from_bytes([7; 16]),
         session: position.session,
         sequence: position.sequence,
-        name: "Ada".to_owned(),
-        text: "\"".repeat(bytes),
+        name: Some("Ada".parse().expect("a name")),
+        text: "\"".repeat(bytes).parse().expect("a text"),
         sent: WALL,
     }
 }

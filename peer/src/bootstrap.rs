@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::limits;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 /// A bootstrap node, by address or by the page that lists its addresses.
@@ -74,9 +75,11 @@ pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 
 /// The body of `/bootstrap.json`.
 #[derive(Debug, Deserialize)]
-struct Document {
+struct Document<'a> {
     peer_id: String,
-    addresses: Vec<String>,
+    /// Each is read by itself.
+    #[serde(borrow)]
+    addresses: Vec<&'a RawValue>,
 }
 
 /// Why a bootstrap node could not be used. The text names the step.
@@ -111,7 +114,7 @@ impl Target {
     }
 
     pub(crate) fn from_document(body: &[u8]) -> Result<Self, SourceError> {
-        let document: Document = serde_json::from_slice(body).map_err(SourceError::Json)?;
+        let document: Document<'_> = serde_json::from_slice(body).map_err(SourceError::Json)?;
         // Base 58 is decoded in quadratic time: a document of nothing but an id would take seconds.
         let id = Some(&document.peer_id).filter(|id| id.len() <= limits::PEER_TEXT_BYTES_MAX);
         let peer: PeerId = id
@@ -122,6 +125,7 @@ impl Target {
             .addresses
             .iter()
             .take(DOCUMENT_ADDRESSES_MAX)
+            .filter_map(|address| serde_json::from_str::<String>(address.get()).ok())
             .filter(|address| address.len() <= limits::ADDRESS_BYTES_MAX)
             .filter_map(|address| address.parse::<Multiaddr>().ok())
             .map(split_peer)
@@ -172,7 +176,7 @@ mod tests {
     #[test]
     fn a_document_gives_the_id_and_the_addresses_that_parse() {
         let body = format!(
-            r#"{{"peer_id":"{ID}","addresses":["/ip4/127.0.0.1/tcp/8469/ws/p2p/{ID}","/new-thing/1","/ip4/1.2.3.4/tcp/1"]}}"#
+            r#"{{"peer_id":"{ID}","addresses":["/ip4/127.0.0.1/tcp/8469/ws/p2p/{ID}","/new-thing/1",null,["/ip4/1.2.3.4/tcp/1"],"/ip4/1.2.3.4/tcp/1"]}}"#
         );
         let target = Target::from_document(body.as_bytes()).expect("valid");
         assert_eq!(

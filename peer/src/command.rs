@@ -1,9 +1,9 @@
 //! What the handle asks of the driver.
 
-use std::time::Duration;
+use std::{sync::Weak, time::Duration};
 
 use libp2p::PeerId;
-use moim_protocol::{message::MessageId, topic::Topic};
+use moim_protocol::{message::MessageId, record::RecordKey, text::Text, topic::Topic};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
@@ -26,20 +26,19 @@ pub(crate) enum Command {
         reply: Reply<Vec<DirectMessage>>,
     },
     Get {
-        key: String,
+        key: RecordKey,
         reply: Reply<Result<Option<Value>, GetError>>,
     },
     Join {
         topic: Topic,
         profile: Profile,
+        /// Gone with the room's handle: then it is left.
+        handle: Weak<()>,
         reply: Reply<Result<watch::Receiver<Vec<Member>>, JoinError>>,
     },
     /// `reply` is answered once the signed `left` was handed to members and DHT servers, or after a
     /// short deadline.
-    Leave {
-        topic: Topic,
-        reply: Option<Reply<()>>,
-    },
+    Leave { topic: Topic, reply: Reply<()> },
     Lookup {
         topic: Topic,
         wait: Duration,
@@ -48,7 +47,7 @@ pub(crate) enum Command {
     /// The device lost or regained its network, or woke up.
     NetworkChanged { online: bool },
     Put {
-        key: String,
+        key: RecordKey,
         value: serde_json::Value,
         lifetime: Duration,
         reply: Reply<Result<Stored, PutError>>,
@@ -59,15 +58,17 @@ pub(crate) enum Command {
     },
     Say {
         topic: Topic,
-        text: String,
+        text: Text,
         reply: Reply<Result<RoomMessage, SayError>>,
     },
     Send {
         id: MessageId,
         to: PeerId,
-        text: String,
+        text: Text,
         reply: Reply<Result<Receipt, SendError>>,
     },
+    /// A room's handle is gone.
+    RoomDropped,
     /// Leave every room, close every connection, end.
     Stop { reply: Reply<()> },
 }

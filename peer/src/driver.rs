@@ -379,6 +379,7 @@ impl Driver {
             consider(room.search.next_deadline());
             consider(room.announcer.next_deadline());
             consider(room.ordering.next_deadline());
+            consider(room.newcomers.next_deadline());
             consider(room.next_farewell());
         }
         for lookup in &self.lookups {

@@ -1,6 +1,6 @@
 //! One error type per operation.
 
-use moim_protocol::{limits, topic::TopicError};
+use moim_protocol::{text::TextError, topic::TopicError};
 use thiserror::Error;
 
 /// Why a peer could not be started.
@@ -23,23 +23,6 @@ pub enum StartError {
         part: &'static str,
         /// What it said.
         reason: String,
-    },
-}
-
-/// Why a display name is refused.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ProfileError {
-    /// It has control characters.
-    #[error("a name must not contain control characters")]
-    ControlCharacter,
-    /// Nothing but white space.
-    #[error("a name must not be empty")]
-    Empty,
-    /// It is longer than [`limits::NAME_BYTES_MAX`].
-    #[error("a name has at most {max} bytes, this one has {bytes}", max = limits::NAME_BYTES_MAX)]
-    TooLong {
-        /// Its length in bytes of UTF-8.
-        bytes: usize,
     },
 }
 
@@ -68,30 +51,27 @@ pub enum JoinError {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SayError {
-    /// Nothing to say.
-    #[error("a message must not be empty")]
-    Empty,
     /// The room was left.
     #[error("the room was left")]
     Left,
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
-    /// Longer than [`limits::TEXT_BYTES_MAX`].
-    #[error("a message has at most {max} bytes, this one has {bytes}", max = limits::TEXT_BYTES_MAX)]
-    TooLong {
-        /// Its length in bytes of UTF-8.
-        bytes: usize,
-    },
+    /// The text cannot be said.
+    #[error("the message is not valid")]
+    Text(#[from] TextError),
 }
 
 /// Why a direct message was not delivered.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// Nothing to send.
-    #[error("a message must not be empty")]
-    Empty,
+    /// Too many messages wait for a receipt.
+    #[error("too many messages wait for a receipt")]
+    Busy,
+    /// A message with this id waits for its receipt already.
+    #[error("a message with this id waits for its receipt already")]
+    Duplicate,
     /// No receipt within the deadline. The message may or may not have arrived.
     #[error("no receipt within {seconds} s; the last attempt said: {reason}")]
     NoReceipt {
@@ -106,21 +86,18 @@ pub enum SendError {
         /// The receiver's words.
         reason: String,
     },
-    /// The receiver is this peer itself.
-    #[error("a peer cannot send a direct message to itself")]
-    ToSelf,
-    /// Too many messages wait for a receipt.
-    #[error("too many messages wait for a receipt")]
-    Busy,
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
-    /// Longer than [`limits::TEXT_BYTES_MAX`].
-    #[error("a message has at most {max} bytes, this one has {bytes}", max = limits::TEXT_BYTES_MAX)]
-    TooLong {
-        /// Its length in bytes of UTF-8.
-        bytes: usize,
-    },
+    /// The text cannot be sent.
+    #[error("the message is not valid")]
+    Text(#[from] TextError),
+    /// The receiver is this peer itself.
+    #[error("a peer cannot send a direct message to itself")]
+    ToSelf,
+    /// The program at the other end does not speak the protocol of direct messages.
+    #[error("the other program takes no direct messages")]
+    Unsupported,
 }
 
 /// Why a value was not stored in the DHT.

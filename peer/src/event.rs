@@ -7,12 +7,12 @@ use std::{
 
 use futures::{Stream, StreamExt};
 use libp2p::PeerId;
-use moim_protocol::topic::Topic;
+use moim_protocol::{text::Name, topic::Topic};
 use tokio::sync::mpsc;
 
 use crate::{
     history::{DirectMessage, RoomMessage},
-    snapshot::{Member, Reach, Status},
+    snapshot::{Member, Status},
 };
 
 /// Events a slow reader may be behind before the oldest are counted instead of kept. One event is
@@ -42,20 +42,20 @@ pub enum PeerEvent {
         /// Who.
         peer: PeerId,
         /// The name it had.
-        name: String,
+        name: Name,
         /// How it went.
         reason: LeaveReason,
     },
-    /// A member is reached in another way, or has another name.
+    /// A member is reached in another way, has another name, or a name that looks like another's (no more).
     MemberUpdated {
         /// The room's topic.
         topic: Topic,
         /// The member as it is now.
         member: Member,
-        /// How it was reached before.
-        before: Reach,
+        /// The member as it was.
+        before: Box<Member>,
     },
-    /// Something was said in a room by another member.
+    /// Something was said in a room by somebody else.
     RoomMessage(RoomMessage),
     /// The peer's state changed.
     StatusChanged(Status),

@@ -1,9 +1,9 @@
 //! The handles that user interfaces hold: [`Peer`] and [`Room`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
-use moim_protocol::{limits, message::MessageId, topic::Topic};
+use moim_protocol::{message::MessageId, record::RecordKey, text::Text, topic::Topic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
@@ -52,10 +52,12 @@ impl Peer {
     /// [`JoinError`]; being offline is not one.
     pub async fn join(&self, topic: &str, profile: Profile) -> Result<Room, JoinError> {
         let topic = Topic::new(topic)?;
+        let handle = Arc::new(());
         let members = self
             .ask(|reply| Command::Join {
                 topic: topic.clone(),
                 profile,
+                handle: Arc::downgrade(&handle),
                 reply,
             })
             .await
@@ -64,16 +66,16 @@ impl Peer {
             topic,
             members,
             peer: self.clone(),
-            left: false,
+            handle,
         })
     }
 
-    /// Sends a direct message. Resolves when the receiver *has accepted and stored* it. Dropping
+    /// Sends a direct message, cleaned as [`Text::new`] does. Resolves when the receiver *has accepted and stored* it. Dropping
     /// the future does not take the message back.
     ///
     /// # Errors
-    /// [`SendError`], at the latest after [`limits::OUTBOX_DEADLINE`].
-    pub async fn send(&self, to: PeerId, text: impl Into<String>) -> Result<Receipt, SendError> {
+    /// [`SendError`], at the latest after [`limits::OUTBOX_DEADLINE`](crate::limits::OUTBOX_DEADLINE).
+    pub async fn send(&self, to: PeerId, text: impl AsRef<str>) -> Result<Receipt, SendError> {
         self.send_with_id(platform::message_id(), to, text).await
     }
 
@@ -86,15 +88,9 @@ impl Peer {
         &self,
         id: MessageId,
         to: PeerId,
-        text: impl Into<String>,
+        text: impl AsRef<str>,
     ) -> Result<Receipt, SendError> {
-        let text = text.into();
-        if text.is_empty() {
-            return Err(SendError::Empty);
-        }
-        if text.len() > limits::TEXT_BYTES_MAX {
-            return Err(SendError::TooLong { bytes: text.len() });
-        }
+        let text = Text::new(text.as_ref())?;
         if to == self.id {
             return Err(SendError::ToSelf);
         }
@@ -120,8 +116,8 @@ impl Peer {
             .unwrap_or_default()
     }
 
-    /// Stores a JSON value in the DHT for `lifetime` ([`limits::RECORD_TTL_MIN`] to
-    /// [`limits::RECORD_TTL_MAX`]). A newer value under the same key takes its place. A peer that is
+    /// Stores a JSON value in the DHT for `lifetime` ([`limits::RECORD_TTL_MIN`](crate::limits::RECORD_TTL_MIN) to
+    /// [`limits::RECORD_TTL_MAX`](crate::limits::RECORD_TTL_MAX)). A newer value under the same key takes its place. A peer that is
     /// still on its way into the DHT waits for it for some seconds.
     ///
     /// # Errors
@@ -132,7 +128,9 @@ impl Peer {
         value: serde_json::Value,
         lifetime: Duration,
     ) -> Result<Stored, PutError> {
-        let key = key.into();
+        let key = RecordKey::new(key).map_err(|error| PutError::Invalid {
+            reason: error.to_string(),
+        })?;
         self.in_dht()
             .await
             .map_err(|reason| PutError::NotConnected { reason })?;
@@ -151,7 +149,9 @@ impl Peer {
     /// # Errors
     /// [`GetError`]; a missing value is not one.
     pub async fn get(&self, key: impl Into<String>) -> Result<Option<Value>, GetError> {
-        let key = key.into();
+        let key = RecordKey::new(key).map_err(|error| GetError::Invalid {
+            reason: error.to_string(),
+        })?;
         self.in_dht()
             .await
             .map_err(|reason| GetError::NotConnected { reason })?;
@@ -217,7 +217,8 @@ pub struct Room {
     topic: Topic,
     members: watch::Receiver<Vec<Member>>,
     peer: Peer,
-    left: bool,
+    /// The driver leaves when it is gone, whatever became of the command.
+    handle: Arc<()>,
 }
 
 impl Room {
@@ -231,19 +232,13 @@ impl Room {
         self.members.clone()
     }
 
-    /// Says something to everyone in the room. Returns the message as it was sent; with nobody
+    /// Says something to everyone in the room, cleaned as [`Text::new`] does. Returns the message as it was sent; with nobody
     /// there it is said to nobody.
     ///
     /// # Errors
     /// [`SayError`].
-    pub async fn say(&self, text: impl Into<String>) -> Result<RoomMessage, SayError> {
-        let text = text.into();
-        if text.is_empty() {
-            return Err(SayError::Empty);
-        }
-        if text.len() > limits::TEXT_BYTES_MAX {
-            return Err(SayError::TooLong { bytes: text.len() });
-        }
+    pub async fn say(&self, text: impl AsRef<str>) -> Result<RoomMessage, SayError> {
+        let text = Text::new(text.as_ref())?;
         let topic = self.topic.clone();
         self.peer
             .ask(|reply| Command::Say { topic, text, reply })
@@ -262,36 +257,21 @@ impl Room {
 
     /// Leaves the room and says so. Resolves when members and DHT servers were told, at the latest
     /// after two seconds.
-    pub async fn leave(mut self) {
-        self.left = true;
+    pub async fn leave(self) {
         let topic = self.topic.clone();
-        let _ = self
-            .peer
-            .ask(|reply| Command::Leave {
-                topic,
-                reply: Some(reply),
-            })
-            .await;
+        let _ = self.peer.ask(|reply| Command::Leave { topic, reply }).await;
     }
 
     /// Tells the driver to leave without waiting; for page close, where nothing can be awaited.
-    pub fn leave_now(mut self) {
-        self.send_leave();
-    }
-
-    fn send_leave(&mut self) {
-        if !self.left {
-            self.left = true;
-            let _ = self.peer.commands.try_send(Command::Leave {
-                topic: self.topic.clone(),
-                reply: None,
-            });
-        }
+    pub fn leave_now(self) {
+        drop(self);
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.send_leave();
+        self.handle = Arc::default();
+        // Wakes the driver. One with a full queue is awake.
+        let _ = self.peer.commands.try_send(Command::RoomDropped);
     }
 }

@@ -3,7 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use libp2p::PeerId;
-use moim_protocol::{message::MessageId, room::RoomText, topic::Topic};
+use moim_protocol::{
+    message::MessageId,
+    room::RoomText,
+    text::{Name, Text},
+    topic::Topic,
+};
 
 use crate::snapshot::Path;
 
@@ -22,21 +27,22 @@ pub struct RoomMessage {
     pub topic: Topic,
     /// The author, proven by its signature.
     pub from: PeerId,
-    /// The author's display name at that moment.
-    pub name: String,
+    /// The display name in the author's presence when it was said; `None` if the author is no member as far as this peer
+    /// knows. What stands beside the message itself is not shown: anybody could write anybody's name there.
+    pub name: Option<Name>,
     /// What was said.
-    pub text: String,
+    pub text: Text,
     /// The author's clock when it was said, Unix time in milliseconds. For display only.
     pub sent: u64,
 }
 
 impl RoomMessage {
-    pub(crate) fn new(topic: Topic, from: PeerId, said: RoomText) -> Self {
+    pub(crate) fn new(topic: Topic, from: PeerId, name: Option<Name>, said: RoomText) -> Self {
         Self {
             id: said.id,
             topic,
             from,
-            name: said.name,
+            name,
             text: said.text,
             sent: said.sent.0,
         }
@@ -53,7 +59,7 @@ pub struct DirectMessage {
     /// The receiver.
     pub to: PeerId,
     /// What was written.
-    pub text: String,
+    pub text: Text,
     /// The author's clock, Unix time in milliseconds. For display only.
     pub sent: u64,
     /// The way it came or went.

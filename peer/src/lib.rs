@@ -48,6 +48,8 @@ pub use libp2p::{
 pub use moim_protocol::{
     limits,
     message::MessageId,
+    record::{KeyError, RecordKey},
+    text::{LineError, Name, NameError, Text, TextError},
     topic::{Topic, TopicError},
 };
 pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
@@ -55,9 +57,7 @@ pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},
     builder::{DhtMode, PeerBuilder},
-    error::{
-        GetError, JoinError, LookupError, ProfileError, PutError, SayError, SendError, StartError,
-    },
+    error::{GetError, JoinError, LookupError, PutError, SayError, SendError, StartError},
     event::{EventStream, LeaveReason, PeerEvent},
     handle::{Peer, Room},
     history::{DirectMessage, RoomMessage},

@@ -3,41 +3,37 @@
 use std::{fmt, time::Duration};
 
 use libp2p::{Multiaddr, PeerId};
-use moim_protocol::{limits, message::MessageId, topic::Topic};
-
-use crate::error::ProfileError;
+use moim_protocol::{
+    message::MessageId,
+    record::RecordKey,
+    text::{Name, NameError},
+    topic::Topic,
+};
 
 /// How a peer presents itself to a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    name: String,
+    name: Name,
 }
 
 impl Profile {
-    /// A profile with a display name of 1 to [`limits::NAME_BYTES_MAX`] bytes without control
-    /// characters; white space around it is dropped.
+    /// A profile with a display name as somebody types it.
     ///
     /// # Errors
-    /// [`ProfileError`] when the name is empty, too long or has control characters.
-    pub fn named(name: &str) -> Result<Self, ProfileError> {
-        let name = name.trim();
-        if name.is_empty() {
-            return Err(ProfileError::Empty);
-        }
-        if name.len() > limits::NAME_BYTES_MAX {
-            return Err(ProfileError::TooLong { bytes: name.len() });
-        }
-        if name.chars().any(char::is_control) {
-            return Err(ProfileError::ControlCharacter);
-        }
-        Ok(Self {
-            name: name.to_owned(),
-        })
+    /// [`NameError`] when that is no name.
+    pub fn named(name: &str) -> Result<Self, NameError> {
+        Name::new(name).map(Self::from)
     }
 
     /// The display name.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Name {
         &self.name
+    }
+}
+
+impl From<Name> for Profile {
+    fn from(name: Name) -> Self {
+        Self { name }
     }
 }
 
@@ -161,9 +157,12 @@ pub struct Member {
     /// Who it is.
     pub peer: PeerId,
     /// The display name it signed.
-    pub name: String,
+    pub name: Name,
     /// How it is reached.
     pub reach: Reach,
+    /// Another one in the room (perhaps this peer itself) whose name looks like this one's: one of the two may want to be
+    /// taken for the other, and only their ids tell them apart.
+    pub looks_like: Option<PeerId>,
 }
 
 /// A bootstrap node address that was given and what became of it.
@@ -265,7 +264,7 @@ pub struct Receipt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The key it was stored under.
-    pub key: String,
+    pub key: RecordKey,
     /// How many DHT servers acknowledged that they keep it; at least 1.
     pub copies: usize,
 }
@@ -274,7 +273,7 @@ pub struct Stored {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
     /// The key.
-    pub key: String,
+    pub key: RecordKey,
     /// The newest JSON value found.
     pub value: serde_json::Value,
     /// Who signed it.

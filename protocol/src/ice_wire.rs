@@ -81,23 +81,29 @@ impl IceServer {
         }
     }
 
-    /// Whether there is something left of it that keeps the bounds.
-    fn is_usable(&self) -> bool {
+    /// What of a server in an answer can be used: the URLs that keep the bounds and that a browser takes (it would refuse
+    /// the whole connection for one that it does not know, and later versions may name others), those of TURN with credentials. `None` if that is nothing.
+    fn usable(server: ServerIn<'_>) -> Option<Self> {
         let fits = |text: &String| text.len() <= ICE_TEXT_BYTES_MAX;
-        let needs_credential = self.urls.iter().any(|url| url.starts_with("turn"));
-        !self.urls.is_empty()
-            && self.username.as_ref().is_none_or(fits)
-            && self.credential.as_ref().is_none_or(fits)
-            && (!needs_credential || self.username.is_some() && self.credential.is_some())
+        let ServerIn {
+            urls,
+            username,
+            credential,
+        } = server;
+        let (username, credential) = (username.filter(fits), credential.filter(fits));
+        let has_credentials = username.is_some() && credential.is_some();
+        let urls: Vec<String> = urls
+            .values()
+            .filter(|url| fits(url) && host(url).is_some())
+            .filter(|url| has_credentials || !url.starts_with("turn"))
+            .take(ICE_URLS_MAX)
+            .collect();
+        (!urls.is_empty()).then_some(Self {
+            urls,
+            username,
+            credential,
+        })
     }
-}
-
-/// The URLs that a browser takes, which would refuse the whole connection for one that it does not
-/// know: later versions may name others beside them.
-fn usable(mut urls: Vec<String>) -> Vec<String> {
-    urls.retain(|url| url.len() <= ICE_TEXT_BYTES_MAX && host(url).is_some());
-    urls.truncate(ICE_URLS_MAX);
-    urls
 }
 
 /// Which of the servers to use, for a peer that reaches the one who named them under the host
@@ -161,15 +167,17 @@ struct ServersOut<'a> {
 }
 
 #[derive(Deserialize)]
-struct ServersIn {
-    servers: Vec<json::Object<ServerIn>>,
+struct ServersIn<'a> {
+    #[serde(borrow)]
+    servers: json::List<'a>,
     #[serde(default, deserialize_with = "json::integer::optional")]
     ttl: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct ServerIn {
-    urls: Vec<String>,
+struct ServerIn<'a> {
+    #[serde(borrow)]
+    urls: json::List<'a>,
     #[serde(default)]
     username: Option<String>,
     #[serde(default)]
@@ -212,7 +220,7 @@ impl Response {
 
     /// Reads and checks a body.
     ///
-    /// Servers that cannot be used are left out, and so is what comes after the first
+    /// URLs that cannot be used are left out, and so are servers without any other, and what comes after the first
     /// [`ICE_SERVERS_MAX`].
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         match json::head(bytes, BODY_BYTES_MAX)?.as_ref() {
@@ -221,20 +229,10 @@ impl Response {
                 Ok(Self::Error { code, reason })
             }
             "servers" => {
-                let body: ServersIn = json::fields(bytes)?;
-                let servers = body
-                    .servers
-                    .into_iter()
-                    .map(|json::Object(server)| IceServer {
-                        urls: usable(server.urls),
-                        username: server.username,
-                        credential: server.credential,
-                    });
+                let body: ServersIn<'_> = json::fields(bytes)?;
+                let servers = body.servers.entries().filter_map(IceServer::usable);
                 Ok(Self::Servers {
-                    servers: servers
-                        .filter(IceServer::is_usable)
-                        .take(ICE_SERVERS_MAX)
-                        .collect(),
+                    servers: servers.take(ICE_SERVERS_MAX).collect(),
                     // A life longer than any is as good as the longest.
                     ttl: body
                         .ttl

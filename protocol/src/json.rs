@@ -9,6 +9,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::value::RawValue;
 
 use crate::wire::{BodyError, VERSION};
 
@@ -32,6 +33,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         }
 
         deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A list whose entries are read one by one, so that a bad one does not spoil the others.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct List<'a>(#[serde(borrow)] Vec<&'a RawValue>);
+
+impl<'a> List<'a> {
+    /// The entries that are objects of this kind.
+    pub(crate) fn entries<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
+        self.values().map(|Object(entry)| entry)
+    }
+
+    /// The entries that are values of this kind.
+    pub(crate) fn values<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
+        let entries = self.0.into_iter();
+        entries.filter_map(|entry| serde_json::from_str(entry.get()).ok())
     }
 }
 

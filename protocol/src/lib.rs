@@ -20,7 +20,7 @@
 //!   of libp2p's RFC 0002;
 //! - [`presence_wire`], [`message`]: requests and answers of Moim's two request protocols;
 //! - [`room`]: what is said in a room by gossip;
-//! - [`wire`], [`text`]: error codes, and the rules for what people write.
+//! - [`wire`], [`text`]: error codes, and what people write.
 //!
 //! What is decided, each a machine that is fed with inputs and `now`:
 //!
@@ -29,6 +29,8 @@
 //! | [`roster::Roster`] | who is in a room, and what is passed on to newcomers | a member |
 //! | [`neighbours`] | whom of a large room to connect to | a member |
 //! | [`announcer::Announcer`] | when a peer says that it is here | a member |
+//! | [`alike::Alike`] | whose names look alike | a member |
+//! | [`newcomers::Newcomers`] | whether words are shown as a member's | a member |
 //! | [`ordering::Ordering`] | when a room message is delivered | a member |
 //! | [`said::Said`] | what a member is given that missed it | a member |
 //! | [`outbox::Outbox`] | when a direct message is sent, tried again, has failed | a sender |
@@ -55,6 +57,7 @@
 //!     limits::PRESENCE_TTL,
 //!     presence::{Presence, SignedPresence, State, next_sequence},
 //!     roster::{Roster, Verdict},
+//!     text::Name,
 //!     topic::Topic,
 //! };
 //! use web_time::Instant;
@@ -67,7 +70,7 @@
 //! let presence = Presence {
 //!     peer: ada.public().to_peer_id(),
 //!     topic,
-//!     name: "Ada".to_owned(),
+//!     name: Name::new("Ada")?,
 //!     addresses: vec!["/ip4/192.0.2.7/tcp/8468".parse()?],
 //!     sequence: next_sequence(0, wall),
 //!     issued: wall,
@@ -102,6 +105,7 @@
 )]
 
 pub mod admission;
+pub mod alike;
 pub mod announcer;
 pub mod backoff;
 pub mod changes;
@@ -112,6 +116,7 @@ pub mod limits;
 pub mod message;
 pub mod names;
 pub mod neighbours;
+pub mod newcomers;
 pub mod ordering;
 pub mod outbox;
 pub mod presence;

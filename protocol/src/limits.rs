@@ -99,6 +99,17 @@ pub const TOPIC_BYTES_MAX: usize = 128;
 /// Longest display name in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 64;
 
+/// Most combining marks on one letter of a name, a topic or the name of a value: as UTS #39, section 5.4 advises. No
+/// language needs more, and a tower of them covers the lines above.
+pub const MARKS_MAX: usize = 4;
+
+/// How long the words of somebody who is not known as a member wait for its presence: as long as a message for an earlier
+/// one.
+pub const NEWCOMER_PATIENCE: Duration = ORDER_GAP_MAX;
+
+/// Messages of such that wait in a room: a mebibyte at most, of texts as long as can be.
+pub const NEWCOMERS_HELD_MAX: usize = 64;
+
 /// Most addresses in a presence.
 pub const ADDRESSES_MAX: usize = 8;
 

@@ -18,7 +18,7 @@ use crate::{
     json,
     limits::{BODY_BYTES_MAX, INTEGER_MAX},
     room::RoomText,
-    text::check_text,
+    text::Text,
     time::{UnixMillis, whole_millis},
     topic::TopicHash,
     wire::{self, BodyError, ErrorCode, WireError},
@@ -96,8 +96,8 @@ pub enum Request {
     Text {
         /// The same in every attempt to send this message.
         id: MessageId,
-        /// See [`check_text`].
-        text: String,
+        /// What was written.
+        text: Text,
         /// When it was written, by the sender's clock.
         sent: UnixMillis,
     },
@@ -153,14 +153,14 @@ pub enum Response {
 #[derive(Serialize)]
 struct TextOut<'a> {
     id: MessageId,
-    text: &'a str,
+    text: &'a Text,
     sent: UnixMillis,
 }
 
 #[derive(Deserialize)]
 struct TextIn {
     id: MessageId,
-    text: String,
+    text: Text,
     sent: UnixMillis,
 }
 
@@ -193,16 +193,17 @@ struct MissedOut<'a> {
 }
 
 #[derive(Deserialize)]
-struct MissedIn {
+struct MissedIn<'a> {
     said: json::Object<Position>,
-    messages: Vec<json::Object<RoomText>>,
+    #[serde(borrow)]
+    messages: json::List<'a>,
 }
 
 /// Bytes of a `missed` body besides its messages: rounded up.
 pub(crate) const MISSED_BYTES: usize = 128;
 
 impl Request {
-    /// The body to be sent. What [`check_text`] takes always fits in [`BODY_BYTES_MAX`].
+    /// The body to be sent. A [`Text`] always fits in [`BODY_BYTES_MAX`].
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {
@@ -236,7 +237,6 @@ impl Request {
         match json::head(bytes, BODY_BYTES_MAX)?.as_ref() {
             "text" => {
                 let TextIn { id, text, sent } = json::fields(bytes)?;
-                check_text(&text)?;
                 Ok(Self::Text { id, text, sent })
             }
             "catch_up" => {
@@ -279,7 +279,7 @@ impl Response {
         }
     }
 
-    /// Reads and checks a body.
+    /// Reads and checks a body. Messages that do not hold are left out: one bad entry must not hide the others.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         match json::head(bytes, BODY_BYTES_MAX)?.as_ref() {
             "accepted" => {
@@ -287,12 +287,13 @@ impl Response {
                 Ok(Self::Accepted { id })
             }
             "missed" => {
-                let body: MissedIn = json::fields(bytes)?;
-                let messages: Vec<_> = body.messages.into_iter().map(|message| message.0).collect();
-                messages.iter().try_for_each(RoomText::check)?;
+                let body: MissedIn<'_> = json::fields(bytes)?;
+                let messages = body.messages.entries();
                 Ok(Self::Missed {
                     said: body.said.0,
-                    messages,
+                    messages: messages
+                        .filter(|text: &RoomText| text.check().is_ok())
+                        .collect(),
                 })
             }
             "error" => {

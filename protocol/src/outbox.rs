@@ -17,14 +17,13 @@ use crate::{
     backoff::doubled,
     limits::{OUTBOX_DEADLINE, OUTBOX_MAX, OUTBOX_RETRY_BASE, OUTBOX_RETRY_MAX},
     message::{MessageId, Request},
-    text::{TextError, check_text},
+    text::Text,
     time::{UnixMillis, after},
     wire,
 };
 
 /// Why a message was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
 pub enum OutboxError {
     /// A message with this id waits already.
     #[error("a message with this id is waiting already")]
@@ -32,9 +31,6 @@ pub enum OutboxError {
     /// [`OUTBOX_MAX`] messages wait.
     #[error("{OUTBOX_MAX} messages wait for their receipt already")]
     Full,
-    /// The text.
-    #[error(transparent)]
-    Text(#[from] TextError),
 }
 
 /// What the caller has to do.
@@ -69,11 +65,14 @@ pub enum FailureReason {
         /// What the last attempt failed with, if one has failed.
         last: Option<String>,
     },
-    /// The receiver, or this peer, gave a reason for which no other attempt can succeed.
+    /// The receiver gave a reason for which no other attempt can succeed.
     Refused {
         /// The reason.
         reason: String,
     },
+    /// The program at the other end does not speak
+    /// [`MESSAGE_PROTOCOL`](crate::names::MESSAGE_PROTOCOL).
+    Unsupported,
 }
 
 impl fmt::Display for FailureReason {
@@ -90,6 +89,7 @@ impl fmt::Display for FailureReason {
                 )
             }
             Self::Refused { reason } => f.write_str(reason),
+            Self::Unsupported => f.write_str("the other program takes no direct messages"),
         }
     }
 }
@@ -142,11 +142,10 @@ impl Outbox {
         &mut self,
         id: MessageId,
         to: PeerId,
-        text: String,
+        text: Text,
         sent: UnixMillis,
         now: Instant,
     ) -> Result<(), OutboxError> {
-        check_text(&text)?;
         if self.entries.contains_key(&id) {
             return Err(OutboxError::Duplicate);
         }
@@ -238,11 +237,7 @@ impl Outbox {
     pub fn failure(&mut self, id: MessageId, retryable: bool, reason: &str, now: Instant) {
         let reason = wire::reason(reason);
         if !retryable {
-            if let Some(Entry { to, .. }) = self.remove(id) {
-                let reason = FailureReason::Refused { reason };
-                self.failed
-                    .push((now, OutboxAction::Failed { id, to, reason }));
-            }
+            self.give_up(id, FailureReason::Refused { reason }, now);
             return;
         }
         if let Some(entry) = self.entries.get_mut(&id)
@@ -254,6 +249,18 @@ impl Outbox {
             };
             entry.failures = entry.failures.saturating_add(1);
             entry.last = Some(reason);
+        }
+    }
+
+    /// The receiver's program does not take direct messages: no other attempt is of use.
+    pub fn unsupported(&mut self, id: MessageId, now: Instant) {
+        self.give_up(id, FailureReason::Unsupported, now);
+    }
+
+    fn give_up(&mut self, id: MessageId, reason: FailureReason, now: Instant) {
+        if let Some(Entry { to, .. }) = self.remove(id) {
+            self.failed
+                .push((now, OutboxAction::Failed { id, to, reason }));
         }
     }
 

@@ -18,13 +18,13 @@ use crate::{
         PRESENCE_TTL,
     },
     names::{PRESENCE_DOMAIN, PRESENCE_KEY_PREFIX, PRESENCE_PAYLOAD_TYPE},
-    text::{TextError, check_name},
+    text::{Name, NameError},
     time::{UnixMillis, Validity},
     topic::TopicHash,
     wire::{self, BodyError, ErrorCode},
 };
 
-const PURPOSE: Purpose = Purpose {
+pub(crate) const PURPOSE: Purpose = Purpose {
     domain: PRESENCE_DOMAIN,
     payload_type: PRESENCE_PAYLOAD_TYPE,
     bytes_max: ENVELOPE_BYTES_MAX,
@@ -60,7 +60,7 @@ pub enum PresenceError {
     Lifetime(Duration),
     /// The display name.
     #[error(transparent)]
-    Name(#[from] TextError),
+    Name(#[from] NameError),
     /// The sequence number is zero.
     #[error("sequence numbers start at 1")]
     Sequence,
@@ -141,9 +141,8 @@ pub struct Presence {
     pub peer: PeerId,
     /// Of which topic.
     pub topic: TopicHash,
-    /// Display name: 1 to [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) bytes, see
-    /// [`check_name`].
-    pub name: String,
+    /// Display name.
+    pub name: Name,
     /// Where the peer can be dialled, best first: at most [`ADDRESSES_MAX`]. An address may end in
     /// `/p2p/` and this peer's id.
     pub addresses: Vec<Multiaddr>,
@@ -181,7 +180,7 @@ impl Presence {
         let payload = Payload {
             peer: self.peer,
             topic: self.topic,
-            name: self.name.clone(),
+            name: self.name.as_str().to_owned(),
             addresses: self.addresses.clone(),
             sequence: self.sequence,
             issued: self.issued,
@@ -211,7 +210,6 @@ impl Presence {
     }
 
     fn check(&self) -> Result<(), PresenceError> {
-        check_name(&self.name)?;
         if self.addresses.len() > ADDRESSES_MAX {
             return Err(PresenceError::TooManyAddresses(self.addresses.len()));
         }
@@ -269,7 +267,7 @@ impl SignedPresence {
         let presence = Presence {
             peer: payload.peer,
             topic: payload.topic,
-            name: payload.name,
+            name: Name::received(&payload.name)?,
             addresses: payload.addresses,
             sequence: payload.sequence,
             issued: payload.issued,

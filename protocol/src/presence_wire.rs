@@ -115,8 +115,9 @@ struct MemberOut<'a> {
 }
 
 #[derive(Deserialize)]
-struct MembersIn {
-    members: Vec<json::Object<MemberIn>>,
+struct MembersIn<'a> {
+    #[serde(borrow)]
+    members: json::List<'a>,
     #[serde(default, with = "json::peer::optional")]
     next: Option<PeerId>,
 }
@@ -260,8 +261,7 @@ impl Response {
 
     /// Reads and checks a body.
     ///
-    /// Members whose presence does not hold are left out: one bad entry of one member must not hide
-    /// the others.
+    /// Members that do not hold are left out: one bad entry of one member must not hide the others.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         Self::decode_new(bytes, |_| false)
     }
@@ -276,12 +276,12 @@ impl Response {
                 Ok(Self::Error { code, reason })
             }
             "members" => {
-                let body: MembersIn = json::fields(bytes)?;
+                let body: MembersIn<'_> = json::fields(bytes)?;
                 let members = body
                     .members
-                    .into_iter()
-                    .filter(|json::Object(member)| !is_known(&member.presence))
-                    .filter_map(|json::Object(member)| {
+                    .entries()
+                    .filter(|member: &MemberIn| !is_known(&member.presence))
+                    .filter_map(|member| {
                         let presence = SignedPresence::decode(&member.presence).ok()?;
                         Some((presence, Duration::from_millis(member.age)))
                     })

@@ -19,6 +19,7 @@ use crate::{
         RECORD_TTL_MIN, RECORD_VALUE_BYTES_MAX,
     },
     names::{RECORD_DOMAIN, RECORD_KEY_PREFIX, RECORD_PAYLOAD_TYPE},
+    text::line::{self, LineError},
     time::{UnixMillis, Validity},
     wire::{BodyError, ErrorCode},
 };
@@ -48,12 +49,9 @@ pub enum RecordError {
     /// Dated further in the future than clocks may differ.
     #[error("dated in the future, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
     Future,
-    /// No name, or a control character in it.
-    #[error("a key is not empty and has no control characters")]
-    Key,
-    /// A name longer than [`RECORD_KEY_BYTES_MAX`].
-    #[error("a key has at most {RECORD_KEY_BYTES_MAX} bytes, this one has {0}")]
-    KeyTooLong(usize),
+    /// The name.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Not between [`RECORD_TTL_MIN`] and [`RECORD_TTL_MAX`].
     #[error("a life of {0:?} is not between {RECORD_TTL_MIN:?} and {RECORD_TTL_MAX:?}")]
     Lifetime(Duration),
@@ -75,11 +73,11 @@ impl RecordError {
         match self {
             Self::Expired | Self::Future => ErrorCode::Expired,
             Self::Envelope(EnvelopeError::TooLarge { .. })
-            | Self::KeyTooLong(_)
+            | Self::Key(KeyError(LineError::TooLong { .. }))
             | Self::ValueTooLarge(_) => ErrorCode::TooLarge,
             Self::Body(error) => error.code(),
             Self::Envelope(_)
-            | Self::Key
+            | Self::Key(_)
             | Self::Lifetime(_)
             | Self::Sequence
             | Self::Signer(_) => ErrorCode::Invalid,
@@ -99,11 +97,63 @@ pub enum SignRecordError {
     Signing(#[from] SigningError),
 }
 
+/// Why a text is not the name of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the key {0}")]
+pub struct KeyError(pub LineError);
+
+/// The name of a value: 1 to [`RECORD_KEY_BYTES_MAX`] bytes of UTF-8 that show everybody the same, see [`LineError`].
+///
+/// It is kept as it is written, white space around it too; [`record_key`] says which names are of one value.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordKey(String);
+
+impl RecordKey {
+    /// Checks `key`.
+    pub fn new(key: impl Into<String>) -> Result<Self, KeyError> {
+        let key = key.into();
+        line::check(&key, RECORD_KEY_BYTES_MAX).map_err(KeyError)?;
+        Ok(Self(key))
+    }
+
+    /// The name as it is shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for RecordKey {
+    type Err = KeyError;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        Self::new(key)
+    }
+}
+
+impl AsRef<str> for RecordKey {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
 /// A value under a name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// The name: 1 to [`RECORD_KEY_BYTES_MAX`] bytes of UTF-8 without control characters.
-    pub key: String,
+    /// The name.
+    pub key: RecordKey,
     /// Any JSON of at most [`RECORD_VALUE_BYTES_MAX`] bytes when written compactly.
     pub value: serde_json::Value,
     /// Who wrote it.
@@ -136,7 +186,7 @@ impl Record {
     pub fn sign(&self, keypair: &Keypair) -> Result<SignedRecord, SignRecordError> {
         self.check()?;
         let payload = Payload {
-            key: self.key.clone(),
+            key: self.key.as_str().to_owned(),
             value: self.value.clone(),
             publisher: self.publisher,
             sequence: self.sequence,
@@ -148,12 +198,6 @@ impl Record {
     }
 
     fn check(&self) -> Result<(), RecordError> {
-        if self.key.len() > RECORD_KEY_BYTES_MAX {
-            return Err(RecordError::KeyTooLong(self.key.len()));
-        }
-        if self.key.is_empty() || self.key.contains(char::is_control) {
-            return Err(RecordError::Key);
-        }
         let bytes = serde_json::to_vec(&self.value).map_or(usize::MAX, |bytes| bytes.len());
         if bytes > RECORD_VALUE_BYTES_MAX {
             return Err(RecordError::ValueTooLarge(bytes));
@@ -195,7 +239,7 @@ impl SignedRecord {
         }
         let payload: Payload = json::fields(&opened.payload)?;
         let record = Record {
-            key: payload.key,
+            key: RecordKey::new(payload.key)?,
             value: payload.value,
             publisher: payload.publisher,
             sequence: payload.sequence,
@@ -264,10 +308,10 @@ impl fmt::Debug for SignedRecord {
 }
 
 /// The DHT key of the value named `key`: `/moim/record/1/` and the sha2-256 of the name in Unicode
-/// normalisation form C.
+/// normalisation form C, without joiners and variation selectors (as in a [`Topic`](crate::topic::Topic)).
 #[must_use]
-pub fn record_key(key: &str) -> Vec<u8> {
-    let normal: String = key.nfc().collect();
+pub fn record_key(key: impl AsRef<str>) -> Vec<u8> {
+    let normal: String = line::plain(key.as_ref()).nfc().collect();
     [RECORD_KEY_PREFIX, Sha256::digest(normal).as_slice()].concat()
 }
 

@@ -3,7 +3,7 @@
 //! Who said it is the gossipsub message's signed `from`; which room it was said in is its topic.
 
 use libp2p_identity::PeerId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     limits::{CLOCK_SKEW_MAX, ROOM_BYTES_MAX, SESSION_YOUNG},
     message::MessageId,
     presence::SignedPresence,
-    text::{check_name, check_text},
+    text::{Name, Text},
     time::UnixMillis,
     wire::{BodyError, WireError},
 };
@@ -39,10 +39,16 @@ pub struct RoomText {
     /// 1, 2, 3… per sender and session.
     #[serde(deserialize_with = "json::integer::deserialize")]
     pub sequence: u64,
-    /// The sender's display name, see [`check_name`].
-    pub name: String,
-    /// See [`check_text`].
-    pub text: String,
+    /// The sender's display name as it stands beside the text, where that is one. It is shown to nobody: whoever is in
+    /// the room has said its name in its presence. Peers of version 0.1 take no message without.
+    #[serde(
+        default,
+        deserialize_with = "claimed",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub name: Option<Name>,
+    /// What was said.
+    pub text: Text,
     /// When it was written, by the sender's clock.
     pub sent: UnixMillis,
 }
@@ -60,8 +66,6 @@ impl RoomText {
         if self.session == 0 || self.sequence == 0 {
             return Err(WireError::Sequence);
         }
-        check_name(&self.name)?;
-        check_text(&self.text)?;
         Ok(())
     }
 
@@ -73,6 +77,11 @@ impl RoomText {
         }
         Ok(())
     }
+}
+
+fn claimed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Name>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    Ok(name.and_then(|name| Name::received(&name).ok()))
 }
 
 #[derive(Serialize)]
@@ -88,8 +97,7 @@ struct PresenceIn {
 }
 
 impl RoomMessage {
-    /// The data to be published. What [`check_name`] and [`check_text`] take always fits in
-    /// [`ROOM_BYTES_MAX`].
+    /// The data to be published. A [`Name`] and a [`Text`] always fit in [`ROOM_BYTES_MAX`].
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {

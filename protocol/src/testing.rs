@@ -60,7 +60,7 @@ pub(crate) fn presence(n: u16, sequence: u64) -> Presence {
     Presence {
         peer: peer(n),
         topic: topic(),
-        name: format!("peer {n}"),
+        name: format!("peer {n}").parse().unwrap(),
         addresses: vec![address(4000 + n)],
         sequence,
         issued: WALL,
@@ -87,7 +87,7 @@ pub(crate) fn left(n: u16, sequence: u64) -> SignedPresence {
 pub(crate) fn largest(n: u16) -> SignedPresence {
     let address = |i: u16| -> Multiaddr { format!("/dns4/{:x>200}/tcp/{i}", n).parse().unwrap() };
     let mut presence = presence(n, 1);
-    presence.name = "\"".repeat(64);
+    presence.name = "\"".repeat(64).parse().unwrap();
     presence.addresses = (0..8).map(address).collect();
     presence.sign_fitting(&keypair(n)).unwrap()
 }

@@ -1,6 +1,10 @@
 //! Topics and the keys that are derived from them.
 
-use std::fmt;
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -11,57 +15,46 @@ use unicode_normalization::UnicodeNormalization;
 use crate::{
     limits::TOPIC_BYTES_MAX,
     names::{ROOM_PREFIX, TOPIC_PREFIX},
-    text::is_forbidden_in_line,
+    text::line::{self, LineError},
 };
 
 /// Why a text is not a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum TopicError {
-    /// Nothing but white space.
-    #[error("the topic is empty")]
-    Empty,
-    /// A control character, or one that turns the direction of the lines around it.
-    #[error("the character U+{code:04X} is not allowed in a topic", code = u32::from(*.0))]
-    Forbidden(char),
-    /// Longer than [`TOPIC_BYTES_MAX`] after normalisation.
-    #[error("a topic has at most {TOPIC_BYTES_MAX} bytes, this one has {0}")]
-    TooLong(usize),
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the topic {0}")]
+pub struct TopicError(pub LineError);
 
-/// What people gather around: a name, equal for everybody who types the same characters.
+/// What people gather around: a name, equal for everybody who types the same.
 ///
-/// 1 to [`TOPIC_BYTES_MAX`] bytes of UTF-8 in Unicode normalisation form C, without white space
-/// around it, control characters, line separators or direction overrides. Upper and lower case
-/// differ.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Topic(String);
+/// 1 to [`TOPIC_BYTES_MAX`] bytes of UTF-8 in Unicode normalisation form C, without white space around it, that show
+/// everybody the same (see [`LineError`]). Upper and lower case differ. Topics are equal, and have the same hash, when
+/// they differ by nothing but characters that change how others are drawn: joiners (U+200C, U+200D) and variation
+/// selectors (U+FE0E, U+FE0F).
+#[derive(Clone)]
+pub struct Topic {
+    shown: String,
+    /// What is hashed and compared.
+    plain: String,
+}
 
 impl Topic {
     /// Trims and normalises `text` (NFC) and checks it.
     pub fn new(text: &str) -> Result<Self, TopicError> {
         let trimmed = text.trim();
-        if trimmed.is_empty() {
-            return Err(TopicError::Empty);
-        }
-        if let Some(character) = trimmed.chars().find(|&c| is_forbidden_in_line(c)) {
-            return Err(TopicError::Forbidden(character));
-        }
         // NFC shortens a text to a third at most, so what is far too long need not be normalised.
         if trimmed.len() > 4 * TOPIC_BYTES_MAX {
-            return Err(TopicError::TooLong(trimmed.len()));
+            let (bytes, max) = (trimmed.len(), TOPIC_BYTES_MAX);
+            return Err(TopicError(LineError::TooLong { bytes, max }));
         }
-        let normal: String = trimmed.nfc().collect();
-        if normal.len() > TOPIC_BYTES_MAX {
-            return Err(TopicError::TooLong(normal.len()));
-        }
-        Ok(Self(normal))
+        let shown: String = trimmed.nfc().collect();
+        line::check(&shown, TOPIC_BYTES_MAX).map_err(TopicError)?;
+        let plain = line::plain(&shown).nfc().collect();
+        Ok(Self { shown, plain })
     }
 
     /// The topic as it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.shown
     }
 
     /// What the network knows the topic by.
@@ -69,14 +62,46 @@ impl Topic {
     pub fn hash(&self) -> TopicHash {
         let mut hasher = Sha256::new();
         hasher.update(TOPIC_PREFIX);
-        hasher.update(&self.0);
+        hasher.update(&self.plain);
         TopicHash(hasher.finalize().into())
+    }
+}
+
+impl PartialEq for Topic {
+    fn eq(&self, other: &Self) -> bool {
+        self.plain == other.plain
+    }
+}
+
+impl Eq for Topic {}
+
+impl Hash for Topic {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.plain.hash(state);
+    }
+}
+
+impl PartialOrd for Topic {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Topic {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.plain.cmp(&other.plain)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Topic").field(&self.shown).finish()
     }
 }
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.shown)
     }
 }
 

@@ -44,7 +44,7 @@ fn presence() -> SignedPresence {
     let presence = Presence {
         peer: peer(),
         topic: topic(),
-        name: "Ada".to_owned(),
+        name: "Ada".parse().unwrap(),
         addresses: vec![
             format!("/ip4/192.0.2.7/tcp/8468/p2p/{PEER}")
                 .parse()
@@ -60,7 +60,7 @@ fn presence() -> SignedPresence {
 
 fn record() -> SignedRecord {
     let record = Record {
-        key: "greeting".to_owned(),
+        key: "greeting".parse().unwrap(),
         value: serde_json::json!({"hello": "world"}),
         publisher: peer(),
         sequence: WALL.0,
@@ -164,8 +164,8 @@ fn room_message_ids_are_as_documented() {
         id: "00112233445566778899aabbccddeeff".parse().unwrap(),
         session: WALL.0,
         sequence: 1,
-        name: "Ada".to_owned(),
-        text: "hello".to_owned(),
+        name: Some("Ada".parse().unwrap()),
+        text: "hello".parse().unwrap(),
         sent: UnixMillis(WALL.0 + 1000),
     });
     let id = |message: &RoomMessage| {

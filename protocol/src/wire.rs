@@ -6,9 +6,7 @@ use std::{fmt, str::Utf8Error};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{
-    json, limits::REASON_BYTES_MAX, presence::PresenceError, text::TextError, time::UnixMillis,
-};
+use crate::{json, limits::REASON_BYTES_MAX, presence::PresenceError, time::UnixMillis};
 
 /// The version in every body (`"v":1`).
 pub const VERSION: u64 = 1;
@@ -173,9 +171,6 @@ pub enum WireError {
     /// The sequence number or session in it is zero.
     #[error("sequence and session start at 1")]
     Sequence,
-    /// The text or the name in it.
-    #[error(transparent)]
-    Text(#[from] TextError),
     /// The presence in it is of another topic than the request.
     #[error("the presence is of another topic")]
     WrongTopic,
@@ -189,8 +184,15 @@ impl WireError {
             Self::Body(error) => error.code(),
             Self::Date(_) => ErrorCode::Expired,
             Self::Presence(error) => error.code(),
-            Self::Sender | Self::Sequence | Self::Text(_) | Self::WrongTopic => ErrorCode::Invalid,
+            Self::Sender | Self::Sequence | Self::WrongTopic => ErrorCode::Invalid,
         }
+    }
+
+    /// Whether whoever passed it on should have known better. Names are another matter: more of them held in version 0.1,
+    /// and it depends on the version of Unicode which do.
+    #[must_use]
+    pub const fn is_forwarders_fault(&self) -> bool {
+        !matches!(self, Self::Presence(PresenceError::Name(_)))
     }
 }
 

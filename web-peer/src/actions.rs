@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use leptos::{prelude::*, task::spawn_local};
-use moim_peer::{JoinError, MessageId, Peer, PeerId, Profile, Topic};
+use moim_peer::{JoinError, MessageId, Peer, PeerId, Profile, Text, Topic};
 
 use crate::{
     i18n::{join_refusal, name_refusal, say_refusal, send_refusal},
@@ -69,12 +69,11 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
         refusal.topic = Some(app.text.peer_stopped.to_owned());
         return Err(refusal);
     };
-    let name = profile.name().to_owned();
-    match peer.join(topic.as_str(), profile).await {
+    match peer.join(topic.as_str(), profile.clone()).await {
         Ok(joined) => {
-            page::store(NAME_KEY, &name);
+            page::store(NAME_KEY, profile.name().as_str());
             page::store(TOPIC_KEY, topic.as_str());
-            let room = RoomModel::new(topic.clone(), name);
+            let room = RoomModel::new(topic.clone(), profile);
             app.rooms.update(|rooms| rooms.push(room.clone()));
             state::follow_room(app, &room, joined);
             show_room(app, &topic);
@@ -229,6 +228,9 @@ pub(crate) fn send(app: App, direct: &DirectModel, text: &str) {
     )]
     let now = page::now() as u64;
     app.direct_or_new(direct.peer);
+    // Shown as it is sent. What cannot be sent is refused below, and stands there with the reason.
+    let cleaned = Text::new(text);
+    let text = cleaned.as_ref().map_or(text, Text::as_str);
     let Some(item) = direct.push(
         Peer::new_message_id(),
         peer.id(),

@@ -6,7 +6,9 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use leptos::prelude::*;
-use moim_peer::{Keypair, MessageId, Path, Peer, PeerId, Reach, Room, Snapshot, Topic};
+use moim_peer::{
+    Keypair, MessageId, Name, Path, Peer, PeerId, Profile, Reach, Room, Snapshot, Topic,
+};
 
 use crate::{format, i18n::Messages, page, settings::Checked};
 
@@ -216,8 +218,8 @@ fn clear(unread: &ArcRwSignal<usize>) {
 #[derive(Clone)]
 pub(crate) struct RoomModel {
     pub(crate) topic: Topic,
-    /// The own name there.
-    pub(crate) name: String,
+    /// How this peer presents itself there.
+    pub(crate) profile: Profile,
     /// `None` while the peer is being restarted.
     pub(crate) room: ArcStoredValue<Option<Arc<Room>>>,
     pub(crate) members: ArcRwSignal<Vec<MemberModel>>,
@@ -229,10 +231,10 @@ pub(crate) struct RoomModel {
 }
 
 impl RoomModel {
-    pub(crate) fn new(topic: Topic, name: String) -> Self {
+    pub(crate) fn new(topic: Topic, profile: Profile) -> Self {
         Self {
             topic,
-            name,
+            profile,
             room: ArcStoredValue::new(None),
             members: ArcRwSignal::new(Vec::new()),
             talk: ArcRwSignal::new(VecDeque::new()),
@@ -266,7 +268,7 @@ impl RoomModel {
             id: message.id,
             from: message.from,
             name: message.name.clone(),
-            text: message.text.clone(),
+            text: message.text.to_string(),
             own,
             stamp,
         };
@@ -276,7 +278,7 @@ impl RoomModel {
     }
 
     /// Notes that a member came or went. Notes of one kind in a row become one line.
-    pub(crate) fn note(&self, kind: NoteKind, name: &str) {
+    pub(crate) fn note(&self, kind: NoteKind, peer: PeerId, name: &Name) {
         let last = self.talk.with_untracked(|talk| match talk.back() {
             Some(TalkItem::Note(note)) if note.kind == kind => Some(note.clone()),
             _ => None,
@@ -284,14 +286,14 @@ impl RoomModel {
         if let Some(note) = last {
             note.who.update(|(names, more)| {
                 if names.len() < NOTE_NAMES_MAX {
-                    names.push(name.to_owned());
+                    names.push((peer, name.clone()));
                 } else {
                     *more += 1;
                 }
             });
             return;
         }
-        let who = ArcRwSignal::new((vec![name.to_owned()], 0));
+        let who = ArcRwSignal::new((vec![(peer, name.clone())], 0));
         let note = NoteItem {
             key: next_key(),
             kind,
@@ -308,6 +310,8 @@ pub(crate) struct MemberModel {
     pub(crate) peer: PeerId,
     pub(crate) name: ArcRwSignal<String>,
     pub(crate) reach: ArcRwSignal<Reach>,
+    /// Another one in the room whose name looks like this one's.
+    pub(crate) looks_like: ArcRwSignal<Option<PeerId>>,
 }
 
 /// A line of a room.
@@ -366,7 +370,8 @@ pub(crate) struct MessageItem {
     pub(crate) key: u64,
     id: MessageId,
     pub(crate) from: PeerId,
-    pub(crate) name: String,
+    /// `None` if the author was no member.
+    pub(crate) name: Option<Name>,
     pub(crate) text: String,
     pub(crate) own: bool,
     pub(crate) stamp: Stamp,
@@ -386,7 +391,7 @@ pub(crate) struct NoteItem {
     key: u64,
     pub(crate) kind: NoteKind,
     /// Some names, and how many more.
-    pub(crate) who: ArcRwSignal<(Vec<String>, usize)>,
+    pub(crate) who: ArcRwSignal<(Vec<(PeerId, Name)>, usize)>,
 }
 
 /// A direct conversation.

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 
 use leptos::{prelude::*, task::spawn_local};
 use moim_peer::{
-    BootstrapSource, DirectMessage, EventStream, Keypair, LeaveReason, Member, Peer, PeerEvent,
-    PeerId, Profile, RoomMessage, Topic,
+    BootstrapSource, DirectMessage, EventStream, Keypair, LeaveReason, Member, Name, Peer,
+    PeerEvent, PeerId, RoomMessage, Topic,
     identity::{self, IdentityError},
 };
 
 use crate::{
+    format,
     i18n::source_problem,
     model::{App, Delivery, IdentityPlace, MemberModel, NoteKind, Phase, RoomModel},
     page, route,
@@ -138,10 +139,7 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
     spawn_local(follow_snapshot(app, start, peer.clone()));
     spawn_local(follow_events(app, start, peer.id(), events));
     for room in app.rooms.get_untracked() {
-        // The name was good when the room was joined.
-        let Ok(profile) = Profile::named(&room.name) else {
-            continue;
-        };
+        let profile = room.profile.clone();
         if let Ok(joined) = peer.join(room.topic.as_str(), profile).await {
             follow_room(app, &room, joined);
         }
@@ -201,19 +199,19 @@ async fn handle(app: App, me: PeerId, event: PeerEvent) {
             catch_up_directs(app, me).await;
         }
         PeerEvent::MemberJoined { topic, member } => {
-            note(app, &topic, NoteKind::Here, &member.name)
+            note(app, &topic, NoteKind::Here, member.peer, &member.name)
         }
         PeerEvent::MemberLeft {
             topic,
+            peer,
             name,
             reason,
-            ..
         } => {
             let kind = match reason {
                 LeaveReason::Expired => NoteKind::Gone,
                 LeaveReason::Left => NoteKind::Left,
             };
-            note(app, &topic, kind, &name);
+            note(app, &topic, kind, peer, &name);
         }
         PeerEvent::RoomMessage(message) => show_message(app, me, &message),
         // Members and state come by their own streams; later kinds of events are for later pages.
@@ -221,9 +219,9 @@ async fn handle(app: App, me: PeerId, event: PeerEvent) {
     }
 }
 
-fn note(app: App, topic: &Topic, kind: NoteKind, name: &str) {
+fn note(app: App, topic: &Topic, kind: NoteKind, peer: PeerId, name: &Name) {
     if let Some(room) = app.room(topic) {
-        room.note(kind, name);
+        room.note(kind, peer, name);
     }
 }
 
@@ -233,7 +231,11 @@ fn show_message(app: App, me: PeerId, message: &RoomMessage) {
     };
     if room.push(message, message.from == me) && message.from != me && !app.sees_room(&room.topic) {
         room.unread.update(|unread| *unread += 1);
-        app.announcement.set((app.text.message_from)(&message.name));
+        let author = match &message.name {
+            Some(name) => name.to_string(),
+            None => format::short_id(&message.from),
+        };
+        app.announcement.set((app.text.message_from)(&author));
     }
 }
 
@@ -246,7 +248,7 @@ fn show_direct(app: App, me: PeerId, message: &DirectMessage) {
         .push(
             message.id,
             message.from,
-            &message.text,
+            message.text.as_str(),
             message.sent,
             delivery,
         )
@@ -305,14 +307,16 @@ fn show_members(app: App, model: &RoomModel, list: &[Member]) {
         .iter()
         .map(|member| match before.get(&member.peer) {
             Some(known) => {
-                set_if_other(&known.name, member.name.clone());
+                set_if_other(&known.name, member.name.to_string());
                 set_if_other(&known.reach, member.reach);
+                set_if_other(&known.looks_like, member.looks_like);
                 known.clone()
             }
             None => MemberModel {
                 peer: member.peer,
-                name: ArcRwSignal::new(member.name.clone()),
+                name: ArcRwSignal::new(member.name.to_string()),
                 reach: ArcRwSignal::new(member.reach),
+                looks_like: ArcRwSignal::new(member.looks_like),
             },
         })
         .collect();
@@ -322,7 +326,7 @@ fn show_members(app: App, model: &RoomModel, list: &[Member]) {
     app.directs.with_untracked(|directs| {
         for direct in directs {
             if let Some(member) = list.iter().find(|member| member.peer == direct.peer) {
-                set_if_other(&direct.name, member.name.clone());
+                set_if_other(&direct.name, member.name.to_string());
             }
         }
     });

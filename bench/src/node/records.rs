@@ -26,7 +26,7 @@ pub(super) fn records(prefix: &str, count: usize) -> Result<impl Iterator<Item =
             keypair = Keypair::generate_ed25519();
         }
         let record = record::Record {
-            key: format!("{prefix}/{number}"),
+            key: format!("{prefix}/{number}").parse()?,
             value: serde_json::json!("x".repeat(VALUE_BYTES)),
             publisher: keypair.public().to_peer_id(),
             sequence: 1,

@@ -90,7 +90,7 @@ pub(crate) fn presence(keypair: &Keypair, sequence: u64, state: State) -> Record
     let presence = Presence {
         peer,
         topic: topic(),
-        name: "Ann".to_owned(),
+        name: "Ann".parse().unwrap(),
         addresses: vec!["/ip4/192.0.2.1/tcp/1".parse().unwrap()],
         sequence,
         issued,
@@ -150,7 +150,7 @@ async fn the_dht_keeps_what_is_signed_and_shows_members_until_they_leave() {
     // A value put by one is found by the other.
     let keypair = Keypair::generate_ed25519();
     let value = record::Record {
-        key: "menu".to_owned(),
+        key: "menu".parse().unwrap(),
         value: serde_json::json!({ "soup": 1 }),
         publisher: keypair.public().to_peer_id(),
         sequence: 1,

@@ -34,7 +34,7 @@ fn wall() -> UnixMillis {
 /// A value of so many bytes under `key`.
 pub(crate) fn value(keypair: &Keypair, key: &str, bytes: usize) -> Record {
     let record = record::Record {
-        key: key.to_owned(),
+        key: key.parse().unwrap(),
         value: serde_json::json!("x".repeat(bytes)),
         publisher: keypair.public().to_peer_id(),
         sequence: 1,

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     DirectMessage {
         id: String,
         from: String,
+        /// Whether the author is in the room.
+        member: bool,
         text: String,
         path: &'static str,
         sent: u64,
@@ -43,7 +45,7 @@ pub(crate) enum Event {
     MemberJoined(MemberRow),
     /// A member is gone.
     MemberLeft { peer: String, reason: &'static str },
-    /// A member is reached in another way, or has another name.
+    /// A member is reached in another way, has another name, or a name that looks like another's (no more).
     MemberUpdated(MemberRow),
     /// Answer: the members.
     Members { members: Vec<MemberRow> },
@@ -66,6 +68,9 @@ pub(crate) enum Event {
     RoomMessage {
         id: String,
         from: String,
+        /// Whether the author is in the room. Anybody who knows the topic can say something there.
+        member: bool,
+        /// The name in the author's presence; empty if it is no member.
         name: String,
         text: String,
         sent: u64,
@@ -94,6 +99,9 @@ pub(crate) struct MemberRow {
     peer: String,
     name: String,
     path: &'static str,
+    /// The peer id of another one in the room (perhaps this peer itself) whose name looks like this one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks_like: Option<String>,
 }
 
 /// An open connection.
@@ -160,11 +168,12 @@ impl Event {
         }
     }
 
-    pub(crate) fn direct_message(message: DirectMessage) -> Self {
+    pub(crate) fn direct_message(message: DirectMessage, member: bool) -> Self {
         Self::DirectMessage {
             id: message.id.to_string(),
             from: message.from.to_string(),
-            text: message.text,
+            member,
+            text: message.text.to_string(),
             path: message.path.word(),
             sent: message.sent,
         }
@@ -174,8 +183,12 @@ impl Event {
         Self::RoomMessage {
             id: message.id.to_string(),
             from: message.from.to_string(),
-            name: message.name,
-            text: message.text,
+            member: message.name.is_some(),
+            name: message
+                .name
+                .map(|name| name.to_string())
+                .unwrap_or_default(),
+            text: message.text.to_string(),
             sent: message.sent,
         }
     }
@@ -249,8 +262,9 @@ impl From<&Member> for MemberRow {
     fn from(member: &Member) -> Self {
         Self {
             peer: member.peer.to_string(),
-            name: member.name.clone(),
+            name: member.name.to_string(),
             path: member.reach.word(),
+            looks_like: member.looks_like.map(|peer| peer.to_string()),
         }
     }
 }

@@ -25,6 +25,10 @@ fn check(line: &str, expected: &serde_json::Value) {
     );
 }
 
+fn event_line_of(event: PeerEvent) -> String {
+    event_line(event, &[])
+}
+
 fn answering(reference: Option<serde_json::Value>) -> Answering {
     Answering {
         command: "say",
@@ -38,7 +42,7 @@ fn members_come_change_and_go() {
     let id = peer(1).to_string();
     let ada = |reach| member(1, "Ada", reach);
     check(
-        &event_line(PeerEvent::MemberJoined {
+        &event_line_of(PeerEvent::MemberJoined {
             topic: topic(),
             member: ada(Reach::Connecting),
         }),
@@ -46,10 +50,10 @@ fn members_come_change_and_go() {
     );
     let relayed = Reach::Connected(Path::Relayed { by: peer(9) });
     check(
-        &event_line(PeerEvent::MemberUpdated {
+        &event_line_of(PeerEvent::MemberUpdated {
             topic: topic(),
             member: ada(Reach::Connected(DIRECT)),
-            before: relayed,
+            before: Box::new(ada(relayed)),
         }),
         &json!({"type": "member_updated", "peer": id, "name": "Ada", "path": "direct"}),
     );
@@ -58,10 +62,10 @@ fn members_come_change_and_go() {
         (LeaveReason::Expired, "expired"),
     ] {
         check(
-            &event_line(PeerEvent::MemberLeft {
+            &event_line_of(PeerEvent::MemberLeft {
                 topic: topic(),
                 peer: peer(1),
-                name: "Ada".to_owned(),
+                name: "Ada".parse().unwrap(),
                 reason,
             }),
             &json!({"type": "member_left", "peer": id, "reason": word}),
@@ -84,29 +88,35 @@ fn members_come_change_and_go() {
 fn messages_arrive() {
     let message = room_message(1, "Ada", "hi\nthere");
     check(
-        &event_line(PeerEvent::RoomMessage(message.clone())),
+        &event_line_of(PeerEvent::RoomMessage(message.clone())),
         &json!({"type": "room_message", "id": "01010101010101010101010101010101", "from": peer(1).to_string(),
-            "name": "Ada", "text": "hi\nthere", "sent": 1_700_000_000_123_u64}),
+            "member": true, "name": "Ada", "text": "hi\nthere", "sent": 1_700_000_000_123_u64}),
     );
+    let nobodys = moim_peer::RoomMessage {
+        name: None,
+        ..message.clone()
+    };
+    let line = event_line_of(PeerEvent::RoomMessage(nobodys));
+    assert!(line.contains(r#""member":false,"name":"","#), "{line}");
     let direct = DirectMessage {
         id: message.id,
         from: peer(1),
         to: peer(2),
-        text: "psst".to_owned(),
+        text: "psst".parse().unwrap(),
         sent: 5,
         path: Path::Relayed { by: peer(9) },
     };
     check(
-        &event_line(PeerEvent::DirectMessage(direct)),
-        &json!({"type": "direct_message", "id": message.id.to_string(), "from": peer(1).to_string(), "text": "psst",
+        &event_line_of(PeerEvent::DirectMessage(direct)),
+        &json!({"type": "direct_message", "id": message.id.to_string(), "from": peer(1).to_string(), "member": false, "text": "psst",
             "path": "relayed", "sent": 5}),
     );
     check(
-        &event_line(PeerEvent::Lagged(7)),
+        &event_line_of(PeerEvent::Lagged(7)),
         &json!({"type": "lagged", "missed": 7}),
     );
     assert_eq!(
-        event_line(PeerEvent::StatusChanged(Status::Connected)),
+        event_line_of(PeerEvent::StatusChanged(Status::Connected)),
         "",
         "told from the snapshot"
     );
@@ -140,13 +150,13 @@ fn commands_get_their_answers() {
     );
     check(
         &answering(None).with(Event::Stored {
-            key: "k".to_owned(),
+            key: "k".parse().unwrap(),
             copies: 3,
         }),
         &json!({"type": "stored", "key": "k", "copies": 3}),
     );
     let value = Value {
-        key: "k".to_owned(),
+        key: "k".parse().unwrap(),
         value: json!({"a": [1, null]}),
         publisher: peer(1),
     };
@@ -159,8 +169,8 @@ fn commands_get_their_answers() {
         &json!({"type": "value", "key": "k", "value": null, "publisher": null}),
     );
     check(
-        &reference().failed(&SayError::Empty),
-        &json!({"type": "error", "error": "empty", "message": "a message must not be empty", "cmd": "say", "line": 3, "ref": "r1"}),
+        &reference().failed(&SayError::Text(moim_peer::TextError::Empty)),
+        &json!({"type": "error", "error": "empty", "message": "the message is not valid: the text is empty", "cmd": "say", "line": 3, "ref": "r1"}),
     );
     check(&Event::Left.to_line(), &json!({"type": "left"}));
 }
@@ -255,7 +265,8 @@ fn state_is_told_when_it_changes_and_only_then() {
 #[test]
 fn a_line_stays_a_line_and_harmless_whatever_others_write() {
     let hostile = "\x1b[2J\u{9b}2J\u{85}\u{2028}\r\n\u{202e}\"}\n{\"type\":\"left\"}";
-    let line = event_line(PeerEvent::RoomMessage(room_message(1, hostile, hostile)));
+    let message = room_message(1, "Eve\"}", hostile);
+    let line = event_line_of(PeerEvent::RoomMessage(message.clone()));
     let plain = line.strip_suffix('\n').unwrap();
     assert!(
         !plain.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{202e}'),
@@ -264,6 +275,6 @@ fn a_line_stays_a_line_and_harmless_whatever_others_write() {
     let event: serde_json::Value = serde_json::from_str(plain).unwrap();
     assert_eq!(
         (event["name"].as_str(), event["text"].as_str()),
-        (Some(hostile), Some(hostile))
+        (Some("Eve\"}"), Some(message.text.as_str()))
     );
 }

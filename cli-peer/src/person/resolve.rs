@@ -65,12 +65,12 @@ pub(super) fn resolve(reference: &str, members: &[Member]) -> Result<PeerId, Res
         .trim_start_matches(['…', '.'])
         .trim_end_matches(['…', '.']);
     let lower = plain.to_lowercase();
-    let exact = members.iter().any(|member| member.name == plain);
+    let exact = members.iter().any(|member| member.name.as_str() == plain);
     let named = |member: &&Member| {
         if exact {
-            member.name == plain
+            member.name.as_str() == plain
         } else {
-            member.name.to_lowercase() == lower
+            member.name.as_str().to_lowercase() == lower
         }
     };
     let identified = |member: &&Member| {
@@ -90,7 +90,13 @@ pub(super) fn resolve(reference: &str, members: &[Member]) -> Result<PeerId, Res
             reference: text::line(reference),
             candidates: several
                 .iter()
-                .map(|member| format!("{} {}", text::line(&member.name), short(&member.peer)))
+                .map(|member| {
+                    format!(
+                        "{} {}",
+                        text::line(member.name.as_str()),
+                        short(&member.peer)
+                    )
+                })
                 .collect(),
         }),
     }
@@ -106,8 +112,9 @@ mod tests {
         let keypair = Keypair::ed25519_from_bytes([seed; 32]).unwrap();
         Member {
             peer: keypair.public().to_peer_id(),
-            name: name.to_owned(),
+            name: name.parse().unwrap(),
             reach: Reach::default(),
+            looks_like: None,
         }
     }
 
@@ -139,8 +146,8 @@ mod tests {
         }
         // A whole id needs no member.
         assert_eq!(
-            resolve(&member(9, "").peer.to_base58(), &members),
-            Ok(member(9, "").peer)
+            resolve(&member(9, "x").peer.to_base58(), &members),
+            Ok(member(9, "x").peer)
         );
     }
 

@@ -2,7 +2,8 @@
 
 use moim_peer::{
     BootstrapNode, BootstrapState, Connection, DirectMessage, DirectTransport, LeaveReason,
-    MessageId, NotDirect, Path, Reach, Receipt, SendError, Status, Stored, Value,
+    MessageId, NotDirect, Path, PeerId, Reach, Receipt, RoomMessage, SendError, Status, Stored,
+    Value,
 };
 
 use super::*;
@@ -20,6 +21,15 @@ fn view() -> View {
     }
 }
 
+/// The person at the terminal.
+fn me() -> PeerId {
+    peer(77)
+}
+
+fn others(members: &[Member]) -> Others<'_> {
+    Others { me: me(), members }
+}
+
 fn relayed() -> Path {
     Path::Relayed { by: peer(9) }
 }
@@ -35,7 +45,7 @@ fn messages_have_time_name_and_short_id() {
         id: MessageId::from_bytes([1; 16]),
         from: peer(1),
         to: peer(2),
-        text: "psst".to_owned(),
+        text: "psst".parse().unwrap(),
         sent: 0,
         path: relayed(),
     };
@@ -46,7 +56,49 @@ fn messages_have_time_name_and_short_id() {
     );
     assert_eq!(
         view().direct_message(&direct, &[]),
-        format!("12:03 [direct message, relayed by {by}] {id}: psst\n")
+        format!("12:03 [direct message, relayed by {by}] {id} (not in the room): psst\n")
+    );
+}
+
+/// Whatever name stands beside the message itself.
+#[test]
+fn who_is_no_member_is_shown_as_that() {
+    let message = RoomMessage {
+        name: None,
+        ..room_message(1, "Ada", "hello")
+    };
+    assert_eq!(
+        view().room_message(&message),
+        format!("12:03 {} (not in the room): hello\n", short(&peer(1)))
+    );
+}
+
+#[test]
+fn names_that_look_alike_are_pointed_out() {
+    let mut eve = member(2, "\u{410}da", Reach::Unconnected);
+    let mut ada = member(1, "Ada", Reach::Unconnected);
+    (eve.looks_like, ada.looks_like) = (Some(ada.peer), Some(eve.peer));
+    let (ada_id, eve_id) = (short(&ada.peer), short(&eve.peer));
+    let members = [ada, eve.clone()];
+    assert_eq!(
+        view().joined(&eve, &others(&members)),
+        format!(
+            "12:03 → \u{410}da {eve_id} is here, and has a name that looks like that of Ada {ada_id}: go by the ids\n"
+        )
+    );
+    let list = view().members("me", &others(&members));
+    assert_eq!(list.matches("looks like that of").count(), 2, "{list}");
+    let before = member(2, "Eve", Reach::Unconnected);
+    assert!(
+        view()
+            .updated(&eve, &before, &others(&members))
+            .contains("has this name now, and has a name that looks")
+    );
+    eve.looks_like = Some(me());
+    assert!(
+        view()
+            .joined(&eve, &others(&members))
+            .contains("looks like yours")
     );
 }
 
@@ -87,31 +139,35 @@ fn comings_changes_and_goings_are_told() {
     let direct = Reach::Connected(DIRECT);
     let (by, relayed) = (short(&peer(9)), Reach::Connected(relayed()));
     assert_eq!(
-        view().joined(&ada(Reach::Connecting)),
+        view().joined(&ada(Reach::Connecting), &others(&[])),
         format!("12:03 → Ada {id} is here, connecting\n")
     );
     assert_eq!(
-        view().joined(&ada(relayed)),
+        view().joined(&ada(relayed), &others(&[])),
         format!("12:03 → Ada {id} is here, relayed by {by}\n")
     );
     assert_eq!(
-        view().updated(&ada(direct), relayed),
+        view().updated(&ada(direct), &ada(relayed), &others(&[])),
         format!("12:03 · Ada {id} is reached directly now (tcp)\n")
     );
     assert_eq!(
-        view().updated(&ada(relayed), direct),
+        view().updated(&ada(relayed), &ada(direct), &others(&[])),
         format!("12:03 · Ada {id} is reached through the relay {by} now\n")
     );
     assert_eq!(
-        view().updated(&ada(direct), direct),
+        view().updated(&ada(direct), &member(1, "Bob", direct), &others(&[])),
         format!("12:03 · Ada {id} has this name now\n")
     );
     assert_eq!(
-        view().updated(&ada(Reach::Connecting), direct),
+        view().updated(&ada(Reach::Connecting), &ada(direct), &others(&[])),
         format!("12:03 · Ada {id} is here, but the connection is gone\n")
     );
     assert_eq!(
-        view().updated(&ada(Reach::Unconnected), Reach::Connecting),
+        view().updated(
+            &ada(Reach::Unconnected),
+            &ada(Reach::Connecting),
+            &others(&[])
+        ),
         ""
     );
     assert_eq!(
@@ -192,7 +248,7 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
 #[test]
 fn values_are_told() {
     let value = Value {
-        key: "k".to_owned(),
+        key: "k".parse().unwrap(),
         value: serde_json::json!({"a": "\u{9b}"}),
         publisher: peer(1),
     };
@@ -204,7 +260,7 @@ fn values_are_told() {
     assert_eq!(view().value("k", None), "12:03 there is no value under k\n");
     assert_eq!(
         view().stored(&Stored {
-            key: "k".to_owned(),
+            key: "k".parse().unwrap(),
             copies: 3
         }),
         "12:03 ✓ k is kept by 3 peers\n"
@@ -214,10 +270,10 @@ fn values_are_told() {
 #[test]
 fn nothing_hostile_reaches_the_terminal() {
     let hostile = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\r\u{202e}";
-    let mallory = member(1, hostile, Reach::Connecting);
+    let mallory = member(1, "\u{fffd}]0;owned", Reach::Connecting);
     let mut message = room_message(
         1,
-        hostile,
+        mallory.name.as_str(),
         &format!("{hostile}\n12:03 Ada …abcdef: I agree"),
     );
     let mut lines = view().room_message(&message);
@@ -229,12 +285,12 @@ fn nothing_hostile_reaches_the_terminal() {
         1,
         "{lines}"
     );
-    message.text = "\n".repeat(16_000);
+    message.text = "\n".repeat(16_000).parse().unwrap();
     lines.push_str(&view().room_message(&message));
-    lines.push_str(&view().joined(&mallory));
+    lines.push_str(&view().joined(&mallory, &others(&[])));
     lines.push_str(&view().gone(&mallory.peer, hostile, LeaveReason::Left));
-    lines.push_str(&view().updated(&mallory, Reach::Unconnected));
-    lines.push_str(&view().members("me", &[mallory]));
+    lines.push_str(&view().updated(&mallory, &mallory, &others(&[])));
+    lines.push_str(&view().members("me", &others(&[mallory])));
     lines.push_str(&view().status(&Status::Failed {
         reason: hostile.to_owned(),
     }));
@@ -256,12 +312,12 @@ fn colours_come_only_where_they_are_wanted() {
     };
     assert!(
         colourful
-            .joined(&member(1, "Ada", Reach::Connecting))
+            .joined(&member(1, "Ada", Reach::Connecting), &others(&[]))
             .contains("\x1b[")
     );
     assert!(
         !view()
-            .joined(&member(1, "Ada", Reach::Connecting))
+            .joined(&member(1, "Ada", Reach::Connecting), &others(&[]))
             .contains('\x1b')
     );
 }

@@ -17,6 +17,13 @@ use crate::{
 /// Characters of a message that its delivery line repeats, so that one knows which it was.
 const EXCERPT_CHARACTERS: usize = 40;
 
+/// Who else is in the room, and who this person is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Others<'a> {
+    pub(super) me: PeerId,
+    pub(super) members: &'a [Member],
+}
+
 /// Turns things into lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View {
@@ -38,7 +45,7 @@ impl View {
     /// A peer that is shown by its id where it is no member.
     pub(super) fn whom(self, peer: &PeerId, members: &[Member]) -> String {
         match members.iter().find(|member| member.peer == *peer) {
-            Some(member) => self.who(peer, &member.name),
+            Some(member) => self.who(peer, member.name.as_str()),
             None => self.style.name(peer, &short(peer)),
         }
     }
@@ -47,22 +54,35 @@ impl View {
         format!("{} {text}\n", self.style.dim(&(self.clock)()))
     }
 
+    /// Somebody who is not in the room: by its id alone, and marked.
+    fn stranger(self, peer: &PeerId) -> String {
+        format!(
+            "{} {}",
+            self.style.name(peer, &short(peer)),
+            self.style.bad("(not in the room)")
+        )
+    }
+
     pub(super) fn room_message(self, message: &RoomMessage) -> String {
-        self.timed(&format!(
-            "{}: {}",
-            self.who(&message.from, &message.name),
-            text::block(&message.text)
-        ))
+        let author = match &message.name {
+            Some(name) => self.who(&message.from, name.as_str()),
+            None => self.stranger(&message.from),
+        };
+        self.timed(&format!("{author}: {}", text::block(message.text.as_str())))
     }
 
     pub(super) fn direct_message(self, message: &DirectMessage, members: &[Member]) -> String {
         let mark = self
             .style
             .strong(&format!("[direct message, {}]", path(message.path)));
+        let author = if members.iter().any(|member| member.peer == message.from) {
+            self.whom(&message.from, members)
+        } else {
+            self.stranger(&message.from)
+        };
         self.timed(&format!(
-            "{mark} {}: {}",
-            self.whom(&message.from, members),
-            text::block(&message.text)
+            "{mark} {author}: {}",
+            text::block(message.text.as_str())
         ))
     }
 
@@ -94,23 +114,42 @@ impl View {
         ))
     }
 
-    pub(super) fn joined(self, member: &Member) -> String {
+    /// That a name looks like that of `other`, who may be this person (`you`).
+    fn alike(self, member: &Member, others: &Others<'_>) -> String {
+        let Some(other) = member.looks_like else {
+            return String::new();
+        };
+        let whose = if other == others.me {
+            "yours".to_owned()
+        } else {
+            format!("that of {}", self.whom(&other, others.members))
+        };
+        self.style.bad(&format!(
+            ", and has a name that looks like {whose}: go by the ids"
+        ))
+    }
+
+    pub(super) fn joined(self, member: &Member, others: &Others<'_>) -> String {
         let how = match member.reach {
             Reach::Connected(way) => format!("is here, {}", path(way)),
             Reach::Connecting => "is here, connecting".to_owned(),
             Reach::Unconnected => "is here".to_owned(),
         };
         self.timed(&format!(
-            "{} {} {how}",
+            "{} {} {how}{}",
             self.style.good("→"),
-            self.who(&member.peer, &member.name)
+            self.who(&member.peer, member.name.as_str()),
+            self.alike(member, others)
         ))
     }
 
-    /// A member is reached in another way; empty where that is nothing to a person.
-    pub(super) fn updated(self, member: &Member, before: Reach) -> String {
-        let how = match (before, member.reach) {
-            (before, now) if before == now => "has this name now".to_owned(),
+    /// A member is reached in another way or has another name; empty where that is nothing to a person.
+    pub(super) fn updated(self, member: &Member, before: &Member, others: &Others<'_>) -> String {
+        let is_renamed = member.name != before.name;
+        let how = match (before.reach, member.reach) {
+            _ if is_renamed => "has this name now".to_owned(),
+            // Told when the other one came.
+            (before, now) if before == now => return String::new(),
             (_, Reach::Connected(Path::Direct(transport))) => {
                 format!("is reached directly now ({transport})")
             }
@@ -120,10 +159,15 @@ impl View {
             (Reach::Connected(_), _) => "is here, but the connection is gone".to_owned(),
             _ => return String::new(),
         };
+        let alike = if is_renamed {
+            self.alike(member, others)
+        } else {
+            String::new()
+        };
         self.timed(&format!(
-            "{} {} {how}",
+            "{} {} {how}{alike}",
             self.style.dim("·"),
-            self.who(&member.peer, &member.name)
+            self.who(&member.peer, member.name.as_str())
         ))
     }
 
@@ -163,7 +207,7 @@ impl View {
         self.timed(&format!(
             "{} {} is kept by {}",
             self.style.good("✓"),
-            text::line(&stored.key),
+            text::line(stored.key.as_str()),
             count(stored.copies, "peer")
         ))
     }
@@ -189,7 +233,8 @@ impl View {
         self.timed(&format!("{} {}", self.style.bad("✗"), text::line(text)))
     }
 
-    pub(super) fn members(self, me: &str, members: &[Member]) -> String {
+    pub(super) fn members(self, me: &str, others: &Others<'_>) -> String {
+        let members = others.members;
         let mut lines = format!("You are {me}. ");
         lines.push_str(&match members.len() {
             0 => "Nobody else is here yet.\n".to_owned(),
@@ -209,9 +254,10 @@ impl View {
                 Reach::Unconnected => "not connected, reached through others".to_owned(),
             };
             lines.push_str(&format!(
-                "  {}  {}\n",
-                self.who(&member.peer, &member.name),
-                self.style.dim(&how)
+                "  {}  {}{}\n",
+                self.who(&member.peer, member.name.as_str()),
+                self.style.dim(&how),
+                self.alike(member, others)
             ));
         }
         lines

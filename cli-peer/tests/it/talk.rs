@@ -90,3 +90,69 @@ fn a_peer_that_is_told_to_end_says_that_it_leaves_and_one_that_is_killed_expires
         (&json!(carol_id), &json!("expired"))
     );
 }
+
+/// What is pasted is said as it reads, and what cannot be said is refused by this side and in its name.
+#[test]
+fn what_is_pasted_is_said_or_refused() {
+    let (mut ada, ada_id, address) = Joined::ready("Ada", &dead_address(), &["--serve-dht"]);
+    let (mut bob, bob_id, _) = Joined::ready("Bob", &address, &[]);
+    ada.event_that(|event| event["type"] == "member_joined" && event["peer"] == bob_id);
+    bob.event_that(|event| event["type"] == "member_joined" && event["peer"] == ada_id);
+    for (typed, text) in [
+        ("one\u{b}two\u{c}three", "one\ntwo\nthree"),
+        ("\0a\u{1b}[1mb\u{7f}", "a[1mb"),
+        ("and\u{2028}on\r\n", "and\non\n"),
+    ] {
+        ada.command(&json!({"cmd": "say", "text": typed}));
+        assert_eq!(ada.event("said")["text"], text);
+        let heard = bob.event("room_message");
+        assert_eq!(
+            (&heard["text"], &heard["member"]),
+            (&json!(text), &json!(true))
+        );
+        ada.command(&json!({"cmd": "send", "to": bob_id, "text": typed}));
+        assert_eq!(ada.event("receipt")["state"], "delivered");
+        let direct = bob.event("direct_message");
+        assert_eq!(
+            (&direct["text"], &direct["member"]),
+            (&json!(text), &json!(true))
+        );
+    }
+    for command in ["say", "send"] {
+        let mut command = json!({"cmd": command, "text": "\0\u{1b}"});
+        if command["cmd"] == "send" {
+            command["to"] = json!(bob_id);
+        }
+        ada.command(&command);
+        let error = ada.event("error");
+        assert_eq!(error["error"], "empty", "{error}");
+        assert!(
+            !error["message"].to_string().contains("receiver"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn names_that_look_alike_are_pointed_out() {
+    let (mut ada, ada_id, address) = Joined::ready("Ada", &dead_address(), &["--serve-dht"]);
+    // A Greek Alpha.
+    let (mut other, other_id, _) = Joined::ready("\u{391}da", &address, &[]);
+    let joined = ada.event("member_joined");
+    assert_eq!(
+        (&joined["peer"], &joined["looks_like"]),
+        (&json!(other_id), &json!(ada_id))
+    );
+    let joined = other.event("member_joined");
+    assert_eq!(joined["looks_like"], json!(other_id));
+    let mut person = Joined::start(&["--ephemeral", "--name", "Bob", "--bootstrap", &address]);
+    let warned =
+        |line: &String| line.contains("looks like that of") && line.contains("go by the ids");
+    while !warned(&person.line().expect("a warning")) {}
+    person.write(b"/members\n");
+    let mut rows = 0;
+    while rows < 2 {
+        let line = person.line().expect("a row of the list");
+        rows += usize::from(line.starts_with("  ") && warned(&line));
+    }
+}

@@ -178,7 +178,7 @@ mod tests {
         let since = web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH);
         let issued = UnixMillis::from_epoch(since.unwrap());
         let record = record::Record {
-            key: key.to_owned(),
+            key: key.parse().unwrap(),
             value: serde_json::json!(1),
             publisher: keypair.public().to_peer_id(),
             sequence: 1,

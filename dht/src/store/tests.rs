@@ -85,7 +85,7 @@ impl Peer {
         let presence = Presence {
             peer: self.id,
             topic: topic(),
-            name: "Ann".to_owned(),
+            name: "Ann".parse().unwrap(),
             addresses,
             sequence,
             issued: time.wall,
@@ -99,7 +99,7 @@ impl Peer {
     /// A value under `key`, signed at `time`.
     fn value(&self, key: &str, value: serde_json::Value, sequence: u64, time: Time) -> Record {
         let record = record::Record {
-            key: key.to_owned(),
+            key: key.parse().unwrap(),
             value,
             publisher: self.id,
             sequence,

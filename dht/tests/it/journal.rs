@@ -79,7 +79,7 @@ async fn put(client: &mut Node, server: &mut Node, record: Record) -> Result<(),
 
 fn value(node: &Node, key: &str) -> Record {
     let signed = record::Record {
-        key: key.to_owned(),
+        key: key.parse().unwrap(),
         value: serde_json::json!("soup"),
         publisher: node.id(),
         sequence: 1,

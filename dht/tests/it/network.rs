@@ -233,7 +233,7 @@ async fn the_largest_value_comes_through_beside_a_full_routing_table() {
     let publisher = Keypair::generate_ed25519();
     let key = "k".repeat(limits::RECORD_KEY_BYTES_MAX);
     let record = record::Record {
-        key: key.clone(),
+        key: key.parse().unwrap(),
         // Two quotation marks are part of the JSON.
         value: "v".repeat(limits::RECORD_VALUE_BYTES_MAX - 2).into(),
         publisher: publisher.public().to_peer_id(),

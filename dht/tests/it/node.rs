@@ -134,7 +134,7 @@ impl Node {
         let presence = Presence {
             peer: self.id(),
             topic: topic(),
-            name: "Ann".to_owned(),
+            name: "Ann".parse().unwrap(),
             addresses: vec!["/ip4/192.0.2.1/tcp/1".parse().unwrap()],
             sequence,
             issued: wall,

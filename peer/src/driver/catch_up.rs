@@ -155,13 +155,16 @@ impl Driver {
             }
             return;
         };
-        // What comes before the first, or is not among them, is not to be had.
-        let settled = messages.first().map_or(said, |first| Position {
-            session: first.session,
-            sequence: first.sequence.saturating_sub(1),
-        });
-        self.settle(topic, peer, settled);
+        // What comes before the first, or is not among them, is not to be had: nothing waits for it.
+        if messages.is_empty() {
+            self.settle(topic, peer, said, now);
+        }
         for text in messages {
+            let before = Position {
+                session: text.session,
+                sequence: text.sequence.saturating_sub(1),
+            };
+            self.settle(topic, peer, before, now);
             match text.check_time(platform::wall()) {
                 Ok(()) => {
                     self.hear(topic, peer, text, now);

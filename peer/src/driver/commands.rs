@@ -19,11 +19,12 @@ impl Driver {
             Command::Join {
                 topic,
                 profile,
+                handle,
                 reply,
             } => {
-                let _ = reply.send(self.join(topic, profile, now));
+                let _ = reply.send(self.join(topic, profile, handle, now));
             }
-            Command::Leave { topic, reply } => self.leave(topic.hash(), reply, now),
+            Command::Leave { topic, reply } => self.leave(topic.hash(), Some(reply), now),
             Command::Lookup { topic, wait, reply } => {
                 if self.lookups.len() >= room::LOOKUPS_MAX || !self.in_dht() {
                     let _ = reply.send(Err(LookupError::NotConnected {
@@ -40,6 +41,8 @@ impl Driver {
                 lifetime,
                 reply,
             } => self.put(key, value, lifetime, reply, now),
+            // What is to be done is found out by looking at the rooms, see `leave_dropped`.
+            Command::RoomDropped => {}
             Command::RoomHistory { topic, reply } => {
                 let history = self
                     .rooms

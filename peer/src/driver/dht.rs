@@ -9,7 +9,7 @@ use libp2p::{
 use moim_protocol::{
     limits,
     presence::next_sequence,
-    record::{Record, SignedRecord, record_key},
+    record::{Record, RecordKey, SignedRecord, record_key},
 };
 use web_time::Instant;
 
@@ -42,7 +42,7 @@ pub(super) struct Draft {
 impl Driver {
     pub(super) fn put(
         &mut self,
-        key: String,
+        key: RecordKey,
         value: serde_json::Value,
         lifetime: Duration,
         reply: Reply<Result<Stored, PutError>>,
@@ -194,15 +194,10 @@ impl Driver {
 
     pub(super) fn get(
         &mut self,
-        key: String,
+        key: RecordKey,
         reply: Reply<Result<Option<Value>, GetError>>,
         now: Instant,
     ) {
-        if key.is_empty() || key.len() > limits::RECORD_KEY_BYTES_MAX {
-            let reason = format!("it must have 1 to {} bytes", limits::RECORD_KEY_BYTES_MAX);
-            let _ = reply.send(Err(GetError::Invalid { reason }));
-            return;
-        }
         if !self.in_dht() || self.queries.is_full() {
             let _ = reply.send(Err(GetError::NotConnected {
                 reason: NO_SERVER.to_owned(),
@@ -356,7 +351,7 @@ fn copies(result: &kad::PutRecordResult, asked: usize) -> usize {
 }
 
 /// Keeps the newest valid value of a key. A server can withhold a value, but not forge one.
-fn take_newest(key: &str, best: &mut Option<SignedRecord>, bytes: &[u8]) {
+fn take_newest(key: &RecordKey, best: &mut Option<SignedRecord>, bytes: &[u8]) {
     let signed = match SignedRecord::decode(bytes) {
         Ok(signed) => signed,
         Err(error) => {

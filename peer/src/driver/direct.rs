@@ -9,6 +9,7 @@ use moim_protocol::{
     UnixMillis, limits,
     message::{MessageId, Request, Response},
     outbox::{FailureReason, OutboxAction, OutboxError},
+    text::Text,
     topic::TopicHash,
     wire::WireError,
 };
@@ -29,7 +30,7 @@ use crate::{
 pub(super) struct NewMessage {
     pub(super) id: MessageId,
     pub(super) to: PeerId,
-    pub(super) text: String,
+    pub(super) text: Text,
 }
 
 /// What a request of the message protocol is for.
@@ -80,10 +81,8 @@ impl Driver {
             Err(OutboxError::Full) => {
                 let _ = reply.send(Err(SendError::Busy));
             }
-            Err(error) => {
-                let _ = reply.send(Err(SendError::Refused {
-                    reason: error.to_string(),
-                }));
+            Err(OutboxError::Duplicate) => {
+                let _ = reply.send(Err(SendError::Duplicate));
             }
         }
     }
@@ -102,6 +101,7 @@ impl Driver {
                             reason: last.unwrap_or_else(|| "no answer".to_owned()),
                         },
                         FailureReason::Refused { reason } => SendError::Refused { reason },
+                        FailureReason::Unsupported => SendError::Unsupported,
                     };
                     let _ = pending.reply.send(Err(error));
                 }
@@ -183,8 +183,10 @@ impl Driver {
                     if matches!(error, OutboundFailure::Timeout) {
                         self.doubt_peer(&peer, now);
                     }
-                    let retryable = !matches!(error, OutboundFailure::UnsupportedProtocols);
-                    self.outbox.failure(id, retryable, &error.to_string(), now);
+                    match error {
+                        OutboundFailure::UnsupportedProtocols => self.outbox.unsupported(id, now),
+                        _ => self.outbox.failure(id, true, &error.to_string(), now),
+                    }
                 }
                 Some(Transmission::CatchUp(topic)) => {
                     self.on_catch_up_failed(topic, peer, &error, now);
@@ -244,7 +246,7 @@ impl Driver {
         from: PeerId,
         connection: ConnectionId,
         id: MessageId,
-        text: String,
+        text: Text,
         sent: UnixMillis,
     ) -> Response {
         // A repeated message has lost its receipt on the way, not itself.

@@ -1,11 +1,16 @@
 //! Who is in a room: announcing ourselves, finding the others, telling and asking them.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Weak,
+};
 
 use libp2p::{PeerId, gossipsub::IdentTopic, kad};
 use moim_protocol::{
+    alike::Alike,
     announcer::Announcer,
     limits, neighbours,
+    newcomers::Newcomers,
     ordering::Ordering,
     presence::{Presence, SignedPresence, State, next_sequence, presence_record_key},
     said::Said,
@@ -34,8 +39,10 @@ impl Driver {
         &mut self,
         topic: Topic,
         profile: Profile,
+        handle: Weak<()>,
         now: Instant,
     ) -> Result<watch::Receiver<Vec<Member>>, JoinError> {
+        self.leave_dropped(now);
         let hash = topic.hash();
         if self.rooms.contains_key(&hash) {
             return Err(JoinError::AlreadyJoined);
@@ -58,15 +65,20 @@ impl Driver {
             Announcer::with_refresh(refresh, self.seed ^ u64::from(hash.as_bytes()[0]));
         announcer.announce_now(now);
         let (members, receiver) = watch::channel(Vec::new());
+        let mut alike = Alike::new(self.me);
+        alike.insert(self.me, profile.name());
         self.rooms.insert(
             hash,
             RoomState {
                 topic,
                 profile,
+                handle,
                 gossip_topic,
                 search: Search::new(hash, self.me, now),
                 announcer,
                 ordering: Ordering::new(),
+                newcomers: Newcomers::default(),
+                alike,
                 joined: now,
                 told: now,
                 // The time of the join, so that a rejoin starts the numbering anew.
@@ -102,7 +114,7 @@ impl Driver {
         let presence = Presence {
             peer: self.me,
             topic,
-            name: room.profile.name().to_owned(),
+            name: room.profile.name().clone(),
             addresses,
             sequence: room.presence_sequence,
             issued: wall,
@@ -224,17 +236,18 @@ impl Driver {
         }
     }
 
+    /// Leaves a room, and says so if that can be signed: whoever is not told sees our presence end.
     pub(super) fn leave(&mut self, topic: TopicHash, reply: Option<Reply<()>>, now: Instant) {
         let signed = self.sign_presence(topic, State::Left);
-        let Some(signed) = signed else {
+        let mut told = HashSet::new();
+        if let Some(signed) = &signed {
+            self.gossip_presence(topic, signed);
+            told = self.tell_members(topic, signed, AskedKind::Left);
+        }
+        let Some(room) = self.rooms.remove(&topic) else {
             if let Some(reply) = reply {
                 let _ = reply.send(());
             }
-            return;
-        };
-        self.gossip_presence(topic, &signed);
-        let told = self.tell_members(topic, &signed, AskedKind::Left);
-        let Some(room) = self.rooms.remove(&topic) else {
             return;
         };
         self.members_changed = true;
@@ -254,7 +267,9 @@ impl Driver {
             .behaviour_mut()
             .kad
             .stop_providing(&topic.provider_key().into());
-        self.put_presence(&signed, servers, Purpose::LeavePut { topic }, now);
+        if let Some(signed) = &signed {
+            self.put_presence(signed, servers, Purpose::LeavePut { topic }, now);
+        }
         self.leavings.push(Leaving {
             topic,
             told,
@@ -264,8 +279,23 @@ impl Driver {
         self.dirty = true;
     }
 
+    /// Leaves the rooms whose handles are gone. Handles are looked at, and not only what they say when they go: that
+    /// may find no place in the queue of commands.
+    fn leave_dropped(&mut self, now: Instant) {
+        let dropped: Vec<TopicHash> = self
+            .rooms
+            .iter()
+            .filter(|(_, room)| room.handle.strong_count() == 0)
+            .map(|(topic, _)| *topic)
+            .collect();
+        for topic in dropped {
+            self.leave(topic, None, now);
+        }
+    }
+
     /// Everything about rooms that is due.
     pub(super) fn advance_rooms(&mut self, now: Instant) {
+        self.leave_dropped(now);
         let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
         for topic in topics {
             let Some(room) = self.rooms.get_mut(&topic) else {
@@ -276,24 +306,13 @@ impl Driver {
             let sync = room.search.sync_due(now);
             let farewells = room.farewells_due(now);
             let ends = room.search.roster.next_deadline();
-            let gone: Vec<(PeerId, String)> = if ends.is_none_or(|end| end > now) {
+            let gone = if ends.is_none_or(|end| end > now) {
                 Vec::new()
             } else {
-                let names: HashMap<PeerId, String> = room
-                    .search
-                    .roster
-                    .members()
-                    .map(|member| (member.presence.peer, member.presence.name.clone()))
-                    .collect();
-                room.search
-                    .roster
-                    .tick(now)
-                    .into_iter()
-                    .map(|peer| (peer, names.get(&peer).cloned().unwrap_or_default()))
-                    .collect()
+                room.search.roster.tick(now)
             };
-            for (peer, name) in gone {
-                self.member_gone(topic, peer, name, LeaveReason::Expired);
+            for peer in gone {
+                self.member_gone(topic, peer, LeaveReason::Expired);
             }
             // What gossip has brought in the meantime is not published twice: see `gossip_message_id`.
             for farewell in farewells {
@@ -331,20 +350,26 @@ impl Driver {
         let presence = signed.presence();
         self.members_changed = true;
         let reach = self.reach_of(topic, &presence.peer);
-        let member = Member {
-            peer: presence.peer,
-            name: presence.name.clone(),
-            reach,
-        };
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
-        room.shown
-            .insert(presence.peer, Shown { reach, since: now });
+        room.alike.insert(presence.peer, &presence.name);
+        let member = room.member(presence, reach);
+        let shown = Shown {
+            name: member.name.clone(),
+            reach,
+            looks_like: member.looks_like,
+            since: now,
+        };
+        room.shown.insert(presence.peer, shown);
+        let waiting = room.newcomers.joined(&presence.peer);
         self.events.emit(PeerEvent::MemberJoined {
             topic: room.topic.clone(),
             member,
         });
+        for message in waiting {
+            self.show(topic, message);
+        }
         self.catch_up(topic, presence.peer, now);
     }
 
@@ -354,35 +379,40 @@ impl Driver {
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
-        let reach = room
-            .shown
-            .get(&presence.peer)
-            .map(|shown| shown.reach)
-            .unwrap_or_default();
-        let member = Member {
-            peer: presence.peer,
-            name: presence.name.clone(),
-            reach,
+        room.alike.insert(presence.peer, &presence.name);
+        let Some(shown) = room.shown.get(&presence.peer) else {
+            return;
+        };
+        let member = room.member(presence, shown.reach);
+        let now = Shown {
+            name: member.name.clone(),
+            looks_like: member.looks_like,
+            ..shown.clone()
+        };
+        let Some(shown) = room.shown.insert(presence.peer, now) else {
+            return;
+        };
+        let before = Member {
+            name: shown.name,
+            looks_like: shown.looks_like,
+            ..member.clone()
         };
         self.events.emit(PeerEvent::MemberUpdated {
             topic: room.topic.clone(),
             member,
-            before: reach,
+            before: Box::new(before),
         });
     }
 
-    pub(super) fn member_gone(
-        &mut self,
-        topic: TopicHash,
-        peer: PeerId,
-        name: String,
-        reason: LeaveReason,
-    ) {
+    pub(super) fn member_gone(&mut self, topic: TopicHash, peer: PeerId, reason: LeaveReason) {
         self.members_changed = true;
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
-        room.shown.remove(&peer);
+        room.alike.remove(&peer);
+        let Some(Shown { name, .. }) = room.shown.remove(&peer) else {
+            return;
+        };
         self.events.emit(PeerEvent::MemberLeft {
             topic: room.topic.clone(),
             peer,
@@ -421,15 +451,20 @@ impl Driver {
                     peer,
                     name: member.presence.name.clone(),
                     reach,
+                    looks_like: room.alike.of(&peer),
                 };
                 if let Some(shown) = room.shown.get_mut(&peer)
-                    && shown.reach != reach
+                    && (shown.reach, shown.looks_like) != (reach, member.looks_like)
                 {
-                    let before = std::mem::replace(&mut shown.reach, reach);
+                    let before = Member {
+                        reach: std::mem::replace(&mut shown.reach, reach),
+                        looks_like: std::mem::replace(&mut shown.looks_like, member.looks_like),
+                        ..member.clone()
+                    };
                     self.events.emit(PeerEvent::MemberUpdated {
                         topic: room.topic.clone(),
                         member: member.clone(),
-                        before,
+                        before: Box::new(before),
                     });
                 }
                 list.push(member);

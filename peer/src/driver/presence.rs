@@ -360,11 +360,8 @@ impl Driver {
             return Ok(());
         };
         let peer = signed.presence().peer;
-        let before = room
-            .search
-            .roster
-            .get(&peer)
-            .map(|member| member.presence.name.clone());
+        let shown = room.shown.get(&peer);
+        let is_renamed = shown.is_some_and(|shown| shown.name != signed.presence().name);
         let verdict =
             room.search
                 .roster
@@ -376,12 +373,12 @@ impl Driver {
             }
             Verdict::Updated => {
                 self.learn_addresses(signed.presence(), now);
-                if before.as_deref() != Some(signed.presence().name.as_str()) {
+                if is_renamed {
                     self.member_renamed(topic, &signed);
                 }
             }
             Verdict::Left => {
-                self.member_gone(topic, peer, before.unwrap_or_default(), LeaveReason::Left);
+                self.member_gone(topic, peer, LeaveReason::Left);
                 // Whoever came a moment ago may know the member, and not hear gossip yet.
                 self.tell_members(topic, &signed, AskedKind::Told);
             }

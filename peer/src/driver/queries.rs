@@ -6,7 +6,10 @@ use libp2p::{
     PeerId,
     kad::{self, QueryId},
 };
-use moim_protocol::{record::SignedRecord, topic::TopicHash};
+use moim_protocol::{
+    record::{RecordKey, SignedRecord},
+    topic::TopicHash,
+};
 use web_time::Instant;
 
 use crate::{
@@ -46,14 +49,14 @@ pub(super) enum Purpose {
     PutFind { put: u64 },
     /// Hand the value to them.
     Put {
-        key: String,
+        key: RecordKey,
         own_copy: bool,
         asked: usize,
         reply: Reply<Result<Stored, PutError>>,
     },
     /// Look a value up.
     Get {
-        key: String,
+        key: RecordKey,
         best: Option<SignedRecord>,
         found: usize,
         reader: Reader,

@@ -2,17 +2,21 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    sync::Weak,
     time::Duration,
 };
 
 use libp2p::{Multiaddr, PeerId, gossipsub::IdentTopic};
 use moim_protocol::{
+    alike::Alike,
     announcer::Announcer,
     message::MessageId,
+    newcomers::Newcomers,
     ordering::Ordering,
-    presence::SignedPresence,
+    presence::{Presence, SignedPresence},
     roster::Roster,
     said::Said,
+    text::Name,
     topic::{Topic, TopicHash},
 };
 use tokio::sync::watch;
@@ -259,10 +263,16 @@ impl Search {
 pub(super) struct RoomState {
     pub(super) topic: Topic,
     pub(super) profile: Profile,
+    /// The user's handle of the room.
+    pub(super) handle: Weak<()>,
     pub(super) gossip_topic: IdentTopic,
     pub(super) search: Search,
     pub(super) announcer: Announcer,
     pub(super) ordering: Ordering<RoomMessage>,
+    /// What is in order and waits for its author's presence.
+    pub(super) newcomers: Newcomers<RoomMessage>,
+    /// Whose names look alike, ours among them.
+    pub(super) alike: Alike,
     pub(super) joined: Instant,
     /// What we said, and how it is numbered.
     pub(super) said: Said,
@@ -283,9 +293,11 @@ pub(super) struct RoomState {
 }
 
 /// How a member was last shown.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Shown {
+    pub(super) name: Name,
     pub(super) reach: Reach,
+    pub(super) looks_like: Option<PeerId>,
     /// When it joined, as far as this peer knows.
     pub(super) since: Instant,
 }
@@ -299,6 +311,16 @@ const FAREWELL_PAUSE: Duration = Duration::from_millis(300);
 const FAREWELLS_MAX: usize = 64;
 
 impl RoomState {
+    /// A member as it is shown.
+    pub(super) fn member(&self, presence: &Presence, reach: Reach) -> Member {
+        Member {
+            peer: presence.peer,
+            name: presence.name.clone(),
+            reach,
+            looks_like: self.alike.of(&presence.peer),
+        }
+    }
+
     /// Somebody told us that it left.
     pub(super) fn farewell(&mut self, signed: SignedPresence, now: Instant) {
         if self.farewells.len() >= FAREWELLS_MAX {

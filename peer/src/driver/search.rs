@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use moim_protocol::{presence::Presence, presence_wire::Request, topic::TopicHash};
+use moim_protocol::{alike::Alike, presence::Presence, presence_wire::Request, topic::TopicHash};
 use web_time::Instant;
 
 use super::{
@@ -326,6 +326,10 @@ impl Driver {
                 continue;
             }
             let lookup = self.lookups.swap_remove(index);
+            let mut alike = Alike::new(self.me);
+            for member in lookup.search.roster.members() {
+                alike.insert(member.presence.peer, &member.presence.name);
+            }
             let members = lookup
                 .search
                 .roster
@@ -338,6 +342,7 @@ impl Driver {
                         reach: self
                             .reaching
                             .reach(&peer, false, self.connections.best_path(&peer)),
+                        looks_like: alike.of(&peer),
                     }
                 })
                 .collect();

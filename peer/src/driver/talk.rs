@@ -4,6 +4,7 @@ use libp2p::{PeerId, gossipsub};
 use moim_protocol::{
     message::Position,
     room::{RoomMessage as Wire, RoomText},
+    text::Text,
     topic::TopicHash,
 };
 use web_time::Instant;
@@ -20,7 +21,7 @@ impl Driver {
     pub(super) fn say(
         &mut self,
         topic: TopicHash,
-        text: String,
+        text: Text,
         now: Instant,
     ) -> Result<RoomMessage, SayError> {
         let me = self.me;
@@ -30,12 +31,13 @@ impl Driver {
             id: platform::message_id(),
             session,
             sequence,
-            name: room.profile.name().to_owned(),
+            name: Some(room.profile.name().clone()),
             text,
             sent: platform::wall(),
         };
         let body = Wire::Text(said.clone()).encode();
-        let message = RoomMessage::new(room.topic.clone(), me, said.clone());
+        let name = said.name.clone();
+        let message = RoomMessage::new(room.topic.clone(), me, name, said.clone());
         push_bounded(&mut room.history, message.clone());
         room.said.push(said, now);
         let gossip_topic = room.gossip_topic.hash();
@@ -95,7 +97,11 @@ impl Driver {
             }
             Err(error) => {
                 tracing::debug!(%author, %error, "room message refused");
-                return gossipsub::MessageAcceptance::Reject;
+                return if error.is_forwarders_fault() {
+                    gossipsub::MessageAcceptance::Reject
+                } else {
+                    gossipsub::MessageAcceptance::Ignore
+                };
             }
         };
         // Old messages may come again from anybody; whoever passes them on need not know better.
@@ -139,40 +145,68 @@ impl Driver {
             return false;
         };
         let (session, sequence, young) = (text.session, text.sequence, text.is_young());
-        let message = RoomMessage::new(room.topic.clone(), author, text);
+        let message = RoomMessage::new(room.topic.clone(), author, None, text);
         let ready = room
             .ordering
             .handle(author, session, sequence, young, message, now);
         let gap = room.ordering.waits_for(&author);
-        self.deliver(topic, ready.into_iter().map(|(_, message)| message));
+        self.deliver(topic, ready, now);
         gap
     }
 
     /// What somebody said up to `position` and we have not, is not to be had.
-    pub(super) fn settle(&mut self, topic: TopicHash, author: PeerId, position: Position) {
+    pub(super) fn settle(
+        &mut self,
+        topic: TopicHash,
+        author: PeerId,
+        position: Position,
+        now: Instant,
+    ) {
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
         let ready = room.ordering.settle(author, position);
-        self.deliver(topic, ready.into_iter().map(|(_, message)| message));
+        self.deliver(topic, ready, now);
     }
 
-    /// Messages that waited for earlier ones long enough.
+    /// Messages that waited long enough, for earlier ones or for a presence.
     pub(super) fn deliver_ordered(&mut self, topic: TopicHash, now: Instant) {
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
         let ready = room.ordering.tick(now);
-        self.deliver(topic, ready.into_iter().map(|(_, message)| message));
+        let nobodys = room.newcomers.tick(now);
+        for message in nobodys {
+            self.show(topic, message);
+        }
+        self.deliver(topic, ready, now);
     }
 
-    fn deliver(&mut self, topic: TopicHash, messages: impl Iterator<Item = RoomMessage>) {
+    /// What comes in order from a member is shown; what comes from somebody who is none (yet) waits for a presence.
+    fn deliver(&mut self, topic: TopicHash, messages: Vec<(PeerId, RoomMessage)>, now: Instant) {
+        for (author, message) in messages {
+            let Some(room) = self.rooms.get_mut(&topic) else {
+                return;
+            };
+            let due = if room.search.roster.contains(&author) {
+                Some(message)
+            } else {
+                room.newcomers.push(author, message, now)
+            };
+            if let Some(message) = due {
+                self.show(topic, message);
+            }
+        }
+    }
+
+    /// Hands a message to the user, under the name in its author's presence.
+    pub(super) fn show(&mut self, topic: TopicHash, mut message: RoomMessage) {
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
-        for message in messages {
-            push_bounded(&mut room.history, message.clone());
-            self.events.emit(PeerEvent::RoomMessage(message));
-        }
+        let author = room.search.roster.get(&message.from);
+        message.name = author.map(|member| member.presence.name.clone());
+        push_bounded(&mut room.history, message.clone());
+        self.events.emit(PeerEvent::RoomMessage(message));
     }
 }

@@ -207,7 +207,7 @@ async fn peers_come_and_go_over_webrtc_direct_and_leave_nothing_behind() {
             let sent = guest.peer.send(host.peer.id(), text.clone()).await;
             sent.expect("delivered");
             host.expect("the message", |event| match event {
-                PeerEvent::DirectMessage(message) if message.text == text => Some(()),
+                PeerEvent::DirectMessage(message) if message.text.as_str() == text => Some(()),
                 _ => None,
             })
             .await;

@@ -3,9 +3,13 @@
 
 #[cfg(target_arch = "wasm32")]
 mod browser;
+#[cfg(not(target_arch = "wasm32"))]
+mod by_hand;
 mod common;
 #[cfg(not(target_arch = "wasm32"))]
 mod many;
+#[cfg(not(target_arch = "wasm32"))]
+mod names;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod room;

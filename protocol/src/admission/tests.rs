@@ -10,7 +10,7 @@ use crate::{
 
 fn record(key: &str, sequence: u64, text: &str) -> SignedRecord {
     let record = Record {
-        key: key.to_owned(),
+        key: key.parse().unwrap(),
         value: json!(text),
         publisher: peer(1),
         sequence,

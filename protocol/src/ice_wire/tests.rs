@@ -81,18 +81,26 @@ fn a_bad_server_hides_no_good_one_and_too_many_are_cut() {
         r#"{"v":1,"type":"servers","servers":[
             {"urls":["stun:a"],"later":1},
             {"urls":[]},
+            7, null, ["stun:x"], {"urls":"stun:x"}, {"urls":["stun:x"],"urls":["stun:x"]},
             {"urls":["turn:b"]},
-            {"urls":["masque:c"]},
-            {"urls":["masque:d", "stun:d1", "stun:d2", "stun:d3", "stun:d4", "stun:d5"]},
-            {"urls":["stun:e"]}],"ttl":9007199254740991}"#,
+            {"urls":["turn:b", "stun:b", 7, "http://b"], "username": "no credential"},
+            {"urls":["stun:c1","stun:c2","stun:c3","stun:c4","stun:c5"]},
+            {"urls":["masque:e"]},
+            {"urls":["masque:d","stun:d"]}],"ttl":9007199254740991}"#,
     );
-    let urls: Vec<Vec<String>> = some.into_iter().map(|server| server.urls).collect();
-    let expected: [&[&str]; 3] = [
-        &["stun:a"],
-        &["stun:d1", "stun:d2", "stun:d3", "stun:d4"],
-        &["stun:e"],
-    ];
-    assert_eq!(urls, expected);
+    let urls: Vec<Vec<&str>> = some
+        .iter()
+        .map(|server| server.urls.iter().map(String::as_str).collect())
+        .collect();
+    assert_eq!(
+        urls,
+        [
+            vec!["stun:a"],
+            vec!["stun:b"],
+            vec!["stun:c1", "stun:c2", "stun:c3", "stun:c4"],
+            vec!["stun:d"],
+        ]
+    );
 
     let many = Response::Servers {
         servers: (1..100).map(|port| IceServer::stun("a", port)).collect(),
@@ -117,8 +125,7 @@ fn everything_else_is_refused() {
     }
     for bad in [
         r#"{"v":1,"type":"servers"}"#,
-        r#"{"v":1,"type":"servers","servers":[["stun:a"]]}"#,
-        r#"{"v":1,"type":"servers","servers":[{"urls":"stun:a"}]}"#,
+        r#"{"v":1,"type":"servers","servers":{"urls":["stun:a"]}}"#,
         r#"{"v":1,"type":"servers","servers":[],"ttl":-1}"#,
         r#"{"v":1,"type":"servers","servers":[],"ttl":1e300}"#,
     ] {

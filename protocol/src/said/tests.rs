@@ -22,8 +22,8 @@ fn say(said: &mut Said, text: &str, now: Instant) {
         id: MessageId::from_bytes([1; 16]),
         session,
         sequence,
-        name: "Ada".to_owned(),
-        text: text.to_owned(),
+        name: Some("Ada".parse().unwrap()),
+        text: text.parse().unwrap(),
         sent: WALL,
     };
     said.push(text, now);

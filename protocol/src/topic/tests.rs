@@ -24,18 +24,42 @@ fn topics_are_trimmed_and_normalised() {
 fn what_is_no_topic() {
     let longer = "x".repeat(TOPIC_BYTES_MAX + 1);
     let much_longer = "x".repeat(100_000);
+    let max = TOPIC_BYTES_MAX;
     // Three bytes each, one after normalisation: 128 of them are too many before, not after.
     let table = [
-        ("", TopicError::Empty),
-        (" \t\n", TopicError::Empty),
-        ("a\nb", TopicError::Forbidden('\n')),
-        ("a\u{0}", TopicError::Forbidden('\0')),
-        ("a\u{202e}b", TopicError::Forbidden('\u{202e}')),
-        (longer.as_str(), TopicError::TooLong(129)),
-        (much_longer.as_str(), TopicError::TooLong(100_000)),
+        ("", LineError::Empty),
+        (" \t\n", LineError::Empty),
+        ("a\nb", LineError::Forbidden('\n')),
+        ("a\u{0}", LineError::Forbidden('\0')),
+        ("a\u{202e}b", LineError::Forbidden('\u{202e}')),
+        ("glob\u{200b}al", LineError::Forbidden('\u{200b}')),
+        ("\u{3164}", LineError::Forbidden('\u{3164}')),
+        (longer.as_str(), LineError::TooLong { bytes: 129, max }),
+        (
+            much_longer.as_str(),
+            LineError::TooLong {
+                bytes: 100_000,
+                max,
+            },
+        ),
     ];
     for (text, error) in table {
-        assert_eq!(Topic::new(text), Err(error), "{text:?}");
+        assert_eq!(Topic::new(text), Err(TopicError(error)), "{text:?}");
+    }
+}
+
+#[test]
+fn topics_that_differ_by_how_they_are_drawn_meet() {
+    for (one, other) in [
+        ("❤\u{fe0f}", "❤"),
+        ("❤\u{fe0f}", "❤\u{fe0e}"),
+        ("👩\u{200d}👧", "👩👧"),
+        ("می\u{200c}خواهم", "میخواهم"),
+    ] {
+        let (one, other) = (Topic::new(one).unwrap(), Topic::new(other).unwrap());
+        assert_ne!(one.as_str(), other.as_str());
+        assert_eq!(one.hash(), other.hash(), "{one} {other}");
+        assert_eq!(one, other);
     }
 }
 

@@ -86,8 +86,6 @@ fn isolated(name: &str) -> String {
 
 #[component]
 fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoView {
-    let app = App::of_page();
-    let text = app.text;
     let delivery = item.delivery.clone();
     let state = delivery.clone();
     let again = item.clone();
@@ -98,11 +96,7 @@ fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoVie
         stamp,
         ..
     } = item;
-    let author = if own {
-        text.you.to_owned()
-    } else {
-        name.get_untracked()
-    };
+    let author = (!own).then(|| name.get_untracked());
     view! {
         <li
             class="message"
@@ -114,7 +108,7 @@ fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoVie
         >
             <DayLine day=stamp.day />
             <div class="message-body">
-                <MessageHead name=author time=stamp.time />
+                <MessageHead name=author peer=from own=own time=stamp.time />
                 <p class="message-text" dir="auto">
                     {said.to_string()}
                 </p>

@@ -95,7 +95,7 @@ fn Members(room: RoomModel) -> impl IntoView {
     let me = app
         .peer
         .with_untracked(|peer| peer.as_ref().map(moim_peer::Peer::id));
-    let own_name = room.name;
+    let own_name = room.profile.name().to_string();
     let members = room.members;
     let nobody = members.clone();
     let count = members.clone();
@@ -109,7 +109,11 @@ fn Members(room: RoomModel) -> impl IntoView {
                 {me.map(|me| view! { <Avatar peer=me name=own_name.clone() /> })}
                 <span class="row-name">
                     <bdi>{own_name}</bdi>
-                    <span class="row-detail">{text.you}</span>
+                    <span class="row-detail">
+                        <span class="badge">{text.you}</span>
+                        " "
+                        <span class="short-id">{me.map(|me| format::short_id(&me))}</span>
+                    </span>
                 </span>
             </div>
             <ul data-testid="members">
@@ -128,7 +132,23 @@ fn Members(room: RoomModel) -> impl IntoView {
 fn MemberRow(member: MemberModel) -> impl IntoView {
     let app = App::of_page();
     let text = app.text;
-    let MemberModel { peer, name, reach } = member;
+    let MemberModel {
+        peer,
+        name,
+        reach,
+        looks_like,
+    } = member;
+    let warning = move || {
+        looks_like
+            .get()
+            .map(|other| match app.name_of_member(other) {
+                Some(name) => (text.looks_like)(&format!(
+                    "\u{2068}{name}\u{2069} {}",
+                    format::short_id(&other)
+                )),
+                None => text.looks_like_you.to_owned(),
+            })
+    };
     let unread = move || {
         app.directs.with(|directs| {
             directs
@@ -155,6 +175,16 @@ fn MemberRow(member: MemberModel) -> impl IntoView {
                     <span class="unseen">{text.write_to} " "</span>
                     <bdi>{move || name.get()}</bdi>
                     <ReachLine peer=peer reach=Signal::derive(move || Some(reach.get())) />
+                    {move || {
+                        warning()
+                            .map(|warning| {
+                                view! {
+                                    <span class="row-detail warning" data-testid="looks-like">
+                                        {warning}
+                                    </span>
+                                }
+                            })
+                    }}
                 </span>
                 <Unread count=Signal::derive(unread) />
                 <span class="row-action">

@@ -11,7 +11,7 @@ use super::{
     talk_log::{Avatar, DayLine, MessageHead, TalkLog},
 };
 use crate::{
-    actions,
+    actions, format,
     model::{App, MessageItem, NoteItem, NoteKind, RoomModel, TalkItem},
 };
 
@@ -109,7 +109,6 @@ fn is_own(item: &TalkItem) -> bool {
 
 #[component]
 fn Message(message: Arc<MessageItem>) -> impl IntoView {
-    let text = App::of_page().text;
     let MessageItem {
         from,
         name,
@@ -118,11 +117,8 @@ fn Message(message: Arc<MessageItem>) -> impl IntoView {
         stamp,
         ..
     } = message.as_ref().clone();
-    let shown = if own {
-        (text.you_named)(&name)
-    } else {
-        name.clone()
-    };
+    let stranger = name.is_none();
+    let name = name.map(|name| name.to_string());
     view! {
         <li
             class="message"
@@ -132,9 +128,9 @@ fn Message(message: Arc<MessageItem>) -> impl IntoView {
             data-continued=stamp.continued.to_string()
         >
             <DayLine day=stamp.day />
-            <Avatar peer=from name=name />
+            <Avatar peer=from name=name.clone().unwrap_or_default() />
             <div class="message-body">
-                <MessageHead name=shown time=stamp.time />
+                <MessageHead name=name peer=from own=own stranger=stranger time=stamp.time />
                 <p class="message-text" dir="auto">
                     {said}
                 </p>
@@ -152,7 +148,7 @@ fn Note(note: NoteItem) -> impl IntoView {
             // One name's direction must not turn the others around (Unicode FSI … PDI).
             let names: Vec<_> = names
                 .iter()
-                .map(|name| format!("\u{2068}{name}\u{2069}"))
+                .map(|(peer, name)| format!("\u{2068}{name}\u{2069} {}", format::short_id(peer)))
                 .collect();
             match kind {
                 NoteKind::Here => (text.here)(&names, *more),

@@ -1,6 +1,7 @@
 //! The scrolling part of a conversation: stays at the newest message unless the reader went up.
 
 use leptos::{ev, html, prelude::*};
+use moim_peer::PeerId;
 
 use super::icons::{Drawn, Icon};
 use crate::{format, model::App, page};
@@ -81,11 +82,34 @@ pub(crate) fn TalkLog(
 }
 
 /// Who said something and when; unseen but still read out where the name stands above already.
+///
+/// A name is whatever its owner likes, so what the page itself says about an author stands outside of it: the id, that it
+/// is this peer's own message, or that the author is not in the room.
 #[component]
-pub(crate) fn MessageHead(name: String, time: f64) -> impl IntoView {
+pub(crate) fn MessageHead(
+    /// `None` if there is none that the author has signed, or it is not needed.
+    name: Option<String>,
+    peer: PeerId,
+    own: bool,
+    /// The author is not in the room.
+    #[prop(optional)]
+    stranger: bool,
+    time: f64,
+) -> impl IntoView {
+    let text = App::of_page().text;
     view! {
         <p class="message-head">
-            <bdi class="message-name">{name}</bdi>
+            {name.map(|name| view! { <bdi class="message-name">{name}</bdi> })}
+            {own.then(|| view! { <span class="badge" data-testid="you">{text.you}</span> })}
+            <span class="short-id">{format::short_id(&peer)}</span>
+            {stranger
+                .then(|| {
+                    view! {
+                        <span class="badge warning" data-testid="stranger">
+                            {text.not_in_room}
+                        </span>
+                    }
+                })}
             <time datetime=page::iso_time(time)>{page::time_of_day(time)}</time>
         </p>
     }
@@ -99,7 +123,7 @@ pub(crate) fn DayLine(day: Option<String>) -> impl IntoView {
 
 /// A circle with a colour and a letter that stand for a peer.
 #[component]
-pub(crate) fn Avatar(peer: moim_peer::PeerId, #[prop(into)] name: Signal<String>) -> impl IntoView {
+pub(crate) fn Avatar(peer: PeerId, #[prop(into)] name: Signal<String>) -> impl IntoView {
     view! {
         <span class="avatar" data-hue=format::hue(&peer).to_string() aria-hidden="true">
             {move || format::initial(&name.get())}

@@ -53,7 +53,9 @@ pub(super) static MESSAGES: Messages = Messages {
     join_another: "Join a topic",
     members: "Members",
     you: "You",
-    you_named: |name| format!("{name} (you)"),
+    not_in_room: "Not in this room",
+    looks_like: |name| format!("This name looks like that of {name}. Go by the ids."),
+    looks_like_you: "This name looks like yours. Go by the ids.",
     nobody_yet: "Nobody else is here yet. Share the link, and they come to this room.",
     others_here: |count| match count {
         0 => "Nobody else here yet".to_owned(),
@@ -210,14 +212,25 @@ pub(super) static MESSAGES: Messages = Messages {
     name_too_long: |bytes| {
         format!("This name is too long: it has {bytes} bytes, {NAME_BYTES_MAX} is the most.")
     },
-    name_control: "A name must not have control characters.",
+    name_forbidden: |code| {
+        format!(
+            "The character {code} is not allowed in a name: it shows nothing, or changes the text around it."
+        )
+    },
+    name_marks: "This name has too many accents on one letter, or one without a letter.",
     topic_empty: "Type a topic.",
     topic_too_long: |bytes| {
         format!("This topic is too long: it has {bytes} bytes, {TOPIC_BYTES_MAX} is the most.")
     },
-    topic_forbidden: |code| format!("The character {code} is not allowed in a topic."),
+    topic_forbidden: |code| {
+        format!(
+            "The character {code} is not allowed in a topic: it shows nothing, or changes the text around it."
+        )
+    },
+    topic_marks: "This topic has too many accents on one letter, or one without a letter.",
     already_joined: "You are in this room already.",
     too_many_rooms: |max| format!("You can be in {max} rooms at once. Leave one first."),
+    message_empty: "There is nothing to be read in this message.",
     message_too_long: |bytes| {
         format!(
             "This message is too long: it has {bytes} bytes, {TEXT_BYTES_MAX} is the most. \
@@ -234,6 +247,7 @@ pub(super) static MESSAGES: Messages = Messages {
     },
     refused: |reason| format!("The other side refused it: {reason}"),
     to_self: "That is you.",
+    unsupported: "The other side's program takes no direct messages.",
     peer_stopped: "The peer has stopped. Reload the page.",
 };
 

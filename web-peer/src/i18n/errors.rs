@@ -1,17 +1,19 @@
 //! The peer's refusals in the user's language. What has no text of its own falls back to the
 //! error's English one, which says what happened and why.
 
-use moim_peer::{JoinError, ProfileError, SayError, SendError, TopicError};
+use moim_peer::{JoinError, LineError, NameError, SayError, SendError, TextError, TopicError};
 
 use super::Messages;
 use crate::settings::{Problem, Refused, SOURCES_MAX};
 
 /// Why a name is not taken.
-pub(crate) fn name_refusal(text: &Messages, error: ProfileError) -> String {
+pub(crate) fn name_refusal(text: &Messages, NameError(error): NameError) -> String {
     match error {
-        ProfileError::ControlCharacter => text.name_control.to_owned(),
-        ProfileError::Empty => text.name_empty.to_owned(),
-        ProfileError::TooLong { bytes } => (text.name_too_long)(bytes),
+        LineError::Empty => text.name_empty.to_owned(),
+        LineError::Forbidden(character) => (text.name_forbidden)(&code_point(character)),
+        LineError::Marks => text.name_marks.to_owned(),
+        LineError::TooLong { bytes, .. } => (text.name_too_long)(bytes),
+        other => NameError(other).to_string(),
     }
 }
 
@@ -20,21 +22,24 @@ pub(crate) fn join_refusal(text: &Messages, error: &JoinError) -> String {
     match error {
         JoinError::AlreadyJoined => text.already_joined.to_owned(),
         JoinError::Stopped => text.peer_stopped.to_owned(),
-        JoinError::Topic(error) => topic_refusal(text, error),
+        JoinError::Topic(error) => topic_refusal(text, *error),
         JoinError::TooManyRooms { max } => (text.too_many_rooms)(*max),
         other => other.to_string(),
     }
 }
 
-fn topic_refusal(text: &Messages, error: &TopicError) -> String {
+fn topic_refusal(text: &Messages, TopicError(error): TopicError) -> String {
     match error {
-        TopicError::Empty => text.topic_empty.to_owned(),
-        TopicError::Forbidden(character) => {
-            (text.topic_forbidden)(&format!("U+{:04X}", u32::from(*character)))
-        }
-        TopicError::TooLong(bytes) => (text.topic_too_long)(*bytes),
-        other => other.to_string(),
+        LineError::Empty => text.topic_empty.to_owned(),
+        LineError::Forbidden(character) => (text.topic_forbidden)(&code_point(character)),
+        LineError::Marks => text.topic_marks.to_owned(),
+        LineError::TooLong { bytes, .. } => (text.topic_too_long)(bytes),
+        other => TopicError(other).to_string(),
     }
+}
+
+fn code_point(character: char) -> String {
+    format!("U+{:04X}", u32::from(character))
 }
 
 /// Why something was not said in a room.
@@ -42,7 +47,15 @@ pub(crate) fn say_refusal(text: &Messages, error: &SayError) -> String {
     match error {
         SayError::Left => text.room_left.to_owned(),
         SayError::Stopped => text.peer_stopped.to_owned(),
-        SayError::TooLong { bytes } => (text.message_too_long)(*bytes),
+        SayError::Text(error) => text_refusal(text, *error),
+        other => other.to_string(),
+    }
+}
+
+fn text_refusal(text: &Messages, error: TextError) -> String {
+    match error {
+        TextError::Empty => text.message_empty.to_owned(),
+        TextError::TooLong(bytes) => (text.message_too_long)(bytes),
         other => other.to_string(),
     }
 }
@@ -54,8 +67,9 @@ pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
         SendError::NoReceipt { seconds, reason } => (text.no_receipt)(*seconds, reason),
         SendError::Refused { reason } => (text.refused)(reason),
         SendError::Stopped => text.peer_stopped.to_owned(),
+        SendError::Text(error) => text_refusal(text, *error),
         SendError::ToSelf => text.to_self.to_owned(),
-        SendError::TooLong { bytes } => (text.message_too_long)(*bytes),
+        SendError::Unsupported => text.unsupported.to_owned(),
         other => other.to_string(),
     }
 }

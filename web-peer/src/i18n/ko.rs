@@ -51,7 +51,9 @@ pub(super) static MESSAGES: Messages = Messages {
     join_another: "주제에 참여하기",
     members: "참여자",
     you: "나",
-    you_named: |name| format!("{name} (나)"),
+    not_in_room: "이 방에 없는 피어",
+    looks_like: |name| format!("{name} 님과 이름이 비슷해 보입니다. ID로 구별하세요."),
+    looks_like_you: "내 이름과 비슷해 보입니다. ID로 구별하세요.",
     nobody_yet: "아직 다른 사람이 없습니다. 링크를 공유하면 이 방으로 들어올 수 있습니다.",
     others_here: |count| match count {
         0 => "아직 다른 사람이 없음".to_owned(),
@@ -191,18 +193,25 @@ pub(super) static MESSAGES: Messages = Messages {
     name_too_long: |bytes| {
         format!("이름이 너무 깁니다: {bytes}바이트이고, {NAME_BYTES_MAX}바이트까지 쓸 수 있습니다.")
     },
-    name_control: "이름에 제어 문자를 쓸 수 없습니다.",
+    name_forbidden: |code| {
+        format!("이름에 {code} 문자를 쓸 수 없습니다. 보이지 않거나 주변 글을 바꾸는 문자입니다.")
+    },
+    name_marks: "이름의 한 글자에 결합 부호가 너무 많거나, 글자 없이 결합 부호만 있습니다.",
     topic_empty: "주제를 적으세요.",
     topic_too_long: |bytes| {
         format!(
             "주제가 너무 깁니다: {bytes}바이트이고, {TOPIC_BYTES_MAX}바이트까지 쓸 수 있습니다."
         )
     },
-    topic_forbidden: |code| format!("주제에 {code} 문자를 쓸 수 없습니다."),
+    topic_forbidden: |code| {
+        format!("주제에 {code} 문자를 쓸 수 없습니다. 보이지 않거나 주변 글을 바꾸는 문자입니다.")
+    },
+    topic_marks: "주제의 한 글자에 결합 부호가 너무 많거나, 글자 없이 결합 부호만 있습니다.",
     already_joined: "이미 이 방에 있습니다.",
     too_many_rooms: |max| {
         format!("방에는 한 번에 {max}개까지 참여할 수 있습니다. 먼저 하나에서 나가세요.")
     },
+    message_empty: "메시지에 읽을 수 있는 글자가 없습니다.",
     message_too_long: |bytes| {
         format!(
             "메시지가 너무 깁니다: {bytes}바이트이고, {TEXT_BYTES_MAX}바이트까지 보낼 수 \
@@ -219,6 +228,7 @@ pub(super) static MESSAGES: Messages = Messages {
     },
     refused: |reason| format!("상대가 받지 않았습니다: {reason}"),
     to_self: "자기 자신입니다.",
+    unsupported: "상대 프로그램은 개인 메시지를 받지 않습니다.",
     peer_stopped: "피어가 멈췄습니다. 페이지를 새로 고치세요.",
 };
 

@@ -1,3 +1,5 @@
+use moim_peer::{JoinError, LineError, NameError, SayError, SendError, TextError, TopicError};
+
 use super::*;
 
 #[test]
@@ -65,15 +67,34 @@ fn refusals_name_what_is_wrong() {
     for text in [Language::English.messages(), Language::Korean.messages()] {
         let refusal = join_refusal(
             text,
-            &moim_peer::JoinError::Topic(moim_peer::TopicError::TooLong(200)),
+            &JoinError::Topic(TopicError(LineError::TooLong {
+                bytes: 200,
+                max: 128,
+            })),
         );
         assert!(refusal.contains("200"), "{refusal}");
         let refusal = join_refusal(
             text,
-            &moim_peer::JoinError::Topic(moim_peer::TopicError::Forbidden('\u{7}')),
+            &JoinError::Topic(TopicError(LineError::Forbidden('\u{7}'))),
         );
         assert!(refusal.contains("U+0007"), "{refusal}");
-        let refusal = name_refusal(text, moim_peer::ProfileError::TooLong { bytes: 99 });
+        let refusal = name_refusal(text, NameError(LineError::TooLong { bytes: 99, max: 64 }));
         assert!(refusal.contains("99"), "{refusal}");
+        let refusal = name_refusal(text, NameError(LineError::Forbidden('\u{200b}')));
+        assert!(refusal.contains("U+200B"), "{refusal}");
+        let refusal = say_refusal(text, &SayError::Text(TextError::TooLong(20_000)));
+        assert!(refusal.contains("20000"), "{refusal}");
+        // What this peer itself refuses is not the other side's doing.
+        let by_others = (text.refused)("");
+        for error in [
+            SendError::Duplicate,
+            SendError::Text(TextError::Empty),
+            SendError::Unsupported,
+        ] {
+            assert!(
+                !send_refusal(text, &error).starts_with(&by_others),
+                "{error:?}"
+            );
+        }
     }
 }

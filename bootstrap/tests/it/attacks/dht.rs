@@ -46,7 +46,7 @@ fn dated(issued: UnixMillis) -> (Vec<u8>, Vec<u8>) {
     let presence = Presence {
         peer,
         topic: topic(),
-        name: "Eve".to_owned(),
+        name: "Eve".parse().unwrap(),
         addresses: vec!["/ip4/192.0.2.1/tcp/1".parse().unwrap()],
         sequence: 1,
         issued,
@@ -74,7 +74,7 @@ pub(super) fn junk() -> Vec<(Vec<u8>, Vec<u8>)> {
         (record_key("menu"), Vec::new()),
         (Vec::new(), genuine.value),
     ];
-    all.extend((0..8).map(|n| (record_key(&format!("{n}")), garbage(n, 1_000))));
+    all.extend((0..8).map(|n| (record_key(format!("{n}")), garbage(n, 1_000))));
     all
 }
 
