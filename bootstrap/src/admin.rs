@@ -222,7 +222,7 @@ async fn status(
 /// The samples of `/metrics`; none if it can't be written, which `/metrics` itself tells.
 fn numbers(metrics: &Page) -> BTreeMap<String, f64> {
     metrics
-        .render()
-        .map(|text| samples::parse(&text))
+        .render(Instant::now())
+        .map(|text| samples::parse(&String::from_utf8_lossy(&text)))
         .unwrap_or_default()
 }

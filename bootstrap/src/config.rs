@@ -12,6 +12,7 @@ use moim_dht::StoreLimits;
 use serde::Deserialize;
 use thiserror::Error;
 
+use self::places::Places;
 pub use self::{
     acme::{AcmeCa, AcmeCaParseError, AcmeConfig, Mail, MailParseError},
     listen::{Host, Listen, ListenParseError},
@@ -27,6 +28,7 @@ mod acme;
 mod entries;
 mod listen;
 mod log_format;
+mod places;
 mod reload;
 mod settings;
 #[cfg(test)]
@@ -197,11 +199,10 @@ pub enum ConfigError {
     AcmeIncomplete(&'static str),
     /// The settings file names another data directory than the one it was found in.
     #[error(
-        "`data-dir` in {} has no effect there, because that file was found by way of the data \
-         directory; remove the line, or name the file with --config",
-        .0.display()
+        "`data-dir` has no effect in a settings file that was found by way of the data directory; \
+         remove the line, or name the file with --config"
     )]
-    DataDirInDataDir(PathBuf),
+    DataDirInDataDir,
     /// An environment variable holds something that isn't a value of this setting.
     #[error("environment variable {name}: {reason}")]
     Environment {
@@ -243,6 +244,34 @@ pub enum ConfigError {
         "all of --tcp, --quic, --ws, --webrtc-direct and --tls are off: nobody could reach the node"
     )]
     NothingToDo,
+    /// One of the above, about settings that were not all given by flags.
+    #[error("{error} ({places})")]
+    Placed {
+        /// What is wrong.
+        error: Box<Self>,
+        /// Which setting stands in which line of which file, or in which variable.
+        places: String,
+    },
+}
+
+impl ConfigError {
+    /// The settings that do not fit together, as fields of [`Settings`].
+    fn settings(&self) -> &'static [&'static str] {
+        match self {
+            Self::AcmeAndFiles => &["acme", "tls_cert", "tls_key"],
+            Self::AcmeIncomplete(_) => &["acme", "tls", "domain", "acme_accept_terms"],
+            Self::BootstrapWithoutPeer(_) => &["bootstrap"],
+            Self::DataDirInDataDir => &["data_dir"],
+            Self::TlsIncomplete(_) => &["tls", "tls_cert", "tls_key"],
+            Self::TurnWithoutStun => &["turn", "stun"],
+            Self::NothingToDo => &["tcp", "quic", "ws", "webrtc_direct", "tls"],
+            Self::Environment { .. }
+            | Self::FileParse { .. }
+            | Self::FileRead { .. }
+            | Self::NoDataDir
+            | Self::Placed { .. } => &[],
+        }
+    }
 }
 
 impl Config {
@@ -261,16 +290,18 @@ impl Config {
             .or_else(|| env("MOIM_CONFIG").map(PathBuf::from));
         let flags = args.settings;
         let environment = Settings::from_env(env)?;
+        let mut places = Places::new(&flags, &environment);
         let mut data_dir = flags
             .data_dir
             .clone()
             .or_else(|| environment.data_dir.clone());
 
         let file = if let Some(path) = named_file {
-            let file = Settings::from_file(&path)?.ok_or_else(|| ConfigError::FileRead {
-                path,
-                source: io::ErrorKind::NotFound.into(),
-            })?;
+            let file =
+                Settings::from_file(&path, &mut places)?.ok_or_else(|| ConfigError::FileRead {
+                    path,
+                    source: io::ErrorKind::NotFound.into(),
+                })?;
             data_dir = data_dir.or_else(|| file.data_dir.clone());
             file
         } else {
@@ -279,9 +310,9 @@ impl Config {
                 .or_else(default_data_dir)
                 .ok_or(ConfigError::NoDataDir)?;
             let path = dir.join(CONFIG_FILE);
-            let file = Settings::from_file(&path)?.unwrap_or_default();
+            let file = Settings::from_file(&path, &mut places)?.unwrap_or_default();
             if file.data_dir.is_some() {
-                return Err(ConfigError::DataDirInDataDir(path));
+                return Err(places.name(ConfigError::DataDirInDataDir));
             }
             file
         };
@@ -290,29 +321,35 @@ impl Config {
             .or_else(default_data_dir)
             .ok_or(ConfigError::NoDataDir)?;
         let config = Self::new(data_dir, flags.or(environment).or(file));
-        let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
-        if let Some(address) = config.bootstrap.iter().find(nameless) {
-            return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
-        }
-        if config.turn.is_on && config.stun == Listen::Off {
-            return Err(ConfigError::TurnWithoutStun);
-        }
-        config.tls.check()?;
-        let transports = [
-            config.tcp,
-            config.quic,
-            config.ws,
-            config.webrtc_direct,
-            config.tls.listen,
-        ];
-        if transports.iter().all(|listen| *listen == Listen::Off) {
-            return Err(ConfigError::NothingToDo);
-        }
+        config.check().map_err(|error| places.name(error))?;
         Ok(config)
     }
 }
 
 impl Config {
+    /// Whether the settings fit together.
+    fn check(&self) -> Result<(), ConfigError> {
+        let nameless = |a: &&Multiaddr| !matches!(a.iter().last(), Some(Protocol::P2p(_)));
+        if let Some(address) = self.bootstrap.iter().find(nameless) {
+            return Err(ConfigError::BootstrapWithoutPeer(address.clone()));
+        }
+        if self.turn.is_on && self.stun == Listen::Off {
+            return Err(ConfigError::TurnWithoutStun);
+        }
+        self.tls.check()?;
+        let transports = [
+            self.tcp,
+            self.quic,
+            self.ws,
+            self.webrtc_direct,
+            self.tls.listen,
+        ];
+        if transports.iter().all(|listen| *listen == Listen::Off) {
+            return Err(ConfigError::NothingToDo);
+        }
+        Ok(())
+    }
+
     /// The settings with the defaults for what is missing.
     fn new(data_dir: PathBuf, mut merged: Settings) -> Self {
         let turn = merged.turn();

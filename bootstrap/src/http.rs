@@ -4,7 +4,12 @@
 //! request may take to arrive and in how long they may live, so that slow or silent clients can't
 //! use it up.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     Json, Router,
@@ -33,17 +38,21 @@ use tokio::{
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 pub(crate) use self::slots::Bounds;
-use self::slots::Slots;
+use self::{
+    local::{is_local, is_local_origin},
+    slots::Slots,
+};
 use crate::{
     addresses,
     admin::Dashboard,
     limits,
     metrics::{HttpLabels, Page},
     site::Site,
-    status::Status,
+    status::{Heartbeat, Status},
     tls::{self, Certificate, Front},
 };
 
+pub(crate) mod local;
 mod slots;
 
 /// What the handlers read.
@@ -56,6 +65,8 @@ pub(crate) struct Source {
     pub(crate) site: watch::Receiver<Arc<Site>>,
     /// That of the TLS port, if there is one.
     pub(crate) certificate: Option<Certificate>,
+    /// Of the event loop.
+    pub(crate) heartbeat: Heartbeat,
 }
 
 /// Both ends of the connection a request came on.
@@ -89,8 +100,8 @@ pub(crate) type Port = (TcpListener, Option<Front>);
 /// Serves until aborted; without ports it just waits for that.
 pub(crate) async fn serve(ports: Vec<Port>, source: Source, bounds: Bounds) -> Infallible {
     let watching = watch(source.clone());
-    let router = router(source);
     let slots = Slots::new(bounds);
+    let router = router(source, slots.clone());
     let accepting = ports
         .into_iter()
         .map(|port| accept(port, router.clone(), slots.clone()));
@@ -116,6 +127,9 @@ async fn accept((listener, front): Port, router: Router, slots: Slots) -> Infall
         };
         match listener.accept().await {
             Ok((stream, remote)) => {
+                if !slots.ask(remote.ip(), Instant::now()) {
+                    continue;
+                }
                 let Some(slot) = slots.take(permit, remote.ip()) else {
                     continue;
                 };
@@ -180,16 +194,18 @@ async fn serve_stream(
     }
 }
 
-fn router(source: Source) -> Router {
+fn router(source: Source, slots: Slots) -> Router {
     let admin = source.dashboard.as_ref().map(Dashboard::router);
     let admin = admin.unwrap_or_default();
     Router::new()
         .route("/bootstrap.json", get(bootstrap))
+        .route_layer(middleware::from_fn(share))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .route_layer(middleware::from_fn(headers))
         .merge(admin)
         .fallback(file)
+        .layer(middleware::from_fn_with_state(slots, bound))
         .layer(middleware::from_fn_with_state(source.clone(), count))
         .with_state(source)
 }
@@ -204,6 +220,21 @@ async fn count(State(source): State<Source>, request: Request<Body>, next: Next)
         .get_or_create(&HttpLabels { path, status })
         .inc();
     response
+}
+
+/// Answers no more than one source may ask for.
+async fn bound(
+    State(slots): State<Slots>,
+    Extension(ends): Extension<Ends>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    if slots.ask(ends.remote.ip(), Instant::now()) {
+        return next.run(request).await;
+    }
+    let headers = [(header::RETRY_AFTER, "1"), (header::CONNECTION, "close")];
+    let why = "Too many requests from this address; try again in a second.\n";
+    (StatusCode::TOO_MANY_REQUESTS, headers, why).into_response()
 }
 
 /// What was asked for, in one of few words: there are as many paths as somebody cares to make up.
@@ -244,13 +275,14 @@ async fn bootstrap(
 
 async fn health(State(source): State<Source>) -> impl IntoResponse {
     let status = source.status.borrow();
-    let (code, word) = match (
-        status.ready,
-        status.listening.is_empty() && status.tls.is_empty(),
-    ) {
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
-        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable"),
-        (true, false) => (StatusCode::OK, "ok"),
+    let (code, word) = if source.heartbeat.stalled(Instant::now()).is_some() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stalled")
+    } else if !status.ready {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting")
+    } else if status.listening.is_empty() && status.tls.is_empty() {
+        (StatusCode::SERVICE_UNAVAILABLE, "unreachable")
+    } else {
+        (StatusCode::OK, "ok")
     };
     let health = Health {
         status: word,
@@ -272,7 +304,7 @@ async fn health(State(source): State<Source>) -> impl IntoResponse {
 
 async fn metrics(State(source): State<Source>) -> Response {
     const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match source.metrics.render() {
+    match source.metrics.render(Instant::now()) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "can't write the metrics");
@@ -281,17 +313,10 @@ async fn metrics(State(source): State<Source>) -> Response {
     }
 }
 
-/// Headers of the answers for programs. Pages of any origin may read these (they are public), nobody may cache them (they change), and a
-/// browser that asks first gets its answer.
+/// Headers of the answers for programs: nobody may cache them (they change).
 async fn headers(request: Request<Body>, next: Next) -> Response {
-    let mut response = if request.method() == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
+    let mut response = next.run(request).await;
     let set = [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
@@ -299,6 +324,31 @@ async fn headers(request: Request<Body>, next: Next) -> Response {
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Lets pages of other origins read an answer (Fetch, CORS protocol), and answers a browser that asks first.
+/// At a visitor's own machine only that machine's pages may: the peer id would tell every site that is visited
+/// there who visits it.
+async fn share(Extension(ends): Extension<Ends>, request: Request<Body>, next: Next) -> Response {
+    let reader = if is_local(ends.remote.ip(), &request) {
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        origin.filter(|origin| origin.to_str().is_ok_and(is_local_origin))
+    } else {
+        Some(HeaderValue::from_static("*"))
+    };
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(reader) = reader {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, reader);
+        let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     }
     response
 }

@@ -139,6 +139,9 @@ pub(crate) const STORE_SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) const AGENT_CHARS_MAX: usize = 64;
 /// How often numbers for HTTP are renewed.
 pub(crate) const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// The event loop gives a sign of life with each of these numbers. One that gave none for this long serves
+/// nobody: its longest turn, putting a block list in force over a full store, takes less than a second.
+pub(crate) const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 /// Addresses of one listener arrive one by one. The node calls itself ready when each listener has
 /// one and no new one came for this long ...
 pub(crate) const READY_SETTLE: Duration = Duration::from_millis(50);
@@ -206,6 +209,26 @@ pub(crate) const TURN_ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// HTTP connections at one time. A browser opens six to load the page, for some seconds.
 pub(crate) const HTTP_CONNECTIONS_MAX: usize = 512;
+/// HTTP connections and requests of one source. The page is some dozen files, so a class of 300 that opens
+/// it at once needs some 4,000; an answer takes some 50 µs, so one source has a hundredth of a core.
+pub(crate) const HTTP_SOURCE_RATE: Rate = Rate {
+    per_second: 200,
+    burst: 4_000,
+};
+/// The same of this machine's own addresses, where a reverse proxy's come from, and so everybody's: some ten
+/// times as many.
+pub(crate) const HTTP_LOOPBACK_RATE: Rate = Rate {
+    per_second: 2_000,
+    burst: 8_000,
+};
+/// Sources that are remembered, at some 100 bytes each.
+pub(crate) const HTTP_SOURCES_MAX: usize = 16_384;
+/// How often `/metrics` is written, which takes some milliseconds. Who asks more often gets what was written last; some
+/// Prometheus servers and a dashboard ask once in 5 s each.
+pub(crate) const METRICS_RATE: Rate = Rate {
+    per_second: 5,
+    burst: 50,
+};
 /// Time for an HTTP request's head to arrive.
 pub(crate) const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest life of an HTTP connection, however busy; clients open a new one. The page's program has

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    init_log(config.log_format);
+    init_log(config.log_format, env::var("RUST_LOG").ok().as_deref());
     let result = match command {
         Some(command) => command
             .run(&config, &mut io::stdout().lock())

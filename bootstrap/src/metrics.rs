@@ -1,8 +1,15 @@
 //! Numbers for `/metrics`: libp2p's own, and the node's.
 
-use std::{fmt, ops::Deref, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
+use bytes::Bytes;
 use libp2p::metrics::Metrics as Libp2pMetrics;
+use moim_protocol::rate::Bucket;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
@@ -132,15 +139,42 @@ impl NodeMetrics {
     }
 }
 
-/// The text of `/metrics`.
+/// The text of `/metrics`. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Page(Arc<Registry>);
+pub(crate) struct Page(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    /// As it was written last; none before the first time.
+    written: Mutex<(Bucket, Option<Bytes>)>,
+}
 
 impl Page {
-    /// The current numbers in OpenMetrics text format 1.0, which Prometheus reads.
-    pub(crate) fn render(&self) -> Result<String, fmt::Error> {
+    fn new(registry: Registry, now: Instant) -> Self {
+        let written = Mutex::new((Bucket::new(limits::METRICS_RATE, now), None));
+        Self(Arc::new(Inner { registry, written }))
+    }
+
+    /// The numbers in OpenMetrics text format 1.0, which Prometheus reads: those of now, or, where it is asked for more
+    /// often than [`limits::METRICS_RATE`], those of a moment ago.
+    pub(crate) fn render(&self, now: Instant) -> Result<Bytes, fmt::Error> {
+        // Whoever panicked did not leave half a text.
+        let mut written = self
+            .0
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (rate, last) = &mut *written;
+        if !rate.take(now)
+            && let Some(text) = last
+        {
+            return Ok(text.clone());
+        }
         let mut text = String::new();
-        text::encode(&mut text, &self.0)?;
+        text::encode(&mut text, &self.0.registry)?;
+        let text = Bytes::from(text);
+        *last = Some(text.clone());
         Ok(text)
     }
 }
@@ -240,7 +274,7 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
     m.store.register(moim);
     m.tls.register(moim);
     m.turn.register(moim);
-    (Metrics { libp2p, node }, Page(Arc::new(registry)))
+    (Metrics { libp2p, node }, Page::new(registry, started))
 }
 
 /// Seconds since the start, computed when asked for.
@@ -271,7 +305,9 @@ mod tests {
         let reason = "no-reservation";
         let denied = &metrics.node.relay_circuits_denied;
         denied.get_or_create(&ReasonLabels { reason }).inc();
-        let text = page.render().unwrap();
+        let now = Instant::now();
+        let render = |at| String::from_utf8(page.render(at).unwrap().into()).unwrap();
+        let text = render(now);
         assert!(text.contains("moim_bootstrap_relay_circuits 7\n"), "{text}");
         assert!(
             text.contains(
@@ -282,5 +318,23 @@ mod tests {
         assert!(text.contains("moim_bootstrap_uptime_seconds "), "{text}");
         assert!(text.contains("libp2p_swarm"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn it_is_written_no_more_often_than_that_costs_little() {
+        let now = Instant::now();
+        let (metrics, page) = new(now);
+        let rate = limits::METRICS_RATE;
+        let written = |at| {
+            metrics.node.relay_circuits.inc();
+            page.render(at).unwrap()
+        };
+        let mut texts: Vec<_> = (0..1_000).map(|_| written(now)).collect();
+        texts.dedup();
+        assert_eq!(texts.len(), rate.burst as usize);
+        let later = now + std::time::Duration::from_secs(1);
+        let mut texts: Vec<_> = (0..1_000).map(|_| written(later)).collect();
+        texts.dedup();
+        assert_eq!(texts.len(), rate.per_second as usize);
     }
 }

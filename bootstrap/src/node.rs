@@ -45,8 +45,9 @@ use crate::{
     rejections::{Journal, Reason},
     relay::Circuits,
     site::Site,
-    status::Status,
+    status::{Heartbeat, Status},
     store::Writer,
+    supervisor,
     turn::{self, Credentials},
 };
 
@@ -66,6 +67,7 @@ pub struct Node {
     /// `None` if there is no TURN server.
     credentials: Option<Credentials>,
     status: watch::Sender<Status>,
+    heartbeat: Heartbeat,
     metrics: Metrics,
     listeners: HashMap<ListenerId, Listener>,
     /// When the node calls itself ready; `None` once it is.
@@ -146,7 +148,7 @@ impl Node {
                 Some(Err(error)) = self.background.join_next() => {
                     return Err(RunError::Certificate(error));
                 }
-                _ = status_tick.tick() => self.publish_numbers(),
+                _ = status_tick.tick() => self.tick(),
                 _ = join_tick.tick() => self.join(),
                 _ = sweep_tick.tick() => self.swarm.behaviour_mut().kad.store_mut().sweep(),
                 _ = remember_tick.tick() => self.remember_peers(),
@@ -249,6 +251,13 @@ impl Node {
             dropped,
             "the block list is in force: closing connections, dropping records"
         );
+    }
+
+    /// Says that the loop goes round, and publishes the numbers.
+    fn tick(&mut self) {
+        self.heartbeat.beat(Instant::now());
+        supervisor::alive();
+        self.publish_numbers();
     }
 
     fn publish_numbers(&mut self) {

@@ -8,7 +8,7 @@ use std::{
 use libp2p::Multiaddr;
 use serde::Serialize;
 use tokio::sync::watch;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use crate::{addresses, config::LogFormat, status::Status, supervisor};
 
@@ -29,9 +29,9 @@ struct Ready {
     turn: Vec<String>,
 }
 
-/// Starts logging. Does nothing if the process logs already.
-pub fn init_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+/// Starts logging what `wanted` (of RUST_LOG) chooses. Does nothing if the process logs already.
+pub fn init_log(format: LogFormat, wanted: Option<&str>) {
+    let (filter, error) = filter(wanted);
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
@@ -41,6 +41,19 @@ pub fn init_log(format: LogFormat) {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.try_init(),
     };
+    if let Some(error) = error {
+        tracing::warn!(%error, "RUST_LOG can't be used; the default is logged");
+    }
+}
+
+/// What is logged, and what is wrong with what is wanted. Nothing is wanted by a variable that is empty,
+/// as by one that is not set: silence is `off`.
+fn filter(wanted: Option<&str>) -> (EnvFilter, Option<ParseError>) {
+    let wanted = wanted.map(str::trim).filter(|wanted| !wanted.is_empty());
+    match EnvFilter::try_new(wanted.unwrap_or(DEFAULT_LOG)) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(DEFAULT_LOG), Some(error)),
+    }
 }
 
 /// Waits until the node is ready and says so on stdout, once. Returns when that is done or the node

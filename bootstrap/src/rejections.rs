@@ -27,6 +27,8 @@ pub(crate) enum Reason {
     Connections,
     /// A peer asked the DHT too fast.
     DhtRate,
+    /// An address asks for too much by HTTP.
+    HttpRate,
     /// An address has too many HTTP connections.
     HttpSource,
     /// The process uses too much memory.
@@ -48,11 +50,12 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Accept,
         Self::Blocked,
         Self::Connections,
         Self::DhtRate,
+        Self::HttpRate,
         Self::HttpSource,
         Self::Memory,
         Self::Peer,
@@ -71,6 +74,7 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::Connections => "connections",
             Self::DhtRate => "dht-rate",
+            Self::HttpRate => "http-rate",
             Self::HttpSource => "http-address",
             Self::Memory => "memory",
             Self::Peer => "peer",
@@ -91,6 +95,9 @@ impl Reason {
             Self::Connections => "connections, because the node has as many as it can",
             Self::DhtRate => {
                 "DHT requests of peers that ask too fast, and closed their connections"
+            }
+            Self::HttpRate => {
+                "HTTP connections and requests of an address that makes them too fast"
             }
             Self::HttpSource => "HTTP connections of an address that has too many",
             Self::Memory => "connections, because the node uses as much memory as it may",

@@ -22,6 +22,14 @@ pub(crate) fn reloading() {
     }
 }
 
+/// The event loop goes round, if somebody wants to know (`WatchdogSec` of systemd.service(5)).
+pub(crate) fn alive() {
+    #[cfg(target_os = "linux")]
+    if sd_notify::watchdog_enabled().is_some() {
+        notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
 /// The node stops, which may take some seconds.
 pub(crate) fn stopping() {
     #[cfg(target_os = "linux")]

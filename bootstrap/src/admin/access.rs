@@ -1,17 +1,17 @@
 //! Who may look at the dashboard: whoever has the token and, unless the configuration says
 //! otherwise, whoever sits at this machine.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
-use axum::http::{HeaderMap, HeaderName, Request, Version, header};
+use axum::http::{HeaderMap, Request, header};
 use data_encoding::HEXLOWER;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
 
-use crate::data_dir::{DataDir, DataDirError};
+use crate::{
+    data_dir::{DataDir, DataDirError},
+    http::local::is_local,
+};
 
 /// The token, for the owner's eyes only.
 const TOKEN_FILE: &str = "admin.token";
@@ -21,17 +21,6 @@ const TOKEN_BYTES: usize = 32;
 const TOKEN_CHARS_MIN: usize = 16;
 /// The longest, which still fits in a request.
 const TOKEN_CHARS_MAX: usize = 1024;
-
-/// Headers by which a proxy says that it speaks for somebody else.
-const FORWARDED: [HeaderName; 7] = [
-    header::FORWARDED,
-    header::VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-real-ip"),
-];
 
 /// Why there is no token.
 #[derive(Debug, Error)]
@@ -90,7 +79,8 @@ impl Access {
 
     /// Whether a request is answered.
     pub(super) fn allows<B>(&self, remote: SocketAddr, request: &Request<B>) -> bool {
-        self.has_token(request.headers()) || self.local && is_local(remote.ip(), request)
+        self.has_token(request.headers())
+            || self.local && is_local(remote.ip(), request) && !is_cross_site(request.headers())
     }
 
     fn has_token(&self, headers: &HeaderMap) -> bool {
@@ -110,51 +100,18 @@ fn is_token(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a request comes from somebody at this machine who asks this machine.
-///
-/// The address alone is no proof: a reverse proxy here connects from it for the whole world, and a web
-/// page that has its name point to 127.0.0.1 has the browser connect from it (DNS rebinding).
-fn is_local<B>(remote: IpAddr, request: &Request<B>) -> bool {
-    let headers = request.headers();
-    let says = |name: &HeaderName| headers.contains_key(name);
-    remote.to_canonical().is_loopback()
-        // A proxy that says nothing of itself speaks, as nginx does by default, the older version.
-        && request.version() >= Version::HTTP_11
-        && !FORWARDED.iter().any(says)
-        && asks_loopback(headers)
-        && !is_cross_site(headers)
-}
-
-/// Whether the one `Host` names this machine's loopback.
-fn asks_loopback(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
-    };
-    host.to_str().is_ok_and(is_loopback)
-}
-
 /// Whether a browser says that another site's page asks.
 fn is_cross_site(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site");
     site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
-fn is_loopback(host: &str) -> bool {
-    // `[::1]:8470`, `127.0.0.1:8470`, `localhost`.
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or("", |(name, _)| name),
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name
-            .parse()
-            .is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::Version;
+
     use super::*;
+    use crate::http::local::FORWARDED;
 
     fn access(local: bool) -> (tempfile::TempDir, Access) {
         let dir = tempfile::tempdir().unwrap();
@@ -207,8 +164,8 @@ mod tests {
             "127.0.0.1.example.org",
             "192.168.1.5:8470",
             "0.0.0.0:8470",
-            "[::1",
-            "::1",
+            "[::1].example.org",
+            "localhost:8470.example.org",
             "",
         ] {
             assert!(!allows(&access, HERE, &[("host", host)]), "{host}");

@@ -27,6 +27,11 @@ const BYTES_MAX: u64 = ENTRIES_MAX as u64 * 128;
 
 /// Its text; empty if there is no list.
 pub(crate) fn read(data_dir: &Path) -> Result<String, DataDirError> {
+    read_if_there(data_dir).map(Option::unwrap_or_default)
+}
+
+/// Its text; `None` if there is no list.
+fn read_if_there(data_dir: &Path) -> Result<Option<String>, DataDirError> {
     let path = data_dir.join(FILE);
     let result = File::open(&path).and_then(|file| {
         let mut bytes = Vec::new();
@@ -40,8 +45,8 @@ pub(crate) fn read(data_dir: &Path) -> Result<String, DataDirError> {
     });
     match result {
         // What is no text breaks its own line only.
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(DataDirError::Read { path, source }),
     }
 }
@@ -68,15 +73,66 @@ pub(crate) fn edit(
     Ok(true)
 }
 
+/// What a look at the file found.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// There is a list, with this text.
+    Text(String),
+    /// There is none.
+    Absent,
+    /// There is one that can't be read, and why.
+    Unreadable(String),
+}
+
+impl Seen {
+    fn at(data_dir: &Path) -> Self {
+        match read_if_there(data_dir) {
+            Ok(Some(text)) => Self::Text(text),
+            Ok(None) => Self::Absent,
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    /// Puts the list in force. Without one that can be read, the one before stays: only an empty list lets
+    /// everybody in.
+    fn apply(&self, sender: &watch::Sender<Arc<BlockList>>) {
+        match self {
+            Self::Text(text) => {
+                sender.send_replace(Arc::new(parse(text)));
+            }
+            Self::Absent if sender.borrow().len() == 0 => {}
+            Self::Absent => tracing::error!(
+                file = FILE,
+                "the block list is gone; its entries stay in force until there is a list again (an empty \
+                 file blocks nobody)"
+            ),
+            Self::Unreadable(error) => {
+                tracing::error!(%error, "the block list stays as it was");
+            }
+        }
+    }
+}
+
 /// Follows the list until the receiver is gone. The receiver holds the list as it is at first.
 ///
 /// # Errors
 ///
 /// If there is a list that can't be read: without it, everybody would be let in.
 pub(crate) fn watch(data_dir: PathBuf) -> Result<watch::Receiver<Arc<BlockList>>, DataDirError> {
-    let mut seen = Ok(read(&data_dir)?);
+    let mut seen = match read_if_there(&data_dir)? {
+        Some(text) => Seen::Text(text),
+        None => {
+            if data_dir.join(LOCK_FILE).exists() {
+                tracing::warn!(
+                    file = FILE,
+                    "there was a block list in the data directory, and there is none now: nobody is blocked"
+                );
+            }
+            Seen::Absent
+        }
+    };
     let (sender, receiver) = watch::channel(Arc::default());
-    apply(&seen, &sender);
+    seen.apply(&sender);
     tokio::spawn(async move {
         let mut ticker = time::interval(CHECK_INTERVAL);
         loop {
@@ -86,31 +142,16 @@ pub(crate) fn watch(data_dir: PathBuf) -> Result<watch::Receiver<Arc<BlockList>>
             }
             let dir = data_dir.clone();
             // It neither panics nor is aborted.
-            let Ok(now) = tokio::task::spawn_blocking(move || look(&dir)).await else {
+            let Ok(now) = tokio::task::spawn_blocking(move || Seen::at(&dir)).await else {
                 return;
             };
             if now != seen {
-                apply(&now, &sender);
+                now.apply(&sender);
                 seen = now;
             }
         }
     });
     Ok(receiver)
-}
-
-/// The text of the list, or why it can't be read.
-fn look(data_dir: &Path) -> Result<String, String> {
-    read(data_dir).map_err(|error| error.to_string())
-}
-
-/// Puts a list in force. One that can't be read leaves the old one in force.
-fn apply(seen: &Result<String, String>, sender: &watch::Sender<Arc<BlockList>>) {
-    match seen {
-        Ok(text) => {
-            sender.send_replace(Arc::new(parse(text)));
-        }
-        Err(error) => tracing::error!(%error, "the block list stays as it was"),
-    }
 }
 
 fn parse(text: &str) -> BlockList {
@@ -161,5 +202,29 @@ mod tests {
         let changed = time::timeout(Duration::from_secs(10), lists.changed());
         changed.await.unwrap().unwrap();
         assert!(lists.borrow().has_ip("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_list_that_is_gone_or_cannot_be_read_lets_nobody_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        let (sender, receiver) = watch::channel(Arc::default());
+        let look = || {
+            let seen = Seen::at(dir.path());
+            seen.apply(&sender);
+            (seen, receiver.borrow().len())
+        };
+        assert_eq!(look(), (Seen::Absent, 0));
+        std::fs::write(&file, "192.0.2.1\n").unwrap();
+        assert_eq!(look().1, 1);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(look(), (Seen::Absent, 1));
+        std::fs::create_dir(&file).unwrap();
+        let (seen, entries) = look();
+        assert!(matches!(seen, Seen::Unreadable(_)), "{seen:?}");
+        assert_eq!(entries, 1);
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(look(), (Seen::Text(String::new()), 0));
     }
 }

@@ -11,7 +11,9 @@ use std::{
 use libp2p::Multiaddr;
 use serde::Deserialize;
 
-use super::{AcmeCa, Admin, ConfigError, Domain, Listen, LogFormat, Mail, Switch, Web};
+use super::{
+    AcmeCa, Admin, ConfigError, Domain, Listen, LogFormat, Mail, Switch, Web, places::Places,
+};
 use crate::turn::PortRange;
 
 macro_rules! settings {
@@ -33,6 +35,13 @@ macro_rules! settings {
                 Ok(Self {
                     $($name: from_env(&env, $variable)?,)*
                 })
+            }
+
+            /// The fields and variables of those that are given.
+            pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+                [$(self.$name.is_some().then_some((stringify!($name), $variable)),)*]
+                    .into_iter()
+                    .flatten()
             }
 
             /// Fills what is missing from `other`.
@@ -175,8 +184,8 @@ settings! {
 }
 
 impl Settings {
-    /// Those of a file; `None` if there is no such file.
-    pub(super) fn from_file(path: &Path) -> Result<Option<Self>, ConfigError> {
+    /// Those of a file, whose lines `places` then knows; `None` if there is no such file.
+    pub(super) fn from_file(path: &Path, places: &mut Places) -> Result<Option<Self>, ConfigError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if is_absent(&error) => return Ok(None),
@@ -187,6 +196,7 @@ impl Settings {
                 });
             }
         };
+        places.read(path, &text);
         toml::from_str(&text)
             .map(Some)
             .map_err(|source| ConfigError::FileParse {

@@ -307,7 +307,63 @@ fn the_data_directory_comes_from_flag_variable_or_named_file() {
 #[test]
 fn a_data_directory_in_the_data_directory_is_an_error() {
     let error = load(&[], &[], Some("data-dir = '/elsewhere'")).unwrap_err();
-    assert!(matches!(error, ConfigError::DataDirInDataDir(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("moim-bootstrap.toml, line 1"), "{text}");
+}
+
+#[test]
+fn settings_that_do_not_fit_together_are_named_with_file_and_line_or_variable() {
+    for (flags, env, file, places) in [
+        (
+            &[][..],
+            &[][..],
+            "# TURN\n\nturn = 'on'\nstun = 'off'",
+            &[
+                "`turn`: ",
+                "moim-bootstrap.toml, line 3",
+                "`stun`: ",
+                "line 4",
+            ][..],
+        ),
+        (
+            &["--turn=on"],
+            &[],
+            "\r\nstun = 'off'",
+            &["(`stun`: ", "moim-bootstrap.toml, line 2"],
+        ),
+        (
+            &[],
+            &[("MOIM_STUN", "off")],
+            "stun = '*:1'\nturn = 'on'",
+            &["environment variable MOIM_STUN", "`turn`: ", "line 2"],
+        ),
+        (
+            &[],
+            &[],
+            "tcp = 'off'\nbootstrap = [\n  '/ip4/192.0.2.1/tcp/1',\n]",
+            &["/ip4/192.0.2.1/tcp/1", "moim-bootstrap.toml, line 2"],
+        ),
+        (&[], &[], "tls = '*:443'", &["`tls`: ", "line 1"]),
+        (
+            &["--tcp=off"],
+            &[("MOIM_WS", "off")],
+            "quic = 'off'\n\nwebrtc-direct = 'off'",
+            &["MOIM_WS", "`quic`: ", "line 1;", "line 3"],
+        ),
+        (
+            &[],
+            &[],
+            "\"acme\" = 'on'",
+            &["--tls HOST:PORT", "`acme`: ", "line 1"],
+        ),
+    ] {
+        let text = load(flags, env, Some(file)).unwrap_err().to_string();
+        for place in places {
+            assert!(text.contains(place), "{place} in {text}");
+        }
+    }
+    let text = load(&["--turn=on", "--stun=off"], &[], Some("")).unwrap_err();
+    assert!(!text.to_string().contains('('), "{text}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::{
     relay::Circuits,
     site::Site,
     sockets,
-    status::Status,
+    status::{Heartbeat, Status},
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
     swarm, tls, turn,
 };
@@ -113,6 +113,7 @@ impl Node {
             peers: 0,
         });
         let (site, site_reader) = watch::channel(Arc::new(site));
+        let heartbeat = Heartbeat::new(Instant::now());
         let source = http::Source {
             status: status.subscribe(),
             metrics: page,
@@ -120,6 +121,7 @@ impl Node {
             requests: metrics.node.http_requests.clone(),
             site: site_reader,
             certificate: tls.as_ref().map(|tls| tls.certificate.clone()),
+            heartbeat: heartbeat.clone(),
         };
         let bounds = http::Bounds {
             connections: capacity.http,
@@ -158,6 +160,7 @@ impl Node {
             turn,
             credentials,
             status,
+            heartbeat,
             metrics,
             listeners,
             ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),

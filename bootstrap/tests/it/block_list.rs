@@ -7,7 +7,7 @@ use crate::{
     client::Client,
     network::{presence, put},
     process::{Node, run_to_end},
-    soon,
+    soon, until,
 };
 
 async fn block(node: &Node, arguments: [&str; 2]) -> String {
@@ -52,10 +52,9 @@ async fn a_blocked_peer_loses_its_connection_and_its_records_and_gets_no_other()
     assert_eq!(said, format!("{id} is blocked\n"));
     rude.until_disconnected().await;
     assert!(!is_welcome(&mut rude, &node).await);
-    soon("its record to go", async {
-        while node.metric("moim_bootstrap_dht_records").await != 0
-            || node.metric("moim_bootstrap_dht_providers").await != 0
-        {}
+    until("its record to go", async || {
+        node.metric("moim_bootstrap_dht_records").await == 0
+            && node.metric("moim_bootstrap_dht_providers").await == 0
     })
     .await;
     assert!(node.rejected("blocked").await >= 1);
@@ -88,4 +87,23 @@ async fn a_range_written_by_hand_is_in_force_and_a_broken_line_is_named() {
     let output = run_to_end(node.data.path(), &["block", "add", "everybody"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("neither a peer id"));
+}
+
+#[tokio::test]
+async fn a_list_that_vanishes_lets_nobody_in_and_an_empty_one_everybody() {
+    let node = Node::start().await;
+    let file = node.data.path().join("blocked.txt");
+    std::fs::write(&file, "127.0.0.0/8\n").unwrap();
+    node.until_logged("the block list is in force").await;
+    std::fs::remove_file(&file).unwrap();
+    node.until_logged("the block list is gone").await;
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains("is gone")).unwrap();
+    assert!(line.contains(r#""level":"ERROR""#), "{line}");
+    assert!(!is_welcome(&mut Client::new().await, &node).await);
+    std::fs::write(&file, "").unwrap();
+    soon("everybody to be let in", async {
+        while !is_welcome(&mut Client::new().await, &node).await {}
+    })
+    .await;
 }

@@ -8,7 +8,7 @@ use crate::{
     client::Client,
     network::{presence, put},
     process::Node,
-    soon,
+    until,
 };
 
 /// Peers of one cycle.
@@ -45,10 +45,8 @@ async fn memory_is_flat_over_cycles_of_peers_that_come_and_go() {
         let peers = announced.iter().map(|one| come(&node, one, cycle));
         let peers = join_all(peers).await;
         drop(peers);
-        soon("all to be gone", async {
-            while node.get_json("/health").await["peers"] != 0 {
-                tokio::task::yield_now().await;
-            }
+        until("all to be gone", async || {
+            node.get_json("/health").await["peers"] == 0
         })
         .await;
         memory.push(node.memory_kib());

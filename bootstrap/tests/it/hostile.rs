@@ -5,7 +5,7 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use crate::{client::Client, process::Node, soon};
+use crate::{client::Client, process::Node, soon, until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -216,8 +216,8 @@ async fn peers_that_vanish_in_the_middle_of_things_are_forgotten() {
         // Not closed in order: dropped with everything under way.
         drop(client);
     }
-    soon("the node to notice", async {
-        while node.metric("moim_bootstrap_relay_reservations").await != 0 {}
+    until("the node to notice", async || {
+        node.metric("moim_bootstrap_relay_reservations").await == 0
     })
     .await;
     assert_serves_everybody(&node).await;

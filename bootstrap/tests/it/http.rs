@@ -6,7 +6,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{process::Node, soon};
+use crate::{
+    process::{Answer, Node},
+    soon,
+};
 
 #[tokio::test]
 async fn bootstrap_json_tells_a_page_what_to_dial_websocket_first() {
@@ -38,33 +41,71 @@ async fn bootstrap_json_tells_a_page_what_to_dial_websocket_first() {
     assert_eq!(texts, ready);
 }
 
-#[tokio::test]
-async fn a_page_of_any_origin_may_read_the_current_answer() {
-    let node = Node::start().await;
-    let answer = node.get("/bootstrap.json").await;
-    assert!(
-        answer.head.contains("access-control-allow-origin: *"),
-        "{}",
-        answer.head
-    );
-    assert!(
-        answer.head.contains("cache-control: no-store"),
-        "{}",
-        answer.head
-    );
-    assert!(
-        answer.head.contains("content-type: application/json"),
-        "{}",
-        answer.head
-    );
+/// Who may read an answer, if anybody but the node's own pages may.
+fn readers(answer: &Answer) -> Option<&str> {
+    let mut lines = answer.head.lines();
+    lines.find_map(|line| line.strip_prefix("access-control-allow-origin: "))
+}
 
-    let preflight = node.request("OPTIONS", "/bootstrap.json").await;
-    assert_eq!(preflight.status, 204);
-    assert!(
-        preflight.head.contains("access-control-allow-origin: *"),
-        "{}",
-        preflight.head
-    );
+#[tokio::test]
+async fn a_page_of_any_origin_may_read_where_a_node_is_but_not_at_the_visitors_own_machine() {
+    let node = Node::start().await;
+    let here = format!("Host: 127.0.0.1:{}\r\n", node.http_port());
+    let local = "Host: localhost\r\nOrigin: http://localhost:8080\r\n";
+    for (headers, reader) in [
+        // By a proxy, or a name.
+        (
+            "Host: moim.example\r\nOrigin: https://page.example\r\n",
+            Some("*"),
+        ),
+        (
+            "Host: localhost\r\nX-Forwarded-For: 192.0.2.1\r\n",
+            Some("*"),
+        ),
+        (local, Some("http://localhost:8080")),
+        (
+            "Host: [::1]\r\nOrigin: https://[::1]:1\r\n",
+            Some("https://[::1]:1"),
+        ),
+        (&here, None),
+        (&format!("{here}Origin: https://page.example\r\n"), None),
+        (&format!("{here}Origin: null\r\n"), None),
+        (
+            &format!("{here}Origin: http://localhost.page.example\r\n"),
+            None,
+        ),
+        (
+            &format!("{here}Origin: http://127.0.0.1.page.example\r\n"),
+            None,
+        ),
+        (
+            &format!("{here}Origin: http://[::1].page.example\r\n"),
+            None,
+        ),
+        (
+            &format!("{here}Origin: http://localhost:80@page.example\r\n"),
+            None,
+        ),
+    ] {
+        for method in ["GET", "OPTIONS"] {
+            let answer = node.request_with(method, "/bootstrap.json", headers).await;
+            let status = if method == "GET" { 200 } else { 204 };
+            assert_eq!(answer.status, status, "{headers}");
+            assert_eq!(readers(&answer), reader, "{method} {headers}");
+            assert!(answer.head.contains("vary: origin"), "{}", answer.head);
+        }
+    }
+    let answer = node.get("/bootstrap.json").await;
+    for header in ["cache-control: no-store", "content-type: application/json"] {
+        assert!(answer.head.contains(header), "{}", answer.head);
+    }
+    // What operators look at is nobody else's.
+    for path in ["/health", "/metrics"] {
+        for headers in ["Host: moim.example\r\n", local] {
+            let answer = node.request_with("GET", path, headers).await;
+            assert_eq!((answer.status, readers(&answer)), (200, None), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

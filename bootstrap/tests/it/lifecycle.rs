@@ -246,3 +246,43 @@ async fn a_supervisor_is_told_when_the_node_is_ready_and_when_it_stops() {
     assert_eq!(said().await, "STOPPING=1");
     assert!(soon("the end", child.wait()).await.unwrap().success());
 }
+
+#[tokio::test]
+async fn an_empty_or_wrong_log_filter_does_not_silence_the_node() {
+    for (filter, expected) in [
+        ("", "\"ready\""),
+        (" ", "\"ready\""),
+        ("moim=no=level", "RUST_LOG can't be used"),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let mut command = process::command(data.path(), &[]);
+        command.env("RUST_LOG", filter);
+        let node = Node::start_command(data, command).await;
+        node.until_logged(expected).await;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_supervisor_that_wants_signs_of_life_gets_them() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let mut command = process::command(data.path(), &[]);
+    command
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "30000000");
+    let _node = Node::start_command(data, command).await;
+    for _ in 0..2 {
+        soon("a sign of life", async {
+            let mut state = [0; 256];
+            loop {
+                let length = socket.recv(&mut state).await.unwrap();
+                if state[..length].starts_with(b"WATCHDOG=1") {
+                    return;
+                }
+            }
+        })
+        .await;
+    }
+}

@@ -17,7 +17,7 @@ use moim_protocol::{
 use crate::{
     client::{BehaviourEvent, Client, ping_each_other},
     process::Node,
-    soon,
+    soon, until,
 };
 
 const TRANSPORTS: [&str; 4] = ["tcp", "quic", "ws", "webrtc"];
@@ -179,8 +179,8 @@ async fn the_dht_keeps_what_is_signed_and_shows_members_until_they_leave() {
     assert!(put(&mut one, presence(&member, 2, State::Left)).await);
     assert!(!is_provider(&mut other, member_id).await);
     // The numbers for HTTP are renewed every second.
-    soon("two records in the metrics", async {
-        while node.metric("moim_bootstrap_dht_records").await != 2 {}
+    until("two records in the metrics", async || {
+        node.metric("moim_bootstrap_dht_records").await == 2
     })
     .await;
 }
@@ -209,8 +209,8 @@ async fn what_the_dht_refuses_is_not_acknowledged_and_counted() {
         _ => None,
     });
     result.await.unwrap_err();
-    soon("the refusal in the metrics", async {
-        while node.metric("moim_bootstrap_dht_refused_total").await != 1 {}
+    until("the refusal in the metrics", async || {
+        node.metric("moim_bootstrap_dht_refused_total").await == 1
     })
     .await;
     assert_eq!(node.metric("moim_bootstrap_dht_records").await, 0);
@@ -302,8 +302,8 @@ async fn dozens_of_tabs_behind_one_address_get_reservations_and_circuits() {
         node.metric("moim_bootstrap_relay_circuits").await,
         TABS as u64
     );
-    soon("all reservations in the metrics", async {
-        while node.metric("moim_bootstrap_relay_reservations").await != TABS as u64 + 1 {}
+    until("all reservations in the metrics", async || {
+        node.metric("moim_bootstrap_relay_reservations").await == TABS as u64 + 1
     })
     .await;
 }

@@ -23,7 +23,7 @@ use tokio::process::Command;
 use crate::{
     client::{BehaviourEvent, Client},
     process::{self, Node},
-    soon,
+    soon, until,
 };
 
 fn wall() -> UnixMillis {
@@ -232,10 +232,8 @@ async fn a_node_is_back_in_the_network_without_being_told_where_it_is() {
 
 /// Waits until a node has a peer.
 async fn peers(node: &Node) {
-    soon("a peer", async {
-        while node.get_json("/health").await["peers"] == 0 {
-            tokio::task::yield_now().await;
-        }
+    until("a peer", async || {
+        node.get_json("/health").await["peers"] != 0
     })
     .await;
 }
@@ -324,10 +322,8 @@ async fn what_is_no_export_and_no_store_is_a_clear_error() {
 /// Waits until the node says this of its store.
 #[cfg(target_os = "linux")]
 async fn store_is(node: &Node, state: &str) {
-    soon(state, async {
-        while node.get_json("/health").await["store"] != state {
-            tokio::task::yield_now().await;
-        }
+    until(state, async || {
+        node.get_json("/health").await["store"] == state
     })
     .await;
 }

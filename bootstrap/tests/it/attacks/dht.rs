@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     network::{presence, topic, wall},
-    soon,
+    soon, until,
 };
 
 /// An address of another attacker.
@@ -123,8 +123,8 @@ async fn a_hundred_thousand_junk_records() {
             .unwrap()
             .unwrap();
     }
-    soon("the refusals in the metrics", async {
-        while siege.node.metric("moim_bootstrap_dht_refused_total").await < RECORDS as u64 / 2 {}
+    until("the refusals in the metrics", async || {
+        siege.node.metric("moim_bootstrap_dht_refused_total").await >= RECORDS as u64 / 2
     })
     .await;
     // Those of the honest, and none besides.
@@ -147,8 +147,8 @@ async fn a_thousand_identities_announce_themselves_under_one_key() {
         raw.send(&stream).await.unwrap();
         held.push(raw);
     }
-    soon("the flood to arrive", async {
-        while siege.node.metric("moim_bootstrap_dht_providers").await < 100 {}
+    until("the flood to arrive", async || {
+        siege.node.metric("moim_bootstrap_dht_providers").await >= 100
     })
     .await;
     let listed = siege.node.metric("moim_bootstrap_dht_providers").await;
@@ -218,8 +218,8 @@ async fn random_keys_at_line_rate_from_one_peer() {
         |number| find_node(&garbage(number, 32)),
     );
     let asking = tokio::spawn(questions);
-    soon("the node to have enough of it", async {
-        while siege.node.rejected("dht-rate").await == 0 {}
+    until("the node to have enough of it", async || {
+        siege.node.rejected("dht-rate").await != 0
     })
     .await;
     siege
@@ -244,8 +244,8 @@ async fn one_peer_provides_every_key_there_is() {
             add_provider(&key, &announced)
         },
     ));
-    soon("the node to have enough of it", async {
-        while siege.node.rejected("dht-rate").await == 0 {}
+    until("the node to have enough of it", async || {
+        siege.node.rejected("dht-rate").await != 0
     })
     .await;
     siege

@@ -97,3 +97,42 @@ async fn slow_http_from_one_address_leaves_slots_for_others() {
         let _ = soon("the node to hang up", stream.read_to_end(&mut rest)).await;
     }
 }
+
+#[tokio::test]
+async fn requests_at_line_rate_from_one_address_are_refused_and_cost_little() {
+    const CONNECTIONS: usize = 4;
+    const REQUESTS: usize = 5_000;
+    let siege = Siege::lay().await;
+    for path in [
+        "/metrics",
+        "/health",
+        "/bootstrap.json",
+        "/",
+        "/admin/status.json",
+    ] {
+        let mut refused = 0;
+        for _ in 0..CONNECTIONS {
+            let mut stream = tcp(ATTACKER, siege.node.http_port()).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let (mut reader, mut writer) = stream.split();
+            let asking = async {
+                // Who asks too much is hung up on.
+                let _ = writer.write_all(request.repeat(REQUESTS).as_bytes()).await;
+                let _ = writer.shutdown().await;
+            };
+            let reading = async {
+                let mut answers = Vec::new();
+                let _ = reader.read_to_end(&mut answers).await;
+                let answers = String::from_utf8_lossy(&answers);
+                answers.matches("HTTP/1.1 429 ").count()
+            };
+            let both = async { tokio::join!(asking, reading).1 };
+            refused += soon("the node to answer or to hang up", both).await;
+        }
+        // The bucket may have been empty before the first answer.
+        assert!(refused <= CONNECTIONS, "{path}: each is hung up on once");
+    }
+    assert!(siege.node.rejected("http-rate").await > 0);
+    let attack = format!("{REQUESTS} requests at once on each of 20 HTTP connections");
+    siege.judge(&attack, 16, "").await;
+}

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     client::{Client, pong_from},
     network::circuit,
-    soon,
+    until,
 };
 
 /// Circuit Relay v2, section "Hop protocol".
@@ -49,8 +49,8 @@ async fn one_peer_wants_every_circuit_and_floods_another_with_them() {
             break;
         }
     }
-    soon("the relay to have enough of it", async {
-        while siege.node.rejected("relay-circuit").await == 0 {}
+    until("the relay to have enough of it", async || {
+        siege.node.rejected("relay-circuit").await != 0
     })
     .await;
     let flood = tokio::spawn(async move {
@@ -98,8 +98,8 @@ async fn one_peer_wants_every_reservation() {
         }
         held.push(raw);
     }
-    soon("the relay to have enough of it", async {
-        while siege.node.rejected("relay-reservation").await == 0 {}
+    until("the relay to have enough of it", async || {
+        siege.node.rejected("relay-reservation").await != 0
     })
     .await;
     // The ninth connection of a peer is one too many.

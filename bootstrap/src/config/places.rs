@@ -1,0 +1,93 @@
+//! Where settings were given, for what is found wrong once all are merged.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use toml::de::DeTable;
+
+use super::{ConfigError, Settings};
+
+/// The settings of the environment and of the file, and where they stand.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Fields that a flag gives: whoever typed it sees it.
+    flags: Vec<&'static str>,
+    /// Fields that a variable gives, with its name.
+    environment: BTreeMap<&'static str, &'static str>,
+    file: Option<File>,
+}
+
+/// The keys of a settings file with their lines, counted from 1.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    lines: BTreeMap<String, usize>,
+}
+
+impl Places {
+    pub(super) fn new(flags: &Settings, environment: &Settings) -> Self {
+        Self {
+            flags: flags.given().map(|(field, _)| field).collect(),
+            environment: environment.given().collect(),
+            file: None,
+        }
+    }
+
+    /// Notes the lines of the settings file. One that is no TOML is refused before anybody asks.
+    pub(super) fn read(&mut self, path: &Path, text: &str) {
+        let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+        let lines = DeTable::parse(text)
+            .map(|table| {
+                let keys = table.get_ref().keys();
+                keys.map(|key| (key.get_ref().to_string(), line(key.span().start)))
+                    .collect()
+            })
+            .unwrap_or_default();
+        self.file = Some(File {
+            path: path.to_owned(),
+            lines,
+        });
+    }
+
+    /// The error with the places of the settings that it is about.
+    pub(super) fn name(&self, error: ConfigError) -> ConfigError {
+        let places: Vec<_> = error
+            .settings()
+            .iter()
+            .filter_map(|field| match error {
+                // Wherever else it is given, it is the file's line that is wrong.
+                ConfigError::DataDirInDataDir => self.line(field),
+                _ => self.place(field),
+            })
+            .collect();
+        if places.is_empty() {
+            return error;
+        }
+        ConfigError::Placed {
+            error: Box::new(error),
+            places: places.join("; "),
+        }
+    }
+
+    /// Where the setting comes from that is in force.
+    fn place(&self, field: &'static str) -> Option<String> {
+        if self.flags.contains(&field) {
+            return None;
+        }
+        if let Some(variable) = self.environment.get(field) {
+            let key = field.replace('_', "-");
+            return Some(format!("`{key}`: environment variable {variable}"));
+        }
+        self.line(field)
+    }
+
+    /// Where it stands in the settings file.
+    fn line(&self, field: &'static str) -> Option<String> {
+        let key = field.replace('_', "-");
+        let file = self.file.as_ref()?;
+        let line = file.lines.get(&key)?;
+        Some(format!("`{key}`: {}, line {line}", file.path.display()))
+    }
+}
