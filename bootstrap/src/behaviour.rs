@@ -2,6 +2,7 @@
 //! server, nothing else. It takes no part in rooms; what people say passes it only inside encrypted
 //! relayed connections.
 
+use connection_guard::RelayServer;
 use libp2p::{autonat, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;
@@ -18,7 +19,7 @@ pub(crate) struct Behaviour {
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) ping: ping::Behaviour,
-    pub(crate) relay: relay::Behaviour,
+    pub(crate) relay: RelayServer,
 }
 
 impl Behaviour {
@@ -57,10 +58,10 @@ fn identify_config(keypair: &Keypair) -> identify::Config {
         .with_cache_size(0)
 }
 
-fn relay(local: libp2p::PeerId, circuits: &Circuits, reservations_max: usize) -> relay::Behaviour {
+fn relay(local: libp2p::PeerId, circuits: &Circuits, reservations_max: usize) -> RelayServer {
     let mut relay = relay::Behaviour::new(local, crate::relay::config(circuits, reservations_max));
     // Otherwise a node without a confirmed external address, e.g. on a laptop or in a home
     // network, wouldn't offer to relay.
     relay.set_status(Some(relay::Status::Enable));
-    relay
+    RelayServer::new(relay)
 }

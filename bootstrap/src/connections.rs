@@ -102,7 +102,7 @@ impl Connections {
     }
 }
 
-fn transport(address: &Multiaddr) -> &'static str {
+pub(crate) fn transport(address: &Multiaddr) -> &'static str {
     let (mut found, mut tls) = ("other", false);
     for part in address {
         match part {

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
+use connection_guard::{Panic, RESTARTS_WINDOW};
 use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
@@ -123,6 +124,21 @@ pub enum RunError {
     /// What looks after the certificate is gone.
     #[error("what looks after the certificate stopped unexpectedly")]
     Certificate(#[source] tokio::task::JoinError),
+    /// The event loop panicked.
+    #[error("the event loop panicked: {0}")]
+    Panicked(Panic),
+    /// It panicked again and again.
+    #[error(
+        "the node panicked and was started anew {times} times within {} minutes, and panicked again; \
+         please report what it says here and in the log",
+        RESTARTS_WINDOW.as_secs() / 60
+    )]
+    GaveUp {
+        /// How often it was started anew.
+        times: usize,
+        /// How it ended the last time.
+        source: Box<Self>,
+    },
     /// It couldn't start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -131,4 +147,15 @@ pub enum RunError {
         "none of the listeners is left; is the network down? see the log for each one's reason"
     )]
     Unreachable,
+}
+
+impl RunError {
+    /// Whether something panicked that can be started anew.
+    pub(crate) fn is_panic(&self) -> bool {
+        match self {
+            Self::Panicked(_) => true,
+            Self::Http(error) | Self::Stun(error) | Self::Certificate(error) => error.is_panic(),
+            Self::GaveUp { .. } | Self::Start(_) | Self::Unreachable => false,
+        }
+    }
 }

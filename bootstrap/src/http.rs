@@ -92,6 +92,7 @@ struct Health {
     peers: usize,
     store: &'static str,
     certificate: tls::State,
+    restarts: u32,
 }
 
 /// A socket to serve on, and what ends the TLS of its connections, if they have any.
@@ -298,6 +299,7 @@ async fn health(State(source): State<Source>) -> impl IntoResponse {
             .certificate
             .as_ref()
             .map_or(tls::State::Off, |it| it.state(SystemTime::now())),
+        restarts: status.restarts,
     };
     (code, Json(health))
 }

@@ -101,6 +101,7 @@ mod tests {
             store_stuck: false,
             store_full: false,
             peers: 0,
+            restarts: 0,
         }
     }
 

@@ -66,11 +66,11 @@ mod identity;
 mod limits;
 mod metrics;
 mod node;
-mod on_heap;
 mod output;
 mod process;
 mod rejections;
 mod relay;
+mod restart;
 mod site;
 mod sockets;
 mod status;
@@ -82,7 +82,8 @@ mod tls;
 mod turn;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached. Of the
-/// configurations that come later it takes up what a running node can.
+/// configurations that come later it takes up what a running node can. If the node panics, another one
+/// with the same identity, store and addresses takes its place, a few times.
 ///
 /// # Errors
 ///
@@ -92,8 +93,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let config = configs.borrow().clone();
-    let node = Node::start(&config)?;
-    let announcing = output::announce_ready(node.status(), config.log_format);
-    let (result, ()) = futures::join!(node.run(configs, shutdown), announcing);
-    result
+    let past = restart::Past::default();
+    let node = Node::start_after(&config, &past)?;
+    restart::keep_running(node, config, past, configs, shutdown).await
 }

@@ -115,6 +115,14 @@ pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// See [`PING_INTERVAL`].
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long the other end of a connection is waited for, if it says nothing, if it takes nothing, and if
+/// it is to be told goodbye. The second keeps every answer far from the end of a reservation.
+pub(crate) const CONNECTION: connection_guard::Limits = connection_guard::Limits {
+    silence: Duration::from_secs(60),
+    stall: Duration::from_secs(30),
+    close: Duration::from_secs(5),
+};
+
 /// Addresses announced to peers (identify, relay reservations). Those messages are limited to 4 KiB
 /// and libp2p remembers 20; a machine with a dozen container networks has many more.
 pub(crate) const ANNOUNCED_ADDRESSES_MAX: usize = 16;
@@ -150,6 +158,12 @@ pub(crate) const READY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for connections to close before the process ends. The whole stop takes at most 5 s.
 pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long sockets and files of a node that panicked may take to be free again: QUIC says goodbye for up to
+/// three round trips.
+pub(crate) const RESTART_PATIENCE: Duration = Duration::from_secs(10);
+/// How often they are looked at.
+pub(crate) const RESTART_PAUSE: Duration = Duration::from_millis(50);
 
 /// STUN and TURN questions answered in all; an answer is 32 to some 100 bytes, so at most 10 Mbit/s
 /// with the headers.

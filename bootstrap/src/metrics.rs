@@ -51,6 +51,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) dht_refused: Counter,
     pub(crate) http_requests: Family<HttpLabels, Counter>,
     limit: Family<WhatLabels, Gauge>,
+    pub(crate) panics: Counter,
     pub(crate) peers: Gauge,
     pub(crate) rejections: Rejections,
     pub(crate) relay_circuits: Gauge,
@@ -59,6 +60,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) relay_reservations: Gauge,
     pub(crate) relay_reservations_accepted: Counter,
     pub(crate) relay_reservations_denied: Family<ReasonLabels, Counter>,
+    pub(crate) restarts: Counter,
     pub(crate) store: store::Counters,
     pub(crate) tls: tls::Counters,
     pub(crate) turn: turn::Counters,
@@ -199,6 +201,16 @@ pub(crate) fn new(started: Instant) -> (Metrics, Page) {
     );
     moim.register("limit", "How many there may be", m.limit.clone());
     moim.register("peers", "Peers connected right now", m.peers.clone());
+    moim.register(
+        "panics",
+        "Connections that were closed because something panicked on them",
+        m.panics.clone(),
+    );
+    moim.register(
+        "restarts",
+        "Times that the node panicked and was started anew in this process",
+        m.restarts.clone(),
+    );
     m.rejections.register(moim);
     moim.register(
         "dht_records",

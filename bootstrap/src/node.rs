@@ -13,9 +13,10 @@ use std::{
     time::Instant,
 };
 
+use connection_guard::{Panics, catch_future};
 use futures::StreamExt as _;
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
+    Multiaddr, PeerId,
     core::transport::ListenerId,
     kad::store::RecordStore as _,
     swarm::{
@@ -33,7 +34,6 @@ use tokio::{
 use crate::{
     addresses,
     admin::Question,
-    behaviour::Behaviour,
     block_list::BlockList,
     config::Config,
     connections::Connections,
@@ -41,13 +41,13 @@ use crate::{
     error::RunError,
     limits,
     metrics::{Metrics, WhatLabels},
-    on_heap::OnHeap,
     rejections::{Journal, Reason},
     relay::Circuits,
     site::Site,
     status::{Heartbeat, Status},
     store::Writer,
     supervisor,
+    swarm::NodeSwarm,
     turn::{self, Credentials},
 };
 
@@ -61,7 +61,7 @@ mod stop;
 /// A node that listens. [`Node::run`] makes it work.
 #[allow(missing_debug_implementations, reason = "the swarm has no Debug")]
 pub struct Node {
-    swarm: Swarm<OnHeap<Behaviour>>,
+    swarm: NodeSwarm,
     http: JoinHandle<Infallible>,
     turn: JoinHandle<Infallible>,
     /// `None` if there is no TURN server.
@@ -93,8 +93,11 @@ pub struct Node {
     turn_settings: watch::Sender<turn::Settings>,
     /// What the settings say, or less where the process may open few files.
     turn_allocations_max: u32,
+    panics: Panics,
+    #[cfg(test)]
+    sabotage: crate::restart::tests::Sabotage,
     /// Held as long as the node runs.
-    _data: DataDir,
+    data: DataDir,
 }
 
 /// One libp2p listener.
@@ -115,15 +118,23 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// If there is nothing left to listen on or the HTTP server is gone.
+    /// If there is nothing left to listen on, the HTTP server is gone, or something panics.
     pub async fn run(
         mut self,
         configs: watch::Receiver<Config>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
-        let result = self.work(configs, shutdown).await;
-        self.stop().await;
-        result
+        let result = catch_future(self.work(configs, shutdown)).await;
+        match result.unwrap_or_else(|panic| Err(RunError::Panicked(panic))) {
+            Err(error) if error.is_panic() => {
+                self.fall().await;
+                Err(error)
+            }
+            result => {
+                self.stop().await;
+                result
+            }
+        }
     }
 
     async fn work(
@@ -137,6 +148,8 @@ impl Node {
         let mut sweep_tick = ticker(limits::SWEEP_INTERVAL);
         let mut remember_tick = ticker(limits::REMEMBER_INTERVAL);
         loop {
+            #[cfg(test)]
+            self.sabotage.spring();
             let ready_at = self.ready_at;
             // In this order, so that a flood of network events delays neither the stop nor the
             // housekeeping, both of which are rare and short.
@@ -281,6 +294,8 @@ impl Node {
         let over_rate = self.swarm.behaviour().kad.over_rate_total();
         node.rejections.count_up_to(Reason::DhtRate, over_rate);
         set(&node.relay_reservations, self.reservations.len());
+        let newly_panicked = self.panics.total().saturating_sub(node.panics.get());
+        node.panics.inc_by(newly_panicked);
         self.journal.tell(&node.rejections, Instant::now());
         let peers = network.num_peers();
         let is_stuck = self.swarm.behaviour().kad.is_stuck();

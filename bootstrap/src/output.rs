@@ -56,18 +56,25 @@ fn filter(wanted: Option<&str>) -> (EnvFilter, Option<ParseError>) {
     }
 }
 
-/// Waits until the node is ready and says so on stdout, once. Returns when that is done or the node
-/// is gone.
-pub(crate) async fn announce_ready(mut status: watch::Receiver<Status>, format: LogFormat) {
+/// Waits until the node is ready and says so in the log, and the first time on stdout. Returns whether it
+/// could, or the node is gone.
+pub(crate) async fn announce_ready(
+    mut status: watch::Receiver<Status>,
+    format: LogFormat,
+    is_first: bool,
+) -> bool {
     let Ok(status) = status
         .wait_for(|status| status.ready)
         .await
         .map(|status| status.clone())
     else {
-        return;
+        return false;
     };
     tracing::info!(peer_id = %status.peer_id, http = ?status.http, "ready");
     supervisor::ready();
+    if !is_first {
+        return true;
+    }
     let text = match format {
         LogFormat::Json => ready_line(&status),
         LogFormat::Text => ready_block(&status),
@@ -77,6 +84,7 @@ pub(crate) async fn announce_ready(mut status: watch::Receiver<Status>, format: 
     let _ = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    true
 }
 
 fn ready_line(status: &Status) -> String {

@@ -65,6 +65,21 @@ pub(crate) fn libp2p(config: &Config) -> Vec<Socket> {
     .collect()
 }
 
+/// Whether something still has one of the sockets, also of those that the node may do without.
+pub(crate) fn is_any_in_use(config: &Config) -> bool {
+    let others = [
+        expand(config.http, "--http", Kind::Http),
+        expand(config.tls.listen, "--tls", Kind::Tls),
+        expand(config.stun, "--stun", Kind::Stun),
+    ];
+    let mut all = others.into_iter().flatten().chain(libp2p(config));
+    all.any(|socket| {
+        socket
+            .probe()
+            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    })
+}
+
 /// Opens the sockets of the HTTP server.
 ///
 /// # Errors

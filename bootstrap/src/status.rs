@@ -46,6 +46,8 @@ pub struct Status {
     pub store_full: bool,
     /// Peers connected right now.
     pub peers: usize,
+    /// Times that the node panicked and was started anew in this process.
+    pub restarts: u32,
 }
 
 /// Signs of life of the event loop. Clones share them.

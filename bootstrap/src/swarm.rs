@@ -1,5 +1,6 @@
 //! The transports of the node, composed by hand, and the swarm on top of them.
 
+use connection_guard::Panics;
 use libp2p::{
     PeerId, Swarm, Transport as _,
     core::{
@@ -18,12 +19,14 @@ use crate::{
     behaviour::Behaviour,
     error::StartError,
     limits,
-    on_heap::OnHeap,
     relay::Circuits,
     tls::{self, Tls},
 };
 
 type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
+
+/// The swarm, in which a connection that panics is closed.
+pub(crate) type NodeSwarm = Swarm<connection_guard::Behaviour<Behaviour>>;
 
 /// The swarm with its transports, listening nowhere yet.
 ///
@@ -37,15 +40,19 @@ pub(crate) fn build(
     handed_over: Option<tls::Incoming>,
     rules: admission::Rules,
     circuits: &Circuits,
-) -> Result<Swarm<OnHeap<Behaviour>>, StartError> {
+    panics: &Panics,
+) -> Result<NodeSwarm, StartError> {
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS_MAX)
         // The request travels with the protocol's name: one round trip instead of two.
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
+    let transport = transport(keypair, certificate, handed_over)?;
+    let transport = connection_guard::Transport::new(transport, limits::CONNECTION, panics.clone());
+    let behaviour = Behaviour::new(keypair, kad, rules, circuits);
     Ok(Swarm::new(
-        transport(keypair, certificate, handed_over)?,
-        OnHeap(Behaviour::new(keypair, kad, rules, circuits)),
+        transport.boxed(),
+        connection_guard::Behaviour::new(behaviour, panics.clone()),
         keypair.public().to_peer_id(),
         config,
     ))

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, kad, multiaddr::Protocol};
+use libp2p::{Multiaddr, PeerId, core::transport::ListenerId, kad, multiaddr::Protocol};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 
 use super::{
@@ -17,7 +17,6 @@ use super::{
 use crate::{
     admin,
     admission::{self, Capacity, Memory},
-    behaviour::Behaviour,
     block_list,
     config::{Config, Domain, Listen},
     connections::Connections,
@@ -25,15 +24,16 @@ use crate::{
     error::{ListenError, StartError},
     http, identity, limits,
     metrics::{self, Metrics},
-    on_heap::OnHeap,
     process,
     rejections::Journal,
     relay::Circuits,
+    restart::Past,
     site::Site,
     sockets,
     status::{Heartbeat, Status},
     store::{RememberedPeer, STORE_FILE, StoreFile, Writer},
-    swarm, tls, turn,
+    swarm::{self, NodeSwarm},
+    tls, turn,
 };
 
 impl Node {
@@ -43,6 +43,11 @@ impl Node {
     ///
     /// If the data directory, the identity or a socket can't be used; nothing is left open then.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_after(config, &Past::default())
+    }
+
+    /// Starts after others of this process panicked.
+    pub(crate) fn start_after(config: &Config, past: &Past) -> Result<Self, StartError> {
         let started = Instant::now();
         let data = DataDir::open(&config.data_dir)?;
         let keypair = identity::keypair(&data)?;
@@ -64,6 +69,7 @@ impl Node {
             Capacity::of_files(files, config.max_connections, allocations)
         };
         metrics.node.limit_inbound(capacity.inbound);
+        metrics.node.restarts.inc_by(past.restarts.into());
         if capacity.inbound < config.max_connections.get() {
             tracing::warn!(
                 connections = capacity.inbound,
@@ -82,7 +88,15 @@ impl Node {
         };
         let circuits = Circuits::new(config.limit_loopback);
         let (tls, handed_over) = tls::open(&config.tls, &data, &metrics.node.tls)?.unzip();
-        let mut swarm = swarm::build(&keypair, certificate, kad, handed_over, rules, &circuits)?;
+        let mut swarm = swarm::build(
+            &keypair,
+            certificate,
+            kad,
+            handed_over,
+            rules,
+            &circuits,
+            &past.panics,
+        )?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = tokio_listeners(sockets::bind_http(config)?)?;
         let tls_listeners = tokio_listeners(sockets::bind_tls(config)?)?;
@@ -111,6 +125,7 @@ impl Node {
             store_stuck: false,
             store_full: false,
             peers: 0,
+            restarts: past.restarts,
         });
         let (site, site_reader) = watch::channel(Arc::new(site));
         let heartbeat = Heartbeat::new(Instant::now());
@@ -177,7 +192,10 @@ impl Node {
             site,
             turn_settings,
             turn_allocations_max,
-            _data: data,
+            panics: past.panics.clone(),
+            #[cfg(test)]
+            sabotage: past.sabotage.clone(),
+            data,
         };
         node.announce();
         node.come_back(remembered);
@@ -235,7 +253,7 @@ fn sockets_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 
 /// Opens every libp2p socket of the configuration.
 fn listen(
-    swarm: &mut Swarm<OnHeap<Behaviour>>,
+    swarm: &mut NodeSwarm,
     config: &Config,
 ) -> Result<HashMap<ListenerId, Listener>, ListenError> {
     let mut listeners = HashMap::new();

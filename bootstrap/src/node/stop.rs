@@ -1,9 +1,13 @@
 //! How the node ends.
 
-use std::{future::poll_fn, task::Poll};
+use std::{convert::Infallible, future::poll_fn, task::Poll};
 
+use connection_guard::catch_future;
 use futures::StreamExt as _;
-use tokio::{task, time};
+use tokio::{
+    task::{self, JoinHandle},
+    time,
+};
 
 use super::Node;
 use crate::{limits, supervisor};
@@ -69,5 +73,39 @@ impl Node {
         self.remember_peers();
         self.settle_store().await;
         tracing::info!("stopped");
+    }
+
+    /// Lets go of every socket and file, after something panicked. Nothing of the swarm is used any more.
+    pub(super) async fn fall(self) {
+        self.http.abort();
+        self.turn.abort();
+        let Self {
+            swarm,
+            http,
+            turn,
+            mut background,
+            store,
+            data,
+            ..
+        } = self;
+        // What panicked may do so again.
+        let dropped = catch_future(async move { drop(swarm) }).await;
+        let ended = async {
+            futures::join!(over(http), over(turn), background.shutdown());
+            let _ = task::spawn_blocking(move || store.finish()).await;
+        };
+        let is_in_time = time::timeout(limits::SHUTDOWN_TIMEOUT, ended).await.is_ok();
+        if dropped.is_err() || !is_in_time {
+            tracing::warn!("the node that panicked did not end in order");
+        }
+        drop(data);
+    }
+}
+
+/// Waits for a task that was aborted, unless it had ended and the event loop has heard of it.
+async fn over(task: JoinHandle<Infallible>) {
+    if !task.is_finished() {
+        // It says only that it was aborted.
+        let _ = task.await;
     }
 }

@@ -8,6 +8,7 @@ mod connections;
 mod datagrams;
 mod dht;
 mod frames;
+mod held;
 mod http;
 mod peers;
 mod raw;

@@ -70,6 +70,13 @@ const RULES: &[Rule] = &[
         why: "rpc is a stream format, the same on every runtime",
     },
     Rule {
+        package: "connection-guard",
+        members: &[],
+        forbidden: &["tokio", "wasm-bindgen*", "web-sys"],
+        in_tests: false,
+        why: "connection-guard is a libp2p crate: it knows nothing of Moim, and holds on every runtime",
+    },
+    Rule {
         package: "tcp-reuse",
         members: &[],
         forbidden: &["wasm-bindgen*", "web-sys"],
@@ -93,6 +100,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: "moim-peer",
         members: &[
+            "connection-guard",
             "moim-dht",
             "moim-protocol",
             "moim-rpc",
@@ -107,6 +115,7 @@ const RULES: &[Rule] = &[
     Rule {
         package: "moim-bootstrap",
         members: &[
+            "connection-guard",
             "moim-dht",
             "moim-protocol",
             "moim-rpc",

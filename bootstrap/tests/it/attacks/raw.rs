@@ -49,7 +49,12 @@ pub(super) struct Raw {
 
 impl Raw {
     pub(super) async fn connect(ip: [u8; 4], port: u16, keypair: &Keypair) -> io::Result<Self> {
-        let mut stream = Libp2pTcpStream(tcp(ip, port).await?);
+        Self::over(tcp(ip, port).await?, keypair).await
+    }
+
+    /// Over a TCP connection that is there already.
+    pub(super) async fn over(stream: TcpStream, keypair: &Keypair) -> io::Result<Self> {
+        let mut stream = Libp2pTcpStream(stream);
         stream.write_all(&[HELLO, NOISE].concat()).await?;
         stream.flush().await?;
         stream
@@ -186,7 +191,7 @@ pub(super) fn frame(kind: u8, flags: u16, stream: u32, length: u32) -> Vec<u8> {
 }
 
 /// A line of multistream-select.
-fn line(text: &str) -> Vec<u8> {
+pub(super) fn line(text: &str) -> Vec<u8> {
     prefixed(&[text.as_bytes(), b"\n"].concat())
 }
 

@@ -13,14 +13,14 @@ use crate::{
 };
 
 /// Circuit Relay v2, section "Hop protocol".
-const HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";
+pub(super) const HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";
 
-fn connect_to(peer: &PeerId) -> Vec<u8> {
+pub(super) fn connect_to(peer: &PeerId) -> Vec<u8> {
     let peer = field(1, &peer.to_bytes());
     prefixed(&[vec![8, 1], field(2, &peer)].concat())
 }
 
-fn reserve() -> Vec<u8> {
+pub(super) fn reserve() -> Vec<u8> {
     prefixed(&[8, 0])
 }
 
