@@ -40,6 +40,8 @@ mod testing;
 mod text;
 
 fn main() -> ExitCode {
+    // They are told in the log, not in the middle of what is typed.
+    moim_peer::quiet_caught_panics();
     let arguments = Args::parse();
     let json = arguments.command.json();
     match run(arguments) {

@@ -30,6 +30,8 @@ const HELD: usize = usize::MAX;
 pub struct RelayServer {
     inner: relay::Behaviour,
     held: ConnectionId,
+    /// Ends of connections that there never were, which the relay is going to report.
+    surplus: usize,
 }
 
 impl RelayServer {
@@ -39,6 +41,7 @@ impl RelayServer {
         Self {
             inner,
             held: ConnectionId::new_unchecked(HELD),
+            surplus: 0,
         }
     }
 }
@@ -110,6 +113,7 @@ impl NetworkBehaviour for RelayServer {
                 ..event
             };
             self.inner.on_swarm_event(FromSwarm::ConnectionClosed(held));
+            self.surplus += 1;
         }
     }
 
@@ -126,6 +130,16 @@ impl NetworkBehaviour for RelayServer {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.inner.poll(cx)
+        loop {
+            match self.inner.poll(cx) {
+                // One like the other.
+                Poll::Ready(ToSwarm::GenerateEvent(relay::Event::ReservationClosed { .. }))
+                    if self.surplus > 0 =>
+                {
+                    self.surplus -= 1;
+                }
+                other => return other,
+            }
+        }
     }
 }

@@ -69,6 +69,10 @@ pub(crate) enum Command {
     },
     /// A room's handle is gone.
     RoomDropped,
+    /// Panic in the driver.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "only programs can catch it")]
+    Panic,
     /// Leave every room, close every connection, end.
     Stop { reply: Reply<()> },
 }

@@ -23,8 +23,10 @@ mod presence;
 mod queries;
 mod reach;
 mod relays;
+mod restart;
 mod room;
 mod search;
+mod start;
 mod talk;
 
 use std::{
@@ -33,15 +35,11 @@ use std::{
 };
 
 use futures::{FutureExt as _, StreamExt as _};
-use libp2p::{
-    Multiaddr, PeerId, Swarm, core::upgrade::Version, identity::Keypair, relay,
-    request_response::OutboundRequestId,
-};
+use libp2p::{PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
 use moim_protocol::{
-    limits, message::MessageId, neighbours, outbox::Outbox, seen::SeenIds, topic::TopicHash,
+    message::MessageId, neighbours, outbox::Outbox, seen::SeenIds, topic::TopicHash,
 };
 use tokio::sync::{mpsc, watch};
-use tracing::Instrument as _;
 use web_time::Instant;
 
 use self::{
@@ -62,22 +60,13 @@ use crate::{
     behaviour::Behaviour,
     bootstrap::Target,
     builder::{DhtMode, PeerBuilder},
-    command::{COMMAND_CAPACITY, Command, Reply},
-    error::StartError,
-    event::{EventSink, EventStream, PeerEvent},
-    handle::Peer,
+    command::{Command, Reply},
+    event::{EventSink, PeerEvent},
     history::History,
     platform,
     snapshot::{Connection, DhtState, Snapshot, Status},
     swarm,
 };
-
-/// Unused connections are closed after this. Members' and servers' are kept for the room's and the
-/// DHT's sake longer than their protocols ask for.
-const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// Fetched documents that wait for the driver: at most one per bootstrap source.
-const FETCHED_CAPACITY: usize = 16;
 
 /// Swarm events handled before commands and deadlines are looked at again.
 const EVENTS_PER_ROUND: usize = 32;
@@ -103,10 +92,15 @@ enum Stopping {
     Leaving(Vec<Reply<()>>),
 }
 
+/// The swarm, in which a connection that panics is closed where that can be caught.
+type PeerSwarm = Swarm<swarm::Guarded<Behaviour>>;
+
 pub(crate) struct Driver {
     me: PeerId,
     keypair: Keypair,
-    swarm: Swarm<Behaviour>,
+    /// As they were given, but for the identity.
+    settings: PeerBuilder,
+    swarm: PeerSwarm,
     platform: swarm::Platform,
     dht_mode: DhtMode,
     presence_lifetime: Duration,
@@ -151,119 +145,9 @@ pub(crate) struct Driver {
     members_changed: bool,
 }
 
-/// Listens on all addresses that have to be, and on those that are to be had of the others.
-fn listen(swarm: &mut Swarm<Behaviour>, settings: &PeerBuilder) -> Result<(), StartError> {
-    let mut listen_on = |address: &Multiaddr| {
-        let listening = swarm.listen_on(address.clone());
-        listening.map(|_| ()).map_err(|source| StartError::Listen {
-            address: address.to_string(),
-            source,
-        })
-    };
-    listen_on(&swarm::signalled())?;
-    for address in &settings.listen {
-        listen_on(address)?;
-    }
-    let results = settings.listen_where_possible.iter().map(listen_on);
-    let (listening, refused): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
-    for error in refused.into_iter().filter_map(Result::err) {
-        if settings.listen.is_empty() && listening.is_empty() {
-            return Err(error);
-        }
-        tracing::debug!(%error, "not listening there");
-    }
-    Ok(())
-}
-
 impl Driver {
-    /// Builds the swarm, starts listening, and runs the driver in the background.
-    #[expect(
-        clippy::unused_async,
-        reason = "starting may have to wait for a platform one day"
-    )]
-    pub(crate) async fn start(
-        mut settings: PeerBuilder,
-    ) -> Result<(Peer, EventStream), StartError> {
-        let keypair = settings
-            .identity
-            .take()
-            .unwrap_or_else(Keypair::generate_ed25519);
-        let me = keypair.public().to_peer_id();
-        let (relay_transport, relay_behaviour) = relay::client::new(me);
-        let (transport, platform_behaviour, platform) = swarm::build(&keypair, relay_transport)?;
-        let behaviour = Behaviour::new(&keypair, relay_behaviour, platform_behaviour, &settings)?;
-        let config = swarm::executor_config()
-            .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
-            .with_substream_upgrade_protocol_override(Version::V1Lazy);
-        let mut swarm = Swarm::new(transport, behaviour, me, config);
-        listen(&mut swarm, &settings)?;
-
-        let now = platform::now();
-        let seed = platform::seed();
-        let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
-        let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
-        let (events, stream) = EventSink::channel();
-        let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
-            peer: me,
-            status: Status::Connecting,
-            addresses: Vec::new(),
-            bootstrap: Vec::new(),
-            dht: DhtState::default(),
-            connections: Vec::new(),
-            rooms: Vec::new(),
-        });
-        let driver = Self {
-            me,
-            keypair,
-            swarm,
-            platform,
-            dht_mode: settings.dht,
-            presence_lifetime: settings.presence_lifetime,
-            gossip: settings.gossip,
-            seed,
-            commands,
-            fetched,
-            fetched_sender,
-            events,
-            snapshot,
-            entry: Entry::new(settings.bootstrap, seed, now),
-            connections: Connections::default(),
-            handovers: Handovers::default(),
-            liveness: Liveness::new(now, platform::wall()),
-            addresses: platform::AddressWatch::new(),
-            relays: Relays::new(seed),
-            reaching: Reaching::new(me, seed),
-            pace: Pace::default(),
-            queries: Queries::default(),
-            puts: HashMap::new(),
-            last_put: 0,
-            rooms: BTreeMap::new(),
-            leavings: Vec::new(),
-            lookups: Vec::new(),
-            asked: HashMap::new(),
-            outbox: Outbox::new(),
-            sends: HashMap::new(),
-            transmissions: HashMap::new(),
-            received: SeenIds::new(limits::SEEN_MAX),
-            history: History::default(),
-            status: Status::Connecting,
-            next_prune: now + network::PRUNE_INTERVAL,
-            stopping: Stopping::No,
-            dirty: true,
-            members_changed: false,
-        };
-        platform::spawn(driver.run().instrument(tracing::info_span!("peer", %me)));
-        Ok((
-            Peer {
-                id: me,
-                commands: commands_sender,
-                snapshot: snapshot_receiver,
-            },
-            stream,
-        ))
-    }
-
-    async fn run(mut self) {
+    /// Runs until the peer is to stop.
+    async fn work(&mut self) {
         // Rounds in which there was more from the network than was handled.
         let mut behind = 0;
         loop {
@@ -273,7 +157,7 @@ impl Driver {
             if let Stopping::Leaving(_) = self.stopping
                 && self.leavings.is_empty()
             {
-                break;
+                return;
             }
             // The order is the policy: what the user asks for goes first, then what was fetched for
             // it, then the network, then time.
@@ -292,7 +176,6 @@ impl Driver {
                 () = platform::sleep_until(Some(deadline)) => {}
             }
         }
-        self.close().await;
     }
 
     /// Handles what else the network has ready, so that a burst costs one round of everything else.

@@ -41,6 +41,7 @@ mod probe;
 mod snapshot;
 mod swarm;
 
+pub use connection_guard::quiet_caught_panics;
 pub use libp2p::{
     Multiaddr, PeerId,
     identity::{Keypair, PublicKey},

@@ -26,7 +26,10 @@ mod ice;
 
 pub(crate) use self::{
     ice::Platform,
-    imp::{HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config},
+    imp::{
+        Guarded, HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config,
+        guarded,
+    },
 };
 
 /// What the platform's `build` gives.

@@ -35,6 +35,8 @@ impl Driver {
                 }
             }
             Command::NetworkChanged { online } => self.on_network_changed(online, now),
+            #[cfg(test)]
+            Command::Panic => panic!("sabotage"),
             Command::Put {
                 key,
                 value,

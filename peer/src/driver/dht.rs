@@ -39,6 +39,14 @@ pub(super) struct Draft {
     reply: Reply<Result<Stored, PutError>>,
 }
 
+impl Draft {
+    /// The put comes to nothing.
+    pub(super) fn refuse(self, error: PutError) {
+        // Nobody may be waiting any more.
+        let _ = self.reply.send(Err(error));
+    }
+}
+
 impl Driver {
     pub(super) fn put(
         &mut self,

@@ -113,6 +113,11 @@ impl Queries {
         self.open.remove(id).map(|query| query.purpose)
     }
 
+    /// What all of them were for. None of them is under way any more.
+    pub(super) fn take_all(&mut self) -> Vec<Purpose> {
+        self.open.drain().map(|(_, query)| query.purpose).collect()
+    }
+
     /// Queries that should end now with what they have.
     pub(super) fn stalled<S>(&mut self, kad: &kad::Behaviour<S>, now: Instant) -> Vec<QueryId>
     where

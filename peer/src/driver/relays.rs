@@ -21,8 +21,11 @@ const RETRY_BASE: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// A member whose reservations are to be renewed sooner than this keeps us busy, and is not asked again
-/// for [`SHUNNED`]. A server's clock may differ from ours.
+/// for [`SHUNNED`].
 const RENEWAL_MIN: Duration = Duration::from_secs(60);
+
+/// The same for a server, whose clock may differ from ours by most of a reservation.
+const SERVER_RENEWAL_MIN: Duration = Duration::from_secs(10);
 
 /// See [`RENEWAL_MIN`].
 const SHUNNED: Duration = Duration::from_secs(10 * 60);
@@ -139,8 +142,11 @@ impl Relays {
             return true;
         };
         let before = reservation.accepted.replace(now);
-        let soon = before.is_some_and(|before| now < before + RENEWAL_MIN);
-        if soon && reservation.kind == Kind::Member {
+        let min = match reservation.kind {
+            Kind::Member => RENEWAL_MIN,
+            Kind::Server => SERVER_RENEWAL_MIN,
+        };
+        if before.is_some_and(|before| now < before + min) {
             self.postpone(*relay, now);
             if let Some((_, until)) = self.refused.get_mut(relay) {
                 *until = now + SHUNNED;
@@ -268,9 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_wants_to_be_asked_all_the_time_is_shunned() {
+    fn who_wants_to_be_asked_all_the_time_is_shunned() {
         let start = platform::now();
-        for (kind, shunned) in [(Kind::Member, true), (Kind::Server, false)] {
+        for (kind, pause, shunned) in [
+            (Kind::Member, Duration::ZERO, true),
+            (Kind::Member, SERVER_RENEWAL_MIN, true),
+            (Kind::Server, Duration::ZERO, true),
+            (Kind::Server, SERVER_RENEWAL_MIN, false),
+        ] {
             let mut relays = Relays::new(1);
             let one = candidate(kind, start);
             let listener = ListenerId::next();
@@ -278,6 +289,7 @@ mod tests {
             assert!(relays.accepted(&one.relay, start));
             let later = start + RENEWAL_MIN;
             assert!(relays.accepted(&one.relay, later), "renewed");
+            let later = later + pause;
             assert_eq!(relays.accepted(&one.relay, later), !shunned, "{kind:?}");
             // With the connection the reservation goes.
             assert!(relays.closed(listener, later));

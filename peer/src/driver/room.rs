@@ -125,6 +125,13 @@ impl Search {
         }
     }
 
+    /// Everything that was asked is lost; who is there is not.
+    pub(super) fn begin_again(&mut self, topic: TopicHash, me: PeerId, now: Instant) {
+        let begun = Self::new(topic, me, now);
+        let roster = std::mem::replace(self, begun).roster;
+        self.roster = roster;
+    }
+
     /// Whether somebody should be asked for its list now; plans the next time.
     pub(super) fn sync_due(&mut self, now: Instant) -> bool {
         if now < self.next_sync {

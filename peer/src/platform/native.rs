@@ -80,3 +80,7 @@ fn fetch_blocking(url: &str) -> Result<Vec<u8>, SourceError> {
     }
     Ok(body)
 }
+
+#[cfg(test)]
+#[path = "native/tests.rs"]
+mod tests;

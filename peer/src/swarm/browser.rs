@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connection_guard::{Panics, RelayServer};
 use libp2p::{
     Multiaddr, PeerId, Transport as _,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
@@ -32,8 +33,8 @@ const CIRCUITS_MAX: usize = 16;
 /// Of these, those that one other page may be an end of: a newcomer meets a whole room.
 const CIRCUITS_PER_PEER_MAX: usize = 8;
 
-/// How long a page keeps a reservation that is not renewed, on a connection that lasts. Long, because
-/// libp2p-relay 0.22 panics when a reservation ends in the instant in which it is renewed.
+/// How long a page keeps a reservation that is not renewed, on a connection that lasts. Long, because each
+/// renewal changes nothing.
 const RESERVATION_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What one circuit may carry, either way: descriptions and candidates of a direct connection are a few
@@ -43,12 +44,19 @@ const CIRCUIT_BYTES_MAX: u64 = 256 * 1024;
 /// How long one circuit may last.
 const CIRCUIT_DURATION: Duration = Duration::from_secs(2 * 60);
 
+/// The outermost behaviour. A page can't catch what panics.
+pub(crate) type Guarded<B> = B;
+
+pub(crate) fn guarded<B>(behaviour: B, _: Panics) -> Guarded<B> {
+    behaviour
+}
+
 /// A page has no sockets of its own; holes are punched by WebRTC. Pages that are connected to it directly
 /// can reach each other through it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
     webrtc: webrtc_private::Behaviour,
-    relay: AsDirect<relay::Behaviour>,
+    relay: AsDirect<RelayServer>,
     pub(super) ice: moim_rpc::Behaviour,
 }
 
@@ -60,7 +68,7 @@ pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed
 
 /// A relay for those who are connected directly. Nobody else finds it: it has no address that could be
 /// dialled.
-fn relay_for_others(me: PeerId) -> relay::Behaviour {
+fn relay_for_others(me: PeerId) -> RelayServer {
     let config = relay::Config {
         max_reservations: RESERVATIONS_MAX,
         max_reservations_per_peer: 1,
@@ -80,7 +88,7 @@ fn relay_for_others(me: PeerId) -> relay::Behaviour {
     relay.on_swarm_event(FromSwarm::ExternalAddrConfirmed(ExternalAddrConfirmed {
         addr: &address,
     }));
-    relay
+    RelayServer::new(relay)
 }
 
 pub(crate) fn executor_config() -> swarm::Config {

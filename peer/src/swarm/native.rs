@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use connection_guard::Panics;
 use libp2p::{
     Multiaddr, StreamProtocol, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
@@ -35,6 +36,13 @@ const HOLE_PUNCHING_TIME: Duration = Duration::from_secs(10);
 /// DCUtR is named only on connections that its speaker has dialled, this of AutoNAT v2 on the others
 /// (libp2p/specs, autonat/autonat-v2.md).
 const DIAL_BACK: StreamProtocol = StreamProtocol::new("/libp2p/autonat/2/dial-back");
+
+/// The outermost behaviour: a handler that panics closes its connection.
+pub(crate) type Guarded<B> = connection_guard::Behaviour<B>;
+
+pub(crate) fn guarded<B>(behaviour: B, panics: Panics) -> Guarded<B> {
+    connection_guard::Behaviour::new(behaviour, panics)
+}
 
 /// Ways from relayed connections to direct ones, and reachability.
 #[derive(NetworkBehaviour)]

@@ -7,6 +7,8 @@ mod browser;
 mod by_hand;
 mod common;
 #[cfg(not(target_arch = "wasm32"))]
+mod hostile_relay;
+#[cfg(not(target_arch = "wasm32"))]
 mod many;
 #[cfg(not(target_arch = "wasm32"))]
 mod names;

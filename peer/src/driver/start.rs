@@ -1,0 +1,168 @@
+//! How the driver begins: the swarm, where it listens, and the task.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use connection_guard::{Limits, Panics};
+use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
+use moim_protocol::{limits, outbox::Outbox, seen::SeenIds};
+use tokio::sync::{mpsc, watch};
+use tracing::Instrument as _;
+
+use super::{
+    Driver, PeerSwarm, Stopping, connections::Connections, dial::Pace, entry::Entry,
+    handover::Handovers, liveness::Liveness, network, queries::Queries, reach::Reaching,
+    relays::Relays,
+};
+use crate::{
+    behaviour::Behaviour,
+    builder::PeerBuilder,
+    command::COMMAND_CAPACITY,
+    error::StartError,
+    event::{EventSink, EventStream},
+    handle::Peer,
+    history::History,
+    platform,
+    snapshot::{DhtState, Snapshot, Status},
+    swarm,
+};
+
+/// Unused connections are closed after this. Members' and servers' are kept for the room's and the
+/// DHT's sake longer than their protocols ask for.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// Fetched documents that wait for the driver: at most one per bootstrap source.
+const FETCHED_CAPACITY: usize = 16;
+
+/// The swarm with its transports, listening nowhere yet.
+pub(super) fn new_swarm(
+    keypair: &Keypair,
+    settings: &PeerBuilder,
+) -> Result<(PeerSwarm, swarm::Platform), StartError> {
+    let me = keypair.public().to_peer_id();
+    let (relay_transport, relay_behaviour) = relay::client::new(me);
+    let (transport, platform_behaviour, platform) = swarm::build(keypair, relay_transport)?;
+    let behaviour = Behaviour::new(keypair, relay_behaviour, platform_behaviour, settings)?;
+    let config = swarm::executor_config()
+        .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
+    let panics = Panics::default();
+    let transport = connection_guard::Transport::new(transport, Limits::default(), panics.clone());
+    let behaviour = swarm::guarded(behaviour, panics);
+    let swarm = Swarm::new(transport.boxed(), behaviour, me, config);
+    Ok((swarm, platform))
+}
+
+/// Listens on all addresses that have to be, and on those that are to be had of the others.
+pub(super) fn listen(swarm: &mut PeerSwarm, settings: &PeerBuilder) -> Result<(), StartError> {
+    let mut listen_on = |address: &Multiaddr| {
+        let listening = swarm.listen_on(address.clone());
+        listening.map(|_| ()).map_err(|source| StartError::Listen {
+            address: address.to_string(),
+            source,
+        })
+    };
+    listen_on(&swarm::signalled())?;
+    for address in &settings.listen {
+        listen_on(address)?;
+    }
+    let results = settings.listen_where_possible.iter().map(listen_on);
+    let (listening, refused): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
+    for error in refused.into_iter().filter_map(Result::err) {
+        if settings.listen.is_empty() && listening.is_empty() {
+            return Err(error);
+        }
+        tracing::debug!(%error, "not listening there");
+    }
+    Ok(())
+}
+
+impl Driver {
+    /// Builds the swarm, starts listening, and runs the driver in the background.
+    #[expect(
+        clippy::unused_async,
+        reason = "starting may have to wait for a platform one day"
+    )]
+    pub(crate) async fn start(
+        mut settings: PeerBuilder,
+    ) -> Result<(Peer, EventStream), StartError> {
+        let keypair = settings
+            .identity
+            .take()
+            .unwrap_or_else(Keypair::generate_ed25519);
+        let me = keypair.public().to_peer_id();
+        let (mut swarm, platform) = new_swarm(&keypair, &settings)?;
+        listen(&mut swarm, &settings)?;
+
+        let now = platform::now();
+        let seed = platform::seed();
+        let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
+        let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
+        let (events, stream) = EventSink::channel();
+        let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
+            peer: me,
+            status: Status::Connecting,
+            addresses: Vec::new(),
+            bootstrap: Vec::new(),
+            dht: DhtState::default(),
+            connections: Vec::new(),
+            rooms: Vec::new(),
+        });
+        let driver = Self {
+            me,
+            keypair,
+            swarm,
+            platform,
+            dht_mode: settings.dht,
+            presence_lifetime: settings.presence_lifetime,
+            gossip: settings.gossip,
+            seed,
+            commands,
+            fetched,
+            fetched_sender,
+            events,
+            snapshot,
+            entry: Entry::new(settings.bootstrap.clone(), seed, now),
+            connections: Connections::default(),
+            handovers: Handovers::default(),
+            liveness: Liveness::new(now, platform::wall()),
+            addresses: platform::AddressWatch::new(),
+            relays: Relays::new(seed),
+            reaching: Reaching::new(me, seed),
+            pace: Pace::default(),
+            queries: Queries::default(),
+            puts: HashMap::new(),
+            last_put: 0,
+            rooms: BTreeMap::new(),
+            leavings: Vec::new(),
+            lookups: Vec::new(),
+            asked: HashMap::new(),
+            outbox: Outbox::new(),
+            sends: HashMap::new(),
+            transmissions: HashMap::new(),
+            received: SeenIds::new(limits::SEEN_MAX),
+            history: History::default(),
+            status: Status::Connecting,
+            next_prune: now + network::PRUNE_INTERVAL,
+            stopping: Stopping::No,
+            dirty: true,
+            members_changed: false,
+            settings,
+        };
+        platform::spawn(
+            driver
+                .keep_running()
+                .instrument(tracing::info_span!("peer", %me)),
+        );
+        Ok((
+            Peer {
+                id: me,
+                commands: commands_sender,
+                snapshot: snapshot_receiver,
+            },
+            stream,
+        ))
+    }
+}

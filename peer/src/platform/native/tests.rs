@@ -1,0 +1,120 @@
+//! What only a program can survive.
+
+use std::{future::Future, time::Duration};
+
+use crate::{
+    BootstrapSource, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, Profile, Room,
+    command::Command, error::SayError, snapshot::Status,
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let result = tokio::time::timeout(DEADLINE, future).await;
+    result.unwrap_or_else(|_| panic!("waited too long: {what}"))
+}
+
+async fn serving(bootstrap: Option<Multiaddr>) -> (Peer, EventStream, Multiaddr) {
+    let listen = ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"];
+    let (peer, events) = Peer::builder()
+        .dht_mode(DhtMode::Server)
+        .listen(listen.map(|address| address.parse().expect("valid")))
+        .bootstrap(bootstrap.map(BootstrapSource::Address))
+        .start()
+        .await
+        .expect("it starts");
+    let mut snapshot = peer.snapshot();
+    let listens = snapshot.wait_for(|snapshot| snapshot.addresses.len() >= listen.len());
+    let addresses = soon("an address", listens)
+        .await
+        .expect("it runs")
+        .addresses
+        .clone();
+    let is_tcp = |address: &&Multiaddr| address.to_string().contains("/tcp/");
+    let tcp = addresses.iter().find(is_tcp).expect("it listens").clone();
+    (peer, events, tcp)
+}
+
+async fn connected(peer: &Peer) {
+    let mut snapshot = peer.snapshot();
+    let connected = snapshot.wait_for(|snapshot| snapshot.status == Status::Connected);
+    soon("the DHT", connected).await.expect("it runs");
+}
+
+async fn sees(room: &Room, peer: &Peer) {
+    let mut members = room.members();
+    let is_there =
+        members.wait_for(|members| members.iter().any(|member| member.peer == peer.id()));
+    soon("the other member", is_there).await.expect("it runs");
+}
+
+/// Says it until it is heard.
+async fn heard(room: &Room, events: &mut EventStream, text: &str) {
+    soon("the message", async {
+        loop {
+            room.say(text).await.expect("it runs");
+            let waiting = tokio::time::timeout(Duration::from_secs(2), async {
+                while let Some(event) = events.next().await {
+                    if matches!(&event, PeerEvent::RoomMessage(message) if message.text.as_str() == text) {
+                        return;
+                    }
+                }
+            });
+            if waiting.await.is_ok() {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_the_driver_costs_a_moment_and_neither_identity_nor_address_nor_rooms() {
+    let (ada, mut ada_events, address) = serving(None).await;
+    let (bob, mut bob_events, bob_address) = serving(Some(address.clone())).await;
+    let profile = |name| Profile::named(name).expect("valid");
+    let ada_room = ada
+        .join("global-chat", profile("Ada"))
+        .await
+        .expect("it runs");
+    let bob_room = bob
+        .join("global-chat", profile("Bob"))
+        .await
+        .expect("it runs");
+    connected(&bob).await;
+    sees(&ada_room, &bob).await;
+    sees(&bob_room, &ada).await;
+    heard(&ada_room, &mut bob_events, "before").await;
+
+    for fallen in [&bob, &ada] {
+        fallen.commands.send(Command::Panic).await.expect("it runs");
+        // It comes back with what it had.
+        heard(&ada_room, &mut bob_events, "there again").await;
+        heard(&bob_room, &mut ada_events, "so am I").await;
+    }
+    let history = bob_room.history().await;
+    assert!(
+        history
+            .iter()
+            .any(|message| message.text.as_str() == "before"),
+        "{history:?}"
+    );
+    for (peer, address) in [(&ada, &address), (&bob, &bob_address)] {
+        let mut snapshot = peer.snapshot();
+        let listens = snapshot.wait_for(|snapshot| snapshot.addresses.contains(address));
+        soon("the old address", listens).await.expect("it runs");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_panics_again_and_again_stops() {
+    let (peer, mut events, _) = serving(None).await;
+    let room = peer.join("global-chat", Profile::named("Ada").expect("valid"));
+    let room = room.await.expect("it runs");
+    for _ in 0..=connection_guard::RESTARTS_MAX {
+        peer.commands.send(Command::Panic).await.expect("it runs");
+    }
+    soon("the end", async { while events.next().await.is_some() {} }).await;
+    assert_eq!(room.say("hello").await, Err(SayError::Stopped));
+    assert_eq!(peer.get("menu").await, Err(GetError::Stopped));
+}
