@@ -31,7 +31,7 @@ impl AddressWatch {
 
     /// Never resolves.
     #[expect(
-        clippy::unused_self,
+        clippy::needless_pass_by_ref_mut,
         reason = "where there are sockets there is something to watch"
     )]
     pub(crate) async fn changed(&mut self) {

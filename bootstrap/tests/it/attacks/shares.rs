@@ -47,7 +47,7 @@ fn value(number: usize, life: Duration) -> Vec<u8> {
     let key = format!("filled/{number}");
     let issued: UnixMillis = wall();
     let record = Record {
-        key: key.clone(),
+        key: key.parse().unwrap(),
         value: serde_json::json!(number),
         publisher: keypair.public().to_peer_id(),
         sequence: 1,
@@ -229,7 +229,7 @@ async fn one_peer_in_more_topics_than_there_is_room_for() {
         let presence = Presence {
             peer,
             topic,
-            name: "Eve".to_owned(),
+            name: "Eve".parse().unwrap(),
             addresses: vec!["/ip4/192.0.2.1/tcp/1".parse().unwrap()],
             sequence: 1,
             issued,
