@@ -139,7 +139,7 @@ fn menu() -> Record {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let issued = UnixMillis::from_epoch(since.unwrap());
     let value = record::Record {
-        key: "menu".to_owned(),
+        key: "menu".parse().unwrap(),
         value: serde_json::json!("soup"),
         publisher: keypair.public().to_peer_id(),
         sequence: 1,
