@@ -1,8 +1,8 @@
 //! Who provides what, on a DHT server: the way into a topic.
 //!
 //! A kad answer holds some dozens of providers; a topic may have a thousand. What is answered is a
-//! sample, a third of it each: those who announced themselves last, so that newcomers are found at once;
-//! those who are connected here, taking turns by where they come from; and anybody, drawn at
+//! sample: half of it those who are connected here, taking turns by where they come from; a quarter those who
+//! announced themselves last, so that newcomers are found at once; and a quarter anybody, drawn at
 //! random, taking turns likewise. Of one place no more are named than of all others together, or four. So
 //! neither a crowd that announces itself without pause nor one from few places hides the others.
 
@@ -365,7 +365,7 @@ impl ProviderTable {
     }
 
     /// At most `count` providers of a key that take at most `bytes_max` bytes in a kad answer, taking
-    /// turns: who announced itself last, who is connected here, and who is drawn at random.
+    /// turns: who is connected here, who announced itself last, and who is drawn at random.
     #[must_use]
     pub fn sample(
         &self,

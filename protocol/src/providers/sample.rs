@@ -11,8 +11,14 @@ use crate::{random::Random, shares::Origin};
 /// (five), so that one of the others is among the first it asks.
 const OF_ONE_PLACE: usize = 4;
 
-/// At most `count` of `entries` that take at most `bytes_max` bytes, taking turns: who announced itself
-/// last, who is connected, and anybody.
+/// The lists that an answer is drawn from, in turns: half of it is of those who are connected.
+const TURNS: [usize; 4] = [CONNECTED, FRESH, CONNECTED, ANYBODY];
+const CONNECTED: usize = 0;
+const FRESH: usize = 1;
+const ANYBODY: usize = 2;
+
+/// At most `count` of `entries` that take at most `bytes_max` bytes, taking turns: who is connected, who
+/// announced itself last, and anybody.
 pub(super) fn draw(
     mut entries: Vec<&Entry>,
     count: usize,
@@ -24,24 +30,28 @@ pub(super) fn draw(
     for part in [Origin::peer, Origin::network, Origin::site] {
         bound(&mut entries, part);
     }
-    // Each list has its next at its end.
-    let anybody: Vec<_> = entries.into_iter().rev().collect();
-    let held = anybody.iter().filter(|entry| entry.place.is_held());
-    let connected: Vec<_> = held.copied().collect();
-    let mut fresh = anybody.clone();
+    let held = entries.iter().filter(|entry| entry.place.is_held());
+    let mut connected = in_turns(held.copied().collect());
+    let mut fresh = entries.clone();
     fresh.sort_unstable_by_key(|entry| entry.added);
+    // Each list has its next at its end.
+    connected.reverse();
+    entries.reverse();
 
-    let mut lists = [fresh, connected, anybody];
+    let mut lists = [connected, fresh, entries];
     let mut sample = Vec::new();
     let mut seen = HashSet::new();
     let mut bytes = 0_usize;
     while sample.len() < count && lists.iter().any(|list| !list.is_empty()) {
-        for entry in lists.iter_mut().filter_map(Vec::pop) {
-            // One that does not fit leaves room for smaller ones.
-            let total = bytes.saturating_add(encoded_bytes(&entry.provider));
-            if sample.len() < count && total <= bytes_max && seen.insert(entry.added) {
-                bytes = total;
-                sample.push(entry.provider.clone());
+        for list in TURNS {
+            while let Some(entry) = lists.get_mut(list).and_then(Vec::pop) {
+                // One that does not fit leaves room for smaller ones.
+                let total = bytes.saturating_add(encoded_bytes(&entry.provider));
+                if sample.len() < count && total <= bytes_max && seen.insert(entry.added) {
+                    bytes = total;
+                    sample.push(entry.provider.clone());
+                    break;
+                }
             }
         }
     }
