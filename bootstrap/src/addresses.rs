@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_dht::first_ip;
+use moim_protocol::targets;
 
 use crate::limits::ANNOUNCED_ADDRESSES_MAX;
 
@@ -91,12 +92,10 @@ fn kind(address: &Multiaddr) -> Kind {
 }
 
 fn scope(address: &Multiaddr) -> Scope {
-    match first_ip(address) {
-        Some(ip) if ip.is_loopback() => Scope::Loopback,
-        Some(IpAddr::V4(ip)) if ip.is_link_local() => Scope::LinkLocal,
-        Some(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Scope::LinkLocal,
-        Some(IpAddr::V4(ip)) if ip.is_private() => Scope::Private,
-        Some(IpAddr::V6(ip)) if ip.is_unique_local() => Scope::Private,
+    match first_ip(address).map(targets::scope) {
+        Some(targets::Scope::Loopback) => Scope::Loopback,
+        Some(targets::Scope::Link) => Scope::LinkLocal,
+        Some(targets::Scope::Site) => Scope::Private,
         _ => Scope::Global,
     }
 }

@@ -5,7 +5,7 @@
 //! connected. So this counts everything itself, in [`accounts`].
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     convert::Infallible,
     net::IpAddr,
     sync::Arc,
@@ -63,6 +63,8 @@ pub(crate) struct Behaviour {
     rejections: Rejections,
     /// Connections to close.
     closing: VecDeque<(PeerId, ConnectionId)>,
+    /// Other bootstrap nodes of the settings: they are few, and strangers must not take their places.
+    named: HashSet<PeerId>,
 }
 
 impl Behaviour {
@@ -73,12 +75,22 @@ impl Behaviour {
             blocked: rules.blocked,
             rejections: rules.rejections,
             closing: VecDeque::new(),
+            named: HashSet::new(),
         }
     }
 
     /// Takes no more connections while so much memory is in use.
     pub(crate) fn set_memory_max(&mut self, bytes: u64) {
         self.memory.set_max_bytes(bytes);
+    }
+
+    /// Dials to these peers are not bounded.
+    pub(crate) fn set_named(&mut self, named: impl IntoIterator<Item = PeerId>) {
+        self.named = named.into_iter().collect();
+    }
+
+    fn is_named(&self, peer: &PeerId) -> bool {
+        self.named.contains(peer)
     }
 
     /// Puts another block list in force, and closes the connections that it forbids; says how many.
@@ -113,7 +125,8 @@ impl Behaviour {
     }
 
     fn check(&mut self, id: ConnectionId, connection: &Connection) -> Result<(), Reason> {
-        let checked = self.accounts.check(id, connection);
+        let is_named = self.is_named(&connection.peer);
+        let checked = self.accounts.check(id, connection, is_named);
         if self.is_blocked(Some(&connection.peer), connection.ip) {
             return Err(Reason::Blocked);
         }
@@ -177,6 +190,8 @@ impl NetworkBehaviour for Behaviour {
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
         let result = if self.is_blocked(peer.as_ref(), None) {
             Err(Reason::Blocked)
+        } else if peer.is_some_and(|peer| self.is_named(&peer)) {
+            Ok(())
         } else {
             self.accounts.begin_outbound(id)
         };

@@ -3,18 +3,18 @@
 //! relayed connections.
 
 use connection_guard::RelayServer;
-use libp2p::{autonat, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
+use libp2p::{identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;
 
-use crate::{admission, limits, relay::Circuits};
+use crate::{admission, autonat, limits, relay::Circuits};
 
 /// The protocols of the node.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     // First, so that a refused connection costs the others nothing.
     pub(crate) admission: admission::Behaviour,
-    pub(crate) autonat: autonat::v2::server::Behaviour,
+    pub(crate) autonat: autonat::Behaviour,
     pub(crate) ice: moim_rpc::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
@@ -31,9 +31,10 @@ impl Behaviour {
     ) -> Self {
         let local = keypair.public().to_peer_id();
         let reservations_max = rules.capacity.inbound as usize;
+        let rejections = rules.rejections.clone();
         Self {
             admission: admission::Behaviour::new(rules),
-            autonat: autonat::v2::server::Behaviour::default(),
+            autonat: autonat::Behaviour::new(rejections),
             ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Inbound),
             identify: identify::Behaviour::new(identify_config(keypair)),
             kad,

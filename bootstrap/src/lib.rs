@@ -51,6 +51,7 @@ pub use crate::{
 mod addresses;
 mod admin;
 mod admission;
+mod autonat;
 mod behaviour;
 mod block_list;
 mod commands;

@@ -12,8 +12,20 @@ use moim_protocol::rate::Rate;
 /// Connections being set up by others at one time. Each costs a socket and a few KiB for at most
 /// [`HANDSHAKE_TIMEOUT`]. A tight limit would let a handful of silent sockets shut everybody out.
 pub(crate) const PENDING_INBOUND_MAX: u32 = 1_000;
-/// Connections being set up by us at one time: DHT upkeep and AutoNAT dial-backs, nothing urgent.
+/// Connections being set up by us at one time, to peers that others have named: DHT upkeep and AutoNAT
+/// dial-backs, nothing urgent. Other bootstrap nodes of the settings are dialled whatever else goes on.
 pub(crate) const PENDING_OUTBOUND_MAX: u32 = 64;
+/// Dial-backs of AutoNAT under way at one time, a quarter of [`PENDING_OUTBOUND_MAX`], so that the DHT
+/// has the rest. A slow one takes [`HANDSHAKE_TIMEOUT`].
+pub(crate) const DIAL_BACKS_MAX: usize = PENDING_OUTBOUND_MAX as usize / 4;
+/// Those for one source.
+pub(crate) const DIAL_BACKS_PER_SOURCE_MAX: usize = DIAL_BACKS_MAX / SOURCE_PART as usize;
+/// Dial-backs that one source may ask for: a program has some ten addresses to test when it starts, and
+/// several may start behind one NAT.
+pub(crate) const SOURCE_DIAL_BACK_RATE: Rate = Rate {
+    per_second: 1,
+    burst: 64,
+};
 /// Connections from others, unless the settings say otherwise. At 52 KiB each (measured for idle
 /// WebSocket clients) this is 200 MiB. There may be as many relay reservations: one for each peer that
 /// can't be dialled, i.e. nearly every page.

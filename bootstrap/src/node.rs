@@ -24,6 +24,7 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
+use moim_dials::Dials;
 use moim_protocol::presence::SignedPresence;
 use tokio::{
     sync::{mpsc, watch},
@@ -75,6 +76,8 @@ pub struct Node {
     connections: Connections,
     /// Of the dashboard.
     questions: mpsc::Receiver<Question>,
+    /// Whom the node dials.
+    dials: Dials,
     /// Other bootstrap nodes of the network.
     others: Vec<(PeerId, Multiaddr)>,
     /// Peers with a relay reservation, for the metrics.

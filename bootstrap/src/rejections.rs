@@ -25,6 +25,8 @@ pub(crate) enum Reason {
     Blocked,
     /// All connections of the node are taken.
     Connections,
+    /// AutoNAT dials no more for a source.
+    DialBack,
     /// A peer asked the DHT too fast.
     DhtRate,
     /// An address asks for too much by HTTP.
@@ -50,10 +52,11 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Accept,
         Self::Blocked,
         Self::Connections,
+        Self::DialBack,
         Self::DhtRate,
         Self::HttpRate,
         Self::HttpSource,
@@ -73,6 +76,7 @@ impl Reason {
             Self::Accept => "accept",
             Self::Blocked => "blocked",
             Self::Connections => "connections",
+            Self::DialBack => "dial-back",
             Self::DhtRate => "dht-rate",
             Self::HttpRate => "http-rate",
             Self::HttpSource => "http-address",
@@ -93,6 +97,7 @@ impl Reason {
             Self::Accept => "connections can't be accepted (are there files left? see `ulimit -n`)",
             Self::Blocked => "connections of blocked peers or addresses",
             Self::Connections => "connections, because the node has as many as it can",
+            Self::DialBack => "dials back, for an address that has had its share",
             Self::DhtRate => {
                 "DHT requests of peers that ask too fast, and closed their connections"
             }

@@ -12,6 +12,7 @@ use libp2p::{
     identity::Keypair,
     noise, quic, swarm, tcp, websocket, yamux,
 };
+use moim_dials::{Checked, Dials, Resolved};
 use webrtc_private::backend::native::server::{Certificate, Server};
 
 use crate::{
@@ -28,6 +29,14 @@ type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 /// The swarm, in which a connection that panics is closed.
 pub(crate) type NodeSwarm = Swarm<connection_guard::Behaviour<Behaviour>>;
 
+/// By what others come in besides TCP, WebSocket and QUIC.
+pub(crate) struct Entrances {
+    /// That of WebRTC-direct.
+    pub(crate) certificate: Option<Certificate>,
+    /// Connections whose TLS somebody else ends.
+    pub(crate) handed_over: Option<tls::Incoming>,
+}
+
 /// The swarm with its transports, listening nowhere yet.
 ///
 /// # Errors
@@ -35,19 +44,19 @@ pub(crate) type NodeSwarm = Swarm<connection_guard::Behaviour<Behaviour>>;
 /// If encryption can't be set up.
 pub(crate) fn build(
     keypair: &Keypair,
-    certificate: Option<Certificate>,
+    entrances: Entrances,
     kad: moim_dht::Behaviour,
-    handed_over: Option<tls::Incoming>,
     rules: admission::Rules,
     circuits: &Circuits,
     panics: &Panics,
+    dials: &Dials,
 ) -> Result<NodeSwarm, StartError> {
     let config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(limits::IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS_MAX)
         // The request travels with the protocol's name: one round trip instead of two.
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    let transport = transport(keypair, certificate, handed_over)?;
+    let transport = transport(keypair, entrances, dials)?;
     let transport = connection_guard::Transport::new(transport, limits::CONNECTION, panics.clone());
     let behaviour = Behaviour::new(keypair, kad, rules, circuits);
     Ok(Swarm::new(
@@ -60,15 +69,19 @@ pub(crate) fn build(
 
 fn transport(
     keypair: &Keypair,
-    certificate: Option<Certificate>,
-    handed_over: Option<tls::Incoming>,
+    entrances: Entrances,
+    dials: &Dials,
 ) -> Result<PeerTransport, StartError> {
+    let Entrances {
+        certificate,
+        handed_over,
+    } = entrances;
     let noise = noise::Config::new(keypair)?;
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(limits::STREAMS_PER_CONNECTION_MAX);
 
     // The plain transport instead of the builder's: only it lets us bound a message.
-    let mut websocket = websocket::Config::new(with_dns(new_tcp));
+    let mut websocket = websocket::Config::new(with_dns(new_tcp, dials));
     websocket.set_max_data_size(limits::WEBSOCKET_MESSAGE_BYTES_MAX);
     let websocket = websocket
         .upgrade(Version::V1Lazy)
@@ -82,12 +95,12 @@ fn transport(
             .multiplex(yamux.clone())
             .boxed()
     });
-    let tcp = with_dns(new_tcp)
+    let tcp = with_dns(new_tcp, dials)
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux)
         .boxed();
-    let quic = with_dns(|| new_quic(keypair));
+    let quic = with_dns(|| new_quic(keypair), dials);
 
     // WebSocket before TCP, which is less particular about the addresses it takes.
     let mut transport = either(either(websocket, tcp), quic);
@@ -101,7 +114,8 @@ fn transport(
         transport = either(transport, webrtc);
     }
     // The upgrades above have no time-out of their own.
-    Ok(TransportTimeout::new(transport, limits::HANDSHAKE_TIMEOUT).boxed())
+    let transport = TransportTimeout::new(transport, limits::HANDSHAKE_TIMEOUT).boxed();
+    Ok(Checked::new(transport, dials.clone()).boxed())
 }
 
 fn new_tcp() -> tcp_reuse::Transport {
@@ -120,13 +134,14 @@ fn new_quic(keypair: &Keypair) -> PeerTransport {
 }
 
 /// `transport`, with names in addresses looked up, where the system says how.
-fn with_dns<T>(transport: impl Fn() -> T) -> Boxed<T::Output>
+fn with_dns<T>(transport: impl Fn() -> T, dials: &Dials) -> Boxed<T::Output>
 where
     T: libp2p::Transport + Send + Unpin + 'static,
     T::Error: Send + Sync,
     T::Dial: Send,
     T::ListenerUpgrade: Send,
 {
+    let transport = || Resolved::new(transport(), dials.clone());
     match dns::tokio::Transport::system(transport()) {
         Ok(transport) => transport.boxed(),
         Err(error) => {

@@ -11,6 +11,11 @@ use libp2p::{
     kad::{self, store::RecordStore},
     multiaddr::Protocol,
 };
+use moim_protocol::{
+    address::{self, Address, Host},
+    dials::is_local_name,
+    targets::{Scope, scope},
+};
 
 /// Bytes of addresses per peer in the routing table, in binary form with `/p2p`: 20 peers with this
 /// much take 6 KiB of an answer. Enough for TCP, QUIC, WebSocket and WebRTC-direct on one IPv4
@@ -87,9 +92,9 @@ where
 
 /// 0 for addresses all can dial, then narrower.
 fn distance(address: &Multiaddr) -> u8 {
-    match first_ip(address) {
-        Some(ip) if ip.is_loopback() => 2,
-        Some(ip) if is_private(ip) => 1,
+    match first_ip(address).map(scope) {
+        Some(Scope::Loopback) => 2,
+        Some(Scope::Site) => 1,
         _ => 0,
     }
 }
@@ -103,58 +108,23 @@ fn transport(address: &Multiaddr) -> usize {
 }
 
 fn is_usable(address: &Multiaddr, seen_at: Option<IpAddr>) -> bool {
-    if address
-        .iter()
-        .any(|part| matches!(part, Protocol::P2pCircuit))
-    {
-        return false;
+    match address::parse(address) {
+        Ok(Address::Direct(place)) => match place.host {
+            Host::Ip(ip) => is_dialable(ip, seen_at),
+            // It means another host, or none, to whoever is told.
+            Host::Name(name) => !is_local_name(&name),
+        },
+        Ok(Address::Circuit { .. }) | Err(_) => false,
     }
-    let mut parts = address.iter();
-    let host_is_usable = match parts.next() {
-        Some(Protocol::Ip4(ip)) => is_dialable(ip.into(), seen_at),
-        Some(Protocol::Ip6(ip)) => is_dialable(ip.into(), seen_at),
-        Some(
-            Protocol::Dns(name)
-            | Protocol::Dns4(name)
-            | Protocol::Dns6(name)
-            | Protocol::Dnsaddr(name),
-        ) => !name.is_empty(),
-        _ => false,
-    };
-    host_is_usable && !parts.any(|part| matches!(part, Protocol::Tcp(0) | Protocol::Udp(0)))
 }
 
 fn is_dialable(ip: IpAddr, seen_at: Option<IpAddr>) -> bool {
-    let ip = ip.to_canonical();
-    let seen_at = seen_at.map(|ip| ip.to_canonical());
-    let is_local = seen_at.is_some_and(|ip| ip.is_loopback());
-    if ip.is_unspecified() || ip.is_multicast() || is_link_local(ip) {
-        return false;
-    }
-    if ip.is_loopback() {
-        return is_local;
-    }
-    if is_private(ip) {
-        return is_local || seen_at.is_some_and(is_private);
-    }
-    true
-}
-
-/// Addresses of networks that have no place in the global one (RFC 1918, 4193, 6598).
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            ip.is_private() || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(ip) => ip.is_unique_local(),
-    }
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    let seen_from = seen_at.map(scope);
+    match scope(ip) {
+        Scope::Public => true,
+        Scope::Site => matches!(seen_from, Some(Scope::Loopback | Scope::Site)),
+        Scope::Loopback => seen_from == Some(Scope::Loopback),
+        Scope::Link | Scope::Special | Scope::Nobody => false,
     }
 }
 
@@ -225,6 +195,13 @@ mod tests {
             "/ip6/fe80::1/tcp/1",
             "/memory/7",
             "/ip4/192.0.2.1/tcp/1/p2p-circuit",
+            "/ip4/192.0.2.1/tcp/1/x-parity-ws/%2Fa%0D%0A",
+            "/ip6/::ffff:127.0.0.1/tcp/1",
+            "/ip6/64:ff9b::7f00:1/tcp/1",
+            "/dns4/127.0.0.1/tcp/1",
+            "/dnsaddr/a.example",
+            "/dns4/localhost/tcp/1",
+            "/dns4/nas.local/tcp/1",
         ];
         check(&announced, "127.0.0.1", &[]);
     }
@@ -258,7 +235,9 @@ mod tests {
             .collect();
         announced.insert(
             0,
-            format!("/dns4/{}/tcp/1", "a".repeat(250)).parse().unwrap(),
+            format!("/dns4/{}.example/tcp/1", vec!["a".repeat(60); 4].join("."))
+                .parse()
+                .unwrap(),
         );
         let picked = table_addresses(&announced, None);
         assert!(!picked.is_empty());

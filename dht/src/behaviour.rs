@@ -19,6 +19,7 @@ use libp2p::{
     },
 };
 use moim_protocol::{
+    address::is_dialled,
     rate::Source,
     shares::{Origin, Whence},
 };
@@ -273,8 +274,14 @@ impl NetworkBehaviour for Behaviour {
         addresses: &[Multiaddr],
         effective_role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        self.kad
-            .handle_pending_outbound_connection(connection, peer, addresses, effective_role)
+        let known = self.kad.handle_pending_outbound_connection(
+            connection,
+            peer,
+            addresses,
+            effective_role,
+        );
+        // Anybody's word: of the addresses that answers name, kad keeps all.
+        Ok(known?.into_iter().filter(is_dialled).collect())
     }
 
     fn handle_established_outbound_connection(

@@ -1,12 +1,14 @@
 //! Where a peer enters the DHT.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use moim_protocol::limits;
+use moim_protocol::{address::is_dialled, limits};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
+
+use crate::swarm::is_loopback;
 
 /// A bootstrap node, by address or by the page that lists its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,13 +115,16 @@ impl Target {
         }
     }
 
-    pub(crate) fn from_document(body: &[u8]) -> Result<Self, SourceError> {
+    /// Reads the `bootstrap.json` that was fetched at `url`. Of addresses of this machine itself it speaks
+    /// the truth only where it was fetched from there.
+    pub(crate) fn from_document(body: &[u8], url: &str) -> Result<Self, SourceError> {
         let document: Document<'_> = serde_json::from_slice(body).map_err(SourceError::Json)?;
         // Base 58 is decoded in quadratic time: a document of nothing but an id would take seconds.
         let id = Some(&document.peer_id).filter(|id| id.len() <= limits::PEER_TEXT_BYTES_MAX);
         let peer: PeerId = id
             .and_then(|id| id.parse().ok())
             .ok_or(SourceError::PeerId)?;
+        let is_local = is_local(url);
         // Addresses of kinds that this version does not know are somebody else's to dial.
         let addresses: Vec<_> = document
             .addresses
@@ -131,6 +136,8 @@ impl Target {
             .map(split_peer)
             .filter(|(id, _)| id.is_none_or(|id| id == peer))
             .map(|(_, address)| address)
+            .filter(|address| is_local || !is_loopback(address))
+            .filter(is_dialled)
             .collect();
         if addresses.is_empty() {
             return Err(SourceError::NoAddress);
@@ -139,6 +146,24 @@ impl Target {
             peer: Some(peer),
             addresses,
         })
+    }
+}
+
+/// Whether a URL is of a program on this machine.
+fn is_local(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let end = host.find(['/', '?', '#']).unwrap_or(host.len());
+    let host = host.get(..end).unwrap_or_default();
+    // Whoever wrote a user's name in it meant the host behind that.
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    match name.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().is_loopback(),
+        Err(_) => name.eq_ignore_ascii_case("localhost"),
     }
 }
 
@@ -155,6 +180,7 @@ pub(crate) fn split_peer(mut address: Multiaddr) -> (Option<PeerId>, Multiaddr) 
 mod tests {
     use super::*;
 
+    const URL: &str = "http://localhost:8470/bootstrap.json";
     const ID: &str = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
 
     #[test]
@@ -178,7 +204,7 @@ mod tests {
         let body = format!(
             r#"{{"peer_id":"{ID}","addresses":["/ip4/127.0.0.1/tcp/8469/ws/p2p/{ID}","/new-thing/1",null,["/ip4/1.2.3.4/tcp/1"],"/ip4/1.2.3.4/tcp/1"]}}"#
         );
-        let target = Target::from_document(body.as_bytes()).expect("valid");
+        let target = Target::from_document(body.as_bytes(), URL).expect("valid");
         assert_eq!(
             target.peer.map(|peer| peer.to_string()).as_deref(),
             Some(ID)
@@ -187,25 +213,45 @@ mod tests {
     }
 
     #[test]
+    fn who_is_elsewhere_says_nothing_of_this_machine() {
+        let body = format!(
+            r#"{{"peer_id":"{ID}","addresses":["/ip4/127.0.0.1/tcp/6379","/ip6/::1/tcp/1","/ip4/192.0.2.1/tcp/2","/ip4/192.0.2.1/tcp/2/x-parity-ws/%2Fa"]}}"#
+        );
+        for (url, count) in [
+            ("http://127.0.0.1:8470/bootstrap.json", 3),
+            ("http://[::1]:8470/bootstrap.json", 3),
+            ("https://LOCALHOST/bootstrap.json", 3),
+            ("https://node.example/bootstrap.json", 1),
+            ("https://node.example:8470?127.0.0.1", 1),
+            ("https://localhost@node.example/", 1),
+            ("https://127.0.0.1.example/", 1),
+            ("http://192.168.1.1:8470/bootstrap.json", 1),
+        ] {
+            let target = Target::from_document(body.as_bytes(), url).expect("valid");
+            assert_eq!(target.addresses.len(), count, "{url}");
+        }
+    }
+
+    #[test]
     fn bad_documents_say_what_is_wrong() {
         assert!(matches!(
-            Target::from_document(b"<html>"),
+            Target::from_document(b"<html>", URL),
             Err(SourceError::Json(_))
         ));
         assert!(matches!(
-            Target::from_document(br#"{"peer_id":"x","addresses":[]}"#),
+            Target::from_document(br#"{"peer_id":"x","addresses":[]}"#, URL),
             Err(SourceError::PeerId)
         ));
         // An id that would take seconds to decode is not looked at, and neither is such an address.
         let long = "z".repeat(60_000);
         let body = format!(r#"{{"peer_id":"{long}","addresses":[]}}"#);
         assert!(matches!(
-            Target::from_document(body.as_bytes()),
+            Target::from_document(body.as_bytes(), URL),
             Err(SourceError::PeerId)
         ));
         let body = format!(r#"{{"peer_id":"{ID}","addresses":["garbage","/p2p/{long}"]}}"#);
         assert!(matches!(
-            Target::from_document(body.as_bytes()),
+            Target::from_document(body.as_bytes(), URL),
             Err(SourceError::NoAddress)
         ));
     }

@@ -4,7 +4,7 @@ use crate::bootstrap::{BootstrapSource, DOCUMENT_ADDRESSES_MAX, Target};
 
 /// What was fetched as `bootstrap.json`, or typed as a source.
 pub fn bootstrap_document(body: &[u8]) {
-    if let Ok(target) = Target::from_document(body) {
+    if let Ok(target) = Target::from_document(body, "http://localhost:8470/bootstrap.json") {
         assert!(target.peer.is_some());
         assert!((1..=DOCUMENT_ADDRESSES_MAX).contains(&target.addresses.len()));
     }

@@ -9,8 +9,12 @@ use libp2p::{
     multiaddr::Protocol,
     yamux,
 };
+use moim_dials::Dials;
 use web_time::Instant;
-use webrtc_private::address::{is_direct, is_webrtc};
+use webrtc_private::{
+    Reachable,
+    address::{is_direct, is_webrtc},
+};
 
 use crate::snapshot::{DirectTransport, NotDirect, Path};
 
@@ -27,8 +31,8 @@ mod ice;
 pub(crate) use self::{
     ice::Platform,
     imp::{
-        Guarded, HEAD_START, PlatformBehaviour, PlatformBehaviourEvent, build, executor_config,
-        guarded,
+        Guarded, HEAD_START, NAMES, PlatformBehaviour, PlatformBehaviourEvent, build,
+        executor_config, guarded,
     },
 };
 
@@ -91,6 +95,12 @@ pub(crate) fn on_event(
         PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
         other => imp::on_own_event(other),
     }
+}
+
+/// Where WebRTC looks for a way to others.
+fn reachable(dials: &Dials) -> Reachable {
+    let dials = dials.clone();
+    Reachable::new(move |ip| dials.may_check(ip))
 }
 
 /// What every peer listens on besides: connections that are signalled over a relay.

@@ -20,7 +20,8 @@
 //!   of libp2p's RFC 0002;
 //! - [`presence_wire`], [`message`]: requests and answers of Moim's two request protocols;
 //! - [`room`]: what is said in a room by gossip;
-//! - [`wire`], [`text`]: error codes, and what people write.
+//! - [`wire`], [`text`]: error codes, and what people write;
+//! - [`address`], [`targets`]: the addresses that are dialled, and which hosts an IP address may mean.
 //!
 //! What is decided, each a machine that is fed with inputs and `now`:
 //!
@@ -36,6 +37,7 @@
 //! | [`outbox::Outbox`] | when a direct message is sent, tried again, has failed | a sender |
 //! | [`seen::SeenIds`] | what has been there before | a receiver |
 //! | [`backoff::Backoff`] | how long to wait before another try | whoever dials |
+//! | [`dials::Rules`] | which addresses are dialled | whoever dials |
 //! | [`admission`] | what a DHT server keeps, and what takes its place | a DHT server |
 //! | [`rate::Buckets`] | how much one source may ask for | whoever serves |
 //! | [`providers::ProviderTable`] | whom a DHT server names as a way into a topic | a DHT server |
@@ -104,11 +106,13 @@
     )
 )]
 
+pub mod address;
 pub mod admission;
 pub mod alike;
 pub mod announcer;
 pub mod backoff;
 pub mod changes;
+pub mod dials;
 pub mod envelope;
 pub mod ice_wire;
 mod json;
@@ -130,6 +134,7 @@ pub mod roster;
 pub mod said;
 pub mod seen;
 pub mod shares;
+pub mod targets;
 pub mod text;
 mod time;
 pub mod topic;

@@ -446,7 +446,7 @@ impl NetworkBehaviour for Behaviour {
                     Some(Kind::Relayed { circuit }) => Some(circuit.clone()),
                     Some(Kind::Direct) | None => None,
                 };
-                if let Some(opened) = self.sessions.answer(peer, stream) {
+                if let Some(opened) = self.sessions.answer(peer, stream, Instant::now()) {
                     self.unsent.push_back(Notice::Inbound {
                         peer,
                         circuit,

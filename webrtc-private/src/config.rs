@@ -8,6 +8,7 @@ use std::{
 use libp2p_swarm::StreamProtocol;
 
 use crate::backend::IceServer;
+pub use crate::session::candidates::Reachable;
 
 /// Settings of the transport and its behaviour.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub better: Option<BetterWay>,
     /// Sessions that others may have under way with us.
     pub inbound_max: usize,
+    /// Where we may be had check for the other side. A session that is bound to fail for it takes no longer.
+    pub reachable: Reachable,
 }
 
 /// Another way from a relayed connection to a direct one, such as DCUtR between peers with sockets.
@@ -47,6 +50,7 @@ impl Default for Config {
             upgrade_inbound: true,
             better: None,
             inbound_max: 16,
+            reachable: Reachable::default(),
         }
     }
 }

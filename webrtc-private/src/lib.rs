@@ -43,7 +43,7 @@ use libp2p_identity::PeerId;
 pub use crate::{
     as_direct::AsDirect,
     behaviour::{Behaviour, Event},
-    config::{BetterWay, Config, IceServers},
+    config::{BetterWay, Config, IceServers, Reachable},
     error::{Error, OpenError, SignalingError, Step},
     muxer::{Connection, ConnectionError},
     report::{CandidateKinds, Failure, Report, Role},

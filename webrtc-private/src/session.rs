@@ -20,6 +20,7 @@ use futures::{
 };
 use futures_timer::Delay;
 
+use self::candidates::{Candidates, Reachable};
 use crate::{
     backend::{BackendError, DataChannel, Event, PeerConnection, SdpKind},
     error::{Error, SignalingError, Step},
@@ -27,6 +28,8 @@ use crate::{
     report::{Report, Role},
     signaling::{Message, Signaling, unexpected},
 };
+
+pub(crate) mod candidates;
 
 /// The channel that the offer is made for. It carries nothing.
 pub(crate) const INIT_LABEL: &str = "init";
@@ -53,12 +56,16 @@ pub(crate) async fn connect<P, S>(
     stream: S,
     role: Role,
     timeout: Duration,
+    reachable: Reachable,
 ) -> (Report, Result<Connection<P>, Error>)
 where
     P: PeerConnection,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    Session::new(peer, stream, role, timeout).run().await
+    let candidates = Candidates::new(reachable);
+    Session::new(peer, stream, role, timeout, candidates)
+        .run()
+        .await
 }
 
 struct Session<P: PeerConnection, S> {
@@ -70,7 +77,8 @@ struct Session<P: PeerConnection, S> {
     /// Channels of the other side that came already.
     early: VecDeque<P::Channel>,
     /// Candidates of the other side that came before they could be used.
-    candidates: Vec<String>,
+    waiting: Vec<String>,
+    candidates: Candidates,
     candidate_count: usize,
     /// Nothing more comes by signalling.
     silent: bool,
@@ -90,7 +98,7 @@ where
     P: PeerConnection,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn new(peer: P, stream: S, role: Role, timeout: Duration) -> Self {
+    fn new(peer: P, stream: S, role: Role, timeout: Duration, candidates: Candidates) -> Self {
         Self {
             peer,
             signaling: Signaling::new(stream),
@@ -98,7 +106,8 @@ where
             report: Report::new(role),
             deadline: Delay::new(timeout),
             early: VecDeque::new(),
-            candidates: Vec::new(),
+            waiting: Vec::new(),
+            candidates,
             candidate_count: 0,
             silent: false,
             connected: false,
@@ -163,6 +172,8 @@ where
                 (Next::Message(Message::Offer(sdp)), SdpKind::Offer)
                 | (Next::Message(Message::Answer(sdp)), SdpKind::Answer) => {
                     check_description(&sdp).map_err(self.misbehaved())?;
+                    let (sdp, candidates) = self.candidates.take_out(&sdp);
+                    self.waiting.extend(candidates);
                     return Ok(sdp);
                 }
                 (Next::Message(Message::Candidate(json)), SdpKind::Answer) => {
@@ -186,7 +197,7 @@ where
     async fn connect(&mut self) -> Result<(), Error> {
         self.report.step = Step::Connecting;
         loop {
-            for json in std::mem::take(&mut self.candidates) {
+            for json in std::mem::take(&mut self.waiting) {
                 // One that is not understood is one way less.
                 if let Err(error) = self.peer.add_candidate(json).await {
                     tracing::debug!(%error, "candidate not taken");
@@ -221,8 +232,10 @@ where
             };
             return Err(self.misbehaved()(error));
         }
-        self.report.remote.note(&json);
-        self.candidates.push(json);
+        if let Some(json) = self.candidates.take(&json) {
+            self.report.remote.note(&json);
+            self.waiting.push(json);
+        }
         Ok(())
     }
 

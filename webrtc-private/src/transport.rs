@@ -187,6 +187,7 @@ impl<B: Backend> Transport<B> {
                 stream,
                 Role::Answerer,
                 config.timeout,
+                config.reachable.clone(),
             ));
             let (report, result) = unless_superseded(session, superseded).await?;
             if let Err(error) = &result {
@@ -241,6 +242,7 @@ impl Request {
             stream,
             Role::Offerer,
             config.timeout,
+            config.reachable.clone(),
         ));
         let (outcome, result) = unless_superseded(session, superseded).await?;
         *report = outcome;

@@ -109,11 +109,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// The other end has shown who it is. Whether the connection may stay; it is not counted yet.
+    /// The other end has shown who it is. Whether the connection may stay; it is not counted yet. To peers
+    /// that the settings name there may always be one more.
     pub(super) fn check(
         &mut self,
         id: ConnectionId,
         connection: &Connection,
+        is_named: bool,
     ) -> Result<(), Reason> {
         self.end_pending(id);
         if connection.is_inbound {
@@ -126,8 +128,9 @@ impl Accounts {
             if open.is_some_and(|open| open.inbound >= self.capacity.source_inbound) {
                 return Err(Reason::SourceConnections);
             }
-        } else if self.connections.len() as u64 - u64::from(self.inbound)
-            >= u64::from(self.capacity.outbound)
+        } else if !is_named
+            && self.connections.len() as u64 - u64::from(self.inbound)
+                >= u64::from(self.capacity.outbound)
         {
             return Err(Reason::Connections);
         }

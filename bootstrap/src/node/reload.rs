@@ -42,8 +42,12 @@ impl Node {
             before != turn
         });
         self.others = start::others(&config, peer_id);
+        let named = self.others.iter().map(|(peer, _)| *peer);
+        self.swarm.behaviour_mut().admission.set_named(named);
+        let external = external(&config, self.status.borrow().domain.as_ref());
+        start::follow_settings(&self.dials, &config, &external);
         self.status.send_modify(|status| {
-            status.external = external(&config, status.domain.as_ref());
+            status.external = external;
             status.page = site.has_page();
         });
         self.site.send_replace(Arc::new(site));

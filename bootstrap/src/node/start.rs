@@ -8,6 +8,12 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId, core::transport::ListenerId, kad, multiaddr::Protocol};
+use moim_dials::{Dials, Names};
+use moim_protocol::{
+    address::{self, Address, Host},
+    dials::is_local_name,
+    targets::{Scope, scope},
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
 
 use super::{
@@ -88,14 +94,18 @@ impl Node {
         };
         let circuits = Circuits::new(config.limit_loopback);
         let (tls, handed_over) = tls::open(&config.tls, &data, &metrics.node.tls)?.unzip();
+        let dials = Dials::new(Names::Resolved);
         let mut swarm = swarm::build(
             &keypair,
-            certificate,
+            swarm::Entrances {
+                certificate,
+                handed_over,
+            },
             kad,
-            handed_over,
             rules,
             &circuits,
             &past.panics,
+            &dials,
         )?;
         let listeners = listen(&mut swarm, config)?;
         let http_listeners = tokio_listeners(sockets::bind_http(config)?)?;
@@ -103,6 +113,10 @@ impl Node {
         let (http_sockets, tls_sockets) = (sockets_of(&http_listeners), sockets_of(&tls_listeners));
         let domain = domain(config, &tls_sockets);
         let external = external(config, domain.as_ref());
+        follow_settings(&dials, config, &external);
+        let others = others(config, peer_id);
+        let named = others.iter().map(|(peer, _)| *peer);
+        swarm.behaviour_mut().admission.set_named(named);
         let http_ports = http_listeners.into_iter().map(|listener| (listener, None));
         let tls_ports = tls_listeners
             .into_iter()
@@ -181,7 +195,8 @@ impl Node {
             ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
             connections: Connections::default(),
             questions,
-            others: others(config, peer_id),
+            dials,
+            others,
             reservations: HashSet::new(),
             store,
             background,
@@ -276,6 +291,32 @@ fn listen(
         }
     }
     Ok(listeners)
+}
+
+/// Tells what the settings say of whom the node dials. A node that is told to listen at one address of the
+/// machine or of a network of its own, and is not announced to the world, is there for that machine or
+/// network; else it stands behind a proxy.
+pub(super) fn follow_settings(dials: &Dials, config: &Config, external: &[Multiaddr]) {
+    for address in &config.bootstrap {
+        dials.name(address);
+    }
+    dials.announce(external);
+    if !external.iter().any(is_public) {
+        for socket in sockets::libp2p(config) {
+            dials.listen(&socket.multiaddr());
+        }
+    }
+}
+
+/// Whether an address means this node everywhere.
+fn is_public(address: &Multiaddr) -> bool {
+    match address::parse(address).as_ref().map(Address::place) {
+        Ok(Some(place)) => match &place.host {
+            Host::Ip(ip) => scope(*ip) == Scope::Public,
+            Host::Name(name) => !is_local_name(name),
+        },
+        _ => false,
+    }
 }
 
 /// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have

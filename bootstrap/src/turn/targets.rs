@@ -1,10 +1,9 @@
 //! Whom the server sends to: hosts on the public internet, so that it is no way into the networks
 //! that the node itself stands in.
 
-use std::{
-    collections::HashSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::{collections::HashSet, net::IpAddr};
+
+use moim_protocol::targets::{Scope, scope};
 
 /// What may be sent to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,66 +54,20 @@ impl Targets {
     /// What may be sent to `ip`; `relayed` says whether allocations have this address.
     pub(super) fn judge(&self, ip: IpAddr, relayed: bool) -> Target {
         let ip = ip.to_canonical();
-        if is_nobody(ip) {
+        let scope = scope(ip);
+        if scope == Scope::Nobody {
+            // Not even a lab needs it.
             Target::Refused
         } else if self.allow_private {
             Target::Open
         } else if relayed {
             Target::Relayed
-        } else if self.own.contains(&ip) || self.relayed.contains(&ip) || is_private(ip) {
+        } else if self.own.contains(&ip) || self.relayed.contains(&ip) || scope != Scope::Public {
             Target::Refused
         } else {
             Target::Open
         }
     }
-}
-
-/// Whether no single host has such an address: not even a lab needs it.
-fn is_nobody(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
-    }
-}
-
-/// Whether an address is for one machine or network only (RFC 6890 and the IANA registries of special
-/// addresses), or hides one that may be.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_private_v4(ip),
-        IpAddr::V6(ip) => is_private_v6(ip),
-    }
-}
-
-fn is_private_v4(ip: Ipv4Addr) -> bool {
-    let octets = ip.octets();
-    ip.is_loopback()
-        || ip.is_private()
-        || ip.is_link_local()
-        // Between providers and their customers (RFC 6598).
-        || (octets[0] == 100 && octets[1] & 0xc0 == 64)
-        // Of the IETF's protocols (RFC 6890), and for benchmarks (RFC 2544).
-        || octets[..3] == [192, 0, 0]
-        || (octets[0] == 198 && octets[1] & 0xfe == 18)
-        // Never given to anybody.
-        || octets[0] >= 240
-}
-
-fn is_private_v6(ip: Ipv6Addr) -> bool {
-    let segments = ip.segments();
-    ip.is_loopback()
-        || ip.is_unique_local()
-        || ip.is_unicast_link_local()
-        // Site-local, long deprecated and still somewhere (RFC 3879).
-        || segments[0] & 0xffc0 == 0xfec0
-        // To nowhere (RFC 6666).
-        || segments[..4] == [0x100, 0, 0, 0]
-        // With an IPv4 address in it that a gateway would send to: compatible addresses, NAT64
-        // (RFC 6052, RFC 8215), Teredo (RFC 4380) and 6to4 (RFC 3056).
-        || segments[..6] == [0; 6]
-        || segments[..2] == [0x64, 0xff9b]
-        || segments[..2] == [0x2001, 0]
-        || segments[0] == 0x2002
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod connections;
 mod datagrams;
 mod dht;
+mod dials;
 mod frames;
 mod held;
 mod http;

@@ -1,5 +1,5 @@
-//! The store and the settings in real kad nodes that talk to each other over libp2p's memory
-//! transport, with Noise and yamux as on the wire.
+//! The store and the settings in real kad nodes that talk to each other over TCP on loopback, with Noise
+//! and yamux as on the wire.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 

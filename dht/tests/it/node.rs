@@ -5,12 +5,12 @@ use std::{collections::HashSet, future::Future, time::Duration};
 use futures::{StreamExt as _, future};
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
-    core::{transport::MemoryTransport, upgrade::Version},
+    core::upgrade::Version,
     identity::Keypair,
     kad::{self, GetProvidersOk, QueryResult, Record},
     noise,
     swarm::{self, SwarmEvent},
-    yamux,
+    tcp, yamux,
 };
 use moim_protocol::{
     UnixMillis, limits,
@@ -37,7 +37,7 @@ impl Node {
 
     pub(crate) fn with_kad(keypair: Keypair, mut kad: Kad, mode: kad::Mode) -> Self {
         let id = keypair.public().to_peer_id();
-        let transport = MemoryTransport::new()
+        let transport = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
             .upgrade(Version::V1Lazy)
             .authenticate(noise::Config::new(&keypair).unwrap())
             .multiplex(yamux::Config::default())
@@ -62,7 +62,8 @@ impl Node {
     }
 
     pub(crate) async fn listening(mut self) -> (Self, Multiaddr) {
-        self.swarm.listen_on("/memory/0".parse().unwrap()).unwrap();
+        let anywhere = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
+        self.swarm.listen_on(anywhere).unwrap();
         let address = self
             .until(|event| match event {
                 SwarmEvent::NewListenAddr { address, .. } => Some(address),

@@ -11,10 +11,16 @@ use libp2p::{
     noise, relay,
     swarm::{self, FromSwarm, NetworkBehaviour, behaviour::ExternalAddrConfirmed},
 };
+use moim_dials::{Checked, Dials, Names};
 use webrtc_private::{AsDirect, IceServers, backend::browser::Browser};
 
-use super::{BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, yamux_config};
+use super::{
+    BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, reachable, yamux_config,
+};
 use crate::error::StartError;
+
+/// The browser looks names up, and does not tell.
+pub(crate) const NAMES: Names = Names::AsWritten;
 
 /// Ranks of direct addresses; relayed ones come after.
 pub(super) const RANKS: usize = 2;
@@ -110,6 +116,7 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
 pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
+    dials: &Dials,
 ) -> Result<(BoxedTransport, PlatformBehaviour, Platform), StartError> {
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
@@ -136,6 +143,7 @@ pub(crate) fn build(
         Browser,
         webrtc_private::Config {
             ice_servers: ice_servers.clone(),
+            reachable: reachable(dials),
             ..webrtc_private::Config::default()
         },
     );
@@ -158,7 +166,7 @@ pub(crate) fn build(
     .map(|either, _| either.into_inner())
     .boxed();
     Ok((
-        transport,
+        Checked::new(transport, dials.clone()).boxed(),
         PlatformBehaviour {
             webrtc: webrtc_private,
             relay: AsDirect::new(relay_for_others(keypair.public().to_peer_id())),

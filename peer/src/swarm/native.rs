@@ -14,10 +14,16 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
     tcp, websocket,
 };
+use moim_dials::{Checked, Dials, Names, Resolved};
 use webrtc_private::{BetterWay, IceServers};
 
-use super::{BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, yamux_config};
+use super::{
+    BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, reachable, yamux_config,
+};
 use crate::{error::StartError, snapshot::NotDirect};
+
+/// Names are looked up below, and what they stand for is judged there.
+pub(crate) const NAMES: Names = Names::Resolved;
 
 /// Ranks of direct addresses; relayed ones come after.
 pub(super) const RANKS: usize = 3;
@@ -95,6 +101,7 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
 pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
+    dials: &Dials,
 ) -> Result<(BoxedTransport, PlatformBehaviour, Platform), StartError> {
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
@@ -105,7 +112,7 @@ pub(crate) fn build(
     let new_tcp = || tcp_reuse::Transport::new(tcp::Config::default().nodelay(true));
 
     // WebSocket resolves names below itself, because TLS needs the name; the others above.
-    let mut websocket = websocket::Config::new(resolving(new_tcp())?);
+    let mut websocket = websocket::Config::new(resolving(new_tcp(), dials)?);
     websocket.set_max_data_size(WEBSOCKET_FRAME_BYTES_MAX);
     let websocket = websocket
         .upgrade(Version::V1Lazy)
@@ -122,7 +129,8 @@ pub(crate) fn build(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
-    let sockets = resolving(OrTransport::new(quic, tcp).map(|either, _| either.into_inner()))?;
+    let sockets = OrTransport::new(quic, tcp).map(|either, _| either.into_inner());
+    let sockets = resolving(sockets, dials)?;
 
     let circuits = relay
         .upgrade(Version::V1Lazy)
@@ -137,6 +145,7 @@ pub(crate) fn build(
         webrtc_private::backend::native::Native,
         webrtc_private::Config {
             ice_servers: ice_servers.clone(),
+            reachable: reachable(dials),
             better: Some(BetterWay {
                 protocols: vec![dcutr::PROTOCOL_NAME, DIAL_BACK],
                 time: HOLE_PUNCHING_TIME,
@@ -155,7 +164,7 @@ pub(crate) fn build(
         .map(|either, _| either.into_inner())
         .boxed();
     Ok((
-        transport,
+        Checked::new(transport, dials.clone()).boxed(),
         PlatformBehaviour {
             dcutr: dcutr::Behaviour::new(keypair.public().to_peer_id()),
             reachability: autonat::v2::client::Behaviour::default(),
@@ -167,8 +176,9 @@ pub(crate) fn build(
 }
 
 /// Resolves DNS names by the system's settings; where there are none, by the resolver's defaults,
-/// so that a machine without `resolv.conf` can still dial IP addresses.
-fn resolving<T>(inner: T) -> Result<dns::tokio::Transport<T>, StartError> {
+/// so that a machine without `resolv.conf` can still dial IP addresses. What they resolve to is looked at.
+fn resolving<T>(inner: T, dials: &Dials) -> Result<dns::tokio::Transport<Resolved<T>>, StartError> {
+    let inner = Resolved::new(inner, dials.clone());
     if dns::tokio::Transport::system(()).is_err() {
         let (config, options) = (dns::ResolverConfig::default(), dns::ResolverOpts::default());
         return Ok(dns::tokio::Transport::custom(inner, config, options));

@@ -380,7 +380,9 @@ impl PeerConnection for MockConnection {
         }
         state.connections[self.id].local = Some(ours);
         for number in 0..state.candidates {
-            let json = format!(r#"{{"candidate":"candidate:{number} typ host"}}"#);
+            let json = format!(
+                r#"{{"candidate":"candidate:{number} 1 udp 1 192.0.2.{number} 4000 typ host"}}"#
+            );
             state.emit(self.id, Event::Candidate(json));
         }
         state.look_for_a_way(&self.world, self.id);

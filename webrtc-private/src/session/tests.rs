@@ -25,12 +25,19 @@ type MockStream = Stream<crate::backend::mock::MockChannel>;
 
 fn connected(world: &World) -> (Muxer, Muxer) {
     let (left, right) = pipe();
-    let offer = connect(world.connection(&[]).unwrap(), left, Role::Offerer, TIMEOUT);
+    let offer = connect(
+        world.connection(&[]).unwrap(),
+        left,
+        Role::Offerer,
+        TIMEOUT,
+        Reachable::default(),
+    );
     let answer = connect(
         world.connection(&[]).unwrap(),
         right,
         Role::Answerer,
         TIMEOUT,
+        Reachable::default(),
     );
     let ((_, offerer), (_, answerer)) = block_on(join(offer, answer));
     (offerer.unwrap(), answerer.unwrap())
@@ -81,10 +88,17 @@ fn the_first_channel_is_the_offerers_to_close() {
         right,
         Role::Answerer,
         TIMEOUT,
+        Reachable::default(),
     );
     let offer = async {
         let peer = world.connection(&[]).unwrap();
-        let mut session = Session::new(peer, left, Role::Offerer, TIMEOUT);
+        let mut session = Session::new(
+            peer,
+            left,
+            Role::Offerer,
+            TIMEOUT,
+            Candidates::new(Reachable::default()),
+        );
         let init = session.peer.open_channel(INIT_LABEL).unwrap();
         let sdp = session.peer.create_offer().await.unwrap();
         session.signaling.queue(&Message::Offer(sdp.clone()));
@@ -213,12 +227,19 @@ fn failed(network: Network, candidates: usize) -> [(Report, Error); 2] {
     let world = World::new(network, candidates);
     let (left, right) = pipe();
     let timeout = Duration::from_millis(50);
-    let offer = connect(world.connection(&[]).unwrap(), left, Role::Offerer, timeout);
+    let offer = connect(
+        world.connection(&[]).unwrap(),
+        left,
+        Role::Offerer,
+        timeout,
+        Reachable::default(),
+    );
     let answer = connect(
         world.connection(&[]).unwrap(),
         right,
         Role::Answerer,
         timeout,
+        Reachable::default(),
     );
     let (offerer, answerer) = block_on(join(offer, answer));
     assert_eq!(world.open_connections(), 0, "nothing leaks");
@@ -268,6 +289,7 @@ fn answered(messages: &[Message]) -> Error {
         right,
         Role::Answerer,
         Duration::from_millis(100),
+        Reachable::default(),
     );
     let (_, result) = block_on(answer);
     assert_eq!(world.open_connections(), 0, "nothing leaks");

@@ -63,6 +63,13 @@ const RULES: &[Rule] = &[
         why: "dht is the store behind Kademlia, on whatever runtime its user has",
     },
     Rule {
+        package: "moim-dials",
+        members: &["moim-protocol"],
+        forbidden: &["wasm-bindgen*", "web-sys"],
+        in_tests: true,
+        why: "dials is a transport around others, the same in a node, a peer and a page",
+    },
+    Rule {
         package: "moim-rpc",
         members: &["moim-protocol"],
         forbidden: &["tokio", "wasm-bindgen*", "web-sys"],
@@ -102,6 +109,7 @@ const RULES: &[Rule] = &[
         members: &[
             "connection-guard",
             "moim-dht",
+            "moim-dials",
             "moim-protocol",
             "moim-rpc",
             "tcp-reuse",
@@ -117,6 +125,7 @@ const RULES: &[Rule] = &[
         members: &[
             "connection-guard",
             "moim-dht",
+            "moim-dials",
             "moim-protocol",
             "moim-rpc",
             "tcp-reuse",

@@ -44,7 +44,7 @@ fn connect(
     now: Instant,
 ) -> Result<(), Reason> {
     accounts.begin_inbound(id(number), connection.ip, now)?;
-    accounts.check(id(number), &connection)?;
+    accounts.check(id(number), &connection, false)?;
     accounts.establish(id(number), connection);
     Ok(())
 }
@@ -128,7 +128,7 @@ fn a_peer_has_a_few_connections_and_the_node_has_its_own_left_in_a_crowd() {
         is_inbound: false,
         ..inbound(ip(201))
     };
-    accounts.check(id(100), &ours).unwrap();
+    accounts.check(id(100), &ours, false).unwrap();
 }
 
 proptest! {
@@ -151,7 +151,7 @@ proptest! {
                     let _ = accounts.begin_inbound(id(number), ip(source), now);
                 }
                 1 if accounts.pending.contains_key(&id(number)) => {
-                    if accounts.check(id(number), &connection).is_ok() {
+                    if accounts.check(id(number), &connection, false).is_ok() {
                         accounts.establish(id(number), connection);
                     }
                 }

@@ -8,7 +8,7 @@ use libp2p_core::{StreamMuxer as _, muxing::StreamMuxerExt as _};
 
 use super::*;
 use crate::{
-    Connection as Muxer, ConnectionError, Role, Stream, backend::CloseReason, session,
+    Connection as Muxer, ConnectionError, Reachable, Role, Stream, backend::CloseReason, session,
     testing::pipe,
 };
 
@@ -27,8 +27,20 @@ async fn connected() -> (NativeMuxer, NativeMuxer) {
         .with_test_writer()
         .try_init();
     let (left, right) = pipe();
-    let offer = session::connect(connection(), left, Role::Offerer, TIMEOUT);
-    let answer = session::connect(connection(), right, Role::Answerer, TIMEOUT);
+    let offer = session::connect(
+        connection(),
+        left,
+        Role::Offerer,
+        TIMEOUT,
+        Reachable::default(),
+    );
+    let answer = session::connect(
+        connection(),
+        right,
+        Role::Answerer,
+        TIMEOUT,
+        Reachable::default(),
+    );
     // The answerer has to be driven until the offerer has settled, as a swarm does.
     let (offer, (_, answerer)) = match select(Box::pin(offer), Box::pin(answer)).await {
         Either::Right((answered, offer)) => (offer, answered),
@@ -291,8 +303,14 @@ async fn somebody_elses_certificate_is_not_taken() {
     let (left, right) = pipe();
     let deceived = Impostor(connection(), fingerprint);
     let ((report, deceived), _) = join(
-        session::connect(deceived, left, Role::Offerer, TIMEOUT),
-        session::connect(connection(), right, Role::Answerer, TIMEOUT),
+        session::connect(deceived, left, Role::Offerer, TIMEOUT, Reachable::default()),
+        session::connect(
+            connection(),
+            right,
+            Role::Answerer,
+            TIMEOUT,
+            Reachable::default(),
+        ),
     )
     .await;
     let error = deceived.expect_err("not connected");
