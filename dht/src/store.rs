@@ -18,6 +18,7 @@ use libp2p::{
 use moim_protocol::shares;
 use moim_protocol::{
     UnixMillis,
+    address::is_dialled,
     admission::{self, Admitted},
     limits,
     names::PRESENCE_KEY_PREFIX,
@@ -340,7 +341,7 @@ impl Store {
 
     fn try_add_provider(&mut self, record: &ProviderRecord, time: Time) -> Result<()> {
         let key = record.key.as_ref();
-        if !is_multihash(key) || record.addresses.is_empty() {
+        if !is_multihash(key) || !record.addresses.iter().any(is_dialled) {
             return Err(Error::ValueTooLarge);
         }
         if self.has_left(key, &record.provider, time.now) {

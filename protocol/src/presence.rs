@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    address::{self, AddressError},
     envelope::{self, EnvelopeError, Purpose},
     json,
     limits::{
@@ -37,6 +38,9 @@ const KIND: &str = "presence";
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PresenceError {
+    /// An address that is none of [those dialled](crate::address).
+    #[error("an address that nobody dials: {0}")]
+    Address(#[source] AddressError),
     /// An address that is too long.
     #[error("an address has {0} bytes, at most {ADDRESS_BYTES_MAX} are allowed")]
     AddressTooLong(usize),
@@ -84,7 +88,8 @@ impl PresenceError {
             Self::Envelope(EnvelopeError::TooLarge { .. }) => ErrorCode::TooLarge,
             Self::Body(error) => error.code(),
             Self::UnknownState(_) => ErrorCode::UnknownType,
-            Self::AddressTooLong(_)
+            Self::Address(_)
+            | Self::AddressTooLong(_)
             | Self::Envelope(_)
             | Self::ForeignAddress
             | Self::Lifetime(_)
@@ -143,8 +148,9 @@ pub struct Presence {
     pub topic: TopicHash,
     /// Display name.
     pub name: Name,
-    /// Where the peer can be dialled, best first: at most [`ADDRESSES_MAX`]. An address may end in
-    /// `/p2p/` and this peer's id.
+    /// Where the peer can be dialled, best first: at most [`ADDRESSES_MAX`], of [those
+    /// dialled](crate::address). An address may end in `/p2p/` and this peer's id. What a received
+    /// presence names besides is not here, only in its envelope.
     pub addresses: Vec<Multiaddr>,
     /// Greater in every later presence of this peer and topic, see
     /// [`next_sequence`]. At least 1.
@@ -163,7 +169,7 @@ struct Payload {
     peer: PeerId,
     topic: TopicHash,
     name: String,
-    addresses: Vec<Multiaddr>,
+    addresses: Vec<serde_json::Value>,
     #[serde(deserialize_with = "json::integer::deserialize")]
     sequence: u64,
     issued: UnixMillis,
@@ -177,11 +183,12 @@ impl Presence {
     /// What this returns, every other peer takes: it has passed the same checks.
     pub fn sign(&self, keypair: &Keypair) -> Result<SignedPresence, SignError> {
         self.check()?;
+        let addresses = self.addresses.iter().map(ToString::to_string);
         let payload = Payload {
             peer: self.peer,
             topic: self.topic,
             name: self.name.as_str().to_owned(),
-            addresses: self.addresses.clone(),
+            addresses: addresses.map(serde_json::Value::from).collect(),
             sequence: self.sequence,
             issued: self.issued,
             expires: self.expires,
@@ -193,7 +200,8 @@ impl Presence {
 
     /// Signs it with as many of its addresses, from the first on, as fit.
     ///
-    /// Addresses that nobody could take (too long, or another peer's) are left out.
+    /// Addresses that nobody could take (too long, another peer's, or of no kind that is dialled) are left
+    /// out.
     pub fn sign_fitting(mut self, keypair: &Keypair) -> Result<SignedPresence, SignError> {
         let peer = self.peer;
         self.addresses
@@ -242,8 +250,25 @@ fn check_address(address: &Multiaddr, peer: &PeerId) -> Result<(), PresenceError
     }
     match address.iter().last() {
         Some(Protocol::P2p(last)) if last != *peer => Err(PresenceError::ForeignAddress),
-        _ => Ok(()),
+        _ => address::parse(address)
+            .map(|_| ())
+            .map_err(PresenceError::Address),
     }
+}
+
+/// Of the addresses that a peer names of itself those that can be dialled. Later versions may name
+/// others beside them, so each stands for itself.
+fn known(addresses: &[serde_json::Value], peer: &PeerId) -> Result<Vec<Multiaddr>, PresenceError> {
+    if addresses.len() > ADDRESSES_MAX {
+        return Err(PresenceError::TooManyAddresses(addresses.len()));
+    }
+    let texts = addresses.iter().filter_map(serde_json::Value::as_str);
+    let known = texts
+        // Peer ids in it are decoded in quadratic time.
+        .filter(|text| text.len() <= ADDRESS_BYTES_MAX)
+        .filter_map(|text| text.parse().ok())
+        .filter(|address| check_address(address, peer).is_ok());
+    Ok(known.collect())
 }
 
 /// A presence with the envelope that proves it. It has passed every check but
@@ -256,7 +281,7 @@ pub struct SignedPresence {
 
 impl SignedPresence {
     /// Reads and checks an envelope: its size, form and signature, that the signer is the peer it
-    /// speaks of, and every bound of [`Presence`].
+    /// speaks of, and every bound of [`Presence`]. Addresses that nobody dials are skipped.
     pub fn decode(bytes: &[u8]) -> Result<Self, PresenceError> {
         let opened = envelope::open(bytes, PURPOSE)?;
         let kind = json::head(&opened.payload, ENVELOPE_BYTES_MAX)?;
@@ -268,7 +293,7 @@ impl SignedPresence {
             peer: payload.peer,
             topic: payload.topic,
             name: Name::received(&payload.name)?,
-            addresses: payload.addresses,
+            addresses: known(&payload.addresses, &payload.peer)?,
             sequence: payload.sequence,
             issued: payload.issued,
             expires: payload.expires,

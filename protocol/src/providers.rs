@@ -18,6 +18,7 @@ use thiserror::Error;
 use web_time::Instant;
 
 use crate::{
+    address::is_dialled,
     changes::Changes,
     limits::{
         ADDRESSES_MAX, PROVIDER_ADDRESS_BYTES_MAX, PROVIDER_KEY_BYTES_MAX,
@@ -165,7 +166,7 @@ impl ProviderTable {
     }
 
     /// Adds a provider, or renews it with these addresses (the first
-    /// [`ADDRESSES_MAX`] that fit in [`PROVIDER_ADDRESS_BYTES_MAX`]).
+    /// [`ADDRESSES_MAX`] that are of [those dialled](crate::address) and fit in [`PROVIDER_ADDRESS_BYTES_MAX`]).
     ///
     /// Where a key or the table is full, somebody gives way who has more in it, see
     /// [`shares`](crate::shares). An entry that is there stays that of who put it, whoever renews it, unless
@@ -476,6 +477,7 @@ fn fitting(addresses: &[Multiaddr]) -> Vec<Multiaddr> {
     let mut bytes = 0_usize;
     addresses
         .iter()
+        .filter(|address| is_dialled(address))
         .filter(|address| {
             let total = bytes.saturating_add(address.len());
             let fits = total <= PROVIDER_ADDRESS_BYTES_MAX;

@@ -52,7 +52,9 @@ pub(crate) fn topic() -> TopicHash {
 }
 
 pub(crate) fn address(port: u16) -> Multiaddr {
-    format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap()
+    format!("/ip4/192.0.2.1/tcp/{}", 8000 + port % 50_000)
+        .parse()
+        .unwrap()
 }
 
 /// Peer `n` is here, said at [`WALL`].
@@ -85,7 +87,10 @@ pub(crate) fn left(n: u16, sequence: u64) -> SignedPresence {
 
 /// The largest presence there can be of peer `n`.
 pub(crate) fn largest(n: u16) -> SignedPresence {
-    let address = |i: u16| -> Multiaddr { format!("/dns4/{:x>200}/tcp/{i}", n).parse().unwrap() };
+    let address = |i: u16| -> Multiaddr {
+        let name = format!("{n:x>62}.{n:x>62}.{n:x>62}.{n:a>11}");
+        format!("/dns4/{name}/tcp/{}", i + 1).parse().unwrap()
+    };
     let mut presence = presence(n, 1);
     presence.name = "\"".repeat(64).parse().unwrap();
     presence.addresses = (0..8).map(address).collect();

@@ -290,7 +290,13 @@ fn where_bytes_are_short_newcomers_and_veterans_share_them() {
 #[test]
 fn addresses_are_bounded_in_number_and_bytes() {
     let mut server = Server::new();
-    let long = |n: usize| -> Multiaddr { format!("/dns4/{:x>300}/tcp/{n}", 1).parse().unwrap() };
+    let name = vec!["x".repeat(62); 4].join(".");
+    let long = |n: usize| -> Multiaddr {
+        let sni = "x".repeat(50);
+        format!("/dns4/{name}/tcp/{}/tls/sni/{sni}/ws", n + 1)
+            .parse()
+            .unwrap()
+    };
     let expires = server.now + seconds(120);
     let mut add = |addresses: &[Multiaddr]| {
         server
@@ -308,6 +314,11 @@ fn addresses_are_bounded_in_number_and_bytes() {
     let kept = add(&(0..50).map(long).collect::<Vec<_>>());
     assert_eq!(kept.len(), 3);
     assert!(kept.iter().map(Multiaddr::len).sum::<usize>() <= PROVIDER_ADDRESS_BYTES_MAX);
+    let nobodys: Vec<Multiaddr> = ["/memory/7", "/ip4/192.0.2.1/tcp/1/x-parity-ws/%2Fa"]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
+    assert_eq!(add(&[&nobodys[..], &many[..1]].concat()), many[..1]);
+    assert_eq!(add(&nobodys), []);
     assert_eq!(add(&[]), []);
 }
 
