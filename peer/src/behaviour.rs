@@ -86,7 +86,9 @@ impl Behaviour {
             identify: identify::Behaviour::new(
                 identify::Config::new(names::IDENTIFY_PROTOCOL.to_owned(), keypair.public())
                     .with_agent_version(settings.agent.clone())
-                    .with_push_listen_addr_updates(true),
+                    .with_push_listen_addr_updates(true)
+                    // What a relay calls itself is among these. External addresses are ours.
+                    .with_hide_listen_addrs(true),
             ),
             ping: ping::Behaviour::new(
                 ping::Config::new()

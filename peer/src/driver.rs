@@ -12,6 +12,7 @@ mod commands;
 mod connections;
 mod dht;
 mod dial;
+mod dial_error;
 mod direct;
 mod doubt;
 mod entry;
@@ -31,11 +32,13 @@ mod talk;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    net::IpAddr,
     time::Duration,
 };
 
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
+use moim_dials::Dials;
 use moim_protocol::{
     message::MessageId, neighbours, outbox::Outbox, seen::SeenIds, topic::TopicHash,
 };
@@ -102,6 +105,9 @@ pub(crate) struct Driver {
     settings: PeerBuilder,
     swarm: PeerSwarm,
     platform: swarm::Platform,
+    dials: Dials,
+    /// From where bootstrap nodes see us come, the last ones first.
+    seen_at: Vec<IpAddr>,
     dht_mode: DhtMode,
     presence_lifetime: Duration,
     gossip: bool,

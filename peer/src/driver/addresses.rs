@@ -3,9 +3,14 @@
 use std::collections::HashMap;
 
 use libp2p::{Multiaddr, PeerId};
+use moim_protocol::address::is_dialled;
+use webrtc_private::address::from_circuit;
 
 use super::Driver;
-use crate::swarm::{self, relay_in};
+use crate::swarm::{self, needs_relay, relay_in};
+
+/// Addresses from which bootstrap nodes see us come: IPv4 and IPv6 by each of some networks, the last ones.
+const SEEN_AT_MAX: usize = 16;
 
 impl Driver {
     /// This peer's addresses as others can use them, best first. Fewer fit into a presence than a relay
@@ -19,32 +24,46 @@ impl Driver {
             .chain(self.swarm.listeners())
         {
             let (_, bare) = crate::bootstrap::split_peer(address.clone());
-            if swarm::is_link_local(&bare) {
-                continue;
-            }
-            // A relay can name any address for its own.
-            if relay_in(&bare).is_some_and(|relay| !self.relays.may_be_named(&relay, &bare)) {
-                continue;
-            }
-            if !addresses.contains(&bare) {
+            // Of circuits, a relay has its own word among these.
+            let is_named = !needs_relay(&bare) && !swarm::is_link_local(&bare) && self.is_at(&bare);
+            if is_named && !addresses.contains(&bare) {
                 addresses.push(bare);
             }
+        }
+        for circuit in self.own_circuits() {
+            addresses.extend(from_circuit(&circuit));
+            addresses.push(circuit);
         }
         addresses.sort_by_key(|address| {
             (
                 !swarm::is_relayed(address),
-                !swarm::needs_relay(address),
+                !needs_relay(address),
                 swarm::is_loopback(address),
             )
         });
         in_turn(addresses)
     }
 
+    /// Whether we are at this address: we listen there, or a bootstrap node of the settings sees us come
+    /// from its IP address. A stranger who has us believe that we are elsewhere has others dial there.
+    pub(super) fn is_at(&self, address: &Multiaddr) -> bool {
+        let seen = || moim_dht::first_ip(address).is_some_and(|ip| self.seen_at.contains(&ip));
+        is_dialled(address) && (self.swarm.listeners().any(|own| own == address) || seen())
+    }
+
+    /// A bootstrap node of the settings sees us come from this address.
+    pub(super) fn note_seen_at(&mut self, address: &Multiaddr) {
+        if let Some(ip) = moim_dht::first_ip(address)
+            && !self.seen_at.contains(&ip)
+        {
+            self.seen_at.truncate(SEEN_AT_MAX - 1);
+            self.seen_at.insert(0, ip);
+        }
+    }
+
     /// Whether others can open a direct connection to this peer, as far as it knows.
     pub(super) fn can_be_dialled(&self) -> bool {
-        self.swarm
-            .listeners()
-            .any(|address| !swarm::needs_relay(address))
+        self.swarm.listeners().any(|address| !needs_relay(address))
     }
 }
 

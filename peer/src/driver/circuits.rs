@@ -3,31 +3,69 @@
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::presence::Presence;
 use web_time::Instant;
-use webrtc_private::address::is_webrtc;
+use webrtc_private::address::{from_circuit, is_webrtc};
 
 use super::{
     Driver,
     relays::{Candidate, Kind},
 };
-use crate::swarm;
+use crate::{
+    bootstrap::split_peer,
+    swarm::{self, needs_relay},
+};
 
 impl Driver {
-    /// The relays where a reservation is of use: members only as long as they are kept for the room's
-    /// sake, so that it lasts.
+    /// The relays that were chosen: bootstrap nodes of the settings, where we have reached them, and members
+    /// that are connected by WebRTC, as long as they are kept for the room's sake, so that it lasts. Whoever
+    /// else offers to relay has chosen us.
     pub(super) fn relay_candidates(&self) -> Vec<Candidate> {
         let candidates = self.connections.relays().filter_map(|open| {
-            let kind = if is_webrtc(&open.address) {
+            let kind = if self.entry.is_bootstrap_node(&open.peer) && open.is_ours {
+                Kind::Server
+            } else if is_webrtc(&open.address) && self.reaching.wants(&open.peer) {
                 Kind::Member
             } else {
-                Kind::Server
+                return None;
             };
-            (kind == Kind::Server || self.reaching.wants(&open.peer)).then_some(Candidate {
+            Some(Candidate {
                 relay: open.peer,
                 kind,
                 connected: open.since,
             })
         });
         candidates.collect()
+    }
+
+    /// Circuits to us through the relays where we have a reservation, by the addresses at which we have
+    /// reached these. What they call themselves is their word.
+    pub(super) fn own_circuits(&self) -> Vec<Multiaddr> {
+        let reserved = self.relays.reserved();
+        reserved
+            .filter_map(|relay| self.circuit_through(relay))
+            .collect()
+    }
+
+    /// Tells the behaviours by which circuits others reach us: those, and the direct connections that are
+    /// signalled over them.
+    pub(super) fn announce_circuits(&mut self) {
+        let circuits = self.own_circuits();
+        let signalled: Vec<Multiaddr> = circuits.iter().filter_map(from_circuit).collect();
+        let wanted: Vec<Multiaddr> = circuits.into_iter().chain(signalled).collect();
+        let mut told = Vec::new();
+        let before: Vec<Multiaddr> = self.swarm.external_addresses().cloned().collect();
+        for address in before.iter().filter(|address| needs_relay(address)) {
+            let (_, bare) = split_peer(address.clone());
+            if wanted.contains(&bare) {
+                told.push(bare);
+            } else {
+                self.swarm.remove_external_address(address);
+            }
+        }
+        for address in wanted {
+            if !told.contains(&address) {
+                self.swarm.add_external_address(address);
+            }
+        }
     }
 
     /// Asks a connected relay for a reservation where one is wanted.

@@ -26,6 +26,8 @@ pub(super) struct Abilities {
 pub(super) struct Open {
     pub(super) peer: PeerId,
     pub(super) address: Multiaddr,
+    /// Whether we have dialled it, so that `address` is where we reached the peer.
+    pub(super) is_ours: bool,
     pub(super) path: Path,
     pub(super) round_trip: Option<Duration>,
     /// Pings in a row without an answer.
@@ -59,6 +61,7 @@ impl Connections {
         id: ConnectionId,
         peer: PeerId,
         address: Multiaddr,
+        is_ours: bool,
         now: Instant,
     ) -> Path {
         let path = path_of(&address);
@@ -67,6 +70,7 @@ impl Connections {
             Open {
                 peer,
                 address,
+                is_ours,
                 path,
                 round_trip: None,
                 silent: 0,
@@ -164,9 +168,11 @@ impl Connections {
         self.direct(peer).map(|open| &open.address)
     }
 
+    /// One that we have dialled, if there is one; the oldest, so that it stays the same one.
     fn direct(&self, peer: &PeerId) -> Option<&Open> {
         self.of(peer)
-            .find(|open| matches!(open.path, Path::Direct(_)))
+            .filter(|open| matches!(open.path, Path::Direct(_)))
+            .min_by_key(|open| (!open.is_ours, open.since))
     }
 
     /// Relayed connections that a direct one has made superfluous.

@@ -8,13 +8,14 @@ use libp2p::{
     identify, ping, relay,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
-use moim_protocol::{names, neighbours};
+use moim_protocol::{address::is_dialled, names, neighbours};
 use web_time::Instant;
 use webrtc_private::address::is_webrtc;
 
 use super::{
     Driver, Fetched,
     connections::{Abilities, Open},
+    dial_error::describe_dial_error,
     entry::Action,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     builder::DhtMode,
     platform,
     snapshot::Path,
-    swarm::{self, StaysRelayed, path_of},
+    swarm::{self, StaysRelayed, needs_relay},
 };
 
 /// Pings in a row without an answer after which a connection is taken for dead.
@@ -93,7 +94,8 @@ impl Driver {
             SwarmEvent::NewListenAddr { address, .. } => {
                 // So that the DHT's provider records carry it; whether it can be reached is
                 // AutoNAT's to say, but on a LAN or one machine nobody says it.
-                if matches!(path_of(&address), Path::Direct(_)) {
+                // Of circuits a relay says what it likes; those are named as we know them.
+                if !needs_relay(&address) {
                     self.swarm.add_external_address(address);
                 }
                 self.on_addresses_changed(now);
@@ -102,9 +104,16 @@ impl Driver {
                 self.swarm.remove_external_address(&address);
                 self.on_addresses_changed(now);
             }
-            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+            // It follows that there is a reservation.
+            SwarmEvent::ExternalAddrConfirmed { address } if needs_relay(&address) => {}
+            SwarmEvent::ExternalAddrConfirmed { address } => {
+                if !self.is_at(&address) {
+                    tracing::debug!(%address, "somebody says that we are there");
+                    self.swarm.remove_external_address(&address);
+                }
                 self.on_addresses_changed(now);
             }
+            SwarmEvent::ExternalAddrExpired { .. } => self.on_addresses_changed(now),
             SwarmEvent::ListenerClosed {
                 listener_id,
                 reason,
@@ -189,7 +198,8 @@ impl Driver {
             self.pace.took(now.saturating_duration_since(began));
         }
         let was_connected = self.connections.is_connected(&peer);
-        let path = self.connections.opened(id, peer, address, now);
+        let is_ours = endpoint.is_dialer();
+        let path = self.connections.opened(id, peer, address, is_ours, now);
         tracing::debug!(%peer, path = path.word(), "connected");
         if was_connected {
             // The program at the other end may be another one, which has not heard of our topics.
@@ -260,6 +270,7 @@ impl Driver {
             self.learn_ways_through(peer_id, now);
         }
         if self.entry.is_bootstrap_node(&peer_id) {
+            self.note_seen_at(&info.observed_addr);
             let behaviour = &mut self.swarm.behaviour_mut().platform;
             self.platform
                 .met_bootstrap_node(behaviour, peer_id, &info.protocols);
@@ -282,7 +293,8 @@ impl Driver {
             }
             return;
         }
-        for address in reached.iter().chain(listening).take(SERVER_ADDRESSES_MAX) {
+        let named = listening.iter().filter(|address| is_dialled(address));
+        for address in reached.iter().chain(named).take(SERVER_ADDRESSES_MAX) {
             kad.add_address(&peer, address.clone());
         }
     }
@@ -339,6 +351,7 @@ impl Driver {
     }
 
     fn on_addresses_changed(&mut self, now: Instant) {
+        self.announce_circuits();
         for room in self.rooms.values_mut() {
             room.announcer.addresses_changed(now);
         }
@@ -356,10 +369,9 @@ impl Driver {
                 Action::Fetch { source, url } => {
                     let fetched = self.fetched_sender.clone();
                     platform::spawn(async move {
-                        let result = match platform::fetch(url).await {
-                            Ok(body) => {
-                                Target::from_document(&body).map_err(|error| error.to_string())
-                            }
+                        let result = match platform::fetch(url.clone()).await {
+                            Ok(body) => Target::from_document(&body, &url)
+                                .map_err(|error| error.to_string()),
                             Err(error) => Err(error.to_string()),
                         };
                         // The driver is gone if nobody takes it.
@@ -372,6 +384,10 @@ impl Driver {
     }
 
     pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Instant) {
+        // Whoever names the node has it say where it is.
+        for address in fetched.result.iter().flat_map(|target| &target.addresses) {
+            self.dials.name(address);
+        }
         let connections = &self.connections;
         self.entry
             .fetched(fetched.source, fetched.result, now, |peer| {
@@ -455,45 +471,4 @@ impl Driver {
         // Every page relays, which is of use as long as it is wanted for a room's sake anyway.
         abilities.dht_server || (abilities.relay && !is_webrtc(&open.address))
     }
-}
-
-/// What a browser's failed WebSocket means: it hides the reason from pages.
-const UNREACHABLE: &str = "nobody answers there, or the connection was dropped";
-
-/// The innermost reasons, by address, for people.
-pub(super) fn describe_dial_error(error: &DialError) -> String {
-    match error {
-        DialError::NoAddresses => "no address is known".to_owned(),
-        DialError::WrongPeerId { obtained, .. } => {
-            format!("another peer ({obtained}) answers at that address")
-        }
-        DialError::Transport(errors) => {
-            let mut reasons: Vec<String> = Vec::new();
-            for (address, error) in errors {
-                let text = innermost(error);
-                // Transports name the address or not, and a browser does not tell why.
-                let address = address.to_string();
-                let text = text.replace(&format!("{address}: "), "");
-                let text = if text == "broken pipe" {
-                    UNREACHABLE
-                } else {
-                    text.as_str()
-                };
-                let reason = format!("{address}: {text}");
-                if !reasons.contains(&reason) {
-                    reasons.push(reason);
-                }
-            }
-            reasons.join("; ")
-        }
-        other => innermost(other),
-    }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, core::transport::ListenerId, multiaddr::Protocol};
+use libp2p::{PeerId, core::transport::ListenerId};
 use moim_protocol::backoff::Backoff;
 use web_time::Instant;
 
@@ -36,7 +36,7 @@ const REFUSED_MAX: usize = 64;
 /// What a relay is besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Anybody can dial it: a bootstrap node, mostly.
+    /// A bootstrap node of the settings.
     Server,
     /// A member of a room that is connected directly and can be dialled no more than we can. Those who
     /// are connected to it too reach us through it, also when no bootstrap node is there.
@@ -121,18 +121,12 @@ impl Relays {
         self.listening.insert(candidate.relay, reservation);
     }
 
-    /// Whether an address through a relay, which the relay has told us, may go to others: we are at that
-    /// relay, and if it is a member, the address is of no other way to it than the connections it has.
-    pub(super) fn may_be_named(&self, relay: &PeerId, address: &Multiaddr) -> bool {
-        match self
-            .listening
-            .get(relay)
-            .map(|reservation| reservation.kind)
-        {
-            Some(Kind::Server) => true,
-            Some(Kind::Member) => address.iter().next() == Some(Protocol::WebRTC),
-            None => false,
-        }
+    /// The relays at which there is a reservation.
+    pub(super) fn reserved(&self) -> impl Iterator<Item = PeerId> + '_ {
+        let reserved = self.listening.iter();
+        reserved
+            .filter(|(_, reservation)| reservation.accepted.is_some())
+            .map(|(relay, _)| *relay)
     }
 
     /// A reservation was accepted or renewed. Returns whether it was a sensible time for that; else it is
@@ -299,20 +293,19 @@ mod tests {
     }
 
     #[test]
-    fn relays_name_no_addresses_but_their_own() {
+    fn a_relay_counts_when_it_has_said_yes_and_until_it_is_gone() {
         let start = platform::now();
         let mut relays = Relays::new(1);
-        let server = candidate(Kind::Server, start);
-        let member = candidate(Kind::Member, start);
-        for one in [server, member] {
-            relays.listening(&one, ListenerId::next());
-        }
-        let through = |start: &str| -> Multiaddr { start.parse().expect("valid") };
-        let dialled = through("/ip4/192.0.2.1/tcp/1/ws");
-        let signalled = through("/webrtc");
-        assert!(relays.may_be_named(&server.relay, &dialled));
-        assert!(relays.may_be_named(&member.relay, &signalled));
-        assert!(!relays.may_be_named(&member.relay, &dialled));
-        assert!(!relays.may_be_named(&PeerId::random(), &dialled));
+        let one = candidate(Kind::Server, start);
+        let listener = ListenerId::next();
+        relays.listening(&one, listener);
+        assert_eq!(relays.reserved().count(), 0);
+        assert!(relays.accepted(&one.relay, start));
+        assert!(relays.reserved().eq([one.relay]));
+        // Nobody else's word makes a relay.
+        assert!(relays.accepted(&PeerId::random(), start));
+        assert!(relays.reserved().eq([one.relay]));
+        assert!(relays.closed(listener, start));
+        assert_eq!(relays.reserved().count(), 0);
     }
 }

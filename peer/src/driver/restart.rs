@@ -69,7 +69,7 @@ impl Driver {
     /// Puts another swarm in the place of the one there is, which listens where that did.
     async fn replace_swarm(&mut self) -> Result<(), StartError> {
         let listening: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
-        let (swarm, platform) = start::new_swarm(&self.keypair, &self.settings)?;
+        let (swarm, platform) = start::new_swarm(&self.keypair, &self.settings, &self.dials)?;
         let old = mem::replace(&mut self.swarm, swarm);
         self.platform = platform;
         // What panicked may do so again.

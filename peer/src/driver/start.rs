@@ -7,6 +7,7 @@ use std::{
 
 use connection_guard::{Limits, Panics};
 use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
+use moim_dials::Dials;
 use moim_protocol::{limits, outbox::Outbox, seen::SeenIds};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     behaviour::Behaviour,
+    bootstrap::BootstrapSource,
     builder::PeerBuilder,
     command::COMMAND_CAPACITY,
     error::StartError,
@@ -36,14 +38,29 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// Fetched documents that wait for the driver: at most one per bootstrap source.
 const FETCHED_CAPACITY: usize = 16;
 
+/// Whom a peer with these settings dials.
+fn dials(settings: &PeerBuilder) -> Dials {
+    let dials = Dials::new(swarm::NAMES);
+    for source in &settings.bootstrap {
+        if let BootstrapSource::Address(address) = source {
+            dials.name(address);
+        }
+    }
+    for address in &settings.listen {
+        dials.listen(address);
+    }
+    dials
+}
+
 /// The swarm with its transports, listening nowhere yet.
 pub(super) fn new_swarm(
     keypair: &Keypair,
     settings: &PeerBuilder,
+    dials: &Dials,
 ) -> Result<(PeerSwarm, swarm::Platform), StartError> {
     let me = keypair.public().to_peer_id();
     let (relay_transport, relay_behaviour) = relay::client::new(me);
-    let (transport, platform_behaviour, platform) = swarm::build(keypair, relay_transport)?;
+    let (transport, platform_behaviour, platform) = swarm::build(keypair, relay_transport, dials)?;
     let behaviour = Behaviour::new(keypair, relay_behaviour, platform_behaviour, settings)?;
     let config = swarm::executor_config()
         .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
@@ -93,7 +110,8 @@ impl Driver {
             .take()
             .unwrap_or_else(Keypair::generate_ed25519);
         let me = keypair.public().to_peer_id();
-        let (mut swarm, platform) = new_swarm(&keypair, &settings)?;
+        let dials = dials(&settings);
+        let (mut swarm, platform) = new_swarm(&keypair, &settings, &dials)?;
         listen(&mut swarm, &settings)?;
 
         let now = platform::now();
@@ -115,6 +133,8 @@ impl Driver {
             keypair,
             swarm,
             platform,
+            dials,
+            seen_at: Vec::new(),
             dht_mode: settings.dht,
             presence_lifetime: settings.presence_lifetime,
             gossip: settings.gossip,

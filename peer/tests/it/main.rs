@@ -15,3 +15,5 @@ mod names;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod room;
+#[cfg(not(target_arch = "wasm32"))]
+mod strangers;
