@@ -25,7 +25,10 @@ use libp2p::{
 use moim_protocol::rate::Source;
 use thiserror::Error;
 
-use self::accounts::{Accounts, Connection};
+use self::{
+    accounts::{Accounts, Connection},
+    carrier::Carrier,
+};
 pub(crate) use self::{
     capacity::Capacity,
     memory::{Memory, max_bytes},
@@ -37,6 +40,7 @@ use crate::{
 
 mod accounts;
 mod capacity;
+mod carrier;
 mod memory;
 
 /// Why a connection was turned away, for libp2p's log.
@@ -113,7 +117,12 @@ impl Behaviour {
             || ip.is_some_and(|ip| self.blocked.has_ip(ip))
     }
 
-    fn begin_inbound(&mut self, id: ConnectionId, ip: Option<IpAddr>) -> Result<(), Reason> {
+    fn begin_inbound(
+        &mut self,
+        id: ConnectionId,
+        ip: Option<IpAddr>,
+        carrier: Carrier,
+    ) -> Result<(), Reason> {
         let now = Instant::now();
         if self.is_blocked(None, ip) {
             return Err(Reason::Blocked);
@@ -121,7 +130,7 @@ impl Behaviour {
         if self.memory.is_short(now) {
             return Err(Reason::Memory);
         }
-        self.accounts.begin_inbound(id, ip, now)
+        self.accounts.begin_inbound(id, ip, carrier, now)
     }
 
     fn check(&mut self, id: ConnectionId, connection: &Connection) -> Result<(), Reason> {
@@ -160,7 +169,7 @@ impl NetworkBehaviour for Behaviour {
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         let ip = moim_dht::first_ip(remote);
-        let result = self.begin_inbound(id, ip);
+        let result = self.begin_inbound(id, ip, Carrier::of(remote));
         self.admit(result, ip, ())
     }
 

@@ -9,9 +9,10 @@ use std::{num::NonZeroU32, time::Duration};
 
 use moim_protocol::rate::Rate;
 
-/// Connections being set up by others at one time. Each costs a socket and a few KiB for at most
-/// [`HANDSHAKE_TIMEOUT`]. A tight limit would let a handful of silent sockets shut everybody out.
-pub(crate) const PENDING_INBOUND_MAX: u32 = 1_000;
+/// Connections being set up by others at one time, by each of TCP, WebSocket, QUIC and WebRTC. Each costs a socket and a
+/// few KiB for at most [`HANDSHAKE_TIMEOUT`]. A tight limit would let a handful of silent sockets shut everybody out, and
+/// one for all transports would let whoever makes addresses up by QUIC do so.
+pub(crate) const PENDING_INBOUND_MAX: u32 = 500;
 /// Connections being set up by us at one time, to peers that others have named: DHT upkeep and AutoNAT
 /// dial-backs, nothing urgent. Other bootstrap nodes of the settings are dialled whatever else goes on.
 pub(crate) const PENDING_OUTBOUND_MAX: u32 = 64;
@@ -36,9 +37,10 @@ pub(crate) const OUTBOUND_MAX: u32 = 200;
 /// Connections of one peer: each transport once, twice over while a broken one hasn't timed out.
 pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 /// The part of the node's connections, set up and being set up, that one source may have: a quarter,
-/// 1,000 and 250 of them, enough for a school whose pages all come back at once after a power cut.
+/// 1,000 of them, and 125 by each transport, which a handshake of 100 ms leaves again: enough for a school whose pages all
+/// come back at once after a power cut.
 pub(crate) const SOURCE_PART: u32 = 4;
-/// New connections of one source. A page dials by two transports at once, so a class of 300 comes
+/// New connections of one source by one transport. A page dials by two transports at once, so a class of 300 comes
 /// as a burst of 600; after that one core spends a tenth of its time on the handshakes of one source.
 pub(crate) const SOURCE_CONNECTION_RATE: Rate = Rate {
     per_second: 50,
@@ -74,9 +76,9 @@ pub(crate) const STREAMS_PER_CONNECTION_MAX: usize = 512;
 pub(crate) const QUIC_STREAMS_MAX: u32 = STREAMS_PER_CONNECTION_MAX as u32;
 /// Streams that are still agreeing on a protocol. Default 128; a page that joins opens some dozen.
 pub(crate) const NEGOTIATING_STREAMS_MAX: usize = 128;
-/// Largest WebSocket message. Peers send at most 64 KiB at a time (a Noise message); the
-/// transport's own limit of 256 MiB would be buffered before any handshake.
-pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest WebSocket message, which is kept before it is known who sends it. Peers send what their Noise has ready, 128 KiB
+/// and one message of 64 KiB at most; the transport's own limit is 256 MiB.
+pub(crate) const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Bytes in flight to us on one QUIC stream, and on one QUIC connection. Relayed content at
 /// 100 ms round trip still runs at 20 MB/s.
 pub(crate) const QUIC_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;

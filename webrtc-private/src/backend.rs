@@ -32,6 +32,10 @@ const UNREAD_MAX: usize = 16 * 1024 * 1024;
 /// The same of all streams of a connection.
 const UNREAD_TOTAL_MAX: usize = 64 * 1024 * 1024;
 
+/// The same as long as it is not known who is at the other end: a handshake of Noise, and what somebody says who has
+/// done with it before we have, take some KiB.
+const UNKNOWN_UNREAD_MAX: usize = 64 * 1024;
+
 /// What a message of so many bytes counts while it waits to be read: also an empty one takes a place.
 const fn weight(bytes: usize) -> usize {
     bytes.saturating_add(64)
@@ -137,6 +141,9 @@ pub trait PeerConnection: Send + Unpin + 'static {
 
     /// What happened next.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Self::Channel>>;
+
+    /// The other side has proven who it is. Before that little is kept and done for it.
+    fn trust(&mut self);
 
     /// Ends it. Everything after this fails.
     fn close(&mut self);

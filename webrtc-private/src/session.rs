@@ -98,7 +98,9 @@ where
     P: PeerConnection,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn new(peer: P, stream: S, role: Role, timeout: Duration, candidates: Candidates) -> Self {
+    fn new(mut peer: P, stream: S, role: Role, timeout: Duration, candidates: Candidates) -> Self {
+        // Who it is was proven where the signalling stream comes from, and that has told the certificate.
+        peer.trust();
         Self {
             peer,
             signaling: Signaling::new(stream),

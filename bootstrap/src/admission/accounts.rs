@@ -1,7 +1,8 @@
 //! Who has how many connections. Pure: the time comes in.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::Hash,
     net::IpAddr,
     time::Instant,
 };
@@ -9,7 +10,7 @@ use std::{
 use libp2p::{PeerId, swarm::ConnectionId};
 use moim_protocol::rate::{Buckets, Source};
 
-use super::capacity::Capacity;
+use super::{capacity::Capacity, carrier::Carrier};
 use crate::{limits, rejections::Reason};
 
 /// A connection that is set up.
@@ -21,13 +22,6 @@ pub(super) struct Connection {
     pub(super) is_inbound: bool,
 }
 
-/// Connections of one source.
-#[derive(Clone, Copy, Debug, Default)]
-struct Open {
-    pending: u32,
-    inbound: u32,
-}
-
 /// Every connection, and the sums that are bounded.
 ///
 /// **Invariant:** nothing is remembered of a connection that is gone, but its source's bucket.
@@ -36,13 +30,18 @@ pub(super) struct Accounts {
     capacity: Capacity,
     /// Whether this machine's own addresses are bounded like others.
     limit_loopback: bool,
-    pending: HashMap<ConnectionId, Option<Source>>,
+    /// Connections being set up by others.
+    pending: HashMap<ConnectionId, (Carrier, Option<Source>)>,
+    /// How many of them come by what.
+    pending_carriers: HashMap<Carrier, u32>,
+    /// And from where.
+    pending_sources: HashMap<(Source, Carrier), u32>,
     pending_outbound: HashSet<ConnectionId>,
     connections: HashMap<ConnectionId, Connection>,
     inbound: u32,
     peers: HashMap<PeerId, u32>,
-    sources: HashMap<Source, Open>,
-    rates: Buckets<Source>,
+    sources: HashMap<Source, u32>,
+    rates: Buckets<(Source, Carrier)>,
 }
 
 impl Accounts {
@@ -51,6 +50,8 @@ impl Accounts {
             capacity,
             limit_loopback,
             pending: HashMap::new(),
+            pending_carriers: HashMap::new(),
+            pending_sources: HashMap::new(),
             pending_outbound: HashSet::new(),
             connections: HashMap::new(),
             inbound: 0,
@@ -71,6 +72,7 @@ impl Accounts {
         &mut self,
         id: ConnectionId,
         ip: Option<IpAddr>,
+        carrier: Carrier,
         now: Instant,
     ) -> Result<(), Reason> {
         // What has no chance is not worth a handshake.
@@ -79,24 +81,25 @@ impl Accounts {
         }
         let source = self.bounded(ip);
         if let Some(source) = source {
-            let open = self.sources.get(&source).copied().unwrap_or_default();
-            if open.inbound >= self.capacity.source_inbound {
+            if count(&self.sources, &source) >= self.capacity.source_inbound {
                 return Err(Reason::SourceConnections);
             }
-            if open.pending >= self.capacity.source_pending {
+            let pending = count(&self.pending_sources, &(source, carrier));
+            if pending >= self.capacity.source_pending {
                 return Err(Reason::SourcePending);
             }
         }
-        if self.pending.len() as u64 >= u64::from(self.capacity.pending) {
+        if count(&self.pending_carriers, &carrier) >= self.capacity.pending {
             return Err(Reason::Pending);
         }
         if let Some(source) = source {
-            if !self.rates.take(source, now) {
+            if !self.rates.take((source, carrier), now) {
                 return Err(Reason::SourceRate);
             }
-            self.sources.entry(source).or_default().pending += 1;
+            more(&mut self.pending_sources, (source, carrier));
         }
-        self.pending.insert(id, source);
+        more(&mut self.pending_carriers, carrier);
+        self.pending.insert(id, (carrier, source));
         Ok(())
     }
 
@@ -122,10 +125,10 @@ impl Accounts {
             if self.inbound >= self.capacity.inbound {
                 return Err(Reason::Connections);
             }
-            let open = self
-                .bounded(connection.ip)
-                .and_then(|source| self.sources.get(&source));
-            if open.is_some_and(|open| open.inbound >= self.capacity.source_inbound) {
+            let source = self.bounded(connection.ip);
+            if source
+                .is_some_and(|source| count(&self.sources, &source) >= self.capacity.source_inbound)
+            {
                 return Err(Reason::SourceConnections);
             }
         } else if !is_named
@@ -134,12 +137,7 @@ impl Accounts {
         {
             return Err(Reason::Connections);
         }
-        let of_peer = self
-            .peers
-            .get(&connection.peer)
-            .copied()
-            .unwrap_or_default();
-        if of_peer >= self.capacity.per_peer {
+        if count(&self.peers, &connection.peer) >= self.capacity.per_peer {
             return Err(Reason::Peer);
         }
         Ok(())
@@ -150,10 +148,10 @@ impl Accounts {
         if connection.is_inbound {
             self.inbound += 1;
             if let Some(source) = self.bounded(connection.ip) {
-                self.sources.entry(source).or_default().inbound += 1;
+                more(&mut self.sources, source);
             }
         }
-        *self.peers.entry(connection.peer).or_default() += 1;
+        more(&mut self.peers, connection.peer);
         self.connections.insert(id, connection);
     }
 
@@ -166,29 +164,18 @@ impl Accounts {
         if connection.is_inbound {
             self.inbound = self.inbound.saturating_sub(1);
             if let Some(source) = self.bounded(connection.ip) {
-                self.change(source, |open| open.inbound = open.inbound.saturating_sub(1));
+                fewer(&mut self.sources, source);
             }
         }
-        if let Some(count) = self.peers.get_mut(&connection.peer) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.peers.remove(&connection.peer);
-            }
-        }
+        fewer(&mut self.peers, connection.peer);
     }
 
     fn end_pending(&mut self, id: ConnectionId) {
         self.pending_outbound.remove(&id);
-        if let Some(Some(source)) = self.pending.remove(&id) {
-            self.change(source, |open| open.pending = open.pending.saturating_sub(1));
-        }
-    }
-
-    fn change(&mut self, source: Source, change: impl FnOnce(&mut Open)) {
-        if let Some(open) = self.sources.get_mut(&source) {
-            change(open);
-            if open.pending == 0 && open.inbound == 0 {
-                self.sources.remove(&source);
+        if let Some((carrier, source)) = self.pending.remove(&id) {
+            fewer(&mut self.pending_carriers, carrier);
+            if let Some(source) = source {
+                fewer(&mut self.pending_sources, (source, carrier));
             }
         }
     }
@@ -197,6 +184,24 @@ impl Accounts {
     fn bounded(&self, ip: Option<IpAddr>) -> Option<Source> {
         let source = Source::from(ip?);
         (self.limit_loopback || !source.is_loopback()).then_some(source)
+    }
+}
+
+fn count<K: Eq + Hash>(counts: &HashMap<K, u32>, key: &K) -> u32 {
+    counts.get(key).copied().unwrap_or_default()
+}
+
+fn more<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K) {
+    *counts.entry(key).or_default() += 1;
+}
+
+/// Nothing is left of one of which there are none.
+fn fewer<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K) {
+    if let Entry::Occupied(mut entry) = counts.entry(key) {
+        *entry.get_mut() = entry.get().saturating_sub(1);
+        if *entry.get() == 0 {
+            entry.remove();
+        }
     }
 }
 

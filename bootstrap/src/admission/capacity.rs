@@ -8,11 +8,13 @@ use crate::limits;
 /// Bounds of the node, and of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
+    /// Being set up by others, by each transport.
     pub(crate) pending: u32,
     pub(crate) inbound: u32,
     pub(crate) pending_outbound: u32,
     pub(crate) outbound: u32,
     pub(crate) per_peer: u32,
+    /// By each transport.
     pub(crate) source_pending: u32,
     pub(crate) source_inbound: u32,
     pub(crate) http: usize,
@@ -49,11 +51,12 @@ impl Capacity {
         let files = files - u64::from(turn.allocations) - turn.connections as u64;
         let part = |max: u64, tenths: u64| max.min(files.saturating_mul(tenths) / 10).max(4);
         let small = |max: u32, tenths| part(max.into(), tenths) as u32;
-        let pending = small(limits::PENDING_INBOUND_MAX, 2);
+        let pending = small(limits::PENDING_INBOUND_MAX, 1);
         let http = part(limits::HTTP_CONNECTIONS_MAX as u64, 1) as usize;
         let pending_outbound = small(limits::PENDING_OUTBOUND_MAX, 1);
         let outbound = small(limits::OUTBOUND_MAX, 1);
-        let others = u64::from(pending + pending_outbound + outbound) + http as u64;
+        // TCP and WebSocket take files; QUIC and WebRTC have one for all.
+        let others = u64::from(2 * pending + pending_outbound + outbound) + http as u64;
         let rest = files.saturating_sub(others).max(4);
         let inbound = rest.min(inbound_max.get().into()) as u32;
         Self {
@@ -111,7 +114,7 @@ mod tests {
             let inbound_max = NonZeroU32::new(4_000 + files as u32 % 3 * 4_000).unwrap();
             let c = Capacity::of_files(files, inbound_max, (files % 2 == 0).then_some(1_024));
             let turn = c.turn.connections as u64 + u64::from(c.turn.allocations);
-            let network = c.pending + c.inbound + c.pending_outbound + c.outbound;
+            let network = 2 * c.pending + c.inbound + c.pending_outbound + c.outbound;
             let all = u64::from(network) + c.http as u64 + turn + limits::OPEN_FILES_RESERVED;
             assert!(all <= files, "{files}: {c:?}");
             for part in [c.source_pending, c.source_inbound, c.source_http as u32] {

@@ -16,6 +16,7 @@ mod raw;
 mod refusals;
 mod relay;
 mod shares;
+mod webrtc;
 
 use std::time::{Duration, Instant};
 

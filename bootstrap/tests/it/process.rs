@@ -289,6 +289,19 @@ impl Node {
         self.memory_field("VmHWM:")
     }
 
+    /// The processor time that the process has taken.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn processor_time(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.child.id().unwrap());
+        let stat = std::fs::read_to_string(path).unwrap();
+        // The name, which may have spaces, ends with the last parenthesis (proc_pid_stat(5)).
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let mut fields = fields.split_whitespace().skip(11);
+        let mut ticks = || fields.next().unwrap().parse::<u64>().unwrap();
+        // 100 a second on Linux, whatever the kernel's own.
+        Duration::from_millis((ticks() + ticks()) * 10)
+    }
+
     #[cfg(target_os = "linux")]
     fn memory_field(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id().unwrap());

@@ -385,6 +385,10 @@ impl PeerConnection for Connection {
         Poll::Pending
     }
 
+    fn trust(&mut self) {
+        self.0.common.trust();
+    }
+
     fn close(&mut self) {
         self.0.close();
     }

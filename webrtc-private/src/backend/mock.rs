@@ -433,6 +433,10 @@ impl PeerConnection for MockConnection {
         Poll::Pending
     }
 
+    fn trust(&mut self) {
+        // It keeps everything for everybody.
+    }
+
     fn close(&mut self) {
         let mut state = self.world.lock();
         state.close(self.id, CloseReason::Closed);

@@ -1,5 +1,5 @@
-//! WebRTC for native programs, by sans-IO crates: ICE and DTLS are those of [`rtc`], SCTP is
-//! [`sctp_proto`]. It needs a tokio runtime.
+//! WebRTC for native programs, by sans-IO crates: ICE is [`rtc_ice`], DTLS [`rtc_dtls`],
+//! SCTP [`sctp_proto`]. It needs a tokio runtime.
 //!
 //! The protocols are told what arrives and what time it is; this module has the sockets and the clock. Nothing is spawned: whoever polls the connection drives it, which is
 //! the task of the swarm that owns it.
@@ -20,12 +20,14 @@ use self::{
 use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
 
 mod agent;
+mod budget;
 pub mod channel;
 mod description;
 mod dtls;
 mod gather;
 mod guard;
 mod place;
+mod records;
 mod sctp;
 pub mod server;
 mod sockets;
@@ -158,6 +160,10 @@ impl PeerConnection for Connection {
             Noted::Channel { id, label } => Event::Channel(Channel::new(id, label, self.0.clone())),
             Noted::Closed(reason) => Event::Closed(reason),
         })
+    }
+
+    fn trust(&mut self) {
+        self.0.with((), Agent::trust);
     }
 
     fn close(&mut self) {

@@ -103,6 +103,7 @@ impl<P: PeerConnection> Encrypted<P> {
             Either::Left((proof, _)) => proof?,
             Either::Right((error, _)) => return Err(error),
         };
+        peer.trust();
         let rest = Box::pin(async move {
             if let Some(half_open) = lingering.next().await {
                 half_open.linger().await;

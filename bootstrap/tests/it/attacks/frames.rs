@@ -61,6 +61,42 @@ async fn huge_websocket_messages_from_many_connections_at_once() {
 }
 
 #[tokio::test]
+async fn websocket_messages_that_never_end() {
+    const LENGTH: usize = 256 * 1024;
+    let siege = Siege::lay().await;
+    #[cfg(target_os = "linux")]
+    let before = siege.node.memory_kib();
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        let mut stream = tcp(ATTACKER, siege.node.port("ws")).await.unwrap();
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        let mut answer = [0; 1024];
+        let read = soon("the upgrade", stream.read(&mut answer)).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 101"));
+        let frame = [&[0x82, 0xff][..], &LENGTH.to_be_bytes(), &[0; 4]].concat();
+        let most = [&frame[..], &[7; LENGTH - 1]].concat();
+        stream.write_all(&most).await.unwrap();
+        held.push(stream);
+    }
+    #[cfg(target_os = "linux")]
+    let extra = format!(
+        "+{} KiB in use",
+        siege.node.memory_kib().saturating_sub(before)
+    );
+    #[cfg(not(target_os = "linux"))]
+    let extra = String::new();
+    siege
+        .judge("100 WebSocket messages of 256 KiB, never ended", 48, &extra)
+        .await;
+    for mut stream in held {
+        let mut rest = Vec::new();
+        let _ = soon("the node to hang up", stream.read_to_end(&mut rest)).await;
+    }
+}
+
+#[tokio::test]
 async fn noise_messages_that_never_end() {
     let siege = Siege::lay().await;
     let mut held = Vec::new();

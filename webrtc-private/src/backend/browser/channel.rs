@@ -18,7 +18,8 @@ use web_sys::{MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelT
 
 use crate::{
     backend::{
-        ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
+        ChannelClosed, DataChannel, HIGH_WATER, LOW_WATER, UNKNOWN_UNREAD_MAX, UNREAD_MAX,
+        UNREAD_TOTAL_MAX, weight,
     },
     stream::frame::FRAME_BYTES_MAX,
 };
@@ -31,11 +32,25 @@ const SMALL_MAX: usize = 1024;
 pub(super) struct Common {
     /// Bytes that wait to be read.
     unread: Cell<usize>,
+    /// Whether it is known who is at the other end.
+    trusted: Cell<bool>,
     /// The connection's task.
     task: RefCell<Option<Waker>>,
 }
 
 impl Common {
+    /// It is known who is at the other end.
+    pub(super) fn trust(&self) {
+        self.trusted.set(true);
+    }
+
+    fn unread_max(&self) -> usize {
+        match self.trusted.get() {
+            true => UNREAD_TOTAL_MAX,
+            false => UNKNOWN_UNREAD_MAX,
+        }
+    }
+
     /// This task is to be woken when a message comes that nobody waits for.
     pub(super) fn set_task(&self, waker: &Waker) {
         let mut task = self.task.borrow_mut();
@@ -71,7 +86,7 @@ impl State {
     fn takes(&self, bytes: usize) -> bool {
         let bytes = weight(bytes);
         self.unread_bytes.saturating_add(bytes) <= UNREAD_MAX
-            && self.common.unread.get().saturating_add(bytes) <= UNREAD_TOTAL_MAX
+            && self.common.unread.get().saturating_add(bytes) <= self.common.unread_max()
     }
 
     fn push(&mut self, message: Bytes) {

@@ -14,19 +14,19 @@ use std::{
 };
 
 use futures_timer::Delay;
-use rtc::{
-    crypto::RTCCryptoProvider,
-    ice::{Agent as Ice, Event as IceEvent, candidate::Candidate, state::ConnectionState},
-    sansio::Protocol as _,
-};
+use rtc_crypto::RTCCryptoProvider;
+use rtc_ice::{Agent as Ice, Event as IceEvent, candidate::Candidate, state::ConnectionState};
+use sansio::Protocol as _;
 
 use super::{
     super::{BackendError, CloseReason, EVENTS_MAX, IceServer, SdpKind},
+    budget::{Budget, processor_time},
     channel::{ChannelId, ChannelState},
     description::Description,
     dtls::{self, Dtls, fingerprint_of},
     gather::{Gatherer, tagged, untagged},
     guard::{Guard, is_dtls, is_forged},
+    records::Records,
     sctp::{Sctp, StreamId},
     server::Certificate,
     sockets::{Datagram, Sockets},
@@ -36,18 +36,13 @@ use crate::direct::fingerprint::Fingerprint;
 mod channels;
 mod describe;
 mod make;
+mod strangers;
 
 /// Datagrams that are taken before others of the same task have their turn.
 const BURST: usize = 64;
 
 /// The shortest time that is waited for: what is due in the past comes at once, but not again and again.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
-
-/// Datagrams of DTLS that may come before there is a way: the other side's first flight, and again.
-const EARLY_MAX: usize = 32;
-
-/// How long one datagram may keep the protocols busy: they look through all that waits for one that got lost.
-const DATAGRAM_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// How long nothing has to come before the way may be lost, and how long after that it is. Together as long as
 /// Chromium takes.
@@ -99,6 +94,10 @@ pub(super) struct Agent {
     is_end_held: bool,
     is_broken: bool,
     guard: Guard,
+    records: Records,
+    budget: Budget,
+    /// It is known who is at the other end.
+    is_trusted: bool,
     /// When the sockets of other ways are closed.
     prunes_at: Option<Instant>,
     /// Whoever drives this.
@@ -149,10 +148,12 @@ impl Agent {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
+        let mut began = processor_time();
         self.gatherer.poll_resolved(cx, Instant::now());
         let mut taken = 0;
         while let Poll::Ready(datagram) = self.sockets.poll_receive(cx) {
             self.receive(datagram);
+            began = self.spend_since(began);
             taken += 1;
             if taken >= BURST {
                 cx.waker().wake_by_ref();
@@ -166,6 +167,7 @@ impl Agent {
         }
         self.wake_writers();
         self.wait(cx);
+        self.spend_since(began);
     }
 
     fn receive(&mut self, datagram: Datagram) {
@@ -174,7 +176,7 @@ impl Agent {
             return;
         };
         let Datagram { remote, data, .. } = &datagram;
-        if self.closed.is_some() || !self.guard.admits(*remote, data, self.sctp.is_some()) {
+        if self.closed.is_some() || !self.guard.admits(*remote, data) {
             return;
         }
         if !is_dtls(data) {
@@ -189,8 +191,8 @@ impl Agent {
             self.take_ice_events(now);
         } else if self.has_way {
             self.receive_encrypted(datagram, now);
-        } else if self.early.len() < EARLY_MAX {
-            self.early.push(datagram);
+        } else {
+            self.keep_early(datagram);
         }
     }
 
@@ -203,7 +205,10 @@ impl Agent {
         if !remotes.iter().any(|one| one.addr() == datagram.remote) {
             return;
         }
-        let happened = match dtls.receive(datagram.data, now) {
+        let Some(records) = self.records.take(datagram.data, self.sctp.is_some()) else {
+            return;
+        };
+        let happened = match dtls.receive(records, now) {
             Ok(happened) => happened,
             Err(dtls::Failure::Impostor) => {
                 tracing::debug!("the certificate is another one than was told");
@@ -227,10 +232,6 @@ impl Agent {
                 dtls::Happened::Closed => self.end(CloseReason::Closed),
             }
         }
-        if now.elapsed() > DATAGRAM_TIME_MAX {
-            tracing::debug!("the other side keeps us busy");
-            self.end(CloseReason::Closed);
-        }
     }
 
     /// DTLS has proven who is at the other end.
@@ -239,7 +240,10 @@ impl Agent {
             return;
         };
         match Sctp::new(self.is_client(), remote.sctp_port, now) {
-            Ok(sctp) => {
+            Ok(mut sctp) => {
+                if self.is_trusted {
+                    sctp.trust();
+                }
                 self.sctp = Some(sctp);
                 self.open_negotiated_waiting(now);
                 self.prunes_at = Some(now + OTHER_WAYS);

@@ -7,16 +7,14 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use rtc::{
-    crypto::{HashAlgorithm, RTCCryptoProvider},
-    dtls::{
-        config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig},
-        endpoint::{Endpoint, EndpointEvent},
-        extension::extension_use_srtp::SrtpProtectionProfile,
-    },
-    peer_connection::certificate::RTCCertificate,
-    shared::{TransportProtocol, error::Error},
+use rtc_crypto::{HashAlgorithm, RTCCryptoProvider};
+use rtc_dtls::{
+    config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig},
+    crypto::Certificate as DtlsCertificate,
+    endpoint::{Endpoint, EndpointEvent},
+    extension::extension_use_srtp::SrtpProtectionProfile,
 };
+use rtc_shared::{TransportProtocol, error::Error};
 
 use super::{super::BackendError, error};
 use crate::direct::fingerprint::Fingerprint;
@@ -71,14 +69,14 @@ impl Dtls {
     /// Not begun. Without a fingerprint any certificate of the other side is taken.
     pub(super) fn new(
         is_client: bool,
-        certificate: &RTCCertificate,
+        certificate: &DtlsCertificate,
         remote: Option<Fingerprint>,
         crypto: &Arc<dyn RTCCryptoProvider>,
     ) -> Result<Self, BackendError> {
         let hashing = Arc::clone(crypto);
         let config = ConfigBuilder::default()
             .with_crypto_provider(Arc::clone(crypto))
-            .with_certificates(vec![certificate.dtls_certificate.clone()])
+            .with_certificates(vec![certificate.clone()])
             .with_srtp_protection_profiles(MEDIA.to_vec())
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             // Nobody has signed it: the fingerprint says whose it is.

@@ -8,23 +8,21 @@ use std::{
 
 use bytes::BytesMut;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use rtc::{
-    ice::{
-        candidate::{
-            Candidate, CandidateConfig, candidate_host::CandidateHostConfig,
-            candidate_server_reflexive::CandidateServerReflexiveConfig,
-        },
-        url::{SchemeType, Url},
+use rtc_ice::{
+    candidate::{
+        Candidate, CandidateConfig, candidate_host::CandidateHostConfig,
+        candidate_server_reflexive::CandidateServerReflexiveConfig,
     },
-    sansio::Protocol as _,
-    shared::{TaggedBytesMut, TransportContext, TransportProtocol, error::Error},
-    stun::{
-        agent::StunEvent,
-        client::{Client, ClientBuilder, TaggedMessage},
-        message::{BINDING_REQUEST, Getter as _, Message, TransactionId},
-        xoraddr::XorMappedAddress,
-    },
+    url::{SchemeType, Url},
 };
+use rtc_shared::{TaggedBytesMut, TransportContext, TransportProtocol, error::Error};
+use rtc_stun::{
+    agent::StunEvent,
+    client::{Client, ClientBuilder, TaggedMessage},
+    message::{BINDING_REQUEST, Getter as _, Message, TransactionId},
+    xoraddr::XorMappedAddress,
+};
+use sansio::Protocol as _;
 
 use super::{super::IceServer, sockets::Datagram};
 

@@ -3,7 +3,10 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -11,13 +14,43 @@ use bytes::BytesMut;
 use futures::{FutureExt as _, StreamExt as _, channel::mpsc, future::BoxFuture};
 use tokio::net::UdpSocket;
 
-use super::sockets::Datagram;
+use super::{super::UNKNOWN_UNREAD_MAX, sockets::Datagram};
+
+/// Bytes of datagrams that wait for a connection's task: what SCTP lets the other side send at a time.
+const WAITING_MAX: usize = 1024 * 1024;
+
+/// Bytes that wait for a connection's task.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    bytes: AtomicUsize,
+    is_trusted: AtomicBool,
+}
+
+impl Waiting {
+    /// So many more are to wait. Whether they may.
+    pub(super) fn put(&self, bytes: usize) -> bool {
+        let max = match self.is_trusted.load(Relaxed) {
+            true => WAITING_MAX,
+            false => UNKNOWN_UNREAD_MAX,
+        };
+        let fits = |waiting: usize| waiting.checked_add(bytes).filter(|sum| *sum <= max);
+        self.bytes.fetch_update(Relaxed, Relaxed, fits).is_ok()
+    }
+
+    /// So many wait no more.
+    pub(super) fn take(&self, bytes: usize) {
+        let left = |waiting: usize| Some(waiting.saturating_sub(bytes));
+        // It always has a next value.
+        let _ = self.bytes.fetch_update(Relaxed, Relaxed, left);
+    }
+}
 
 /// See the [module](self).
 pub(super) struct Place {
     local: SocketAddr,
     socket: Arc<UdpSocket>,
     incoming: mpsc::Receiver<(SocketAddr, BytesMut)>,
+    waiting: Arc<Waiting>,
     /// Ready when the system has room again.
     room: Option<BoxFuture<'static, ()>>,
 }
@@ -34,6 +67,7 @@ impl Place {
         bound: SocketAddr,
         socket: Arc<UdpSocket>,
         incoming: mpsc::Receiver<(SocketAddr, BytesMut)>,
+        waiting: Arc<Waiting>,
     ) -> Self {
         // ICE wants an address, also where the socket is at all of them. Nobody is told this one.
         let ip = match bound.ip() {
@@ -45,6 +79,7 @@ impl Place {
             local: SocketAddr::new(ip, bound.port()),
             socket,
             incoming,
+            waiting,
             room: None,
         }
     }
@@ -53,13 +88,21 @@ impl Place {
         self.local
     }
 
+    /// It is known who is at the other end.
+    pub(super) fn trust(&self) {
+        self.waiting.is_trusted.store(true, Relaxed);
+    }
+
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Datagram> {
         match ready!(self.incoming.poll_next_unpin(cx)) {
-            Some((remote, data)) => Poll::Ready(Datagram {
-                local: self.local,
-                remote,
-                data,
-            }),
+            Some((remote, data)) => {
+                self.waiting.take(data.len());
+                Poll::Ready(Datagram {
+                    local: self.local,
+                    remote,
+                    data,
+                })
+            }
             // The listener is gone. What is said on the connection can still go out, but nothing comes
             // any more: ICE notices.
             None => Poll::Pending,
@@ -94,5 +137,24 @@ impl Place {
                 _ => return Poll::Ready(()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_may_wait_of_somebody_who_is_known() {
+        let waiting = Waiting::default();
+        let fill = || (0..).take_while(|_| waiting.put(4096)).count();
+        assert_eq!(fill(), UNKNOWN_UNREAD_MAX / 4096);
+        waiting.take(4096);
+        assert_eq!(fill(), 1);
+        waiting.is_trusted.store(true, Relaxed);
+        assert_eq!(fill(), (WAITING_MAX - UNKNOWN_UNREAD_MAX) / 4096);
+        waiting.take(usize::MAX);
+        assert_eq!(fill(), WAITING_MAX / 4096);
+        assert!(!waiting.put(usize::MAX));
     }
 }

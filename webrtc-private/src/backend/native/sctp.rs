@@ -172,6 +172,11 @@ impl Sctp {
         self.settle(now);
     }
 
+    /// It is known who is at the other end.
+    pub(super) const fn trust(&mut self) {
+        self.guard.trust();
+    }
+
     /// Whether channels can be opened.
     pub(super) const fn is_connected(&self) -> bool {
         self.is_connected

@@ -169,6 +169,13 @@ impl Sockets {
         Poll::Ready(())
     }
 
+    /// It is known who is at the other end.
+    pub(super) fn trust(&self) {
+        if let Some(place) = &self.place {
+            place.trust();
+        }
+    }
+
     /// What was kept is not sent any more.
     pub(super) fn forget_unsent(&mut self) {
         self.unsent.clear();

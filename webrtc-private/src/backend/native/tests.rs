@@ -21,21 +21,19 @@ fn connection() -> Connection {
 }
 
 async fn connected() -> (NativeMuxer, NativeMuxer) {
+    connect(connection(), connection()).await
+}
+
+async fn connect(offerer: Connection, answerer: Connection) -> (NativeMuxer, NativeMuxer) {
     // With RUST_LOG set, a failing test shows what happened.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_test_writer()
         .try_init();
     let (left, right) = pipe();
-    let offer = session::connect(
-        connection(),
-        left,
-        Role::Offerer,
-        TIMEOUT,
-        Reachable::default(),
-    );
+    let offer = session::connect(offerer, left, Role::Offerer, TIMEOUT, Reachable::default());
     let answer = session::connect(
-        connection(),
+        answerer,
         right,
         Role::Answerer,
         TIMEOUT,
@@ -138,6 +136,45 @@ async fn two_programs_talk_over_streams_that_close_by_halves() {
     let (answer, question) = drive(&mut left, &mut right, talk).await.expect("talk");
     assert_eq!(question, b"who is there?");
     assert_eq!(answer, question.repeat(2));
+}
+
+#[tokio::test]
+async fn of_somebody_unknown_little_is_kept() {
+    let other = connection();
+    let shared = other.0.clone();
+    let (mut left, mut right) = connect(connection(), other).await;
+    let mut pairs = Vec::new();
+    for _ in 0..4 {
+        pairs.push(streams(&mut left, &mut right).await);
+    }
+    // Nobody reads on the other side.
+    let much = vec![7; 256 * 1024];
+    let (writer, _) = &mut pairs[0];
+    let unread = || shared.with(0, |agent| agent.unread());
+    let write = async {
+        writer.write_all(&much).await.expect("writes");
+        poll_fn(|cx| match unread() >= much.len() {
+            true => Poll::Ready(()),
+            false => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+    };
+    drive(&mut left, &mut right, write).await;
+    let before = unread();
+    shared.with((), Agent::distrust);
+    let write = async {
+        for (writer, _) in &mut pairs[1..] {
+            // Until the stream is given up.
+            while writer.write_all(&much).await.is_ok() {}
+        }
+    };
+    drive(&mut left, &mut right, write).await;
+    assert_eq!(unread(), before, "it is more than may be kept already");
+    drop(pairs.swap_remove(0));
+    assert!(unread() < before);
 }
 
 #[tokio::test]
@@ -286,6 +323,10 @@ impl PeerConnection for Impostor {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Channel>> {
         self.0.poll_event(cx)
+    }
+
+    fn trust(&mut self) {
+        self.0.trust();
     }
 
     fn close(&mut self) {

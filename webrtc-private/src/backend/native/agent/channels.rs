@@ -11,7 +11,7 @@ use super::{
     super::{
         super::{
             BackendError, ChannelClosed, CloseReason, EVENTS_MAX, HIGH_WATER, LOW_WATER,
-            UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
+            UNKNOWN_UNREAD_MAX, UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
         },
         channel::{ChannelId, ChannelState, Wanted},
         sctp::{Happened, Sctp, StreamId},
@@ -86,6 +86,10 @@ impl Agent {
             return;
         };
         let total = self.unread;
+        let total_max = match self.is_trusted {
+            true => UNREAD_TOTAL_MAX,
+            false => UNKNOWN_UNREAD_MAX,
+        };
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
@@ -94,7 +98,7 @@ impl Agent {
         }
         let size = weight(data.len());
         let fits = channel.unread_bytes.saturating_add(size) <= UNREAD_MAX
-            && total.saturating_add(size) <= UNREAD_TOTAL_MAX;
+            && total.saturating_add(size) <= total_max;
         if !fits {
             tracing::debug!("giving a stream up that nobody reads");
             self.close_channel(id);
@@ -309,6 +313,16 @@ impl Agent {
             self.done();
         }
         self.on_closed(id);
+    }
+
+    #[cfg(test)]
+    pub(in crate::backend::native) const fn unread(&self) -> usize {
+        self.unread
+    }
+
+    #[cfg(test)]
+    pub(in crate::backend::native) const fn distrust(&mut self) {
+        self.is_trusted = false;
     }
 
     #[cfg(test)]

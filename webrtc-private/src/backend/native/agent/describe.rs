@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rtc::ice::candidate::unmarshal_candidate;
+use rtc_ice::candidate::unmarshal_candidate;
 use serde::Deserialize;
 
 use super::{
@@ -119,7 +119,7 @@ impl Agent {
         let fingerprint = (!self.serves).then_some(remote.fingerprint);
         let dtls = Dtls::new(
             self.is_client(),
-            self.certificate.rtc(),
+            self.certificate.dtls(),
             fingerprint,
             &self.crypto,
         )?;

@@ -7,21 +7,21 @@ use std::{
 };
 
 use futures_timer::Delay;
-use rtc::{
-    crypto::{RTCCryptoProvider, default_provider},
-    ice::{
-        Agent as Ice, AgentConfig, candidate::CandidateType, mdns::MulticastDnsMode,
-        network_type::NetworkType,
-    },
+use rtc_crypto::{RTCCryptoProvider, default_provider};
+use rtc_ice::{
+    Agent as Ice, AgentConfig, candidate::CandidateType, mdns::MulticastDnsMode,
+    network_type::NetworkType,
 };
 
 use super::{
     super::{
         super::{BackendError, IceServer},
+        budget::Budget,
         error,
         gather::Gatherer,
         guard::Guard,
         place::Place,
+        records::Records,
         server::{Certificate, dialler::Dialler},
         sockets::Sockets,
     },
@@ -109,6 +109,9 @@ impl Agent {
             is_end_held: false,
             is_broken: false,
             guard: Guard::default(),
+            records: Records::default(),
+            budget: Budget::default(),
+            is_trusted: false,
             prunes_at: None,
             task: None,
             timer: Delay::new(Duration::ZERO),

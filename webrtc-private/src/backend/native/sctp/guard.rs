@@ -5,6 +5,7 @@
 //! all for each; and a late INIT ends the association.
 
 use super::{
+    super::super::UNKNOWN_UNREAD_MAX,
     PAYLOAD_MAX, STREAMS_MAX, StreamId,
     packet::{Item, chunks},
 };
@@ -38,11 +39,23 @@ pub(super) enum Verdict {
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     pending: usize,
+    /// Bytes of data that belong to no message that has been read, as long as it is not known who sends them.
+    unknown: usize,
+    is_trusted: bool,
     resets: usize,
 }
 
 impl Guard {
+    /// It is known who is at the other end.
+    pub(super) const fn trust(&mut self) {
+        self.is_trusted = true;
+    }
+
     pub(super) fn judge(&mut self, packet: &[u8], is_connected: bool) -> Verdict {
+        let unknown = match self.is_trusted {
+            true => 0,
+            false => self.unknown.saturating_add(packet.len()),
+        };
         for Item {
             kind: [kind, _],
             value,
@@ -56,6 +69,10 @@ impl Guard {
                 I_DATA => BEFORE_I_DATA,
                 _ => continue,
             };
+            if unknown > UNKNOWN_UNREAD_MAX {
+                // What is of use is sent again.
+                return Verdict::Drop;
+            }
             let stream = packet
                 .get(value + 4..end)
                 .and_then(|rest| rest.first_chunk());
@@ -66,12 +83,14 @@ impl Guard {
             if !is_fine || self.pending > PENDING_MAX {
                 return Verdict::End;
             }
+            self.unknown = unknown;
         }
         Verdict::Take
     }
 
     /// A message of so many bytes has been read.
     pub(super) fn on_message(&mut self, bytes: usize) {
+        self.unknown = self.unknown.saturating_sub(bytes);
         // Its chunks may have been smaller than necessary, and have come twice.
         let chunks = bytes / (PAYLOAD_MAX as usize / 2) + 2;
         self.pending = self.pending.saturating_sub(chunks);
@@ -148,16 +167,34 @@ mod tests {
     #[test]
     fn data_of_which_nothing_comes_has_an_end() {
         let mut guard = Guard::default();
+        guard.trust();
         let chunk = packet(&[data(1, 1)]);
         let taken = (0..).take_while(|_| guard.judge(&chunk, true) == Verdict::Take);
         assert_eq!(taken.count(), PENDING_MAX);
         let mut guard = Guard::default();
+        guard.trust();
         for _ in 0..100_000 {
             for _ in 0..14 {
                 assert_eq!(guard.judge(&chunk, true), Verdict::Take);
             }
             guard.on_message(16 * 1024);
         }
+    }
+
+    #[test]
+    fn of_somebody_unknown_little_is_kept() {
+        let mut guard = Guard::default();
+        let chunk = packet(&[data(1, 1000)]);
+        let most = UNKNOWN_UNREAD_MAX / chunk.len();
+        let takes = |guard: &mut Guard| guard.judge(&chunk, true) == Verdict::Take;
+        assert_eq!((0..).take_while(|_| takes(&mut guard)).count(), most);
+        assert_eq!(guard.judge(&chunk, true), Verdict::Drop);
+        let sack = packet(&[vec![3, 0, 0, 4]]);
+        assert_eq!(guard.judge(&sack, true), Verdict::Take);
+        guard.on_message(2 * chunk.len());
+        assert!(takes(&mut guard));
+        guard.trust();
+        assert!((0..1000).all(|_| takes(&mut guard)));
     }
 
     #[test]

@@ -23,7 +23,11 @@ const SERVER: usize = 1;
 impl Pair {
     fn new(loss: u32) -> Self {
         let network = Network::new(loss);
-        let side = |is_client| Sctp::new(is_client, PORT, network.now).expect("begins");
+        let side = |is_client| {
+            let mut side = Sctp::new(is_client, PORT, network.now).expect("begins");
+            side.trust();
+            side
+        };
         Self {
             sides: [true, false].map(side),
             network,

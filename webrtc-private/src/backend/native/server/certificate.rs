@@ -1,18 +1,20 @@
 //! The certificate of a server, or of one connection.
 
 use libp2p_core::multihash::Multihash;
-use rtc::{
-    crypto::{SignatureScheme, default_provider},
-    peer_connection::certificate::{CertificateParams, RTCCertificate},
-};
+use rtc_crypto::default_provider;
+use rtc_dtls::crypto::Certificate as DtlsCertificate;
 use thiserror::Error;
 
+use super::super::dtls::fingerprint_of;
 use crate::direct::fingerprint::Fingerprint;
+
+/// How the private key begins in a text.
+const KEY: &str = "-----BEGIN PRIVATE_KEY-----";
 
 /// A certificate with its private key. Its hash is part of the server's addresses, so it should be kept.
 #[derive(Clone, Debug)]
 pub struct Certificate {
-    certificate: RTCCertificate,
+    certificate: DtlsCertificate,
     fingerprint: Fingerprint,
 }
 
@@ -32,24 +34,23 @@ impl Certificate {
     /// [`CertificateError`] when the system has no randomness.
     pub fn generate() -> Result<Self, CertificateError> {
         let crypto = default_provider().map_err(error)?;
-        let params = CertificateParams::new(Vec::new()).map_err(error)?;
-        let scheme = SignatureScheme::EcdsaP256Sha256;
-        Self::new(RTCCertificate::generate(crypto.crypto(), scheme, params).map_err(error)?)
+        Self::new(
+            DtlsCertificate::generate_self_signed(Vec::new(), crypto.crypto()).map_err(error)?,
+        )
     }
 
-    /// From [`to_pem`](Self::to_pem): an `EXPIRES` block with the seconds since 1970 as 8 bytes, little
-    /// endian, then the private key in PKCS#8 and the certificate.
+    /// From [`to_pem`](Self::to_pem): the private key in PKCS#8 and the certificate. What is before them, as the block
+    /// with the time of expiry that earlier versions wrote, is left out.
     ///
     /// # Errors
     /// [`CertificateError`] when the text is not of this form.
     pub fn from_pem(pem: &str) -> Result<Self, CertificateError> {
-        if !has_expiry(pem) {
-            return Err(CertificateError(
-                "it does not say until when it is valid".to_owned(),
-            ));
-        }
+        let key = pem
+            .find(KEY)
+            .ok_or_else(|| error("there is no private key"))?;
+        let pem = pem.get(key..).unwrap_or_default();
         let crypto = default_provider().map_err(error)?;
-        Self::new(RTCCertificate::from_pem(pem, crypto.crypto()).map_err(error)?)
+        Self::new(DtlsCertificate::from_pem(pem, crypto.crypto()).map_err(error)?)
     }
 
     /// As text, with the private key.
@@ -60,16 +61,11 @@ impl Certificate {
         self.certificate.serialize_pem().map_err(error)
     }
 
-    fn new(certificate: RTCCertificate) -> Result<Self, CertificateError> {
+    fn new(certificate: DtlsCertificate) -> Result<Self, CertificateError> {
         let crypto = default_provider().map_err(error)?;
-        let fingerprints = certificate
-            .get_fingerprints(crypto.crypto())
-            .map_err(error)?;
-        let fingerprint = fingerprints
-            .iter()
-            .find(|one| one.algorithm == "sha-256")
-            .and_then(|one| Fingerprint::from_hex(&one.value))
-            .ok_or_else(|| error("it has no fingerprint"))?;
+        let first = certificate.certificate.first();
+        let first = first.ok_or_else(|| error("there is only a private key"))?;
+        let fingerprint = fingerprint_of(first, &*crypto).map_err(error)?;
         Ok(Self {
             certificate,
             fingerprint,
@@ -86,24 +82,9 @@ impl Certificate {
         self.fingerprint
     }
 
-    pub(in crate::backend::native) const fn rtc(&self) -> &RTCCertificate {
+    pub(in crate::backend::native) const fn dtls(&self) -> &DtlsCertificate {
         &self.certificate
     }
-}
-
-/// Whether the first block is an `EXPIRES` of at least 8 bytes (11 base64 digits): rtc panics over a
-/// shorter one.
-fn has_expiry(pem: &str) -> bool {
-    let digits = pem
-        .trim_start()
-        .strip_prefix("-----BEGIN EXPIRES-----")
-        .and_then(|rest| rest.split_once("-----END EXPIRES-----"))
-        .map(|(body, _)| {
-            body.chars()
-                .filter(|c| !c.is_whitespace() && *c != '=')
-                .count()
-        });
-    digits.is_some_and(|count| count >= 11)
 }
 
 #[cfg(test)]
@@ -124,20 +105,28 @@ mod tests {
     }
 
     #[test]
+    fn one_of_an_earlier_version_is_read() {
+        let text = Certificate::generate().unwrap().to_pem().unwrap();
+        let earlier =
+            format!("-----BEGIN EXPIRES-----\r\n/0bZnw8AAAA=\r\n-----END EXPIRES-----\r\n\n{text}");
+        let certificate = Certificate::from_pem(&earlier).unwrap();
+        assert_eq!(certificate.to_pem().unwrap(), text);
+    }
+
+    #[test]
     fn what_is_no_certificate_is_refused() {
         let text = Certificate::generate().unwrap().to_pem().unwrap();
         for (from, to) in [
-            ("-----BEGIN EXPIRES-----", "-----BEGIN OTHER-----"),
             ("-----BEGIN CERTIFICATE-----", ""),
             ("-----END CERTIFICATE-----", ""),
+            ("-----BEGIN PRIVATE_KEY-----", ""),
             ("PRIVATE_KEY", "PUBLIC_KEY"),
         ] {
             let damaged = text.replace(from, to);
             assert_ne!(damaged, text);
             assert!(Certificate::from_pem(&damaged).is_err(), "{damaged}");
         }
-        let short = "-----BEGIN EXPIRES-----\nAAAA\n-----END EXPIRES-----\n";
-        for text in ["", "\n\n", short, &text[..100]] {
+        for text in ["", "\n\n", &text[..100]] {
             assert!(Certificate::from_pem(text).is_err(), "{text}");
         }
     }

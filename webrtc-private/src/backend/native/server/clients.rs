@@ -10,18 +10,20 @@ use std::{
 
 use bytes::BytesMut;
 use futures::channel::mpsc;
-use rtc::{
-    crypto::RTCCryptoProvider,
-    stun::{
-        attributes::ATTR_USERNAME,
-        integrity::MessageIntegrity,
-        message::{BINDING_REQUEST, Message},
-        textattrs::TextAttribute,
-    },
+use rtc_crypto::RTCCryptoProvider;
+use rtc_stun::{
+    attributes::ATTR_USERNAME,
+    integrity::MessageIntegrity,
+    message::{BINDING_REQUEST, Message},
+    textattrs::TextAttribute,
 };
 use tokio::net::UdpSocket;
 
-use super::{super::place::Place, dialler::Dialler};
+use super::{
+    super::place::{Place, Waiting},
+    dialler::Dialler,
+    newcomers::Newcomers,
+};
 
 /// Clients at one time, with those that have just left. A swarm has limits of its own, far below.
 const CLIENTS_MAX: usize = 4096;
@@ -29,8 +31,7 @@ const CLIENTS_MAX: usize = 4096;
 /// Addresses of one client: a machine with more than one network tries them all, and may change.
 const ADDRESSES_MAX: usize = 16;
 
-/// Datagrams that wait for a client's task: 1 MiB, which is what SCTP lets a client send at a time. More
-/// are dropped, and sent again.
+/// Datagrams that wait for a client's task, beside the bound for their bytes. More are dropped, and sent again.
 const QUEUE: usize = 896;
 
 /// How long a client is remembered that has left, so that what is still under way from it is not taken
@@ -40,7 +41,15 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 /// The pause between two looks at who has left.
 const SWEEP_PAUSE: Duration = Duration::from_secs(5);
 
-/// Somebody whose first check has come.
+/// What comes of a datagram of somebody who is not known.
+pub(super) enum Taken {
+    /// This is to go back to where it came from.
+    Ask(BytesMut),
+    /// It is to be served.
+    Client(NewClient),
+}
+
+/// Somebody who has shown to be there.
 pub(super) struct NewClient {
     pub(super) address: SocketAddr,
     pub(super) dialler: Dialler,
@@ -52,12 +61,14 @@ pub(super) struct Clients {
     /// By how they call us, which is random.
     by_name: HashMap<String, Client>,
     names: HashMap<SocketAddr, String>,
+    newcomers: Newcomers,
     swept: Option<Instant>,
     crypto: Arc<dyn RTCCryptoProvider>,
 }
 
 struct Client {
     datagrams: mpsc::Sender<(SocketAddr, BytesMut)>,
+    waiting: Arc<Waiting>,
     addresses: Vec<SocketAddr>,
     left: Option<Instant>,
 }
@@ -76,12 +87,13 @@ impl Clients {
         Self {
             by_name: HashMap::new(),
             names: HashMap::new(),
+            newcomers: Newcomers::default(),
             swept: None,
             crypto,
         }
     }
 
-    /// Takes a datagram. It may be the first of somebody, who then is to be served at `local` of `socket`.
+    /// Takes a datagram. It may be of somebody new, who then is to be served at `local` of `socket`.
     pub(super) fn take(
         &mut self,
         from: SocketAddr,
@@ -89,13 +101,18 @@ impl Clients {
         now: Instant,
         local: SocketAddr,
         socket: &Arc<UdpSocket>,
-    ) -> Option<NewClient> {
+    ) -> Option<Taken> {
         let name = self.names.get(&from);
         if let Some(client) = name.and_then(|name| self.by_name.get_mut(name)) {
             client.forward(from, data);
             return None;
         }
-        let dialler = first_check(&data, &*self.crypto)?;
+        let mut message = Message::new();
+        message.unmarshal_binary(&data).ok()?;
+        if let Some((dialler, first)) = self.newcomers.answered(from, &message, now) {
+            return self.admit(from, dialler, first, now, local, socket);
+        }
+        let dialler = first_check(&mut message, &*self.crypto)?;
         if let Some(client) = self.by_name.get_mut(dialler.server()) {
             if client.addresses.len() < ADDRESSES_MAX {
                 client.addresses.push(from);
@@ -104,25 +121,42 @@ impl Clients {
             }
             return None;
         }
+        let asked = self
+            .newcomers
+            .ask(from, dialler, data, now, self.crypto.crypto());
+        asked.map(Taken::Ask)
+    }
+
+    fn admit(
+        &mut self,
+        from: SocketAddr,
+        dialler: Dialler,
+        first: BytesMut,
+        now: Instant,
+        local: SocketAddr,
+        socket: &Arc<UdpSocket>,
+    ) -> Option<Taken> {
         self.sweep(now);
         if self.by_name.len() >= CLIENTS_MAX {
             tracing::debug!(%from, "too many clients");
             return None;
         }
         let (datagrams, incoming) = mpsc::channel(QUEUE);
+        let waiting = Arc::<Waiting>::default();
         let mut client = Client {
             datagrams,
+            waiting: Arc::clone(&waiting),
             addresses: vec![from],
             left: None,
         };
-        client.forward(from, data);
+        client.forward(from, first);
         self.by_name.insert(dialler.server().to_owned(), client);
         self.names.insert(from, dialler.server().to_owned());
-        Some(NewClient {
+        Some(Taken::Client(NewClient {
             address: from,
             dialler,
-            place: Place::new(local, Arc::clone(socket), incoming),
-        })
+            place: Place::new(local, Arc::clone(socket), incoming, waiting),
+        }))
     }
 
     /// Forgets those who have left a while ago; of all that have left when there is no room.
@@ -153,19 +187,20 @@ impl Clients {
 impl Client {
     fn forward(&mut self, from: SocketAddr, data: BytesMut) {
         // Lost, as datagrams may be, when the task is too slow or gone.
-        let _ = self.datagrams.try_send((from, data));
+        let length = data.len();
+        if self.waiting.put(length) && self.datagrams.try_send((from, data)).is_err() {
+            self.waiting.take(length);
+        }
     }
 }
 
 /// What an ICE check says of a client that is not known, if it is signed with that.
-fn first_check(datagram: &[u8], crypto: &dyn RTCCryptoProvider) -> Option<Dialler> {
-    let mut check = Message::new();
-    check.unmarshal_binary(datagram).ok()?;
+fn first_check(check: &mut Message, crypto: &dyn RTCCryptoProvider) -> Option<Dialler> {
     if check.typ != BINDING_REQUEST {
         return None;
     }
-    let name = TextAttribute::get_from_as(&check, ATTR_USERNAME).ok()?;
+    let name = TextAttribute::get_from_as(check, ATTR_USERNAME).ok()?;
     let dialler = Dialler::parse(&name.text)?;
-    MessageIntegrity::check(&mut check, dialler.server().as_bytes(), crypto.crypto()).ok()?;
+    MessageIntegrity::check(check, dialler.server().as_bytes(), crypto.crypto()).ok()?;
     Some(dialler)
 }

@@ -38,6 +38,16 @@ impl Dialler {
     pub(in crate::backend::native) fn server(&self) -> &str {
         &self.server
     }
+
+    /// By which the dialler's checks and answers are signed.
+    pub(super) fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The user name of the server's checks (RFC 8445, section 7.2.2).
+    pub(super) fn user_name(&self) -> String {
+        format!("{}:{}", self.name, self.server)
+    }
 }
 
 /// The offer of a dialler at this address, as it would be if it had sent one. Its fingerprint is not

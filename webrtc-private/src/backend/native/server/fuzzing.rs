@@ -10,23 +10,21 @@ use std::{
 
 use bytes::BytesMut;
 use futures::FutureExt as _;
-use rtc::{
-    crypto::{RTCCryptoProvider, default_provider},
-    stun::{
-        attributes::{ATTR_USERNAME, AttrType},
-        fingerprint::FINGERPRINT,
-        integrity::MessageIntegrity,
-        message::{BINDING_REQUEST, Message, Setter as _, TransactionId},
-        textattrs::TextAttribute,
-    },
+use rtc_crypto::{RTCCryptoProvider, default_provider};
+use rtc_stun::{
+    attributes::{ATTR_USERNAME, AttrType},
+    fingerprint::FINGERPRINT,
+    integrity::MessageIntegrity,
+    message::{BINDING_REQUEST, Message, Setter as _, TransactionId},
+    textattrs::TextAttribute,
 };
 use tokio::net::UdpSocket;
 
 use super::{
-    super::guard::Guard,
+    super::{guard::Guard, records::Records},
     Connection,
     certificate::Certificate,
-    clients::Clients,
+    clients::{Clients, Taken},
     dialler::{self, Dialler},
     prepare,
 };
@@ -34,6 +32,8 @@ use crate::backend::PeerConnection as _;
 
 /// The server's name in the checks of [`ServerLab::check`]: one of version 2 with a password in it.
 const NAME: &str = "libp2p+webrtc+v2/0123456789abcdefghijkl";
+/// Bytes of earlier datagrams that may be handed on with one.
+const RECORDS_KEPT_MAX: usize = 64 * 1024;
 /// Polls of a connection after each datagram: it goes on as long as something comes of it.
 const POLLS_MAX: usize = 8;
 
@@ -53,6 +53,7 @@ pub(crate) fn user_name(text: &str) {
 pub struct ServerLab {
     clients: Clients,
     guard: Guard,
+    records: Records,
     certificate: Certificate,
     crypto: Arc<dyn RTCCryptoProvider>,
     socket: Arc<UdpSocket>,
@@ -77,6 +78,7 @@ impl ServerLab {
         Self {
             clients: Clients::new(Arc::clone(&crypto)),
             guard: Guard::default(),
+            records: Records::default(),
             certificate: certificate.clone(),
             crypto,
             socket: Arc::clone(socket),
@@ -87,17 +89,20 @@ impl ServerLab {
 
     /// A datagram comes.
     pub fn receive(&mut self, from: SocketAddr, data: &[u8]) {
-        let _ = self.guard.admits(from, data, self.connection.is_some());
-        let (local, data) = (self.local, BytesMut::from(data));
-        let taken = self
-            .clients
-            .take(from, data, Instant::now(), local, &self.socket);
-        if let Some(client) = taken
-            && self.connection.is_none()
-        {
-            let prepared = prepare(client, &self.certificate).now_or_never();
-            let prepared = prepared.expect("everything is done at once");
-            self.connection = prepared.ok().map(|(connection, _)| connection);
+        let _ = self.guard.admits(from, data);
+        let is_connected = self.connection.is_some();
+        let taken = self.records.take(BytesMut::from(data), is_connected);
+        assert!(taken.is_none_or(|taken| taken.len() <= data.len() + RECORDS_KEPT_MAX));
+        match self.take(from, data) {
+            // Whoever sends it is there.
+            Some(Taken::Ask(check)) => {
+                if let Some(transaction) = check.get(4..20) {
+                    let answer = [&[1, 1, 0, 0][..], transaction].concat();
+                    let taken = self.take(from, &answer);
+                    self.begin(taken);
+                }
+            }
+            taken => self.begin(taken),
         }
         if let Some(connection) = &mut self.connection {
             let mut cx = Context::from_waker(Waker::noop());
@@ -106,6 +111,22 @@ impl ServerLab {
                     break;
                 }
             }
+        }
+    }
+
+    fn take(&mut self, from: SocketAddr, data: &[u8]) -> Option<Taken> {
+        let (local, data) = (self.local, BytesMut::from(data));
+        self.clients
+            .take(from, data, Instant::now(), local, &self.socket)
+    }
+
+    fn begin(&mut self, taken: Option<Taken>) {
+        if let Some(Taken::Client(client)) = taken
+            && self.connection.is_none()
+        {
+            let prepared = prepare(client, &self.certificate).now_or_never();
+            let prepared = prepared.expect("everything is done at once");
+            self.connection = prepared.ok().map(|(connection, _)| connection);
         }
     }
 

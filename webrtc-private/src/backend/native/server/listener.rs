@@ -11,10 +11,10 @@ use std::{
 use bytes::BytesMut;
 use if_watch::{IfEvent, tokio::IfWatcher};
 use libp2p_core::transport::ListenerId;
-use rtc::crypto::default_provider;
+use rtc_crypto::default_provider;
 use tokio::{io::ReadBuf, net::UdpSocket};
 
-use super::clients::{Clients, NewClient};
+use super::clients::{Clients, NewClient, Taken};
 use crate::backend::native::sockets::{DATAGRAM_MAX, is_of_the_other_side};
 
 /// Datagrams that are taken before others of the same task have their turn.
@@ -89,8 +89,10 @@ impl Listener {
                     let taken =
                         self.clients
                             .take(from, data, Instant::now(), self.local, &self.socket);
-                    if let Some(client) = taken {
-                        return Poll::Ready(Event::Client(client));
+                    match taken {
+                        Some(Taken::Client(client)) => return Poll::Ready(Event::Client(client)),
+                        Some(Taken::Ask(check)) => self.ask(from, &check),
+                        None => {}
                     }
                 }
                 Poll::Ready(Err(error)) if is_of_the_other_side(&error) => {}
@@ -100,6 +102,13 @@ impl Listener {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn ask(&self, newcomer: SocketAddr, check: &[u8]) {
+        // It may get lost: whoever is there says again that it is.
+        if let Err(error) = self.socket.try_send_to(check, newcomer) {
+            tracing::trace!(%newcomer, %error, "not asked");
+        }
     }
 
     fn poll_interfaces(&mut self, cx: &mut Context<'_>) -> Poll<Event> {

@@ -4,6 +4,15 @@ use std::{future::Future, time::Instant};
 
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, channel::mpsc};
 use libp2p_core::{Endpoint, Transport as _, muxing::StreamMuxerExt as _, transport::PortUse};
+use rtc_crypto::default_provider;
+use rtc_ice::attributes::{control::AttrControlling, priority::PriorityAttr};
+use rtc_stun::{
+    attributes::ATTR_USERNAME,
+    fingerprint::FINGERPRINT,
+    integrity::MessageIntegrity,
+    message::{BINDING_REQUEST, Message, TransactionId},
+    textattrs::TextAttribute,
+};
 use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 
 use super::{
@@ -244,6 +253,69 @@ async fn garbage_disturbs_nobody_and_is_not_answered() {
     let mut buffer = [0; 100];
     let answer = socket.try_recv(&mut buffer).unwrap_err();
     assert_eq!(answer.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_not_heard_of() {
+    let identity = Keypair::generate_ed25519();
+    let certificate = Certificate::generate().unwrap();
+    let mut server = Server::new(identity, certificate, PATIENCE);
+    let listen = "/ip4/127.0.0.1/udp/0/webrtc-direct".parse().unwrap();
+    server.listen_on(ListenerId::next(), listen).unwrap();
+    let TransportEvent::NewAddress { listen_addr, .. } = next(&mut server).await else {
+        panic!("it listens");
+    };
+    let server_at = socket_addr(&listen_addr.iter().take(3).collect()).unwrap();
+    let check = signed_check("libp2p+webrtc+v2/0123456789abcdefghijkl", "abcd");
+    let (silent, talking) = (
+        UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+        UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+    );
+    for socket in [&silent, &talking] {
+        socket.send_to(&check, server_at).await.unwrap();
+    }
+    let mut question = [0; 2048];
+    let answer = async {
+        let (length, _) = talking.recv_from(&mut question).await.unwrap();
+        assert!(length <= check.len(), "{length} for {}", check.len());
+        let answer = [&[1, 1, 0, 0][..], &question[4..20]].concat();
+        // From elsewhere it is no answer.
+        silent.send_to(&answer, server_at).await.unwrap();
+        talking.send_to(&answer, server_at).await.unwrap();
+    };
+    let came = future::select(Box::pin(next(&mut server)), Box::pin(answer)).await;
+    let came = match came {
+        Either::Right(((), coming)) => coming.await,
+        Either::Left(_) => panic!("somebody came who was not asked"),
+    };
+    let TransportEvent::Incoming { send_back_addr, .. } = came else {
+        panic!("{came:?}");
+    };
+    assert_eq!(send_back_addr, multiaddr(talking.local_addr().unwrap()));
+}
+
+/// The first check of a client that is called so.
+fn signed_check(server: &str, client: &str) -> Vec<u8> {
+    let crypto = default_provider().unwrap();
+    let mut check = Message::new();
+    let signature = MessageIntegrity::new_short_term_integrity_with_provider(
+        server.to_owned(),
+        crypto.crypto(),
+    );
+    let built = check.build(&[
+        Box::<TransactionId>::default(),
+        Box::new(BINDING_REQUEST),
+        Box::new(TextAttribute::new(
+            ATTR_USERNAME,
+            format!("{server}:{client}"),
+        )),
+        Box::new(PriorityAttr(1)),
+        Box::new(AttrControlling(1)),
+        Box::new(signature),
+        Box::new(FINGERPRINT),
+    ]);
+    built.unwrap();
+    check.raw
 }
 
 #[tokio::test]

@@ -171,6 +171,7 @@ impl Pair {
             browser: Browser::new(!is_client, now),
             network,
         };
+        pair.ours.trust();
         assert_eq!(pair.next(StreamId::MAX), Happened::Connected);
         pair
     }
