@@ -173,3 +173,6 @@ impl Dtls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

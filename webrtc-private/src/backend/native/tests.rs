@@ -147,34 +147,41 @@ async fn of_somebody_unknown_little_is_kept() {
     for _ in 0..4 {
         pairs.push(streams(&mut left, &mut right).await);
     }
+    let begin = shared.with(0, |agent| agent.closed_count());
     // Nobody reads on the other side.
     let much = vec![7; 256 * 1024];
-    let (writer, _) = &mut pairs[0];
-    let unread = || shared.with(0, |agent| agent.unread());
-    let write = async {
-        writer.write_all(&much).await.expect("writes");
-        poll_fn(|cx| match unread() >= much.len() {
-            true => Poll::Ready(()),
-            false => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+    let is_there = |is_there: &dyn Fn(&Agent) -> bool| {
+        let is_there = shared.with(false, |agent| is_there(agent));
+        if is_there {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    };
+    let until = async |wanted: &dyn Fn(&Agent) -> bool| {
+        poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            is_there(wanted)
         })
         .await;
     };
+    let write = async {
+        let (writer, _) = &mut pairs[0];
+        writer.write_all(&much).await.expect("writes");
+        until(&|agent| agent.unread() >= much.len()).await;
+    };
     drive(&mut left, &mut right, write).await;
-    let before = unread();
+    let before = shared.with(0, |agent| agent.unread());
     shared.with((), Agent::distrust);
     let write = async {
         for (writer, _) in &mut pairs[1..] {
-            // Until the stream is given up.
-            while writer.write_all(&much).await.is_ok() {}
+            writer.write_all(&much).await.expect("writes");
         }
+        until(&|agent| agent.closed_count() == begin + 3).await;
     };
     drive(&mut left, &mut right, write).await;
-    assert_eq!(unread(), before, "it is more than may be kept already");
-    drop(pairs.swap_remove(0));
-    assert!(unread() < before);
+    let unread = shared.with(0, |agent| agent.unread());
+    assert_eq!(unread, before, "there is more than there may be already");
 }
 
 #[tokio::test]

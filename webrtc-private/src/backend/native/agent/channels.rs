@@ -320,6 +320,13 @@ impl Agent {
         self.unread
     }
 
+    /// Channels that are closed on this side, and still held.
+    #[cfg(test)]
+    pub(in crate::backend::native) fn closed_count(&self) -> usize {
+        let closed = self.channels.values().filter(|channel| channel.closed);
+        closed.count()
+    }
+
     #[cfg(test)]
     pub(in crate::backend::native) const fn distrust(&mut self) {
         self.is_trusted = false;
