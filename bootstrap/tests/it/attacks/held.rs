@@ -27,7 +27,7 @@ use super::{
     raw::{HELLO, KAD, PING, Raw, SYN, field, find_node, frame, line, prefixed},
     relay::{HOP, connect_to, reserve},
 };
-use crate::{client::Client, soon};
+use crate::{LOOK_AGAIN, client::Client, soon, until};
 
 const PING_PROTOCOL: &str = "/ipfs/ping/1.0.0";
 
@@ -186,12 +186,13 @@ async fn no_answer_of_any_protocol_is_owed_for_ever() {
         // Whoever reads one ping after the other, or one request, may be sent another.
         within(GIVES_UP_WITHIN, protocol, async {
             while stream.write_all(&[0x7f]).await.is_ok() && stream.flush().await.is_ok() {
-                siege.node.assert_alive().await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         })
         .await;
     }
     assert!(started.elapsed() < GIVES_UP_WITHIN);
+    siege.node.assert_alive().await;
     // The connections as such are fine: what goes on is the honest part of them.
     let alive = connections.iter().filter(|it| !it.is_finished()).count();
     assert!(alive > 0, "the node gave up the connections instead");
@@ -237,10 +238,8 @@ async fn a_connection_that_is_as_good_as_dead_is_closed() {
         silent.push(Raw::connect(ATTACKER, port, &keypair).await.unwrap());
         deaf_ones.push(deaf(&siege).await.unwrap());
     }
-    soon("the attackers", async {
-        while peers().await < 2 * CONNECTIONS as u64 {}
-    })
-    .await;
+    let all = 2 * CONNECTIONS as u64;
+    until("the attackers", async || peers().await >= all).await;
     siege
         .judge(
             "connections that say nothing, and connections that take nothing",
@@ -250,10 +249,11 @@ async fn a_connection_that_is_as_good_as_dead_is_closed() {
         .await;
     within(CLOSES_WITHIN, "the node to close them", async {
         while peers().await > 0 {
-            siege.node.assert_alive().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     })
     .await;
+    siege.node.assert_alive().await;
     drop(silent);
     for deaf in deaf_ones {
         // It has heard of it, or will when it reads.
