@@ -25,7 +25,7 @@ use libp2p::{
     },
 };
 use moim_dials::Dials;
-use moim_protocol::presence::SignedPresence;
+use moim_protocol::{presence::SignedPresence, rate::Buckets};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -67,6 +67,8 @@ pub struct Node {
     turn: JoinHandle<Infallible>,
     /// `None` if there is no TURN server.
     credentials: Option<Credentials>,
+    /// Who has asked for ICE servers lately.
+    ice_asked: Buckets<PeerId>,
     status: watch::Sender<Status>,
     heartbeat: Heartbeat,
     metrics: Metrics,

@@ -64,6 +64,7 @@ impl Code for SayError {
             Self::Left => "left",
             Self::Stopped => "stopped",
             Self::Text(error) => text_code(error),
+            Self::TooFast => "too_fast",
             _ => OTHER,
         }
     }

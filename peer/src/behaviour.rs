@@ -5,7 +5,8 @@ use std::time::Duration;
 use libp2p::{
     PeerId, connection_limits,
     core::ConnectedPoint,
-    gossipsub, identify,
+    gossipsub::{self, IdentTopic},
+    identify,
     identity::Keypair,
     kad, ping, relay,
     swarm::{
@@ -21,7 +22,9 @@ use crate::{
     builder::{DhtMode, PeerBuilder},
     duplicates,
     error::StartError,
-    platform, probe, swarm,
+    platform, probe,
+    scoring::{self, Gossip},
+    swarm,
 };
 
 /// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
@@ -48,7 +51,7 @@ pub(crate) struct Behaviour {
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
-    pub(crate) gossip: Toggle<gossipsub::Behaviour>,
+    pub(crate) gossip: Toggle<Gossip>,
     pub(crate) message: moim_rpc::Behaviour,
     pub(crate) presence: moim_rpc::Behaviour,
     pub(crate) probe: probe::Behaviour,
@@ -126,6 +129,19 @@ impl Behaviour {
         }
     }
 
+    /// Listens to a room's gossip, and scores who brings it.
+    pub(crate) fn listen_to(&mut self, topic: &IdentTopic) {
+        let Some(gossip) = self.gossip.as_mut() else {
+            return;
+        };
+        if let Err(error) = gossip.subscribe(topic) {
+            tracing::warn!(%error, "cannot subscribe to the room's gossip");
+        }
+        if let Err(error) = gossip.set_topic_params(topic.clone(), scoring::room()) {
+            tracing::warn!(%error, "nobody is scored in the room");
+        }
+    }
+
     /// Peers that are known to listen to a gossip topic and are connected.
     pub(crate) fn gossip_listeners(&self, topic: &gossipsub::TopicHash) -> Vec<PeerId> {
         let Some(gossip) = self.gossip.as_ref() else {
@@ -139,7 +155,7 @@ impl Behaviour {
     }
 }
 
-fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, StartError> {
+fn gossip(keypair: &Keypair) -> Result<Gossip, StartError> {
     let set_up = |reason: String| StartError::SetUp {
         part: "gossipsub",
         reason,
@@ -163,9 +179,14 @@ fn gossip(keypair: &Keypair) -> Result<gossipsub::Behaviour, StartError> {
         })
         .build()
         .map_err(|error| set_up(error.to_string()))?;
-    gossipsub::Behaviour::new(
+    let mut gossip = Gossip::new_with_subscription_filter(
         gossipsub::MessageAuthenticity::Signed(keypair.clone()),
         config,
+        scoring::subscriptions(),
     )
-    .map_err(|error| set_up(error.to_owned()))
+    .map_err(|error| set_up(error.to_owned()))?;
+    gossip
+        .with_peer_score(scoring::params(), scoring::thresholds())
+        .map_err(set_up)?;
+    Ok(gossip)
 }

@@ -26,12 +26,14 @@ mod reach;
 mod relays;
 mod restart;
 mod room;
+mod saying;
 mod search;
+mod shares;
 mod start;
 mod talk;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     net::IpAddr,
     time::Duration,
 };
@@ -39,9 +41,7 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
 use moim_dials::Dials;
-use moim_protocol::{
-    message::MessageId, neighbours, outbox::Outbox, seen::SeenIds, topic::TopicHash,
-};
+use moim_protocol::{message::MessageId, outbox::Outbox, seen::SeenIds, topic::TopicHash};
 use tokio::sync::{mpsc, watch};
 use web_time::Instant;
 
@@ -58,6 +58,7 @@ use self::{
     reach::Reaching,
     relays::Relays,
     room::{Leaving, Lookup, MessageKey, RoomState},
+    shares::PeerShares,
 };
 use crate::{
     behaviour::Behaviour,
@@ -141,6 +142,7 @@ pub(crate) struct Driver {
     transmissions: HashMap<OutboundRequestId, Transmission>,
     received: SeenIds<MessageKey>,
     history: History,
+    shares: PeerShares,
 
     status: Status,
     next_prune: Instant,
@@ -207,6 +209,7 @@ impl Driver {
         self.advance_rooms(now);
         self.advance_lookups(now);
         self.advance_outbox(now);
+        self.advance_shares(now);
         self.advance_ice(now);
         if self.members_changed {
             let wanted = self.wanted();
@@ -259,17 +262,14 @@ impl Driver {
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.queries.next_deadline(now));
         consider(self.outbox.next_deadline());
+        consider(self.shares.next_deadline());
         consider(self.platform.next_deadline());
         consider(
             self.reaching
                 .next_deadline(|peer| self.connections.best_path(peer)),
         );
         for room in self.rooms.values() {
-            consider(room.search.next_deadline());
-            consider(room.announcer.next_deadline());
-            consider(room.ordering.next_deadline());
-            consider(room.newcomers.next_deadline());
-            consider(room.next_farewell());
+            consider(room.next_deadline(now));
         }
         for lookup in &self.lookups {
             consider(lookup.search.next_deadline());
@@ -280,19 +280,6 @@ impl Driver {
         }
         // However a deadline came to lie in the past, the loop breathes.
         next.max(now + Duration::from_millis(1))
-    }
-
-    /// Everybody whom the rooms want a connection to.
-    fn wanted(&self) -> HashSet<PeerId> {
-        let mut wanted = HashSet::new();
-        for room in self.rooms.values() {
-            let members = room.search.roster.members();
-            wanted.extend(neighbours::among(
-                self.me,
-                members.map(|member| member.presence.peer),
-            ));
-        }
-        wanted
     }
 
     fn is_stopping(&self) -> bool {

@@ -1,6 +1,6 @@
 //! One error type per operation.
 
-use moim_protocol::{text::TextError, topic::TopicError};
+use moim_protocol::{limits, text::TextError, topic::TopicError};
 use thiserror::Error;
 
 /// Why a peer could not be started.
@@ -60,6 +60,13 @@ pub enum SayError {
     /// The text cannot be said.
     #[error("the message is not valid")]
     Text(#[from] TextError),
+    /// [`limits::SAY_WAITING_MAX`] messages wait for their turn.
+    #[error(
+        "{max} messages wait to be said, {rate} a second; say this one again when they are",
+        max = limits::SAY_WAITING_MAX,
+        rate = limits::SAY.things.per_second,
+    )]
+    TooFast,
 }
 
 /// Why a direct message was not delivered.

@@ -1,9 +1,13 @@
 //! What was said in this session, kept in memory with a bound.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use libp2p::PeerId;
 use moim_protocol::{
+    limits::{
+        CONVERSATION_BYTES_MAX, CONVERSATION_MESSAGES_MAX, CONVERSATIONS_BYTES_MAX,
+        CONVERSATIONS_MAX,
+    },
     message::MessageId,
     room::RoomText,
     text::{Name, Text},
@@ -11,12 +15,6 @@ use moim_protocol::{
 };
 
 use crate::snapshot::Path;
-
-/// Messages kept per conversation; at 16 KiB each at most 8 MiB.
-const CONVERSATION_MESSAGES_MAX: usize = 512;
-
-/// Direct conversations kept; the one that was quiet longest goes first.
-const CONVERSATIONS_MAX: usize = 256;
 
 /// Something said in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,24 +64,130 @@ pub struct DirectMessage {
     pub path: Path,
 }
 
-/// Direct conversations by the other peer.
+/// What is kept in a [`Conversation`].
+pub(crate) trait Entry {
+    /// Who said it.
+    fn from(&self) -> PeerId;
+    /// How much of memory is the author's choice.
+    fn bytes(&self) -> usize;
+}
+
+impl Entry for RoomMessage {
+    fn from(&self) -> PeerId {
+        self.from
+    }
+
+    fn bytes(&self) -> usize {
+        let name = self.name.as_ref().map_or(0, |name| name.as_str().len());
+        self.text.as_str().len().saturating_add(name)
+    }
+}
+
+impl Entry for DirectMessage {
+    fn from(&self) -> PeerId {
+        self.from
+    }
+
+    fn bytes(&self) -> usize {
+        self.text.as_str().len()
+    }
+}
+
+/// What was said in one place, the oldest first, at most [`CONVERSATION_MESSAGES_MAX`] messages and
+/// [`CONVERSATION_BYTES_MAX`] bytes. Over that, whoever has said most loses the oldest of theirs.
+#[derive(Debug)]
+pub(crate) struct Conversation<T> {
+    messages: VecDeque<T>,
+    bytes: usize,
+}
+
+impl<T> Default for Conversation<T> {
+    fn default() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T: Entry> Conversation<T> {
+    pub(crate) fn push(&mut self, message: T) {
+        self.bytes = self.bytes.saturating_add(message.bytes());
+        self.messages.push_back(message);
+        while self.messages.len() > CONVERSATION_MESSAGES_MAX {
+            self.drop_one(|_| 1);
+        }
+        while self.bytes > CONVERSATION_BYTES_MAX {
+            self.drop_one(Entry::bytes);
+        }
+    }
+
+    /// Drops the oldest message of whoever has most of what there is too much of.
+    fn drop_one(&mut self, measure: impl Fn(&T) -> usize) {
+        let mut shares: HashMap<PeerId, usize> = HashMap::new();
+        for message in &self.messages {
+            let share = shares.entry(message.from()).or_default();
+            *share = share.saturating_add(measure(message));
+        }
+        // Of two that have said as much, whoever said it first.
+        let largest = shares.values().max().copied();
+        let index = self
+            .messages
+            .iter()
+            .position(|message| shares.get(&message.from()).copied() == largest);
+        if let Some(message) = index.and_then(|index| self.messages.remove(index)) {
+            self.bytes = self.bytes.saturating_sub(message.bytes());
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.messages.iter()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Direct conversations by the other peer: at most [`CONVERSATIONS_MAX`], with at most
+/// [`CONVERSATIONS_BYTES_MAX`] bytes together.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    conversations: HashMap<PeerId, VecDeque<DirectMessage>>,
+    conversations: HashMap<PeerId, Conversation<DirectMessage>>,
     /// Other peers, the most recently active last.
     recent: VecDeque<PeerId>,
+    /// Those to whom something was said.
+    answered: HashSet<PeerId>,
 }
 
 impl History {
     pub(crate) fn push(&mut self, other: PeerId, message: DirectMessage) {
         self.recent.retain(|peer| *peer != other);
         self.recent.push_back(other);
-        if self.recent.len() > CONVERSATIONS_MAX
-            && let Some(quiet) = self.recent.pop_front()
-        {
-            self.conversations.remove(&quiet);
+        if message.from != other {
+            self.answered.insert(other);
         }
-        push_bounded(self.conversations.entry(other).or_default(), message);
+        self.conversations.entry(other).or_default().push(message);
+        while self.recent.len() > CONVERSATIONS_MAX || self.bytes() > CONVERSATIONS_BYTES_MAX {
+            self.drop_one();
+        }
+    }
+
+    /// Drops the conversation that was quiet longest: first of strangers, to whom nothing was ever said
+    /// and of whom there can be any number.
+    fn drop_one(&mut self) {
+        let stranger = self
+            .recent
+            .iter()
+            .position(|peer| !self.answered.contains(peer));
+        if let Some(peer) = self.recent.remove(stranger.unwrap_or(0)) {
+            self.conversations.remove(&peer);
+            self.answered.remove(&peer);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.conversations.values().map(Conversation::bytes).sum()
     }
 
     pub(crate) fn conversation(&self, other: &PeerId) -> Vec<DirectMessage> {
@@ -94,10 +198,88 @@ impl History {
     }
 }
 
-/// Appends and, over the bound, drops the oldest.
-pub(crate) fn push_bounded<T>(messages: &mut VecDeque<T>, message: T) {
-    if messages.len() >= CONVERSATION_MESSAGES_MAX {
-        messages.pop_front();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::DirectTransport;
+
+    fn said(from: PeerId, text: &str) -> RoomMessage {
+        RoomMessage {
+            id: MessageId::from_bytes([0; 16]),
+            topic: Topic::new("global-chat").expect("valid"),
+            from,
+            name: None,
+            text: Text::new(text).expect("valid"),
+            sent: 0,
+        }
     }
-    messages.push_back(message);
+
+    fn direct(from: PeerId, to: PeerId, text: &str) -> DirectMessage {
+        DirectMessage {
+            id: MessageId::from_bytes([0; 16]),
+            from,
+            to,
+            text: Text::new(text).expect("valid"),
+            sent: 0,
+            path: Path::Direct(DirectTransport::Tcp),
+        }
+    }
+
+    #[test]
+    fn who_floods_a_room_forgets_itself_first() {
+        let (ada, flooder) = (PeerId::random(), PeerId::random());
+        for text in ["x", &"x".repeat(16_384)] {
+            let mut room = Conversation::default();
+            for number in 0..20 {
+                room.push(said(ada, &format!("{number}")));
+            }
+            for _ in 0..2_000 {
+                room.push(said(flooder, text));
+                assert!(room.bytes() <= CONVERSATION_BYTES_MAX);
+                assert!(room.iter().count() <= CONVERSATION_MESSAGES_MAX);
+            }
+            let kept: Vec<_> = room.iter().filter(|message| message.from == ada).collect();
+            assert_eq!(kept.len(), 20);
+            assert_eq!(kept[0].text.as_str(), "0");
+            let bytes: usize = room.iter().map(Entry::bytes).sum();
+            assert_eq!(bytes, room.bytes());
+        }
+    }
+
+    #[test]
+    fn one_alone_keeps_what_it_said_last() {
+        let ada = PeerId::random();
+        let mut room = Conversation::default();
+        for number in 0..1_000 {
+            room.push(said(ada, &format!("{number}")));
+        }
+        let first = 1_000 - CONVERSATION_MESSAGES_MAX;
+        let texts = room.iter().map(|message| message.text.as_str().to_owned());
+        assert!(texts.eq((first..1_000).map(|number| format!("{number}"))));
+    }
+
+    #[test]
+    fn strangers_forget_each_other_and_nobody_that_was_answered() {
+        let (me, friend) = (PeerId::random(), PeerId::random());
+        let mut history = History::default();
+        history.push(friend, direct(friend, me, "hello"));
+        history.push(friend, direct(me, friend, "hello, friend"));
+        let long = "x".repeat(16_384);
+        for _ in 0..300 {
+            let stranger = PeerId::random();
+            for _ in 0..10 {
+                history.push(stranger, direct(stranger, me, &long));
+            }
+            assert!(history.bytes() <= CONVERSATIONS_BYTES_MAX);
+            assert!(history.recent.len() <= CONVERSATIONS_MAX);
+            assert_eq!(history.recent.len(), history.conversations.len());
+        }
+        assert_eq!(history.conversation(&friend).len(), 2);
+        for _ in 0..2 * CONVERSATIONS_MAX {
+            let answered = PeerId::random();
+            history.push(answered, direct(me, answered, "hello"));
+        }
+        assert_eq!(history.recent.len(), CONVERSATIONS_MAX);
+        assert_eq!(history.answered.len(), CONVERSATIONS_MAX);
+    }
 }

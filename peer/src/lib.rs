@@ -38,6 +38,7 @@ mod history;
 pub mod identity;
 mod platform;
 mod probe;
+mod scoring;
 mod snapshot;
 mod swarm;
 

@@ -203,6 +203,15 @@ impl Request {
 }
 
 impl Response {
+    /// An answer that says why not; the reason is cut to its limit.
+    #[must_use]
+    pub fn error(code: ErrorCode, reason: &str) -> Self {
+        Self::Error {
+            code,
+            reason: wire::reason(reason),
+        }
+    }
+
     /// The body to be sent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -40,6 +40,7 @@
 //! | [`dials::Rules`] | which addresses are dialled | whoever dials |
 //! | [`admission`] | what a DHT server keeps, and what takes its place | a DHT server |
 //! | [`rate::Buckets`] | how much one source may ask for | whoever serves |
+//! | [`allowance::Shares`] | how much one peer may say, and all together | a receiver |
 //! | [`providers::ProviderTable`] | whom a DHT server names as a way into a topic | a DHT server |
 //! | [`shares::Pool`] | whose things give way when a table of strangers' things is full | a DHT server |
 //! | [`changes::Changes`] | what of a table has to be written down | a DHT server |
@@ -109,6 +110,7 @@
 pub mod address;
 pub mod admission;
 pub mod alike;
+pub mod allowance;
 pub mod announcer;
 pub mod backoff;
 pub mod changes;

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::{allowance::Share, rate::Rate};
+
 // --- Time -------------------------------------------------------------------------------------
 
 /// The longest life of a presence. A peer that vanishes without a word is gone after this.
@@ -137,6 +139,82 @@ pub const REASON_BYTES_MAX: usize = 256;
 /// Largest integer in any body: 2^53 - 1, the largest that JavaScript holds exactly.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+// --- Rates ------------------------------------------------------------------------------------
+//
+// Things and bytes, each with what there may be at once and what comes back in a second. People write
+// a line in some seconds and paste some dozens; the rates are for programs. A receiver takes twice what
+// a sender allows itself, because what was sent evenly may arrive at once.
+
+/// Something to be said or answered, and its bytes.
+const fn share(per_second: u32, burst: u32, bytes_per_second: u32, bytes_burst: u32) -> Share {
+    Share {
+        things: Rate { per_second, burst },
+        bytes: Rate {
+            per_second: bytes_per_second,
+            burst: bytes_burst,
+        },
+    }
+}
+
+/// What a peer says itself in one room: sixteen of the longest texts, or 128 lines, at once. The rest
+/// waits here for its turn.
+pub const SAY: Share = share(8, 128, 16 << 10, 256 << 10);
+
+/// Messages of one's own that wait for their turn, per room: sixteen seconds of [`SAY`].
+pub const SAY_WAITING_MAX: usize = 128;
+
+/// What is heard and passed on of one author in one room: twice [`SAY`]. In a minute, 2.4 MiB.
+pub const TALK_PER_AUTHOR: Share = share(16, 256, 32 << 10, 512 << 10);
+
+/// What is heard and passed on in one room of all authors together: eight of them as busy as one may
+/// be. The second half is for members that this peer is connected to.
+pub const ROOM_TALK: Share = share(128, 2048, 256 << 10, 4 << 20);
+
+/// Presences of one peer in one room. One is signed every 45 s, and some in a row while addresses
+/// change.
+pub const PRESENCES_PER_PEER: Share = share(1, 32, 4 << 10, 96 << 10);
+
+/// Presences in one room: everybody's in a full room joining within some seconds. In rest a full
+/// room has 23 a second. The second half is for members.
+pub const ROOM_PRESENCES: Share = share(256, 4096, 512 << 10, 8 << 20);
+
+/// What one neighbour is the first to bring of gossip, in all rooms: twice all that is passed on in
+/// one. An honest neighbour does not bring more; who does is not listened to for a minute.
+pub const GOSSIP_PER_NEIGHBOUR: Share = share(768, 12_288, 1536 << 10, 24 << 20);
+
+/// Direct messages of one peer: [`OUTBOX_MAX`] at once, 64 of the longest.
+pub const DIRECT_PER_PEER: Share = share(8, 256, 64 << 10, 1 << 20);
+
+/// Direct messages of all peers: the second half is for members of one's rooms.
+pub const DIRECT_ALL: Share = share(64, 2048, 512 << 10, 8 << 20);
+
+/// Answers to one peer of `/moim/presence/1.0.0`: the list of a full room at its largest is 2.9 MiB,
+/// and asked for once a minute.
+pub const LISTS_PER_PEER: Share = share(16, 512, 64 << 10, 4 << 20);
+
+/// Answers to all: as many as ask, when a full room of 1,024 joins within a minute, ask one of them.
+pub const LISTS_ALL: Share = share(256, 8192, 2 << 20, 32 << 20);
+
+/// Answers to one peer that missed something: all that is kept to be given again, and what is added
+/// to that.
+pub const CATCH_UP_PER_PEER: Share = share(32, 512, 32 << 10, 3 << 20);
+
+/// Answers to all that missed something.
+pub const CATCH_UP_ALL: Share = share(256, 4096, 1 << 20, 16 << 20);
+
+/// Messages that an answer to [`CatchUp`](crate::message::Request::CatchUp) should be worth: it is
+/// not asked for before the author may say so much, and a whole body.
+pub const CATCH_UP_MESSAGES_MIN: u32 = 16;
+
+/// Peers whose shares are remembered, of each kind.
+pub const SHARES_MAX: usize = 2 * MEMBERS_MAX;
+
+/// ICE servers are asked for when a connection is made, and every 45 minutes.
+pub const ICE_PER_PEER: Rate = Rate {
+    per_second: 1,
+    burst: 32,
+};
+
 // --- Capacities of this implementation --------------------------------------------------------
 
 /// Most members a peer keeps of one room.
@@ -177,6 +255,18 @@ pub const ORDER_MISSED_MAX: usize = 32;
 /// Most of its own room messages that a peer keeps for members that missed them: with the longest
 /// texts, 4 MiB a room.
 pub const SAID_MAX: usize = 256;
+
+/// Messages kept of a conversation, a room's or with one peer.
+pub const CONVERSATION_MESSAGES_MAX: usize = 512;
+
+/// Bytes of text kept of a conversation: 64 of the longest messages.
+pub const CONVERSATION_BYTES_MAX: usize = 1 << 20;
+
+/// Direct conversations kept.
+pub const CONVERSATIONS_MAX: usize = 256;
+
+/// Bytes of text kept of all direct conversations together.
+pub const CONVERSATIONS_BYTES_MAX: usize = 16 << 20;
 
 /// Most direct messages that wait for their receipt.
 pub const OUTBOX_MAX: usize = 256;

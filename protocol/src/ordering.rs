@@ -298,6 +298,20 @@ impl<T> Ordering<T> {
         }
     }
 
+    /// Whether a message has come already: it was delivered, or waits for an earlier one.
+    #[must_use]
+    pub fn has(&self, from: &PeerId, session: u64, sequence: u64) -> bool {
+        let session = self.senders.get(from).and_then(|sender| {
+            let sessions = &sender.sessions;
+            sessions.iter().find(|known| known.number == session)
+        });
+        session.is_some_and(|session| {
+            let missed = session.missed.range(..=sequence).next_back();
+            let is_missed = missed.is_some_and(|(_, last)| *last >= sequence);
+            session.held.contains_key(&sequence) || (sequence <= session.through && !is_missed)
+        })
+    }
+
     /// Whether messages of this sender wait for earlier ones.
     #[must_use]
     pub fn waits_for(&self, from: &PeerId) -> bool {

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
+    time::Duration,
 };
 
 use web_time::Instant;
@@ -59,6 +60,20 @@ impl Bucket {
     /// Puts a token back that was taken for nothing.
     pub fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(f64::from(self.rate.burst));
+    }
+
+    /// How long until there are so many tokens, if nobody takes any.
+    pub fn wait(&mut self, tokens: u32, now: Instant) -> Duration {
+        self.fill(now);
+        let missing = (f64::from(tokens) - self.tokens).max(0.0);
+        Duration::try_from_secs_f64(missing / f64::from(self.rate.per_second))
+            .unwrap_or(Duration::MAX)
+    }
+
+    /// Whether half of what it holds is there.
+    pub fn is_half_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= f64::from(self.rate.burst) / 2.0
     }
 
     /// Whether nothing is lost when it is forgotten.
@@ -174,8 +189,6 @@ impl std::fmt::Display for Source {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -8,7 +8,9 @@ use libp2p_identity::{Keypair, PeerId};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    UnixMillis, ice_wire, limits, message, names,
+    UnixMillis,
+    allowance::Share,
+    ice_wire, limits, message, names,
     neighbours::pair_hash,
     presence::{Presence, SignedPresence, State, presence_record_key},
     presence_wire,
@@ -285,6 +287,8 @@ fn limits_are_as_documented() {
         ("REASON_BYTES_MAX", limits::REASON_BYTES_MAX),
         ("PROVIDER_KEY_BYTES_MAX", limits::PROVIDER_KEY_BYTES_MAX),
         ("ICE_TEXT_BYTES_MAX", limits::ICE_TEXT_BYTES_MAX),
+        ("CONVERSATION_BYTES_MAX", limits::CONVERSATION_BYTES_MAX),
+        ("CONVERSATIONS_BYTES_MAX", limits::CONVERSATIONS_BYTES_MAX),
     ];
     for (name, value) in bytes {
         assert_eq!(limit(name), format!("{value} bytes"), "{name}");
@@ -303,6 +307,12 @@ fn limits_are_as_documented() {
             limits::PROVIDER_KEYS_PER_PEER_MAX,
         ),
         ("OUTBOX_MAX", limits::OUTBOX_MAX),
+        ("SAY_WAITING_MAX", limits::SAY_WAITING_MAX),
+        (
+            "CONVERSATION_MESSAGES_MAX",
+            limits::CONVERSATION_MESSAGES_MAX,
+        ),
+        ("CONVERSATIONS_MAX", limits::CONVERSATIONS_MAX),
     ];
     for (name, value) in counts {
         assert_eq!(limit(name), value.to_string(), "{name}");
@@ -322,6 +332,43 @@ fn limits_are_as_documented() {
     ];
     for (name, value) in times {
         assert_eq!(limit(name), format!("{} s", value.as_secs()), "{name}");
+    }
+}
+
+#[test]
+fn shares_are_as_documented() {
+    let shares = [
+        ("SAY", limits::SAY),
+        ("TALK_PER_AUTHOR", limits::TALK_PER_AUTHOR),
+        ("ROOM_TALK", limits::ROOM_TALK),
+        ("PRESENCES_PER_PEER", limits::PRESENCES_PER_PEER),
+        ("ROOM_PRESENCES", limits::ROOM_PRESENCES),
+        ("GOSSIP_PER_NEIGHBOUR", limits::GOSSIP_PER_NEIGHBOUR),
+        ("DIRECT_PER_PEER", limits::DIRECT_PER_PEER),
+        ("DIRECT_ALL", limits::DIRECT_ALL),
+        ("LISTS_PER_PEER", limits::LISTS_PER_PEER),
+        ("LISTS_ALL", limits::LISTS_ALL),
+        ("CATCH_UP_PER_PEER", limits::CATCH_UP_PER_PEER),
+        ("CATCH_UP_ALL", limits::CATCH_UP_ALL),
+    ];
+    for (name, Share { things, bytes }) in shares {
+        let row = format!(
+            "(`{name}`) | {}; {} bytes | {}; {} bytes |",
+            things.burst, bytes.burst, things.per_second, bytes.per_second
+        );
+        assert!(DOCUMENT.replace(',', "").contains(&row), "{row}");
+    }
+    let ice = limits::ICE_PER_PEER;
+    let row = format!("(`ICE_PER_PEER`) | {} | {} |", ice.burst, ice.per_second);
+    assert!(DOCUMENT.contains(&row), "{row}");
+}
+
+/// What a sender allows itself, every receiver takes, however it arrives.
+#[test]
+fn receivers_take_twice_what_a_sender_may_say() {
+    let (say, heard) = (limits::SAY, limits::TALK_PER_AUTHOR);
+    for (said, heard) in [(say.things, heard.things), (say.bytes, heard.bytes)] {
+        assert!(heard.burst >= 2 * said.burst && heard.per_second >= 2 * said.per_second);
     }
 }
 

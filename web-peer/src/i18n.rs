@@ -233,6 +233,7 @@ pub(crate) struct Messages {
     pub(crate) message_empty: &'static str,
     pub(crate) message_too_long: Count,
     pub(crate) room_left: &'static str,
+    pub(crate) say_too_fast: &'static str,
     pub(crate) busy: &'static str,
     pub(crate) no_receipt: fn(u64, &str) -> String,
     pub(crate) refused: With,

@@ -3,6 +3,8 @@
 //! Every list has a bound and every entry a key of its own, so that a change in one entry touches
 //! one element of the page, also in a room of hundreds.
 
+mod bounds;
+
 use std::{collections::VecDeque, sync::Arc};
 
 use leptos::prelude::*;
@@ -10,13 +12,8 @@ use moim_peer::{
     Keypair, MessageId, Name, Path, Peer, PeerId, Profile, Reach, Room, Snapshot, Topic,
 };
 
+use self::bounds::{bound_directs, push_bounded};
 use crate::{format, i18n::Messages, page, settings::Checked};
-
-/// Messages and notes shown per conversation. The peer itself remembers about as many.
-pub(crate) const TALK_MAX: usize = 500;
-
-/// Direct conversations shown; the one that was quiet longest goes first. As the peer keeps them.
-const DIRECTS_MAX: usize = 256;
 
 /// Names that a note spells out before it counts.
 const NOTE_NAMES_MAX: usize = 3;
@@ -145,7 +142,7 @@ impl App {
         self.directs.update(|directs| {
             directs.retain(|other| other.peer != peer);
             directs.insert(0, direct.clone());
-            directs.truncate(DIRECTS_MAX);
+            bound_directs(directs);
         });
         direct
     }
@@ -272,8 +269,9 @@ impl RoomModel {
             own,
             stamp,
         };
-        self.talk
-            .update(|talk| push_bounded(talk, TalkItem::Message(Arc::new(message))));
+        self.talk.update(|talk| {
+            push_bounded(talk, TalkItem::Message(Arc::new(message)), TalkItem::bytes)
+        });
         true
     }
 
@@ -300,7 +298,7 @@ impl RoomModel {
             who,
         };
         self.talk
-            .update(|talk| push_bounded(talk, TalkItem::Note(note)));
+            .update(|talk| push_bounded(talk, TalkItem::Note(note), TalkItem::bytes));
     }
 }
 
@@ -440,7 +438,8 @@ impl DirectModel {
             stamp: Stamp::new(sent, before, before.map(|(_, time)| time), from),
             delivery: ArcRwSignal::new(delivery),
         };
-        self.talk.update(|talk| push_bounded(talk, item.clone()));
+        self.talk
+            .update(|talk| push_bounded(talk, item.clone(), |item| item.text.len()));
         Some(item)
     }
 }
@@ -476,13 +475,6 @@ impl Delivery {
             Self::Failed(_) => "failed",
         }
     }
-}
-
-fn push_bounded<T>(talk: &mut VecDeque<T>, item: T) {
-    if talk.len() >= TALK_MAX {
-        talk.pop_front();
-    }
-    talk.push_back(item);
 }
 
 /// A key that no other element of the page has.

@@ -8,6 +8,7 @@ use libp2p::{
     ping, relay, request_response,
     swarm::{ConnectionId, SwarmEvent},
 };
+use moim_protocol::{ice_wire::Response, wire::ErrorCode};
 
 use super::Node;
 use crate::{
@@ -146,12 +147,17 @@ impl Node {
             ..
         } = event
         {
-            let turn = self.credentials.as_ref();
-            let turn = turn.map(|credentials| {
-                let issued = credentials.issue(&peer, Instant::now());
-                (issued, credentials.life())
-            });
-            let answer = ice::answer(&request, &self.status.borrow(), turn);
+            let now = Instant::now();
+            let answer = if self.ice_asked.take(peer, now) {
+                let turn = self.credentials.as_ref();
+                let turn = turn.map(|credentials| {
+                    let issued = credentials.issue(&peer, now);
+                    (issued, credentials.life())
+                });
+                ice::answer(&request, &self.status.borrow(), turn)
+            } else {
+                Response::error(ErrorCode::Busy, "asked too often")
+            };
             // The asker may be gone already.
             let _ = self
                 .swarm

@@ -12,6 +12,8 @@ use moim_dials::{Dials, Names};
 use moim_protocol::{
     address::{self, Address, Host},
     dials::is_local_name,
+    limits::{ICE_PER_PEER, SHARES_MAX},
+    rate::Buckets,
     targets::{Scope, scope},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
@@ -188,6 +190,7 @@ impl Node {
             http,
             turn,
             credentials,
+            ice_asked: Buckets::new(ICE_PER_PEER, SHARES_MAX),
             status,
             heartbeat,
             metrics,

@@ -50,11 +50,23 @@ export class JsPeer {
     );
   }
 
-  join(topic: string, name: string, member: string): Promise<string[]> {
+  listen(topic: string): Promise<void> {
+    return this.page.evaluate((topic) => jsPeer.listen(topic), topic);
+  }
+
+  join(topic: string, name: string, member: string, addresses?: string[]): Promise<string[]> {
     return this.page.evaluate(
-      ({ topic, name, member }) => jsPeer.join(topic, name, member),
-      { topic, name, member },
+      ({ topic, name, member, addresses }) => jsPeer.join(topic, name, member, addresses),
+      { topic, name, member, addresses },
     );
+  }
+
+  react(topic: string, reaction: string): Promise<number> {
+    return this.page.evaluate(({ topic, reaction }) => jsPeer.react(topic, reaction), { topic, reaction });
+  }
+
+  later(): Promise<string[]> {
+    return this.page.evaluate(() => jsPeer.later);
   }
 
   gossipsTo(peer: string, topic: string): Promise<boolean> {

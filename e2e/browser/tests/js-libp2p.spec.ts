@@ -109,3 +109,39 @@ test('a page of js-libp2p dials a terminal peer by WebRTC, and neither notices',
   // The streams of gossip stay, one each way, and those of pings.
   await expect.poll(() => openChannels(js.page), { timeout: PATIENCE }).toBeLessThanOrEqual(4);
 });
+
+test('what a page of js-libp2p says in a type of tomorrow goes through members of today', async ({ network }) => {
+  // More than may be invalid of one neighbour.
+  const reactions = Array.from({ length: 20 }, (_, number) => `reaction ${number}`);
+  const topic = newTopic('js-later');
+  const [first, second, third] = [
+    await network.terminal(topic, 'first', 'tcp'),
+    await network.terminal(topic, 'second', 'tcp'),
+    await network.terminal(topic, 'third', 'tcp'),
+  ];
+  await third.sees(first.peerId);
+  await third.sees(second.peerId);
+  const [speaker, listener] = [await network.jsPeer(), await network.jsPeer()];
+  for (const [js, member] of [[speaker, first], [listener, third]] as const) {
+    const address = `${network.node.address('ws')}/p2p-circuit/webrtc/p2p/${member.peerId}`;
+    expect(await js.dial(address)).toContain('/webrtc');
+  }
+  await listener.listen(topic);
+  await speaker.join(topic, 'Jay', first.peerId, []);
+  await third.sees(speaker.peerId);
+  await expect.poll(() => speaker.gossipsTo(first.peerId, topic), { timeout: PATIENCE }).toBe(true);
+  await expect.poll(() => listener.gossipsTo(third.peerId, topic), { timeout: PATIENCE }).toBe(true);
+
+  for (const reaction of reactions) {
+    expect(await speaker.react(topic, reaction)).toBeGreaterThan(0);
+  }
+  await expect
+    .poll(async () => (await listener.later()).toSorted(), { timeout: PATIENCE })
+    .toEqual(reactions.toSorted());
+  // Nobody has lost anything by it.
+  await speaker.say(topic, 'to everybody');
+  for (const member of [first, second, third]) {
+    await member.hears(speaker.peerId, 'to everybody');
+  }
+  await listener.hears({ from: speaker.peerId, text: 'to everybody', room: true });
+});

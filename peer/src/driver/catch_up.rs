@@ -5,11 +5,16 @@
 //! a member comes or goes, a message shows that an earlier one is missing, or the other side asks and
 //! names something new.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use libp2p::{PeerId, request_response::OutboundFailure};
 use moim_protocol::{
+    limits::{BODY_BYTES_MAX, CATCH_UP_MESSAGES_MIN},
     message::{Position, Request, Response},
+    room::RoomText,
     topic::TopicHash,
     wire::{ErrorCode, WireError},
 };
@@ -18,6 +23,9 @@ use web_time::Instant;
 use super::{Driver, direct::Transmission};
 use crate::platform;
 
+/// How long a member is left alone that has said more than its share.
+const PUT_OFF: Duration = Duration::from_secs(1);
+
 /// Who is being asked for what was missed in one room. Holds connected peers only.
 #[derive(Debug, Default)]
 pub(super) struct CatchingUp {
@@ -25,6 +33,9 @@ pub(super) struct CatchingUp {
     /// Up to where each has given what it has. What is still missing of that is not to be had, and
     /// not asked for because the other side asks.
     given: HashMap<PeerId, Position>,
+    /// Who has said so much lately that it is not asked now, and when to look again.
+    later: HashSet<PeerId>,
+    look_again: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +87,34 @@ impl CatchingUp {
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.asking.remove(peer);
         self.given.remove(peer);
+        self.later.remove(peer);
     }
+
+    fn put_off(&mut self, peer: PeerId, now: Instant) {
+        self.later.insert(peer);
+        self.look_again.get_or_insert(now + PUT_OFF);
+    }
+
+    /// Who was put off, when it is time to look again.
+    fn due(&mut self, now: Instant) -> HashSet<PeerId> {
+        if self.look_again.is_none_or(|at| now < at) {
+            return HashSet::new();
+        }
+        self.look_again = None;
+        std::mem::take(&mut self.later)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.look_again
+    }
+}
+
+/// The bytes of what was written; the rest of a message is counted by number.
+fn bytes_of(messages: &[RoomText]) -> usize {
+    messages
+        .iter()
+        .map(|message| message.text.as_str().len())
+        .sum()
 }
 
 impl Driver {
@@ -98,9 +136,16 @@ impl Driver {
         if !self.connections.is_connected(&peer) {
             return;
         }
+        let is_near = self.is_near(topic, &peer);
         let Some(room) = self.rooms.get_mut(&topic) else {
             return;
         };
+        // What is asked for counts as said.
+        let (messages, bytes) = (CATCH_UP_MESSAGES_MIN, BODY_BYTES_MAX);
+        if !room.hearing.talk.has(peer, is_near, messages, bytes, now) {
+            room.catching_up.put_off(peer, now);
+            return;
+        }
         let known = room.ordering.known(&peer);
         if !room.catching_up.begin(peer, known) {
             return;
@@ -114,6 +159,17 @@ impl Driver {
         self.request_message(peer, request.encode(), Transmission::CatchUp(topic));
     }
 
+    /// Asks those who were put off.
+    pub(super) fn catch_up_due(&mut self, topic: TopicHash, now: Instant) {
+        let due = match self.rooms.get_mut(&topic) {
+            Some(room) => room.catching_up.due(now),
+            None => return,
+        };
+        for peer in due {
+            self.catch_up(topic, peer, now);
+        }
+    }
+
     pub(super) fn answer_catch_up(
         &mut self,
         topic: TopicHash,
@@ -122,13 +178,20 @@ impl Driver {
         (known, member_for): (Position, Duration),
         now: Instant,
     ) -> Response {
+        let is_member = self.is_member(&peer);
         let Some(room) = self.rooms.get_mut(&topic) else {
             return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
         };
+        let shares = &mut self.shares.catch_ups;
+        if !shares.has(peer, is_member, 1, BODY_BYTES_MAX, now) {
+            return Response::error(ErrorCode::Busy, "asked for too much at once");
+        }
         let met = room.shown.get(&peer).map(|shown| shown.since);
+        let messages = room.said.missed(known, member_for, met, now);
+        shares.spend(peer, 1, bytes_of(&messages), now);
         let answer = Response::Missed {
             said: room.said.newest(),
-            messages: room.said.missed(known, member_for, met, now),
+            messages,
         };
         if room
             .catching_up
@@ -155,6 +218,11 @@ impl Driver {
             }
             return;
         };
+        if let Some(room) = self.rooms.get_mut(&topic) {
+            let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            let bytes = bytes_of(&messages);
+            room.hearing.talk.spend(peer, count, bytes, now);
+        }
         // What comes before the first, or is not among them, is not to be had: nothing waits for it.
         if messages.is_empty() {
             self.settle(topic, peer, said, now);

@@ -53,13 +53,15 @@ impl Driver {
                     .unwrap_or_default();
                 let _ = reply.send(history);
             }
-            Command::Say { topic, text, reply } => {
-                let said = match self.rooms.get(&topic.hash()) {
-                    None => Err(SayError::Left),
-                    Some(_) => self.say(topic.hash(), text, now),
-                };
-                let _ = reply.send(said);
-            }
+            Command::Say { topic, text, reply } => match self.rooms.get_mut(&topic.hash()) {
+                None => {
+                    let _ = reply.send(Err(SayError::Left));
+                }
+                Some(room) => {
+                    room.saying.push(text, reply);
+                    self.say_due(topic.hash(), now);
+                }
+            },
             Command::Send {
                 id,
                 to,

@@ -11,7 +11,7 @@ use moim_protocol::{
     outbox::{FailureReason, OutboxAction, OutboxError},
     text::Text,
     topic::TopicHash,
-    wire::WireError,
+    wire::{ErrorCode, WireError},
 };
 use web_time::Instant;
 
@@ -229,7 +229,12 @@ impl Driver {
     ) -> Response {
         match Request::decode(body) {
             Ok(Request::Text { id, text, sent }) => {
-                self.take_direct(from, connection, id, text, sent)
+                let is_member = self.is_member(&from);
+                if self.shares.direct.take(from, is_member, body.len(), now) {
+                    self.take_direct(from, connection, id, text, sent)
+                } else {
+                    Response::error(ErrorCode::Busy, "too many messages at once")
+                }
             }
             Ok(Request::CatchUp {
                 topic,

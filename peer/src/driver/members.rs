@@ -25,11 +25,14 @@ use super::{
     presence::AskedKind,
     queries::Purpose,
     room::{self, Leaving, RoomState, Search, Shown},
+    saying::Saying,
+    shares::Hearing,
 };
 use crate::{
     command::Reply,
     error::JoinError,
     event::{LeaveReason, PeerEvent},
+    history::Conversation,
     platform,
     snapshot::{Member, Path, Profile, Reach},
 };
@@ -53,11 +56,7 @@ impl Driver {
             });
         }
         let gossip_topic = IdentTopic::new(hash.gossip_topic());
-        if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
-            && let Err(error) = gossip.subscribe(&gossip_topic)
-        {
-            tracing::warn!(%error, "cannot subscribe to the room's gossip");
-        }
+        self.swarm.behaviour_mut().listen_to(&gossip_topic);
         let refresh = self
             .presence_lifetime
             .mul_f64(limits::PRESENCE_REFRESH.div_duration_f64(limits::PRESENCE_TTL));
@@ -83,12 +82,14 @@ impl Driver {
                 told: now,
                 // The time of the join, so that a rejoin starts the numbering anew.
                 said: Said::new(platform::wall().0.max(1)),
+                saying: Saying::new(now),
+                hearing: Hearing::new(now),
                 catching_up: CatchingUp::default(),
                 presence_sequence: 0,
                 own: None,
                 farewells: VecDeque::new(),
                 servers: Vec::new(),
-                history: VecDeque::new(),
+                history: Conversation::default(),
                 members,
                 shown: HashMap::new(),
             },
@@ -250,6 +251,7 @@ impl Driver {
             }
             return;
         };
+        room.saying.give_up();
         self.members_changed = true;
         let mut servers = room.servers;
         servers.extend(
@@ -328,6 +330,8 @@ impl Driver {
                 self.sync_with_somebody(topic, now);
             }
             self.deliver_ordered(topic, now);
+            self.say_due(topic, now);
+            self.catch_up_due(topic, now);
         }
         self.leavings.retain_mut(|leaving| {
             let done = leaving.told.is_empty() && !self.queries.leaving(&leaving.topic);

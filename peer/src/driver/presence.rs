@@ -135,13 +135,10 @@ impl Driver {
                     },
                 ..
             } => {
-                let answer = self.answer_presence(peer, &request, now);
+                let answer = self.answer_presence_within(peer, &request, now);
                 // The asker may be gone already.
-                let _ = self
-                    .swarm
-                    .behaviour_mut()
-                    .presence
-                    .send_response(channel, answer.encode());
+                let presence = &mut self.swarm.behaviour_mut().presence;
+                let _ = presence.send_response(channel, answer);
             }
             request_response::Event::Message {
                 peer,
@@ -163,6 +160,21 @@ impl Driver {
             request_response::Event::InboundFailure { .. }
             | request_response::Event::ResponseSent { .. } => {}
         }
+    }
+
+    /// An answer may have a thousand times the bytes of the question.
+    fn answer_presence_within(&mut self, peer: PeerId, body: &[u8], now: Instant) -> Vec<u8> {
+        let is_member = self.is_member(&peer);
+        if !self
+            .shares
+            .lists
+            .has(peer, is_member, 1, PAGE_BYTES_MAX, now)
+        {
+            return Response::error(ErrorCode::Busy, "asked for too much at once").encode();
+        }
+        let answer = self.answer_presence(peer, body, now).encode();
+        self.shares.lists.spend(peer, 1, answer.len(), now);
+        answer
     }
 
     pub(super) fn answer_presence(&mut self, peer: PeerId, body: &[u8], now: Instant) -> Response {

@@ -118,11 +118,7 @@ impl Driver {
         }
         let mut members = Vec::new();
         for room in self.rooms.values_mut() {
-            if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut()
-                && let Err(error) = gossip.subscribe(&room.gossip_topic)
-            {
-                tracing::warn!(%error, "cannot subscribe to the room's gossip");
-            }
+            self.swarm.behaviour_mut().listen_to(&room.gossip_topic);
             room.search.begin_again(room.topic.hash(), self.me, now);
             room.announcer.announce_now(now);
             room.catching_up = CatchingUp::default();

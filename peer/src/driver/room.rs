@@ -22,11 +22,11 @@ use moim_protocol::{
 use tokio::sync::watch;
 use web_time::Instant;
 
-use super::catch_up::CatchingUp;
+use super::{catch_up::CatchingUp, saying::Saying, shares::Hearing};
 use crate::{
     command::Reply,
     error::LookupError,
-    history::RoomMessage,
+    history::{Conversation, RoomMessage},
     snapshot::{Member, Profile, Reach},
 };
 
@@ -283,6 +283,9 @@ pub(super) struct RoomState {
     pub(super) joined: Instant,
     /// What we said, and how it is numbered.
     pub(super) said: Said,
+    /// What of ours waits to be said.
+    pub(super) saying: Saying,
+    pub(super) hearing: Hearing,
     pub(super) catching_up: CatchingUp,
     pub(super) presence_sequence: u64,
     /// Our presence as it was signed last.
@@ -293,7 +296,7 @@ pub(super) struct RoomState {
     pub(super) farewells: VecDeque<(Instant, SignedPresence)>,
     /// DHT servers that hold our presence, as of the last announcement.
     pub(super) servers: Vec<PeerId>,
-    pub(super) history: VecDeque<RoomMessage>,
+    pub(super) history: Conversation<RoomMessage>,
     pub(super) members: watch::Sender<Vec<Member>>,
     /// The members as they were last shown.
     pub(super) shown: HashMap<PeerId, Shown>,
@@ -346,8 +349,20 @@ impl RoomState {
         due.into_iter().map(|(_, signed)| signed).collect()
     }
 
-    pub(super) fn next_farewell(&self) -> Option<Instant> {
-        self.farewells.iter().map(|(at, _)| *at).min()
+    /// When there is something to do here.
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        [
+            self.search.next_deadline(),
+            self.announcer.next_deadline(),
+            self.ordering.next_deadline(),
+            self.newcomers.next_deadline(),
+            self.farewells.iter().map(|(at, _)| *at).min(),
+            self.saying.next_deadline(now),
+            self.catching_up.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 

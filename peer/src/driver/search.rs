@@ -3,7 +3,9 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use moim_protocol::{alike::Alike, presence::Presence, presence_wire::Request, topic::TopicHash};
+use moim_protocol::{
+    alike::Alike, neighbours, presence::Presence, presence_wire::Request, topic::TopicHash,
+};
 use web_time::Instant;
 
 use super::{
@@ -25,6 +27,19 @@ use crate::{
 const LISTENERS_AT_ONCE: usize = 4;
 
 impl Driver {
+    /// Everybody whom the rooms want a connection to.
+    pub(super) fn wanted(&self) -> HashSet<PeerId> {
+        let mut wanted = HashSet::new();
+        for room in self.rooms.values() {
+            let members = room.search.roster.members();
+            wanted.extend(neighbours::among(
+                self.me,
+                members.map(|member| member.presence.peer),
+            ));
+        }
+        wanted
+    }
+
     pub(super) fn begin_lookup(
         &mut self,
         topic: TopicHash,

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::{
     Driver, PeerSwarm, Stopping, connections::Connections, dial::Pace, entry::Entry,
     handover::Handovers, liveness::Liveness, network, queries::Queries, reach::Reaching,
-    relays::Relays,
+    relays::Relays, shares::PeerShares,
 };
 use crate::{
     behaviour::Behaviour,
@@ -164,6 +164,7 @@ impl Driver {
             transmissions: HashMap::new(),
             received: SeenIds::new(limits::SEEN_MAX),
             history: History::default(),
+            shares: PeerShares::new(now),
             status: Status::Connecting,
             next_prune: now + network::PRUNE_INTERVAL,
             stopping: Stopping::No,

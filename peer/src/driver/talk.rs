@@ -3,6 +3,7 @@
 use libp2p::{PeerId, gossipsub};
 use moim_protocol::{
     message::Position,
+    presence::SignedPresence,
     room::{RoomMessage as Wire, RoomText},
     text::Text,
     topic::TopicHash,
@@ -10,20 +11,30 @@ use moim_protocol::{
 use web_time::Instant;
 
 use super::Driver;
-use crate::{
-    error::SayError,
-    event::PeerEvent,
-    history::{RoomMessage, push_bounded},
-    platform,
-};
+use crate::{error::SayError, event::PeerEvent, history::RoomMessage, platform};
+
+/// What is too much is not passed on, and not held against whoever brought it: that peer counts by
+/// another clock.
+fn within_share(is_within: bool) -> gossipsub::MessageAcceptance {
+    if is_within {
+        gossipsub::MessageAcceptance::Accept
+    } else {
+        gossipsub::MessageAcceptance::Ignore
+    }
+}
 
 impl Driver {
-    pub(super) fn say(
-        &mut self,
-        topic: TopicHash,
-        text: Text,
-        now: Instant,
-    ) -> Result<RoomMessage, SayError> {
+    /// Says what waited for its turn, and answers those who wanted it said.
+    pub(super) fn say_due(&mut self, topic: TopicHash, now: Instant) {
+        while let Some(room) = self.rooms.get_mut(&topic)
+            && let Some((text, reply)) = room.saying.next(now)
+        {
+            // A dropped reply means that nobody waits to hear of it; it is said all the same.
+            let _ = reply.send(self.say(topic, text, now));
+        }
+    }
+
+    fn say(&mut self, topic: TopicHash, text: Text, now: Instant) -> Result<RoomMessage, SayError> {
         let me = self.me;
         let room = self.rooms.get_mut(&topic).ok_or(SayError::Left)?;
         let Position { session, sequence } = room.said.next();
@@ -38,7 +49,7 @@ impl Driver {
         let body = Wire::Text(said.clone()).encode();
         let name = said.name.clone();
         let message = RoomMessage::new(room.topic.clone(), me, name, said.clone());
-        push_bounded(&mut room.history, message.clone());
+        room.history.push(message.clone());
         room.said.push(said, now);
         let gossip_topic = room.gossip_topic.hash();
         let listeners = self.swarm.behaviour().gossip_listeners(&gossip_topic);
@@ -63,7 +74,11 @@ impl Driver {
                 message_id,
                 message,
             } => {
-                let acceptance = self.on_room_data(&message, now);
+                let acceptance = if self.listens_to(propagation_source, message.data.len(), now) {
+                    self.on_room_data(&message, now)
+                } else {
+                    gossipsub::MessageAcceptance::Ignore
+                };
                 if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
                     gossip.report_message_validation_result(
                         &message_id,
@@ -88,12 +103,17 @@ impl Driver {
         ) else {
             return gossipsub::MessageAcceptance::Reject;
         };
+        // Before anything is read of it: it may be the topic of a room that was left a moment ago.
+        if !self.rooms.contains_key(&topic) {
+            return gossipsub::MessageAcceptance::Ignore;
+        }
+        let bytes = message.data.len();
         let wire = match Wire::decode(&message.data) {
             Ok(wire) => wire,
             // Others may know it, and must be able to say it through this peer.
             Err(error) if error.code().is_of_later_version() => {
-                tracing::debug!(%author, %error, "room message passed on unread");
-                return gossipsub::MessageAcceptance::Accept;
+                tracing::debug!(%author, %error, "room message not for this version");
+                return within_share(self.has_room_for(topic, author, bytes, now));
             }
             Err(error) => {
                 tracing::debug!(%author, %error, "room message refused");
@@ -109,27 +129,93 @@ impl Driver {
             tracing::debug!(%author, %error, "room message ignored");
             return gossipsub::MessageAcceptance::Ignore;
         }
-        if !self.rooms.contains_key(&topic) {
-            return gossipsub::MessageAcceptance::Ignore;
-        }
         match wire {
             Wire::Presence { presence } => {
                 if presence.presence().topic != topic {
                     return gossipsub::MessageAcceptance::Reject;
                 }
-                if self.on_gossiped_presence(topic, presence, now) {
-                    gossipsub::MessageAcceptance::Accept
-                } else {
-                    gossipsub::MessageAcceptance::Ignore
-                }
+                within_share(
+                    self.has_room_for_presence(topic, &presence, bytes, now)
+                        && self.on_gossiped_presence(topic, presence, now),
+                )
             }
             Wire::Text(text) => {
+                if !self.has_room_for_text(topic, author, &text, bytes, now) {
+                    tracing::debug!(%author, "says more than its share");
+                    return gossipsub::MessageAcceptance::Ignore;
+                }
                 if self.hear(topic, author, text, now) {
                     self.catch_up(topic, author, now);
                 }
                 gossipsub::MessageAcceptance::Accept
             }
         }
+    }
+
+    /// Whether so much of an author is passed on: within the author's share and the room's.
+    fn has_room_for(
+        &mut self,
+        topic: TopicHash,
+        author: PeerId,
+        bytes: usize,
+        now: Instant,
+    ) -> bool {
+        let is_near = self.is_near(topic, &author);
+        self.rooms
+            .get_mut(&topic)
+            .is_some_and(|room| room.hearing.talk.take(author, is_near, bytes, now))
+    }
+
+    fn has_room_for_text(
+        &mut self,
+        topic: TopicHash,
+        author: PeerId,
+        text: &RoomText,
+        bytes: usize,
+        now: Instant,
+    ) -> bool {
+        let is_near = self.is_near(topic, &author);
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return false;
+        };
+        // Anybody may play again what was said before: that is not the author's doing.
+        if room.ordering.has(&author, text.session, text.sequence) {
+            return room.hearing.talk.take_of_all(is_near, bytes, now);
+        }
+        self.has_room_for(topic, author, bytes, now)
+    }
+
+    fn has_room_for_presence(
+        &mut self,
+        topic: TopicHash,
+        signed: &SignedPresence,
+        bytes: usize,
+        now: Instant,
+    ) -> bool {
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return false;
+        };
+        let presence = signed.presence();
+        let known = room.search.roster.get(&presence.peer);
+        let (is_member, is_news) = (
+            known.is_some(),
+            known.is_none_or(|known| known.presence.sequence < presence.sequence),
+        );
+        let presences = &mut room.hearing.presences;
+        if is_news {
+            presences.take(presence.peer, is_member, bytes, now)
+        } else {
+            presences.take_of_all(is_member, bytes, now)
+        }
+    }
+
+    /// Whether this is a member that we are connected to: of those there are no more than connections.
+    pub(super) fn is_near(&self, topic: TopicHash, peer: &PeerId) -> bool {
+        self.connections.is_connected(peer)
+            && self
+                .rooms
+                .get(&topic)
+                .is_some_and(|room| room.search.roster.contains(peer))
     }
 
     /// Takes what somebody said, by whatever way it came, and delivers what is due. Returns whether
@@ -206,7 +292,7 @@ impl Driver {
         };
         let author = room.search.roster.get(&message.from);
         message.name = author.map(|member| member.presence.name.clone());
-        push_bounded(&mut room.history, message.clone());
+        room.history.push(message.clone());
         self.events.emit(PeerEvent::RoomMessage(message));
     }
 }

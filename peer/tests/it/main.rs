@@ -1,6 +1,8 @@
 //! Peers from outside the crate: in native programs on loopback, and in a real browser beside a
 //! bootstrap node that the test's runner has started.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod attacks;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use moim_peer::{
     JoinError, LeaveReason, PeerEvent, PeerId, Profile, Reach, RoomMessage, SendError, TextError,
 };
@@ -210,6 +211,31 @@ async fn every_message_of_a_busy_room_arrives_once_and_in_order() {
             _ => None,
         });
         assert_eq!(event.await, "done");
+    }
+}
+
+/// Others take no more of one author: the rest waits here, and none of it is lost.
+#[test]
+async fn what_is_said_faster_than_others_take_it_waits_for_its_turn() {
+    const LINES: usize = 150;
+    let (_server, source) = server().await;
+    let ada = peer(&source).await;
+    let mut bob = peer(&source).await;
+    let ada_room = ada.join("paste", "Ada").await;
+    let bob_room = bob.join("paste", "Bob").await;
+    for (peer, room) in [(&ada, &ada_room), (&bob, &bob_room)] {
+        peer.members(room, "the other is there", |members| members.len() == 1)
+            .await;
+    }
+    let lines: Vec<String> = (0..LINES).map(|number| format!("line {number}")).collect();
+    let said = join_all(lines.iter().map(|line| ada_room.say(line.as_str()))).await;
+    assert!(said.iter().all(Result::is_ok), "{said:?}");
+    for line in lines {
+        let heard = bob.expect("the next line", |event| match event {
+            PeerEvent::RoomMessage(message) => Some(message.text.to_string()),
+            _ => None,
+        });
+        assert_eq!(heard.await, line);
     }
 }
 

@@ -313,6 +313,43 @@ fn sessions_of_one_sender_are_bounded() {
     assert_eq!(receiver.hear_from(1, 20, 2).len(), 1);
 }
 
+#[test]
+fn what_has_come_is_told_from_what_is_missing() {
+    let mut r = Receiver::new();
+    r.hear_from(1, 2, 5);
+    r.hear_from(1, 2, 7);
+    let has = |r: &Receiver, session, sequence| r.ordering.has(&peer(1), session, sequence);
+    for (session, sequence, came) in [
+        (2, 5, true),
+        (2, 7, true),
+        (2, 6, false),
+        (2, 4, false),
+        (2, 8, false),
+        (1, 5, false),
+        (3, 5, false),
+        (2, u64::MAX, false),
+    ] {
+        assert_eq!(has(&r, session, sequence), came, "{session}: {sequence}");
+    }
+    assert!(!r.ordering.has(&peer(2), 2, 5));
+    r.hear_from(1, 2, 3);
+    assert!(has(&r, 2, 3) && !has(&r, 2, 4) && !has(&r, 2, 2));
+    // What comes of an earlier session waits for nothing.
+    assert_eq!(r.hear_from(1, 1, 9).len(), 1);
+    assert!(has(&r, 1, 9) && !has(&r, 1, 8));
+}
+
+#[test]
+fn a_session_first_heard_in_the_middle_is_not_known_from_its_start() {
+    let mut r = Receiver::new();
+    r.hear(9);
+    assert_eq!(known(&r), 0);
+    r.hear(1_000);
+    r.now += ORDER_GAP_MAX;
+    r.ordering.tick(r.now);
+    assert_eq!(known(&r), 1_000 - u64::try_from(SAID_MAX).unwrap());
+}
+
 fn known(r: &Receiver) -> u64 {
     let known = r.ordering.known(&peer(1));
     assert_eq!(known.session, 1);

@@ -128,3 +128,33 @@ fn unknown_types_are_shown_shortened() {
     let error = BodyError::unknown_type(&"x".repeat(1000));
     assert!(error.to_string().len() < 100);
 }
+
+/// The order in docs/protocol.md: the first check that fails gives the code.
+#[test]
+fn of_several_faults_the_first_in_order_is_named() {
+    let code = |body: &str| {
+        crate::presence_wire::Request::decode(body.as_bytes())
+            .unwrap_err()
+            .code()
+    };
+    let long = format!("\u{feff}{}", " ".repeat(BODY_BYTES_MAX));
+    for (body, expected) in [
+        (long.as_str(), ErrorCode::TooLarge),
+        (
+            r#"{"v":2,"type":"other","presence""#,
+            ErrorCode::InvalidJson,
+        ),
+        (r#"{"v":"2","type":"other","presence""#, ErrorCode::Invalid),
+        (r#"{"v":2,"type":"other"}"#, ErrorCode::UnsupportedVersion),
+        (
+            r#"{"v":1,"type":"other","topic":7}"#,
+            ErrorCode::UnknownType,
+        ),
+        (
+            r#"{"v":1,"type":"announce","presence":"AA"}"#,
+            ErrorCode::Invalid,
+        ),
+    ] {
+        assert_eq!(code(body), expected, "{body:.60}");
+    }
+}

@@ -238,6 +238,7 @@ pub(super) static MESSAGES: Messages = Messages {
         )
     },
     room_left: "You have left this room.",
+    say_too_fast: "Too many messages at once. Send this one again in a moment.",
     busy: "Too many messages are waiting to be sent. Try again when the network is back.",
     no_receipt: |seconds, reason| {
         format!(

@@ -47,6 +47,7 @@ pub(crate) fn say_refusal(text: &Messages, error: &SayError) -> String {
     match error {
         SayError::Left => text.room_left.to_owned(),
         SayError::Stopped => text.peer_stopped.to_owned(),
+        SayError::TooFast => text.say_too_fast.to_owned(),
         SayError::Text(error) => text_refusal(text, *error),
         other => other.to_string(),
     }

@@ -219,6 +219,7 @@ pub(super) static MESSAGES: Messages = Messages {
         )
     },
     room_left: "이미 이 방에서 나갔습니다.",
+    say_too_fast: "한꺼번에 보낸 메시지가 너무 많습니다. 잠시 후 다시 보내세요.",
     busy: "보내기를 기다리는 메시지가 너무 많습니다. 네트워크가 돌아오면 다시 시도하세요.",
     no_receipt: |seconds, reason| {
         format!(

@@ -1,0 +1,460 @@
+//! Members of a room with a hostile one among them. The figures of docs/security.md are printed with
+//! `--no-capture`.
+
+mod stranger;
+
+use std::time::Instant;
+
+use libp2p::identity::Keypair;
+use moim_peer::{Member, PeerEvent, Reach, Room, RoomMessage, limits};
+use serde_json::json;
+
+use self::stranger::{Stranger, at_most, body, control, field};
+use crate::common::{TestPeer, peer, server, test};
+
+/// Two honest members that are connected.
+struct Honest {
+    _server: TestPeer,
+    ada: TestPeer,
+    ada_room: Room,
+    bob: TestPeer,
+    bob_room: Room,
+}
+
+impl Honest {
+    async fn meet(topic: &str) -> Self {
+        let (server, source) = server().await;
+        let (ada, bob) = (peer(&source).await, peer(&source).await);
+        let ada_room = ada.join(topic, "Ada").await;
+        let bob_room = bob.join(topic, "Bob").await;
+        for (peer, room) in [(&ada, &ada_room), (&bob, &bob_room)] {
+            let met = |members: &Vec<Member>| {
+                members
+                    .iter()
+                    .any(|member| matches!(member.reach, Reach::Connected(_)))
+            };
+            peer.members(room, "the other is there", met).await;
+        }
+        let mut honest = Self {
+            _server: server,
+            ada,
+            ada_room,
+            bob,
+            bob_room,
+        };
+        honest.talk("we have met").await;
+        honest
+    }
+
+    /// Both are heard by each other.
+    async fn talk(&mut self, text: &str) {
+        for (from, to) in [
+            (&self.ada_room, &mut self.bob),
+            (&self.bob_room, &mut self.ada),
+        ] {
+            from.say(text).await.expect("said");
+            heard(to, text).await;
+        }
+    }
+}
+
+/// Waits until a text is heard.
+async fn heard(peer: &mut TestPeer, text: &str) -> RoomMessage {
+    peer.expect(text, |event| match event {
+        PeerEvent::RoomMessage(message) if message.text.as_str() == text => Some(message.clone()),
+        _ => None,
+    })
+    .await
+}
+
+/// What was heard in rooms until a direct message came, which is sent after everything else.
+async fn heard_until(peer: &mut TestPeer, last: &str) -> Vec<RoomMessage> {
+    peer.expect(last, |event| match event {
+        PeerEvent::DirectMessage(message) if message.text.as_str() == last => Some(()),
+        _ => None,
+    })
+    .await;
+    std::mem::take(&mut peer.seen)
+        .into_iter()
+        .filter_map(|event| match event {
+            PeerEvent::RoomMessage(message) => Some(message),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether the stranger's next text reaches `peer`. What was sent on a connection before a request
+/// has been read when that is answered.
+async fn is_heard(stranger: &mut Stranger, peer: &mut TestPeer, text: &str) -> bool {
+    let to = peer.peer.id();
+    stranger.say(to, text).await;
+    let last = format!("after {text}");
+    for _ in 0..4 {
+        stranger.sync(to).await;
+    }
+    let answer = stranger.send(to, &last).await;
+    assert_eq!(answer["type"], "accepted", "{answer}");
+    let heard = heard_until(peer, &last).await;
+    heard.iter().any(|message| message.text.as_str() == text)
+}
+
+/// Waits until nothing of the stranger is taken any more.
+async fn until_deaf(stranger: &mut Stranger, peer: &mut TestPeer) {
+    let mut number = 0;
+    while is_heard(stranger, peer, &format!("heard {number}?")).await {
+        number += 1;
+        assert!(number < 200, "still listened to");
+    }
+}
+
+#[test]
+async fn what_a_later_version_says_goes_through_members_that_do_not_know_it() {
+    const LATER: u32 = 40;
+    let mut honest = Honest::meet("later").await;
+    let (ada, bob) = (honest.ada.peer.id(), honest.bob.peer.id());
+    // Ada is the only one who hears the first, and Bob who speaks to the last.
+    let mut first = Stranger::start("later", &[&honest.ada]).await;
+    let last = Stranger::start("later", &[&honest.bob]).await;
+    first.join(ada, "Faye").await;
+    for number in 0..LATER {
+        let later = match number % 2 {
+            0 => json!({"v": 1, "type": "reaction", "to": number, "with": "♥"}),
+            _ => json!({"v": 2, "type": "text", "number": number, "text": ["♥"]}),
+        };
+        first.publish(ada, &body(later)).await;
+    }
+    // More than may be invalid, and still everybody is listened to: Faye by Ada, Ada by Bob.
+    first.say(ada, "hello").await;
+    let shown = heard(&mut honest.bob, "hello").await;
+    assert_eq!(shown.from, first.id());
+    heard(&mut honest.ada, "hello").await;
+    honest.talk("still here").await;
+    // It all came before the text, on the same streams.
+    while last.heard(bob, b"still here") < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(last.heard(bob, "♥".as_bytes()), LATER as usize);
+    assert_eq!(last.heard(bob, b"\"hello\""), 1);
+    for room in [&honest.ada_room, &honest.bob_room] {
+        let texts = room.history().await;
+        assert!(
+            texts.iter().all(|said| !said.text.as_str().contains('♥')),
+            "shown"
+        );
+    }
+}
+
+#[test]
+async fn who_says_what_is_invalid_is_not_listened_to_and_its_neighbours_are() {
+    let mut honest = Honest::meet("invalid").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("invalid", &[&honest.ada]).await;
+    let mut beside = Stranger::start("invalid", &[&honest.ada]).await;
+    for (stranger, name) in [(&mut hostile, "Mallory"), (&mut beside, "Nia")] {
+        stranger.join(ada, name).await;
+        assert!(is_heard(stranger, &mut honest.ada, "a valid one").await);
+    }
+    for number in 0..20 {
+        let invalid = match number % 4 {
+            0 => body(json!({"v": 1, "type": "text", "number": number})),
+            1 => body(json!({"v": "1", "type": "later", "number": number})),
+            2 => format!("{number}, which is no body").into_bytes(),
+            _ => body(json!({"v": 1, "type": "presence", "presence": format!("{number:04}")})),
+        };
+        hostile.publish(ada, &invalid).await;
+    }
+    assert!(!is_heard(&mut hostile, &mut honest.ada, "a valid one again").await);
+    assert!(is_heard(&mut beside, &mut honest.ada, "from the same address").await);
+    honest.talk("still here").await;
+}
+
+#[test]
+async fn who_forges_signatures_is_not_listened_to() {
+    let mut honest = Honest::meet("forged").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("forged", &[&honest.ada]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "a valid one").await);
+    let data = hostile.text("not Ada's words");
+    for _ in 0..20 {
+        let author = Keypair::generate_ed25519();
+        let mut frame = hostile.published(&author, &data);
+        if let Some(last) = frame.last_mut() {
+            *last ^= 1;
+        }
+        hostile.gossip(ada, &frame).await;
+    }
+    assert!(!is_heard(&mut hostile, &mut honest.ada, "a valid one again").await);
+    honest.talk("still here").await;
+}
+
+#[test]
+async fn who_promises_messages_and_never_sends_them_is_not_listened_to() {
+    let mut honest = Honest::meet("promises").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("promises", &[&honest.ada]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "a valid one").await);
+    let topic = hostile.gossip_topic();
+    let mut promised = 0_u64;
+    loop {
+        // IHAVE (1): the topic (1), and ids (2) of what there is to ask for.
+        for _ in 0..2_000 {
+            let mut ihave = field(1, topic.as_bytes());
+            for _ in 0..10 {
+                promised += 1;
+                ihave.extend(field(2, &promised.to_be_bytes()));
+            }
+            hostile.gossip(ada, &control(&field(1, &ihave))).await;
+        }
+        if !is_heard(&mut hostile, &mut honest.ada, &format!("{promised}")).await {
+            break;
+        }
+        assert!(promised < 20_000_000, "still listened to");
+    }
+    println!(" | {promised} ids promised");
+    honest.talk("still here").await;
+}
+
+#[test]
+async fn who_joins_the_mesh_again_and_again_is_not_listened_to() {
+    let mut honest = Honest::meet("grafts").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("grafts", &[&honest.ada]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "a valid one").await);
+    let topic = field(1, hostile.gossip_topic().as_bytes());
+    // PRUNE (4), after which a peer stays out of the mesh for a minute, and GRAFT (3).
+    hostile.gossip(ada, &control(&field(4, &topic))).await;
+    for _ in 0..200 {
+        hostile.gossip(ada, &control(&field(3, &topic))).await;
+    }
+    // Topics without end are not remembered, and questions for what there is not cost nothing.
+    for number in 0..200 {
+        let other = format!("/moim/room/1/{number:064x}");
+        let subscription = [vec![1 << 3, 1], field(2, other.as_bytes())].concat();
+        let iwant = field(2, &field(1, format!("{number}").as_bytes()));
+        let frames = [stranger::frame(&field(1, &subscription)), control(&iwant)];
+        hostile.gossip(ada, &frames.concat()).await;
+    }
+    until_deaf(&mut hostile, &mut honest.ada).await;
+    honest.talk("still here").await;
+}
+
+#[test]
+async fn one_speaker_has_a_share_of_a_room() {
+    const TEXTS: usize = 3_000;
+    let mut honest = Honest::meet("loud").await;
+    let (ada, bob) = (honest.ada.peer.id(), honest.bob.peer.id());
+    let mut hostile = Stranger::start("loud", &[&honest.ada]).await;
+    let quiet = Stranger::start("loud", &[&honest.bob]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
+    let began = Instant::now();
+    for number in 0..TEXTS {
+        hostile.say(ada, &format!("{number:08192}")).await;
+    }
+    let answer = hostile.send(ada, "that was all").await;
+    assert_eq!(answer["type"], "accepted");
+    let mut texts = heard_until(&mut honest.ada, "that was all").await;
+    texts.retain(|message| message.from == hostile.id());
+    let took = began.elapsed();
+    let bytes: usize = texts
+        .iter()
+        .map(|message| message.text.as_str().len())
+        .sum();
+    let share = limits::TALK_PER_AUTHOR;
+    println!(
+        " | one speaker, {TEXTS} texts of 8 KiB in {:.1} s: {} heard, {} KiB",
+        took.as_secs_f64(),
+        texts.len(),
+        bytes / 1024
+    );
+    assert!(texts.len() >= 32, "an honest burst: {}", texts.len());
+    assert!(
+        bytes <= at_most(share.bytes.burst, share.bytes.per_second, took),
+        "{bytes} bytes in {took:?}"
+    );
+    // What Ada has not heard she has not passed on.
+    honest.talk("still here").await;
+    let passed_on = 8_192 * quiet.heard(bob, b"\"Mallory\"");
+    let took = began.elapsed();
+    assert!(
+        passed_on <= at_most(share.bytes.burst, share.bytes.per_second, took),
+        "{passed_on} bytes in {took:?}"
+    );
+    let kept = honest.ada_room.history().await;
+    let kept: usize = kept.iter().map(|message| message.text.as_str().len()).sum();
+    assert!(kept <= limits::CONVERSATION_BYTES_MAX, "{kept}");
+}
+
+/// What is asked for counts too: else the share of a speaker would end where it answers questions.
+#[test]
+async fn who_gives_again_without_end_has_the_share_of_a_speaker() {
+    let mut honest = Honest::meet("again").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("again", &[&honest.ada]).await;
+    let began = Instant::now();
+    let answers = hostile.gives_again_without_end();
+    hostile.join(ada, "Mallory").await;
+    // Until the share is used up, and then for as long as it takes to talk.
+    let mut texts = 0;
+    for round in 0.. {
+        honest.talk(&format!("meanwhile {round}")).await;
+        let heard = std::mem::take(&mut honest.ada.seen);
+        let from_hostile = heard.iter().filter(|event| {
+            matches!(event, PeerEvent::RoomMessage(message) if message.from == hostile.id())
+        });
+        texts += from_hostile.count();
+        if texts >= 27 && round >= 40 {
+            break;
+        }
+        assert!(round < 10_000, "{texts} texts heard");
+    }
+    let took = began.elapsed();
+    let answers = answers.load(std::sync::atomic::Ordering::Relaxed);
+    println!(
+        " | one who gives again without end, {:.1} s: asked {answers} times, {} KiB heard",
+        took.as_secs_f64(),
+        texts * 16
+    );
+    let share = limits::TALK_PER_AUTHOR.bytes;
+    assert!(texts * limits::TEXT_BYTES_MAX <= at_most(share.burst, share.per_second, took));
+}
+
+#[test]
+async fn many_speakers_by_one_connection_have_a_share_together() {
+    const SPEAKERS: usize = 400;
+    const EACH: usize = 8;
+    let mut honest = Honest::meet("crowd").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("crowd", &[&honest.ada]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
+    let began = Instant::now();
+    for _ in 0..SPEAKERS {
+        let speaker = Keypair::generate_ed25519();
+        for number in 0..EACH {
+            let data = hostile.text(&format!("crowd {number:02048}"));
+            let frame = hostile.published(&speaker, &data);
+            hostile.gossip(ada, &frame).await;
+        }
+    }
+    // Meanwhile: the half that strangers leave is for those one is connected to.
+    honest.talk("through the crowd").await;
+    let answer = hostile.send(ada, "that was all").await;
+    assert_eq!(answer["type"], "accepted");
+    let mut crowd = heard_until(&mut honest.ada, "that was all").await;
+    crowd.retain(|message| message.text.as_str().starts_with("crowd"));
+    let took = began.elapsed();
+    let kept = honest.ada_room.history().await;
+    let bytes: usize = kept.iter().map(|message| message.text.as_str().len()).sum();
+    assert!(bytes <= limits::CONVERSATION_BYTES_MAX, "{bytes}");
+    let (share, crowd) = (limits::ROOM_TALK, crowd.len());
+    println!(
+        " | {SPEAKERS} speakers by one connection, {EACH} texts each in {:.1} s: {crowd} heard",
+        took.as_secs_f64()
+    );
+    assert!(crowd <= at_most(share.things.burst / 2, share.things.per_second, took));
+}
+
+#[test]
+async fn one_presence_again_and_again_is_passed_on_within_its_share() {
+    const PRESENCES: u64 = 1_000;
+    let mut honest = Honest::meet("fidget").await;
+    let (ada, bob) = (honest.ada.peer.id(), honest.bob.peer.id());
+    let mut hostile = Stranger::start("fidget", &[&honest.ada]).await;
+    let quiet = Stranger::start("fidget", &[&honest.bob]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
+    let fidget = Keypair::generate_ed25519();
+    let began = Instant::now();
+    for sequence in 1..=PRESENCES {
+        let presence = hostile.presence(&fidget, "Fidget", sequence);
+        hostile.publish(ada, &presence).await;
+    }
+    assert_eq!(hostile.send(ada, "all").await["type"], "accepted");
+    honest.talk("still here").await;
+    while quiet.heard(bob, b"still here") < 2 {
+        tokio::task::yield_now().await;
+    }
+    let passed_on = quiet.heard(bob, b"\"type\":\"presence\"");
+    let took = began.elapsed();
+    let share = limits::PRESENCES_PER_PEER.things;
+    println!(
+        " | {PRESENCES} presences of one peer in {:.1} s: {passed_on} passed on",
+        took.as_secs_f64()
+    );
+    // With those of Ada, Bob and Mallory.
+    assert!(passed_on <= at_most(share.burst, share.per_second, took) + 30);
+}
+
+#[test]
+async fn direct_messages_of_one_are_kept_within_bounds_and_the_rest_is_told_to_wait() {
+    const MESSAGES: usize = 600;
+    let mut honest = Honest::meet("direct").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("direct", &[&honest.ada]).await;
+    let long = "x".repeat(limits::TEXT_BYTES_MAX);
+    let began = Instant::now();
+    let (mut accepted, mut busy) = (0, 0);
+    for _ in 0..MESSAGES {
+        let answer = hostile.send(ada, &long).await;
+        match (answer["type"].as_str(), answer["code"].as_str()) {
+            (Some("accepted"), _) => accepted += 1,
+            (_, Some("busy")) => busy += 1,
+            _ => panic!("{answer}"),
+        }
+    }
+    let took = began.elapsed();
+    let kept = honest.ada.peer.conversation(hostile.id()).await;
+    let kept: usize = kept.iter().map(|message| message.text.as_str().len()).sum();
+    let share = limits::DIRECT_PER_PEER;
+    println!(
+        " | {MESSAGES} direct messages of 16 KiB in {:.1} s: {accepted} accepted, {busy} told to \
+         wait, {} KiB kept",
+        took.as_secs_f64(),
+        kept / 1024
+    );
+    let bytes = at_most(share.bytes.burst, share.bytes.per_second, took);
+    assert!(accepted * long.len() <= bytes, "{accepted} in {took:?}");
+    assert!((60..MESSAGES).contains(&accepted), "{accepted}");
+    assert!(kept <= limits::CONVERSATION_BYTES_MAX, "{kept}");
+    let bob = honest.bob.peer.send(ada, "hello, Ada").await;
+    bob.expect("others are heard");
+    honest.talk("still here").await;
+}
+
+#[test]
+async fn lists_are_given_to_one_within_bounds_and_to_others_meanwhile() {
+    const QUESTIONS: usize = 2_000;
+    let mut honest = Honest::meet("lists").await;
+    let ada = honest.ada.peer.id();
+    let hostile = Stranger::start("lists", &[&honest.ada]).await;
+    let began = Instant::now();
+    let (mut lists, mut bytes, mut busy) = (0, 0, 0);
+    for _ in 0..QUESTIONS {
+        let answer = hostile.sync(ada).await;
+        match (answer["type"].as_str(), answer["code"].as_str()) {
+            (Some("members"), _) => {
+                lists += 1;
+                bytes += answer.to_string().len();
+            }
+            (_, Some("busy")) => busy += 1,
+            _ => panic!("{answer}"),
+        }
+    }
+    let took = began.elapsed();
+    println!(
+        " | {QUESTIONS} questions for the list of members in {:.1} s: {lists} lists, {} KiB, {busy} \
+         told to wait",
+        took.as_secs_f64(),
+        bytes / 1024
+    );
+    let share = limits::LISTS_PER_PEER.things;
+    assert!(lists <= at_most(share.burst, share.per_second, took));
+    assert!(lists >= share.burst as usize, "{lists}");
+    let beside = Stranger::start("lists", &[&honest.ada]).await;
+    assert_eq!(beside.sync(ada).await["type"], "members");
+    honest.talk("still here").await;
+}
