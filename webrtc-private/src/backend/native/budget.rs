@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// For all of a handshake. In a release build one takes some 3 ms, in a debug build 30.
+/// For all of a handshake. One with a browser takes some 2 ms in a debug build, and a slow machine may need twenty times as much.
 pub(super) const UNKNOWN_MAX: Duration = Duration::from_millis(250);
 
 /// For one datagram of somebody who is known. SCTP looks through all that waits for one that got lost.
