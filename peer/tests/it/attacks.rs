@@ -288,40 +288,6 @@ async fn one_speaker_has_a_share_of_a_room() {
     assert!(kept <= limits::CONVERSATION_BYTES_MAX, "{kept}");
 }
 
-/// What is asked for counts too: else the share of a speaker would end where it answers questions.
-#[test]
-async fn who_gives_again_without_end_has_the_share_of_a_speaker() {
-    let mut honest = Honest::meet("again").await;
-    let ada = honest.ada.peer.id();
-    let mut hostile = Stranger::start("again", &[&honest.ada]).await;
-    let began = Instant::now();
-    let answers = hostile.gives_again_without_end();
-    hostile.join(ada, "Mallory").await;
-    // Until the share is used up, and then for as long as it takes to talk.
-    let mut texts = 0;
-    for round in 0.. {
-        honest.talk(&format!("meanwhile {round}")).await;
-        let heard = std::mem::take(&mut honest.ada.seen);
-        let from_hostile = heard.iter().filter(|event| {
-            matches!(event, PeerEvent::RoomMessage(message) if message.from == hostile.id())
-        });
-        texts += from_hostile.count();
-        if texts >= 27 && round >= 40 {
-            break;
-        }
-        assert!(round < 10_000, "{texts} texts heard");
-    }
-    let took = began.elapsed();
-    let answers = answers.load(std::sync::atomic::Ordering::Relaxed);
-    println!(
-        " | one who gives again without end, {:.1} s: asked {answers} times, {} KiB heard",
-        took.as_secs_f64(),
-        texts * 16
-    );
-    let share = limits::TALK_PER_AUTHOR.bytes;
-    assert!(texts * limits::TEXT_BYTES_MAX <= at_most(share.burst, share.per_second, took));
-}
-
 #[test]
 async fn many_speakers_by_one_connection_have_a_share_together() {
     const SPEAKERS: usize = 400;

@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -20,7 +17,7 @@ use libp2p::{
 use libp2p_stream::Control;
 use moim_protocol::{
     UnixMillis,
-    limits::{self, PRESENCE_TTL},
+    limits::PRESENCE_TTL,
     names,
     presence::{Presence, State},
     room::RoomMessage,
@@ -256,40 +253,6 @@ impl Stranger {
         };
         let sent = timeout(PATIENCE, sent).await.expect("in time");
         sent.expect("the other listens");
-    }
-
-    /// From now on answers whoever asks for what it missed, each time with as much as fits in an answer,
-    /// and that there is more. Counts the answers.
-    pub(super) fn gives_again_without_end(&self) -> Arc<AtomicU64> {
-        let mut control = self.control.clone();
-        let protocol = StreamProtocol::new(names::MESSAGE_PROTOCOL);
-        let mut asked = control.accept(protocol).expect("accepted once");
-        let answers = Arc::new(AtomicU64::new(0));
-        let (counted, session) = (answers.clone(), self.session + 1);
-        tokio::spawn(async move {
-            while let Some((_, mut stream)) = asked.next().await {
-                let first = counted.fetch_add(1, Ordering::Relaxed) * 3 + 1;
-                let text = "x".repeat(limits::TEXT_BYTES_MAX);
-                let messages: Vec<Value> = (first..first + 3)
-                    .map(|sequence| {
-                        json!({
-                            "id": format!("{sequence:032x}"), "session": session,
-                            "sequence": sequence, "name": "Mallory", "text": text, "sent": wall(),
-                        })
-                    })
-                    .collect();
-                let said = json!({"session": session, "sequence": 1_000_000});
-                let answer =
-                    body(json!({"v": 1, "type": "missed", "said": said, "messages": messages}));
-                tokio::spawn(async move {
-                    // Whoever has asked is gone, if this fails.
-                    let _ = stream.read_to_end(&mut Vec::new()).await;
-                    let _ = stream.write_all(&answer).await;
-                    let _ = stream.close().await;
-                });
-            }
-        });
-        answers
     }
 
     /// Asks one of Moim's own protocols.
