@@ -43,10 +43,10 @@ mod capacity;
 mod carrier;
 mod memory;
 
-/// Why a connection was turned away, for libp2p's log.
+/// Why a connection was not admitted.
 #[derive(Debug, Error)]
 #[error("not admitted: {0:?}")]
-struct NotAdmitted(Reason);
+pub(crate) struct NotAdmitted(pub(crate) Reason);
 
 /// What a [`Behaviour`] goes by.
 #[derive(Debug)]
@@ -110,6 +110,14 @@ impl Behaviour {
         // The event loop polls the swarm after this: nobody has to be woken.
         self.closing.extend(forbidden);
         count
+    }
+
+    /// One of a peer's connections.
+    pub(crate) fn connection_of(&self, peer: &PeerId) -> Option<ConnectionId> {
+        self.accounts
+            .connections()
+            .find(|(_, connection)| connection.peer == *peer)
+            .map(|(id, _)| id)
     }
 
     fn is_blocked(&self, peer: Option<&PeerId>, ip: Option<IpAddr>) -> bool {

@@ -81,6 +81,7 @@ mod supervisor;
 mod swarm;
 mod tls;
 mod turn;
+mod turned_away;
 
 /// Runs a node until `shutdown` is ready, and says on stdout where it can be reached. Of the
 /// configurations that come later it takes up what a running node can. If the node panics, another one

@@ -61,6 +61,24 @@ pub(crate) const MEMORY_MIN_BYTES: u64 = 128 * 1024 * 1024;
 /// How often what was refused is summed up in the log.
 pub(crate) const REJECTIONS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Connections at one time that are made only to say why they are closed. Each costs a handshake, and a
+/// socket of [`OPEN_FILES_RESERVED`], for some round trips.
+pub(crate) const REFUSALS_TOLD_MAX: usize = 16;
+/// Such connections of all who knock. One core spends a hundredth of its time on the handshakes; who
+/// comes beyond that is turned away before one.
+pub(crate) const REFUSALS_TOLD_RATE: Rate = Rate {
+    per_second: 8,
+    burst: 32,
+};
+/// Such connections of one source: a household whose pages all come back at once hears what is the
+/// matter, and nobody uses up what there is for all.
+pub(crate) const SOURCE_REFUSALS_TOLD_RATE: Rate = Rate {
+    per_second: 1,
+    burst: 8,
+};
+/// Sources that are remembered for that, at some 100 bytes each.
+pub(crate) const REFUSAL_SOURCES_MAX: usize = 1_024;
+
 /// Time from a socket to an authenticated, multiplexed connection: six round trips for a browser's
 /// WebRTC set-up, of which even a slow mobile link's take less than 1.5 s each.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use moim_protocol::rate::Source;
+use moim_protocol::{rate::Source, refusal_wire::Refusal};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -69,6 +69,17 @@ impl Reason {
         Self::SourcePending,
         Self::SourceRate,
     ];
+
+    /// What a peer is told that is not admitted. Nothing of what has passed a moment later.
+    pub(crate) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Blocked => Some(Refusal::Blocked),
+            Self::Connections | Self::Memory => Some(Refusal::Full),
+            Self::Peer => Some(Refusal::IdentityInUse),
+            Self::SourceConnections => Some(Refusal::AddressFull),
+            _ => None,
+        }
+    }
 
     /// The label in `/metrics`.
     fn label(self) -> &'static str {

@@ -22,12 +22,13 @@ use crate::{
     limits,
     relay::Circuits,
     tls::{self, Tls},
+    turned_away::TurnedAway,
 };
 
 type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// The swarm, in which a connection that panics is closed.
-pub(crate) type NodeSwarm = Swarm<connection_guard::Behaviour<Behaviour>>;
+pub(crate) type NodeSwarm = Swarm<connection_guard::Behaviour<TurnedAway>>;
 
 /// By what others come in besides TCP, WebSocket and QUIC.
 pub(crate) struct Entrances {
@@ -58,7 +59,7 @@ pub(crate) fn build(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let transport = transport(keypair, entrances, dials)?;
     let transport = connection_guard::Transport::new(transport, limits::CONNECTION, panics.clone());
-    let behaviour = Behaviour::new(keypair, kad, rules, circuits);
+    let behaviour = TurnedAway::new(Behaviour::new(keypair, kad, rules, circuits));
     Ok(Swarm::new(
         transport.boxed(),
         connection_guard::Behaviour::new(behaviour, panics.clone()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moim_peer::{Member, Peer, PeerEvent, PeerId, Room, SendError, Snapshot, Status};
+use moim_peer::{Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status};
 use tokio::sync::watch;
 
 use self::{
@@ -37,7 +37,7 @@ pub(crate) struct Json {
 #[derive(Debug, Default)]
 struct Told {
     addresses: Vec<String>,
-    status: Option<Status>,
+    status: Option<(Status, Option<Refusal>)>,
 }
 
 impl Told {
@@ -54,9 +54,10 @@ impl Told {
             );
             self.addresses = addresses;
         }
-        if self.status.as_ref() != Some(&snapshot.status) {
-            text.push_str(&Event::status(&snapshot.status).to_line());
-            self.status = Some(snapshot.status.clone());
+        let status = (snapshot.status.clone(), snapshot.refusal());
+        if self.status.as_ref() != Some(&status) {
+            text.push_str(&Event::status(&status.0, status.1).to_line());
+            self.status = Some(status);
         }
         text
     }

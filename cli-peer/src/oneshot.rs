@@ -182,6 +182,7 @@ fn why(snapshot: &Snapshot) -> String {
                 }
                 BootstrapState::Connecting => "no answer yet".to_owned(),
                 BootstrapState::Failed { reason } => reason.clone(),
+                BootstrapState::TurnedAway { why } => why.to_string(),
             };
             text::line(&format!("{}: {state}", node.source))
         })

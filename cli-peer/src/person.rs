@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc as blocking};
 
-use moim_peer::{Member, Peer, PeerEvent, Room, Snapshot, Status, limits};
+use moim_peer::{Member, Peer, PeerEvent, Refusal, Room, Snapshot, Status, limits};
 use tokio::sync::watch;
 
 use self::{
@@ -79,7 +79,7 @@ struct Person {
     room: Arc<Room>,
     members: watch::Receiver<Vec<Member>>,
     state: watch::Receiver<Snapshot>,
-    told: Option<&'static str>,
+    told: Option<(&'static str, Option<Refusal>)>,
     crowded: bool,
     next: Option<blocking::SyncSender<()>>,
 }
@@ -298,12 +298,15 @@ impl Front for Person {
 
     fn snapshot(&mut self, snapshot: &Snapshot) -> String {
         // Only when the state is another one: the reason may differ with every attempt.
-        let word = snapshot.status.word();
-        if self.told == Some(word) {
+        let state = (snapshot.status.word(), snapshot.refusal());
+        if self.told == Some(state) {
             return String::new();
         }
-        self.told = Some(word);
-        self.view.status(&snapshot.status)
+        self.told = Some(state);
+        match state {
+            (_, Some(why)) => self.view.turned_away(why),
+            (_, None) => self.view.status(&snapshot.status),
+        }
     }
 
     fn leaving(&mut self) -> String {

@@ -55,6 +55,7 @@ pub(crate) struct Behaviour {
     pub(crate) message: moim_rpc::Behaviour,
     pub(crate) presence: moim_rpc::Behaviour,
     pub(crate) probe: probe::Behaviour,
+    pub(crate) refusal: moim_rpc::Behaviour,
     pub(crate) platform: swarm::PlatformBehaviour,
 }
 
@@ -103,6 +104,7 @@ impl Behaviour {
             message: moim_rpc::behaviour(names::MESSAGE_PROTOCOL, ProtocolSupport::Full),
             presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
             probe: probe::Behaviour::default(),
+            refusal: moim_rpc::behaviour(names::REFUSAL_PROTOCOL, ProtocolSupport::Inbound),
             platform,
         })
     }

@@ -28,6 +28,7 @@ mod restart;
 mod room;
 mod saying;
 mod search;
+mod seldom;
 mod shares;
 mod start;
 mod talk;
@@ -58,6 +59,7 @@ use self::{
     reach::Reaching,
     relays::Relays,
     room::{Leaving, Lookup, MessageKey, RoomState},
+    seldom::Seldom,
     shares::PeerShares,
 };
 use crate::{
@@ -77,6 +79,13 @@ const EVENTS_PER_ROUND: usize = 32;
 
 /// Connections are made after this many rounds whatever the network has to say.
 const ROUNDS_BEHIND_MAX: u32 = 32;
+
+/// So often within [`REVIVALS_WITHIN`] a relay that takes us, or a first DHT server, ends the pauses before
+/// others are tried again. One that comes and goes all the time has nothing new for us.
+const REVIVALS: usize = 6;
+
+/// See [`REVIVALS`].
+const REVIVALS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long stopping takes at most, besides leaving the rooms.
 const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
@@ -127,6 +136,8 @@ pub(crate) struct Driver {
     addresses: platform::AddressWatch,
     relays: Relays,
     reaching: Reaching,
+    /// What others can bring about to have everybody dialled again.
+    revivals: Seldom,
     pace: Pace,
     queries: Queries,
     puts: HashMap<u64, Draft>,

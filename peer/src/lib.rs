@@ -51,6 +51,7 @@ pub use moim_protocol::{
     limits,
     message::MessageId,
     record::{KeyError, RecordKey},
+    refusal_wire::Refusal,
     text::{LineError, Name, NameError, Text, TextError},
     topic::{Topic, TopicError},
 };

@@ -6,6 +6,7 @@ use libp2p::{Multiaddr, PeerId};
 use moim_protocol::{
     message::MessageId,
     record::RecordKey,
+    refusal_wire::Refusal,
     text::{Name, NameError},
     topic::Topic,
 };
@@ -189,6 +190,11 @@ pub enum BootstrapState {
         /// Which step failed and why, for people.
         reason: String,
     },
+    /// The node does not let this peer in; it is asked again after growing pauses.
+    TurnedAway {
+        /// What it said.
+        why: Refusal,
+    },
 }
 
 /// The peer's part in the DHT.
@@ -247,6 +253,19 @@ pub struct Snapshot {
     pub connections: Vec<Connection>,
     /// The topics of the joined rooms.
     pub rooms: Vec<Topic>,
+}
+
+impl Snapshot {
+    /// Why this peer is not in the network, if a bootstrap node has said that it does not let it in.
+    pub fn refusal(&self) -> Option<Refusal> {
+        if self.status == Status::Connected {
+            return None;
+        }
+        self.bootstrap.iter().find_map(|node| match node.state {
+            BootstrapState::TurnedAway { why } => Some(why),
+            _ => None,
+        })
+    }
 }
 
 /// Proof that a direct message was accepted and stored by its receiver.

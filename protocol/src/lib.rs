@@ -131,6 +131,7 @@ pub mod providers;
 mod random;
 pub mod rate;
 pub mod record;
+pub mod refusal_wire;
 pub mod room;
 pub mod roster;
 pub mod said;

@@ -78,6 +78,16 @@ pub const REDIAL_BASE: Duration = Duration::from_millis(500);
 /// comes back is found within 15 s.
 pub const REDIAL_MAX: Duration = Duration::from_secs(8);
 
+/// First wait before a bootstrap node is dialled again that has said why it does not let this peer in.
+pub const TURNED_AWAY_BASE: Duration = Duration::from_secs(2);
+
+/// Longest wait before that: somebody leaves a full node, or an operator changes his mind.
+pub const TURNED_AWAY_MAX: Duration = Duration::from_secs(60);
+
+/// A connection that has lasted so long was a good one: when it is lost, the first wait is short again.
+/// One that ends before may be the other side's way to be dialled all the time.
+pub const CONNECTION_LASTS: Duration = Duration::from_secs(10);
+
 // --- Sizes on the wire ------------------------------------------------------------------------
 
 /// Largest body of a request or an answer. Larger things go by hash.

@@ -14,6 +14,9 @@ pub const PRESENCE_PROTOCOL: &str = "/moim/presence/1.0.0";
 /// STUN and TURN servers from a bootstrap node, see [`ice_wire`](crate::ice_wire).
 pub const ICE_SERVERS_PROTOCOL: &str = "/moim/ice-servers/1.0.0";
 
+/// A bootstrap node says why it lets a peer not in, see [`refusal_wire`](crate::refusal_wire).
+pub const REFUSAL_PROTOCOL: &str = "/moim/refusal/1.0.0";
+
 /// What identify (`/ipfs/id/1.0.0`) reports as `protocolVersion`.
 pub const IDENTIFY_PROTOCOL: &str = "/moim/1.0.0";
 

@@ -15,6 +15,7 @@ use crate::{
     presence::{Presence, SignedPresence, State, presence_record_key},
     presence_wire,
     record::{Record, SignedRecord, record_key},
+    refusal_wire,
     room::{RoomMessage, RoomText, gossip_message_id},
     topic::{Topic, TopicHash},
 };
@@ -215,6 +216,8 @@ fn examples_are_taken_and_written_alike() {
             "record" => payload(record().as_bytes()),
             "ice servers request" => ice_wire::Request::decode(bytes).unwrap().encode(),
             "ice servers response" => ice_wire::Response::decode(bytes).unwrap().encode(),
+            "refusal request" => refusal_wire::Request::decode(bytes).unwrap().encode(),
+            "refusal response" => refusal_wire::Response::decode(bytes).unwrap().encode(),
             "presence request" => presence_wire::Request::decode(bytes).unwrap().encode(),
             "presence response" => presence_wire::Response::decode(bytes).unwrap().encode(),
             "message request" => message::Request::decode(bytes).unwrap().encode(),
@@ -239,6 +242,7 @@ fn names_are_as_documented() {
         names::ICE_SERVERS_PROTOCOL,
         names::MESSAGE_PROTOCOL,
         names::PRESENCE_PROTOCOL,
+        names::REFUSAL_PROTOCOL,
         names::IDENTIFY_PROTOCOL,
         names::AGENT,
         names::TOPIC_PREFIX,
@@ -317,7 +321,7 @@ fn limits_are_as_documented() {
     for (name, value) in counts {
         assert_eq!(limit(name), value.to_string(), "{name}");
     }
-    let times: [(&str, Duration); 11] = [
+    let times: [(&str, Duration); 13] = [
         ("PRESENCE_TTL", limits::PRESENCE_TTL),
         ("PRESENCE_REFRESH", limits::PRESENCE_REFRESH),
         ("CLOCK_SKEW_MAX", limits::CLOCK_SKEW_MAX),
@@ -329,6 +333,8 @@ fn limits_are_as_documented() {
         ("SESSION_YOUNG", limits::SESSION_YOUNG),
         ("OUTBOX_DEADLINE", limits::OUTBOX_DEADLINE),
         ("REDIAL_MAX", limits::REDIAL_MAX),
+        ("TURNED_AWAY_MAX", limits::TURNED_AWAY_MAX),
+        ("CONNECTION_LASTS", limits::CONNECTION_LASTS),
     ];
     for (name, value) in times {
         assert_eq!(limit(name), format!("{} s", value.as_secs()), "{name}");

@@ -12,7 +12,7 @@ mod ko;
 mod tests;
 
 pub(crate) use self::errors::{
-    join_refusal, name_refusal, say_refusal, send_refusal, source_problem,
+    join_refusal, name_refusal, refusal, say_refusal, send_refusal, source_problem,
 };
 
 /// A language of the page.
@@ -175,6 +175,13 @@ pub(crate) struct Messages {
     pub(crate) bootstrap_connected: &'static str,
     pub(crate) bootstrap_connecting: &'static str,
     pub(crate) bootstrap_failed: &'static str,
+    pub(crate) bootstrap_turned_away: &'static str,
+    pub(crate) turned_away_help: &'static str,
+    pub(crate) turned_away_full: &'static str,
+    pub(crate) turned_away_blocked: &'static str,
+    pub(crate) turned_away_identity: &'static str,
+    pub(crate) turned_away_address: &'static str,
+    pub(crate) turned_away_other: &'static str,
     pub(crate) dht: &'static str,
     pub(crate) dht_outside: &'static str,
     pub(crate) dht_inside: Count,

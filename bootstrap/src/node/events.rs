@@ -66,6 +66,10 @@ impl Node {
                 ..
             } => {
                 let remote = endpoint.get_remote_address();
+                if self.swarm.behaviour().is_turned_away(&connection_id) {
+                    tracing::debug!(%peer_id, %remote, "telling it why it is not let in");
+                    return;
+                }
                 tracing::debug!(%peer_id, %remote, "connected");
                 let now = Instant::now();
                 let connection = self
@@ -81,7 +85,8 @@ impl Node {
                 ..
             } => {
                 tracing::debug!(%peer_id, ?cause, "disconnected");
-                let is_last = num_established == 0;
+                let turned_away = self.swarm.behaviour().turned_away(&peer_id);
+                let is_last = num_established as usize <= turned_away;
                 if let Some(connection) = self.connections.closed(connection_id, is_last) {
                     self.metrics.node.connections_like(&connection).dec();
                 }

@@ -2,8 +2,8 @@
 //! renamed or removed.
 
 use moim_peer::{
-    Connection, DirectMessage, Member, MessageId, NotDirect, Path, PeerId, Receipt, RoomMessage,
-    Status, Value,
+    Connection, DirectMessage, Member, MessageId, NotDirect, Path, PeerId, Receipt, Refusal,
+    RoomMessage, Status, Value,
 };
 use serde::Serialize;
 
@@ -82,6 +82,9 @@ pub(crate) enum Event {
         state: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What a bootstrap node has said that does not let this peer in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refusal: Option<&'static str>,
     },
     /// Answer: a value is kept by this many others.
     Stored { key: String, copies: usize },
@@ -193,10 +196,11 @@ impl Event {
         }
     }
 
-    pub(crate) fn status(status: &Status) -> Self {
+    pub(crate) fn status(status: &Status, refusal: Option<Refusal>) -> Self {
         Self::Status {
             state: status.word(),
             reason: status.reason().map(str::to_owned),
+            refusal: refusal.map(Refusal::as_str),
         }
     }
 

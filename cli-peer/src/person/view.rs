@@ -4,7 +4,7 @@
 
 use moim_peer::{
     BootstrapState, Connection, DirectMessage, LeaveReason, Member, Path, PeerId, Reach, Receipt,
-    RoomMessage, SendError, Snapshot, Status, Stored, Value,
+    Refusal, RoomMessage, SendError, Snapshot, Status, Stored, Value,
 };
 
 use super::style::Style;
@@ -203,6 +203,14 @@ impl View {
         }
     }
 
+    /// A bootstrap node does not let this peer in.
+    pub(super) fn turned_away(self, why: Refusal) -> String {
+        self.timed(&format!(
+            "{}: {why}\n      Trying again by itself, less and less often.",
+            self.style.bad("turned away")
+        ))
+    }
+
     pub(super) fn stored(self, stored: &Stored) -> String {
         self.timed(&format!(
             "{} {} is kept by {}",
@@ -293,6 +301,7 @@ impl View {
                 BootstrapState::Failed { reason } => {
                     format!("failed, will be tried again: {}", text::line(reason))
                 }
+                BootstrapState::TurnedAway { why } => format!("turned away: {why}"),
             };
             lines.push_str(&format!(
                 "{}: {}: {state}\n",

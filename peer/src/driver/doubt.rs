@@ -1,11 +1,15 @@
 //! Connections in doubt: what the swarm is told when the network has changed, a peer is there a second
-//! time, or an answer does not come.
+//! time, or an answer does not come; and connections that a bootstrap node does not want.
 
-use libp2p::{PeerId, swarm::ConnectionId};
+use libp2p::{PeerId, ping, request_response, swarm::ConnectionId};
+use moim_protocol::refusal_wire::{Request, Response};
 use web_time::Instant;
 
 use super::{Driver, liveness::Action};
 use crate::{platform, probe};
+
+/// Pings in a row without an answer after which a connection is taken for dead.
+const SILENT_PINGS_MAX: u32 = 2;
 
 impl Driver {
     /// The device says that it has lost its network, or has it back.
@@ -60,6 +64,62 @@ impl Driver {
                 probe.ping(peer, connection);
             }
         }
+    }
+
+    /// libp2p's own ping, which goes on all the time.
+    pub(super) fn on_ping(&mut self, event: ping::Event) {
+        let ping::Event {
+            connection, result, ..
+        } = event;
+        let Some(open) = self.connections.get_mut(connection) else {
+            return;
+        };
+        match result {
+            Ok(round_trip) => {
+                open.round_trip = Some(round_trip);
+                open.silent = 0;
+                self.dirty = true;
+            }
+            // A program that does not speak ping is not dead for that.
+            Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                open.silent += 1;
+                if open.silent >= SILENT_PINGS_MAX {
+                    tracing::debug!(peer = %open.peer, %error, "no answer to pings");
+                    self.swarm.close_connection(connection);
+                }
+            }
+        }
+    }
+
+    /// A node says why it does not let us in. From anybody else that is not of interest.
+    pub(super) fn on_refusal(&mut self, event: moim_rpc::Event) {
+        let request_response::Event::Message {
+            peer,
+            message:
+                request_response::Message::Request {
+                    request, channel, ..
+                },
+            ..
+        } = event
+        else {
+            return;
+        };
+        match Request::decode(&request) {
+            Ok(Request::Refused(why)) => {
+                if self.entry.turned_away(&peer, why) {
+                    tracing::debug!(%peer, %why, "turned away");
+                    self.dirty = true;
+                }
+            }
+            Err(error) => tracing::debug!(%peer, %error, "no refusal"),
+        }
+        // The node may have closed the connection already.
+        let _ = self
+            .swarm
+            .behaviour_mut()
+            .refusal
+            .send_response(channel, Response::Accepted.encode());
     }
 
     pub(super) fn on_answered(&mut self, probe::Answered(connection): probe::Answered) {

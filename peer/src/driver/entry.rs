@@ -7,7 +7,7 @@ use libp2p::{
     Multiaddr, PeerId,
     swarm::{ConnectionId, dial_opts::DialOpts},
 };
-use moim_protocol::{backoff::Backoff, limits};
+use moim_protocol::{backoff::Backoff, limits, refusal_wire::Refusal};
 use web_time::Instant;
 
 use super::dial::{Attempt, Progress};
@@ -25,10 +25,17 @@ const LOST_PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 enum State {
-    Waiting { until: Instant },
+    Waiting {
+        until: Instant,
+    },
     Fetching,
     Dialling(Box<Attempt>),
-    Connected(PeerId),
+    Connected {
+        peer: PeerId,
+        since: Instant,
+        /// It has introduced itself, and not turned us away.
+        welcome: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -36,6 +43,9 @@ struct Source {
     source: BootstrapSource,
     state: State,
     backoff: Backoff,
+    /// While the node says that it does not let us in.
+    turned_away: Backoff,
+    refusal: Option<Refusal>,
     last_error: Option<String>,
 }
 
@@ -54,6 +64,8 @@ pub(super) enum Action {
 pub(super) struct Entry {
     sources: Vec<Source>,
     online: bool,
+    /// When the device came into another network: what is lost soon after that was not the node's doing.
+    changed: Option<Instant>,
     was_connected: bool,
 }
 
@@ -75,12 +87,19 @@ impl Entry {
                     limits::REDIAL_MAX,
                     seed.wrapping_add(index),
                 ),
+                turned_away: Backoff::new(
+                    limits::TURNED_AWAY_BASE,
+                    limits::TURNED_AWAY_MAX,
+                    seed.wrapping_add(index),
+                ),
+                refusal: None,
                 last_error: None,
             })
             .collect();
         Self {
             sources,
             online: true,
+            changed: None,
             was_connected: false,
         }
     }
@@ -107,7 +126,7 @@ impl Entry {
                         source.state = State::Fetching;
                     }
                 },
-                State::Connected(_)
+                State::Connected { .. }
                 | State::Dialling(_)
                 | State::Fetching
                 | State::Waiting { .. } => {}
@@ -142,17 +161,21 @@ impl Entry {
         }
     }
 
-    /// A dial of ours succeeded. Returns whether it was ours.
-    pub(super) fn connected(&mut self, id: ConnectionId, peer: PeerId) -> bool {
+    /// A dial of ours succeeded. Returns whether it was ours. How good that is will be seen: pauses get
+    /// short again when the connection has lasted, and errors are forgotten when the node has introduced
+    /// itself.
+    pub(super) fn connected(&mut self, id: ConnectionId, peer: PeerId, now: Instant) -> bool {
         let mut ours = false;
         for source in &mut self.sources {
             let dialled = matches!(&source.state, State::Dialling(attempt) if attempt.owns(id));
             let wanted =
                 matches!(&source.state, State::Dialling(attempt) if attempt.peer() == Some(peer));
             if dialled || wanted {
-                source.state = State::Connected(peer);
-                source.last_error = None;
-                source.backoff.reset();
+                source.state = State::Connected {
+                    peer,
+                    since: now,
+                    welcome: false,
+                };
                 ours = true;
             }
         }
@@ -182,14 +205,70 @@ impl Entry {
         false
     }
 
-    /// The last connection to a peer is gone.
-    pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
+    /// A node has introduced itself, which it does for those whom it lets in.
+    pub(super) fn welcomed(&mut self, by: &PeerId) {
         for source in &mut self.sources {
-            if matches!(&source.state, State::Connected(connected) if connected == peer) {
+            if let State::Connected { peer, welcome, .. } = &mut source.state
+                && peer == by
+            {
+                *welcome = true;
+                source.last_error = None;
+                source.refusal = None;
+            }
+        }
+    }
+
+    /// A node has said why it does not let us in. Returns whether it is one that was dialled.
+    pub(super) fn turned_away(&mut self, by: &PeerId, why: Refusal) -> bool {
+        let mut ours = false;
+        for source in &mut self.sources {
+            let is_it = match &source.state {
+                State::Connected { peer, welcome, .. } => peer == by && !welcome,
+                // The reason may be here before the connection is known.
+                State::Dialling(attempt) => attempt.peer().as_ref() == Some(by),
+                State::Fetching | State::Waiting { .. } => false,
+            };
+            if is_it {
+                source.refusal = Some(why);
+                source.last_error = Some(why.to_string());
+                ours = true;
+            }
+        }
+        ours
+    }
+
+    /// The last connection to a peer is gone.
+    pub(super) fn disconnected(&mut self, gone: &PeerId, now: Instant) {
+        let elsewhere = self
+            .changed
+            .is_some_and(|changed| now < changed + limits::CONNECTION_LASTS);
+        for source in &mut self.sources {
+            let State::Connected {
+                peer,
+                since,
+                welcome,
+            } = source.state
+            else {
+                continue;
+            };
+            if peer != *gone {
+                continue;
+            }
+            if elsewhere || now >= since + limits::CONNECTION_LASTS {
+                source.backoff.reset();
+                source.turned_away.reset();
                 source.last_error = Some("the connection was lost".to_owned());
                 source.state = State::Waiting {
                     until: now + LOST_PAUSE,
                 };
+            } else if source.refusal.is_some() {
+                source.state = State::Waiting {
+                    until: now + source.turned_away.next_delay(),
+                };
+            } else if welcome {
+                source.fail("the connection was lost".to_owned(), now);
+            } else {
+                source.fail("the node closed the connection at once".to_owned(), now);
             }
         }
     }
@@ -198,9 +277,11 @@ impl Entry {
     pub(super) fn network_changed(&mut self, online: bool, now: Instant) {
         self.online = online;
         if online {
+            self.changed = Some(now);
             for source in &mut self.sources {
                 if let State::Waiting { until } = &mut source.state {
                     source.backoff.reset();
+                    source.turned_away.reset();
                     *until = now;
                 }
             }
@@ -210,7 +291,7 @@ impl Entry {
     pub(super) fn is_bootstrap_node(&self, peer: &PeerId) -> bool {
         self.sources
             .iter()
-            .any(|source| matches!(&source.state, State::Connected(connected) if connected == peer))
+            .any(|source| matches!(&source.state, State::Connected { peer: connected, .. } if connected == peer))
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -219,7 +300,7 @@ impl Entry {
             .filter_map(|source| match &source.state {
                 State::Waiting { until } => self.online.then_some(*until),
                 State::Dialling(attempt) => Some(attempt.next_deadline()),
-                State::Fetching | State::Connected(_) => None,
+                State::Fetching | State::Connected { .. } => None,
             })
             .min()
     }
@@ -272,26 +353,43 @@ impl Entry {
             .iter()
             .map(|source| BootstrapNode {
                 source: source.source.to_string(),
-                state: match (&source.state, &source.last_error) {
-                    (State::Connected(peer), _) => BootstrapState::Connected { peer: *peer },
-                    (State::Waiting { .. }, Some(reason)) => BootstrapState::Failed {
-                        reason: reason.clone(),
-                    },
-                    _ => BootstrapState::Connecting,
-                },
+                state: source.shown(),
             })
             .collect()
     }
 }
 
 impl Source {
+    /// What people see. While a node turns us away, that is so between two attempts too.
+    fn shown(&self) -> BootstrapState {
+        match (&self.state, self.refusal, &self.last_error) {
+            (
+                State::Connected {
+                    peer,
+                    welcome: true,
+                    ..
+                },
+                ..,
+            ) => BootstrapState::Connected { peer: *peer },
+            (_, Some(why), _) => BootstrapState::TurnedAway { why },
+            (State::Waiting { .. }, None, Some(reason)) => BootstrapState::Failed {
+                reason: reason.clone(),
+            },
+            _ => BootstrapState::Connecting,
+        }
+    }
+
     fn dial(&mut self, target: Target, now: Instant, connected: &impl Fn(&PeerId) -> bool) {
         if let Some(peer) = target.peer
             && connected(&peer)
         {
-            self.state = State::Connected(peer);
+            self.state = State::Connected {
+                peer,
+                since: now,
+                welcome: true,
+            };
             self.last_error = None;
-            self.backoff.reset();
+            self.refusal = None;
             return;
         }
         let ranks: Vec<Vec<Multiaddr>> = dial_ranks(&target.addresses);
@@ -312,9 +410,13 @@ impl Source {
     }
 
     fn fail(&mut self, reason: String, now: Instant) {
+        self.refusal = None;
         self.last_error = Some(reason);
         self.state = State::Waiting {
             until: now + self.backoff.next_delay(),
         };
     }
 }
+
+#[cfg(test)]
+mod tests;

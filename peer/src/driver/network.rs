@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    identify, ping, relay,
+    identify, relay,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use moim_protocol::{address::is_dialled, names, neighbours};
@@ -26,9 +26,6 @@ use crate::{
     snapshot::Path,
     swarm::{self, StaysRelayed, needs_relay},
 };
-
-/// Pings in a row without an answer after which a connection is taken for dead.
-const SILENT_PINGS_MAX: u32 = 2;
 
 /// What identify calls the relay's hop protocol (circuit relay v2).
 const RELAY_HOP_PROTOCOL: &str = "/libp2p/circuit/relay/0.2.0/hop";
@@ -139,6 +136,7 @@ impl Driver {
             BehaviourEvent::Platform(event) => self.on_platform(event),
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Probe(answered) => self.on_answered(answered),
+            BehaviourEvent::Refusal(event) => self.on_refusal(event),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
                 renewal,
@@ -150,7 +148,9 @@ impl Driver {
                     let _ = self.swarm.disconnect_peer_id(relay_peer_id);
                 } else if !renewal {
                     // Those who are reached through this relay are within reach again.
-                    self.reaching.network_changed(now);
+                    if self.revivals.take(now) {
+                        self.reaching.try_again(now);
+                    }
                     self.on_addresses_changed(now);
                 }
             }
@@ -207,7 +207,7 @@ impl Driver {
             self.doubt_older(peer, id, now);
         }
         self.members_changed = true;
-        self.entry.connected(id, peer);
+        self.entry.connected(id, peer, now);
         self.reaching.connected(&peer, id, path, now);
         if !self.connections.superfluous(&peer).is_empty() {
             self.handovers.began(peer, now);
@@ -269,6 +269,7 @@ impl Driver {
         if abilities.relay {
             self.learn_ways_through(peer_id, now);
         }
+        self.entry.welcomed(&peer_id);
         if self.entry.is_bootstrap_node(&peer_id) {
             self.note_seen_at(&info.observed_addr);
             let behaviour = &mut self.swarm.behaviour_mut().platform;
@@ -299,31 +300,6 @@ impl Driver {
         }
     }
 
-    fn on_ping(&mut self, event: ping::Event) {
-        let ping::Event {
-            connection, result, ..
-        } = event;
-        let Some(open) = self.connections.get_mut(connection) else {
-            return;
-        };
-        match result {
-            Ok(round_trip) => {
-                open.round_trip = Some(round_trip);
-                open.silent = 0;
-                self.dirty = true;
-            }
-            // A program that does not speak ping is not dead for that.
-            Err(ping::Failure::Unsupported) => {}
-            Err(error) => {
-                open.silent += 1;
-                if open.silent >= SILENT_PINGS_MAX {
-                    tracing::debug!(peer = %open.peer, %error, "no answer to pings");
-                    self.swarm.close_connection(connection);
-                }
-            }
-        }
-    }
-
     /// Requests and gossip choose among connections as they like, so only one kind stays.
     pub(super) fn advance_handovers(&mut self, now: Instant) {
         while let Some(peer) = self.handovers.due(now) {
@@ -343,11 +319,14 @@ impl Driver {
         if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
             tracing::debug!(%error, "nobody to bootstrap from");
         }
+        if !self.revivals.take(now) {
+            return;
+        }
         for room in self.rooms.values_mut() {
             room.announcer.announce_now(now);
             room.search.lookup_again(now);
         }
-        self.reaching.network_changed(now);
+        self.reaching.try_again(now);
     }
 
     fn on_addresses_changed(&mut self, now: Instant) {
@@ -404,7 +383,7 @@ impl Driver {
                 (Some(peer), DialError::DialPeerConditionFalse(_))
                     if self.connections.is_connected(&peer) =>
                 {
-                    self.entry.connected(id, peer);
+                    self.entry.connected(id, peer, now);
                 }
                 _ => {
                     self.entry.failed(id, &describe_dial_error(&error), now);

@@ -11,10 +11,13 @@ use libp2p::{
     Multiaddr, PeerId,
     swarm::{ConnectionId, dial_opts::DialOpts},
 };
-use moim_protocol::backoff::Backoff;
+use moim_protocol::{backoff::Backoff, limits};
 use web_time::Instant;
 
-use super::dial::{Attempt, Progress};
+use super::{
+    dial::{Attempt, Progress},
+    seldom::Seldom,
+};
 use crate::snapshot::{Path, Reach};
 
 /// Attempts under way at once.
@@ -38,6 +41,13 @@ const HOLD: Duration = Duration::from_secs(1);
 /// Direct attempts beside a relayed connection before it is left at that.
 const UPGRADES_MAX: u32 = 4;
 
+/// A member that names other addresses is dialled there at once so often within [`MOVES_WITHIN`]. One that
+/// does so all the time would have us dial whomever it likes.
+const MOVES: usize = 4;
+
+/// See [`MOVES`].
+const MOVES_WITHIN: Duration = Duration::from_secs(20);
+
 #[derive(Debug)]
 enum State {
     /// Nothing under way; the next attempt not before this.
@@ -53,6 +63,9 @@ struct Target {
     /// `None`: only the DHT may know.
     addresses: Option<Addresses>,
     backoff: Backoff,
+    moves: Seldom,
+    /// When the connection was made that there is.
+    connected: Option<Instant>,
     upgrades: u32,
     last_error: Option<String>,
     /// An attempt has failed and nothing has changed since: it is tried again, but people need not
@@ -87,6 +100,8 @@ pub(super) struct Reaching {
     wanted: HashSet<PeerId>,
     /// Nobody is dialled before this for a room's sake.
     hold: Option<Instant>,
+    /// When the device came into another network.
+    moved: Option<Instant>,
     /// Whether [`reach`](Self::reach) may answer otherwise than before.
     changed: bool,
 }
@@ -99,6 +114,7 @@ impl Reaching {
             targets: HashMap::new(),
             wanted: HashSet::new(),
             hold: None,
+            moved: None,
             changed: false,
         }
     }
@@ -159,7 +175,7 @@ impl Reaching {
         let first = target.addresses.is_none();
         target.addresses = Some(addresses);
         target.stranger = false;
-        if moved {
+        if moved && target.moves.take(now) {
             target.upgrades = 0;
             if let State::Resting { until } = &mut target.state {
                 *until = if first && yields && !target.failed {
@@ -167,7 +183,6 @@ impl Reaching {
                 } else {
                     now
                 };
-                target.backoff.reset();
             }
             target.failed = false;
             self.changed = true;
@@ -209,6 +224,8 @@ impl Reaching {
             state: State::Resting { until: now },
             addresses: None,
             backoff: Backoff::new(RETRY_BASE, RETRY_MAX, seed),
+            moves: Seldom::new(MOVES, MOVES_WITHIN),
+            connected: None,
             upgrades: 0,
             last_error: None,
             failed: false,
@@ -275,9 +292,9 @@ impl Reaching {
         target.urgent = false;
         target.failed = false;
         target.last_error = None;
+        target.connected.get_or_insert(now);
         match path {
             Path::Direct(_) => {
-                target.backoff.reset();
                 target.upgrades = 0;
                 target.state = State::Resting { until: now };
             }
@@ -295,15 +312,28 @@ impl Reaching {
     }
 
     /// The last connection to a peer is gone: try again, but not at the same moment as the other
-    /// side.
+    /// side, and with growing pauses if its connections do not last.
     pub(super) fn disconnected(&mut self, peer: &PeerId, now: Instant) {
         let wait = if self.me > *peer {
             YIELD
         } else {
             Duration::from_millis(100)
         };
+        let elsewhere = self
+            .moved
+            .is_some_and(|moved| now < moved + limits::CONNECTION_LASTS);
         if let Some(target) = self.targets.get_mut(peer) {
             target.upgrades = 0;
+            let lasted = target
+                .connected
+                .take()
+                .is_some_and(|since| now >= since + limits::CONNECTION_LASTS);
+            let wait = if lasted || elsewhere {
+                target.backoff.reset();
+                wait
+            } else {
+                wait.max(target.backoff.next_delay())
+            };
             if matches!(target.state, State::Resting { .. }) {
                 target.state = State::Resting { until: now + wait };
             }
@@ -330,15 +360,23 @@ impl Reaching {
         self.changed |= self.targets.remove(peer).is_some();
     }
 
-    /// The network is back: every pause is over.
+    /// The device is in another network: every pause is over, and the next one is short.
     pub(super) fn network_changed(&mut self, now: Instant) {
+        self.moved = Some(now);
+        for target in self.targets.values_mut() {
+            target.backoff.reset();
+        }
+        self.try_again(now);
+    }
+
+    /// There is a new way to others: every pause is over.
+    pub(super) fn try_again(&mut self, now: Instant) {
         for target in self.targets.values_mut() {
             if let State::Resting { until } = &mut target.state {
                 *until = now;
             }
             target.failed = false;
             target.upgrades = 0;
-            target.backoff.reset();
         }
         self.changed = true;
     }
@@ -445,3 +483,6 @@ impl Target {
         };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use libp2p::{PeerId, core::transport::ListenerId};
-use moim_protocol::backoff::Backoff;
+use moim_protocol::{backoff::Backoff, limits};
 use web_time::Instant;
 
 /// Reservations of a kind held at once: one to be reached by, one for when the first goes away.
@@ -147,7 +147,6 @@ impl Relays {
             }
             return false;
         }
-        self.refused.remove(relay);
         true
     }
 
@@ -161,7 +160,12 @@ impl Relays {
         else {
             return false;
         };
-        self.listening.remove(&relay);
+        let reservation = self.listening.remove(&relay);
+        let accepted = reservation.and_then(|reservation| reservation.accepted);
+        // One that takes us and sends us away at once is not asked all the time.
+        if accepted.is_some_and(|since| now >= since + limits::CONNECTION_LASTS) {
+            self.refused.remove(&relay);
+        }
         self.postpone(relay, now);
         true
     }
@@ -246,6 +250,29 @@ mod tests {
         let again = relays.next_deadline(&[one]).expect("some time");
         assert!(again > start && again <= start + RETRY_MAX);
         assert_eq!(due(&relays, &[one], again), Some(one.relay));
+    }
+
+    #[test]
+    fn who_accepts_and_sends_away_at_once_is_asked_ever_more_seldom() {
+        for (lasts, hourly) in [
+            (Duration::from_millis(50), 60..1_000),
+            (limits::CONNECTION_LASTS, 200..400),
+        ] {
+            let start = platform::now();
+            let mut relays = Relays::new(1);
+            let server = candidate(Kind::Server, start);
+            let (mut now, mut asked) = (start, 0);
+            while now < start + Duration::from_secs(3_600) {
+                asked += 1;
+                let listener = ListenerId::next();
+                relays.listening(&server, listener);
+                assert!(relays.accepted(&server.relay, now));
+                now += lasts;
+                assert!(relays.closed(listener, now));
+                now = relays.next_deadline(&[server]).expect("some time");
+            }
+            assert!(hourly.contains(&asked), "{lasts:?}: {asked}");
+        }
     }
 
     #[test]

@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
 use super::{
-    Driver, PeerSwarm, Stopping, connections::Connections, dial::Pace, entry::Entry,
+    Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, connections::Connections, dial::Pace, entry::Entry,
     handover::Handovers, liveness::Liveness, network, queries::Queries, reach::Reaching,
-    relays::Relays, shares::PeerShares,
+    relays::Relays, seldom::Seldom, shares::PeerShares,
 };
 use crate::{
     behaviour::Behaviour,
@@ -151,6 +151,7 @@ impl Driver {
             addresses: platform::AddressWatch::new(),
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),
+            revivals: Seldom::new(REVIVALS, REVIVALS_WITHIN),
             pace: Pace::default(),
             queries: Queries::default(),
             puts: HashMap::new(),

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     actions, format,
+    i18n::refusal,
     model::{App, IdentityPlace},
 };
 
@@ -169,12 +170,22 @@ fn Bootstrap(node: BootstrapNode) -> impl IntoView {
             "connected",
             Icon::Check,
             text.bootstrap_connected,
-            Some(format::short_id(&peer)),
+            Some((format::short_id(&peer), Some("en"))),
         ),
         BootstrapState::Connecting => ("connecting", Icon::Wait, text.bootstrap_connecting, None),
-        BootstrapState::Failed { reason } => {
-            ("failed", Icon::Cross, text.bootstrap_failed, Some(reason))
-        }
+        BootstrapState::Failed { reason } => (
+            "failed",
+            Icon::Cross,
+            text.bootstrap_failed,
+            // The peer's own words, which are English.
+            Some((reason, Some("en"))),
+        ),
+        BootstrapState::TurnedAway { why } => (
+            "failed",
+            Icon::Cross,
+            text.bootstrap_turned_away,
+            Some((refusal(text, why).to_owned(), None)),
+        ),
     };
     view! {
         <li data-testid="bootstrap-node" data-state=state>
@@ -182,7 +193,7 @@ fn Bootstrap(node: BootstrapNode) -> impl IntoView {
             <p class="state" data-state=state>
                 <Drawn icon=icon />
                 {word}
-                {detail.map(|detail| view! { <bdi class="reason" lang="en">{detail}</bdi> })}
+                {detail.map(|(detail, lang)| view! { <bdi class="reason" lang=lang>{detail}</bdi> })}
             </p>
         </li>
     }

@@ -1,23 +1,35 @@
 //! What surrounds the columns: head line, state of the network, tabs, notices.
 
 use leptos::prelude::*;
+use moim_peer::Refusal;
 
 use super::icons::{Drawn, Icon};
 use crate::{
     actions,
+    i18n::refusal,
     model::{App, Pane, Phase, Side},
     page, state,
 };
 
+/// Why something is wrong.
+#[derive(Clone, PartialEq)]
+enum Why {
+    /// The peer's own words, which are English.
+    Peer(String),
+    /// A bootstrap node does not let this page in.
+    TurnedAway(Refusal),
+}
+
 /// What the state line says: the word for `data-state`, and why if something is wrong.
-fn status(app: App) -> Memo<(&'static str, Option<String>)> {
+fn status(app: App) -> Memo<(&'static str, Option<Why>)> {
     Memo::new(move |_| match app.phase.get() {
         Phase::Starting => ("connecting", None),
         Phase::Running => app.snapshot.with(|snapshot| match snapshot {
-            Some(snapshot) => (
-                snapshot.status.word(),
-                snapshot.status.reason().map(str::to_owned),
-            ),
+            Some(snapshot) => {
+                let turned_away = snapshot.refusal().map(Why::TurnedAway);
+                let reason = || snapshot.status.reason().map(str::to_owned).map(Why::Peer);
+                (snapshot.status.word(), turned_away.or_else(reason))
+            }
             None => ("connecting", None),
         }),
         Phase::IdentityBroken(_) | Phase::NotStarted(_) | Phase::Stopped => ("failed", None),
@@ -126,15 +138,21 @@ pub(crate) fn Banner() -> impl IntoView {
                 (text.sources_unusable.to_owned(), None, ().into_any())
             }
             (_, ("offline", _)) => (text.offline_help.to_owned(), None, retry()),
+            (_, (_, why @ Some(Why::TurnedAway(_)))) => {
+                (text.turned_away_help.to_owned(), why, retry())
+            }
             (_, ("reconnecting", reason)) => (text.reconnecting_help.to_owned(), reason, retry()),
             (_, ("failed", reason)) => (text.failed_help.to_owned(), reason, retry()),
             _ => return None,
         };
-        // The peer's own words, which are English.
         let reason = reason.map(|reason| {
+            let (reason, language) = match reason {
+                Why::Peer(reason) => (reason, Some("en")),
+                Why::TurnedAway(why) => (refusal(text, why).to_owned(), None),
+            };
             view! {
                 <span class="reason">
-                    {text.reason} " " <bdi lang="en">{reason}</bdi>
+                    {text.reason} " " <bdi lang=language>{reason}</bdi>
                 </span>
             }
         });

@@ -123,6 +123,17 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_connected: "Connected",
     bootstrap_connecting: "Connecting",
     bootstrap_failed: "Not reached",
+    bootstrap_turned_away: "Does not let this page in",
+    turned_away_help: "The bootstrap node does not let this page in. Moim goes on trying, less and \
+        less often.",
+    turned_away_full: "The node is full. Try another one, or later.",
+    turned_away_blocked: "Whoever runs the node does not let this identity or network in. Ask them, \
+        or use another node.",
+    turned_away_identity: "Another program or tab uses this identity, and the node takes no more of \
+        its connections. Close it.",
+    turned_away_address: "The node has as many connections from this network as it takes. Try \
+        another one, or later.",
+    turned_away_other: "The node did not give a reason that this page knows.",
     dht: "DHT",
     dht_outside: "Not in it",
     dht_inside: |count| match count {

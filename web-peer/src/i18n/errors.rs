@@ -1,7 +1,7 @@
 //! The peer's refusals in the user's language. What has no text of its own falls back to the
 //! error's English one, which says what happened and why.
 
-use moim_peer::{JoinError, LineError, NameError, SayError, SendError, TextError, TopicError};
+use moim_peer::{JoinError, LineError, NameError, Refusal, SayError, SendError, TextError, TopicError};
 
 use super::Messages;
 use crate::settings::{Problem, Refused, SOURCES_MAX};
@@ -72,6 +72,17 @@ pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
         SendError::ToSelf => text.to_self.to_owned(),
         SendError::Unsupported => text.unsupported.to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// Why a bootstrap node does not let this page in, and what to do.
+pub(crate) fn refusal(text: &Messages, why: Refusal) -> &'static str {
+    match why {
+        Refusal::AddressFull => text.turned_away_address,
+        Refusal::Blocked => text.turned_away_blocked,
+        Refusal::Full => text.turned_away_full,
+        Refusal::IdentityInUse => text.turned_away_identity,
+        Refusal::Other => text.turned_away_other,
     }
 }
 

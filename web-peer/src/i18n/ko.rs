@@ -113,6 +113,17 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_connected: "연결됨",
     bootstrap_connecting: "연결 중",
     bootstrap_failed: "닿지 않음",
+    bootstrap_turned_away: "접속 거부됨",
+    turned_away_help: "부트스트랩 노드가 이 페이지의 접속을 받지 않습니다. 간격을 늘려 가며 계속 \
+        시도합니다.",
+    turned_away_full: "노드가 꽉 찼습니다. 다른 노드를 쓰거나 나중에 다시 시도하세요.",
+    turned_away_blocked: "노드 운영자가 이 신원 또는 네트워크를 차단했습니다. 운영자에게 문의하거나 다른 \
+        노드를 쓰세요.",
+    turned_away_identity: "다른 프로그램이나 탭이 같은 신원을 쓰고 있어 노드가 연결을 더 받지 않습니다. \
+        그쪽을 닫으세요.",
+    turned_away_address: "이 네트워크에서 노드에 연결할 수 있는 수를 다 썼습니다. 다른 노드를 쓰거나 나중에 \
+        다시 시도하세요.",
+    turned_away_other: "노드가 알려 준 이유를 이 페이지는 알지 못합니다.",
     dht: "DHT",
     dht_outside: "들어가 있지 않음",
     dht_inside: |count| format!("들어가 있음, 아는 서버 {count}개"),

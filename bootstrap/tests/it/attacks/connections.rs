@@ -13,7 +13,7 @@ use super::{
     ATTACKER, Siege,
     raw::{HELLO, NOISE, Raw, tcp},
 };
-use crate::{process::Node, soon};
+use crate::{process::Node, soon, until};
 
 #[tokio::test]
 async fn thousands_of_silent_connections_from_one_address() {
@@ -58,6 +58,42 @@ async fn a_crowd_of_identities_from_one_address() {
         + siege.node.rejected("address-connections").await;
     assert_eq!(refused as usize, CONNECTIONS - held.len());
     assert!(refused > 0);
+}
+
+/// Whoever is not let in is told why, which takes a handshake: a few of them.
+#[tokio::test]
+async fn knocking_at_a_door_that_stays_closed() {
+    const KNOCKS: u32 = 900;
+    const SOURCES: u32 = 60;
+    let siege = Siege::lay().await;
+    std::fs::write(
+        siege.node.data.path().join("blocked.txt"),
+        "127.0.0.64/26\n",
+    )
+    .unwrap();
+    let port = siege.node.port("tcp");
+    until("the list to be in force", async || {
+        let keypair = Keypair::generate_ed25519();
+        let _ = Raw::connect(ATTACKER, port, &keypair).await;
+        siege.node.rejected("blocked").await > 0
+    })
+    .await;
+    let (started, mut told) = (Instant::now(), 0);
+    for n in 0..KNOCKS {
+        let source = 66 + u8::try_from(n % SOURCES).unwrap();
+        let keypair = Keypair::generate_ed25519();
+        told += u64::from(
+            Raw::connect([127, 0, 0, source], port, &keypair)
+                .await
+                .is_ok(),
+        );
+    }
+    let allowed = 32 + 8 * (started.elapsed().as_secs() + 1);
+    let extra = format!("{told} told why");
+    siege
+        .judge("900 knocks of blocked addresses", 16, &extra)
+        .await;
+    assert!(told > 0 && told <= allowed, "{told} of {allowed}");
 }
 
 /// What is said before one falls silent, or drips.

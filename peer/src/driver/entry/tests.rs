@@ -1,0 +1,157 @@
+use super::*;
+use crate::platform;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How a node treats whoever dials it.
+#[derive(Clone, Copy, Debug)]
+enum Node {
+    /// It says why, and closes the connection.
+    Refuses(Refusal),
+    /// It closes the connection at once, without a word.
+    Closes,
+    /// It introduces itself and closes the connection then.
+    ClosesLater,
+    /// It takes no connection at all.
+    IsAway,
+}
+
+fn entry(start: Instant) -> (Entry, PeerId) {
+    let node = PeerId::random();
+    let address = format!("/ip4/192.0.2.1/tcp/1/p2p/{node}");
+    let source = BootstrapSource::Address(address.parse().expect("valid"));
+    (Entry::new(vec![source], 7, start), node)
+}
+
+fn dial(entry: &mut Entry, now: Instant) -> Option<ConnectionId> {
+    let actions = entry.poll(Duration::ZERO, now, |_| false);
+    actions.into_iter().find_map(|action| match action {
+        Action::Dial(dial) => Some(dial.connection_id()),
+        Action::Fetch { .. } => None,
+    })
+}
+
+/// Dials in `time` from `from` on, each answered within 100 ms.
+fn dials(entry: &mut Entry, peer: PeerId, node: Node, from: Instant, time: Duration) -> u32 {
+    let mut dials = 0;
+    let mut now = from;
+    while now < from + time {
+        if let Some(id) = dial(entry, now) {
+            dials += 1;
+            now += Duration::from_millis(50);
+            if matches!(node, Node::IsAway) {
+                entry.failed(id, "refused", now);
+                continue;
+            }
+            assert!(entry.connected(id, peer, now));
+            match node {
+                Node::Refuses(why) => assert!(entry.turned_away(&peer, why)),
+                Node::ClosesLater => entry.welcomed(&peer),
+                Node::Closes | Node::IsAway => {}
+            }
+            now += Duration::from_millis(50);
+            entry.disconnected(&peer, now);
+        }
+        let next = entry.next_deadline().expect("it is tried again");
+        now = next.max(now + Duration::from_millis(1));
+    }
+    dials
+}
+
+#[test]
+fn whoever_is_turned_away_comes_back_seldom_whatever_the_reason() {
+    for (node, hourly) in [
+        (Node::Refuses(Refusal::Full), 200),
+        (Node::Refuses(Refusal::Blocked), 200),
+        (Node::Refuses(Refusal::IdentityInUse), 200),
+        (Node::Refuses(Refusal::AddressFull), 200),
+        (Node::Refuses(Refusal::Other), 200),
+        (Node::Closes, 1_200),
+        (Node::ClosesLater, 1_200),
+        (Node::IsAway, 1_200),
+    ] {
+        let start = platform::now();
+        let (mut entry, peer) = entry(start);
+        let count = dials(&mut entry, peer, node, start, 60 * MINUTE);
+        // Four times a second were 14,400.
+        assert!((30..hourly).contains(&count), "{node:?}: {count}");
+    }
+}
+
+#[test]
+fn the_reason_is_shown_from_one_attempt_to_the_next() {
+    let start = platform::now();
+    let (mut entry, peer) = entry(start);
+    let turned_away = BootstrapState::TurnedAway { why: Refusal::Full };
+    let mut now = start;
+    for _ in 0..3 {
+        let id = dial(&mut entry, now).expect("a dial");
+        entry.connected(id, peer, now);
+        entry.turned_away(&peer, Refusal::Full);
+        assert_eq!(entry.nodes()[0].state, turned_away);
+        let status = entry.status(false);
+        assert!(
+            status
+                .reason()
+                .is_some_and(|reason| reason.contains("full")),
+            "{status:?}"
+        );
+        entry.disconnected(&peer, now);
+        assert_eq!(entry.nodes()[0].state, turned_away);
+        now = entry.next_deadline().expect("it is tried again");
+    }
+    // Somebody has left.
+    let id = dial(&mut entry, now).expect("a dial");
+    entry.connected(id, peer, now);
+    assert_eq!(entry.nodes()[0].state, turned_away, "so far");
+    entry.welcomed(&peer);
+    assert_eq!(entry.nodes()[0].state, BootstrapState::Connected { peer });
+    assert!(
+        !entry.turned_away(&peer, Refusal::Blocked),
+        "it has let us in"
+    );
+}
+
+#[test]
+fn strangers_have_no_say_in_it() {
+    let start = platform::now();
+    let (mut entry, peer) = entry(start);
+    assert!(!entry.turned_away(&PeerId::random(), Refusal::Full));
+    assert!(!entry.turned_away(&peer, Refusal::Full), "not dialled yet");
+    let id = dial(&mut entry, start).expect("a dial");
+    assert!(!entry.turned_away(&PeerId::random(), Refusal::Full));
+    entry.connected(id, peer, start);
+    assert!(!entry.turned_away(&PeerId::random(), Refusal::Full));
+}
+
+#[test]
+fn a_connection_that_has_lasted_is_replaced_at_once() {
+    let start = platform::now();
+    let (mut entry, peer) = entry(start);
+    dials(&mut entry, peer, Node::Closes, start, 10 * MINUTE);
+    let mut now = entry.next_deadline().expect("it is tried again");
+    let id = dial(&mut entry, now).expect("a dial");
+    entry.connected(id, peer, now);
+    entry.welcomed(&peer);
+    now += limits::CONNECTION_LASTS;
+    entry.disconnected(&peer, now);
+    assert_eq!(entry.next_deadline(), Some(now + LOST_PAUSE));
+    // With it the pauses are short again.
+    let id = dial(&mut entry, now + LOST_PAUSE).expect("a dial");
+    entry.failed(id, "refused", now);
+    let next = entry.next_deadline().expect("it is tried again");
+    assert!(next <= now + limits::REDIAL_BASE);
+}
+
+#[test]
+fn what_is_lost_with_the_network_is_not_held_against_the_node() {
+    let start = platform::now();
+    let (mut entry, peer) = entry(start);
+    let id = dial(&mut entry, start).expect("a dial");
+    entry.connected(id, peer, start);
+    entry.welcomed(&peer);
+    entry.network_changed(true, start);
+    let lost = start + Duration::from_secs(2);
+    entry.disconnected(&peer, lost);
+    assert_eq!(entry.next_deadline(), Some(lost + LOST_PAUSE));
+}
