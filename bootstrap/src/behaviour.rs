@@ -1,5 +1,5 @@
 //! What the node does on the network: DHT server, relay, reachability tests, and telling of its STUN
-//! server, nothing else. It takes no part in rooms; what people say passes it only inside encrypted
+//! server and its clock, nothing else. It takes no part in rooms; what people say passes it only inside encrypted
 //! relayed connections.
 
 use connection_guard::RelayServer;
@@ -20,6 +20,7 @@ pub(crate) struct Behaviour {
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) relay: RelayServer,
+    pub(crate) time: moim_rpc::Behaviour,
 }
 
 impl Behaviour {
@@ -44,6 +45,7 @@ impl Behaviour {
                     .with_timeout(limits::PING_TIMEOUT),
             ),
             relay: relay(local, circuits, reservations_max),
+            time: moim_rpc::behaviour(names::TIME_PROTOCOL, ProtocolSupport::Inbound),
         }
     }
 }

@@ -42,7 +42,7 @@ line. The end of the input leaves.
   commands  {\"cmd\":\"say\",\"text\":…}  {\"cmd\":\"send\",\"to\":PEER,\"text\":…}  {\"cmd\":\"put\",\"key\":…,\"value\":…,\"ttl\":SECONDS}
             {\"cmd\":\"get\",\"key\":…}  {\"cmd\":\"members\"}  {\"cmd\":\"connections\"}  {\"cmd\":\"leave\"}
             A command may have a \"ref\"; its answers have it too. `ttl` is optional.
-  events    ready  addresses  status  member_joined  member_updated  member_left  room_message
+  events    ready  addresses  status  clock  member_joined  member_updated  member_left  room_message
             direct_message  lagged  left
   answers   said  receipt  stored  value  members  connections  error
 

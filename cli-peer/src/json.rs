@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use moim_peer::{Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status};
+use moim_peer::{
+    ClockOff, Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status,
+};
 use tokio::sync::watch;
 
 use self::{
@@ -38,6 +40,7 @@ pub(crate) struct Json {
 struct Told {
     addresses: Vec<String>,
     status: Option<(Status, Option<Refusal>)>,
+    clock: Option<ClockOff>,
 }
 
 impl Told {
@@ -58,6 +61,10 @@ impl Told {
         if self.status.as_ref() != Some(&status) {
             text.push_str(&Event::status(&status.0, status.1).to_line());
             self.status = Some(status);
+        }
+        if self.clock != snapshot.clock {
+            text.push_str(&Event::clock(snapshot.clock).to_line());
+            self.clock = snapshot.clock;
         }
         text
     }

@@ -124,6 +124,14 @@ async fn with_peer(
         Ok(()) => what(&peer).await,
         Err(failure) => Err(failure),
     };
+    let off = peer.snapshot().borrow().clock;
+    let outcome = outcome.map_err(|mut failure| {
+        // The likeliest reason for anything that others did not take, or that was not taken from them.
+        if let Some(off) = off {
+            failure.message = format!("{}; {}", failure.message, text::clock(off));
+        }
+        failure
+    });
     // It is in no room, so nobody needs to hear that it stops.
     let _ = timeout(STOP_TIMEOUT, peer.stop()).await;
     outcome

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc as blocking};
 
-use moim_peer::{Member, Peer, PeerEvent, Refusal, Room, Snapshot, Status, limits};
+use moim_peer::{ClockOff, Member, Peer, PeerEvent, Refusal, Room, Snapshot, Status, limits};
 use tokio::sync::watch;
 
 use self::{
@@ -80,6 +80,7 @@ struct Person {
     members: watch::Receiver<Vec<Member>>,
     state: watch::Receiver<Snapshot>,
     told: Option<(&'static str, Option<Refusal>)>,
+    clock: Option<ClockOff>,
     crowded: bool,
     next: Option<blocking::SyncSender<()>>,
 }
@@ -96,6 +97,7 @@ impl Person {
             members: session.room.members(),
             state: session.peer.snapshot(),
             told: None,
+            clock: None,
             crowded: false,
             next: None,
         }
@@ -298,15 +300,20 @@ impl Front for Person {
 
     fn snapshot(&mut self, snapshot: &Snapshot) -> String {
         // Only when the state is another one: the reason may differ with every attempt.
+        let mut text = String::new();
         let state = (snapshot.status.word(), snapshot.refusal());
-        if self.told == Some(state) {
-            return String::new();
+        if self.told != Some(state) {
+            self.told = Some(state);
+            text.push_str(&match state {
+                (_, Some(why)) => self.view.turned_away(why),
+                (_, None) => self.view.status(&snapshot.status),
+            });
         }
-        self.told = Some(state);
-        match state {
-            (_, Some(why)) => self.view.turned_away(why),
-            (_, None) => self.view.status(&snapshot.status),
+        if self.clock != snapshot.clock {
+            self.clock = snapshot.clock;
+            text.push_str(&self.view.clock_told(snapshot.clock));
         }
+        text
     }
 
     fn leaving(&mut self) -> String {

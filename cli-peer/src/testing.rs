@@ -38,6 +38,7 @@ pub(crate) fn room_message(seed: u8, name: &str, text: &str) -> RoomMessage {
 
 pub(crate) fn snapshot(seed: u8, status: Status) -> Snapshot {
     Snapshot {
+        clock: None,
         peer: peer(seed),
         status,
         addresses: Vec::new(),

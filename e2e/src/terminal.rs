@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
@@ -47,6 +47,7 @@ pub struct TerminalBuilder {
     data: Option<TempDir>,
     /// What the program is started with.
     through: Option<Command>,
+    environment: Vec<(String, PathBuf)>,
 }
 
 impl TerminalBuilder {
@@ -58,6 +59,7 @@ impl TerminalBuilder {
             args: Vec::new(),
             data: None,
             through: None,
+            environment: Vec::new(),
         }
     }
 
@@ -93,6 +95,15 @@ impl TerminalBuilder {
         self
     }
 
+    /// With variables in its environment.
+    #[must_use]
+    pub fn environment(mut self, variables: &[(&str, PathBuf)]) -> Self {
+        let variables = variables.iter();
+        self.environment
+            .extend(variables.map(|(name, value)| ((*name).to_owned(), value.clone())));
+        self
+    }
+
     /// On another machine.
     #[must_use]
     pub fn inside(mut self, place: &Place) -> Self {
@@ -124,6 +135,7 @@ impl TerminalBuilder {
             .data
             .unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder can be made"));
         let mut command = self.through.unwrap_or_else(|| Command::new(moim_binary()));
+        command.envs(self.environment);
         command.args(["join", &self.topic, "--json", "--name", &self.name]);
         command.arg("--data-dir").arg(data.path()).args(&self.args);
         let process = Process::start(&self.name, &mut command);

@@ -1,12 +1,20 @@
-//! The clock of the bootstrap node's machine is set, while it runs.
+//! The clock of the bootstrap node's machine is set, while it runs; and a peer's is wrong.
 //!
 //! By libfaketime (Debian's package `faketime`), which stands between a program and the wall clock.
 
 #![cfg(target_os = "linux")]
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use moim_e2e::{BootstrapNode, Terminal, Transport, get, see_each_other, topic};
+use moim_e2e::{
+    BootstrapNode, Event, Output, PATIENCE, Terminal, TerminalBuilder, Transport, get, moim_binary,
+    run, see_each_other, topic,
+};
 use tempfile::TempDir;
 
 /// How long a message may take; with a right clock it is a matter of milliseconds.
@@ -35,9 +43,9 @@ impl Clock {
     }
 
     /// What makes a program look at it. Its monotonic clock stays what it is.
-    fn environment(&self, library: PathBuf) -> [(&'static str, PathBuf); 4] {
+    fn environment(&self, library: &Path) -> [(&'static str, PathBuf); 4] {
         [
-            ("LD_PRELOAD", library),
+            ("LD_PRELOAD", library.to_owned()),
             ("FAKETIME_TIMESTAMP_FILE", self.file()),
             ("FAKETIME_NO_CACHE", "1".into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
@@ -74,7 +82,7 @@ fn peers_join_find_each_other_and_talk_while_the_nodes_clock_jumps_by_days() {
         return;
     };
     let clock = Clock::new();
-    let mut node = BootstrapNode::start_in(&clock.environment(library));
+    let mut node = BootstrapNode::start_in(&clock.environment(&library));
     let topic = topic("clock");
     let mut peers = vec![
         Terminal::join(&topic, "before", node.address(Transport::Tcp)),
@@ -103,4 +111,81 @@ fn peers_join_find_each_other_and_talk_while_the_nodes_clock_jumps_by_days() {
         let left = peer.events_of("member_left");
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+fn clock_is<'a>(state: &'a str) -> impl Fn(&Event) -> bool + use<'a> {
+    move |event| event.kind() == "clock" && event.text("state") == state
+}
+
+/// Alone with a wrong clock, it is told how wrong it is; and when it is set right, that all is well.
+#[test]
+fn a_peer_whose_clock_is_half_an_hour_off_says_so_until_it_is_set() {
+    let Some(library) = library() else {
+        return;
+    };
+    let node = BootstrapNode::start();
+    for (offset, state) in [("+30m", "ahead"), ("-30m", "behind")] {
+        let clock = Clock::new();
+        clock.set(offset);
+        let topic = topic("off");
+        let address = node.address(Transport::Tcp);
+        let right = Terminal::join(&topic, "right", address);
+        let mut off = TerminalBuilder::new(&topic, "off")
+            .bootstrap(address)
+            .environment(&clock.environment(&library))
+            .start();
+        let told = off.wait("that its clock is off", PATIENCE, clock_is(state));
+        assert_eq!(told.value["seconds"], 1_800, "{told:?}");
+        assert!(told.text("reason").contains("30 min"), "{told:?}");
+
+        clock.set("+0");
+        off.wait("that its clock is right", PATIENCE, clock_is("right"));
+        let now = std::time::Instant::now();
+        right.sees_by(off.peer_id(), now + PATIENCE);
+        off.sees_by(right.peer_id(), now + PATIENCE);
+        off.say("on time");
+        right.hears(off.peer_id(), "on time");
+        assert!(
+            right.events_of("clock").is_empty(),
+            "nothing is wrong there"
+        );
+    }
+}
+
+/// An operator's clock is as wrong as anybody's; who runs the peer is told that they differ.
+#[test]
+fn a_peer_is_told_when_its_nodes_clock_is_set_wrong_before_it_comes() {
+    let Some(library) = library() else {
+        return;
+    };
+    let clock = Clock::new();
+    clock.set("+1h");
+    let node = BootstrapNode::start_in(&clock.environment(&library));
+    let topic = topic("node-off");
+    let peer = Terminal::join(&topic, "right", node.address(Transport::Quic));
+    let told = peer.wait("that they differ", PATIENCE, clock_is("behind"));
+    assert_eq!(told.value["seconds"], 3_600, "{told:?}");
+}
+
+#[test]
+fn a_value_that_nobody_takes_is_said_to_be_the_clocks_fault() {
+    let Some(library) = library() else {
+        return;
+    };
+    let node = BootstrapNode::start();
+    let clock = Clock::new();
+    clock.set("+30m");
+    let mut command = Command::new(moim_binary());
+    command.args([
+        "put",
+        "late",
+        "1",
+        "--bootstrap",
+        node.address(Transport::Tcp),
+    ]);
+    command.envs(clock.environment(&library));
+    let (status, process) = run("put", &mut command, PATIENCE);
+    assert!(!status.success());
+    let said = process.text(Output::Stderr);
+    assert!(said.contains("30 min ahead"), "{said}");
 }

@@ -56,6 +56,7 @@ pub(crate) struct Behaviour {
     pub(crate) presence: moim_rpc::Behaviour,
     pub(crate) probe: probe::Behaviour,
     pub(crate) refusal: moim_rpc::Behaviour,
+    pub(crate) time: moim_rpc::Behaviour,
     pub(crate) platform: swarm::PlatformBehaviour,
 }
 
@@ -105,6 +106,7 @@ impl Behaviour {
             presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
             probe: probe::Behaviour::default(),
             refusal: moim_rpc::behaviour(names::REFUSAL_PROTOCOL, ProtocolSupport::Inbound),
+            time: moim_rpc::behaviour(names::TIME_PROTOCOL, ProtocolSupport::Outbound),
             platform,
         })
     }

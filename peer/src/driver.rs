@@ -8,6 +8,7 @@
 mod addresses;
 mod catch_up;
 mod circuits;
+mod clock;
 mod commands;
 mod connections;
 mod dht;
@@ -32,6 +33,7 @@ mod seldom;
 mod shares;
 mod start;
 mod talk;
+mod time;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -47,6 +49,7 @@ use tokio::sync::{mpsc, watch};
 use web_time::Instant;
 
 use self::{
+    clock::Clock,
     connections::Connections,
     dht::Draft,
     dial::Pace,
@@ -70,7 +73,7 @@ use crate::{
     event::{EventSink, PeerEvent},
     history::History,
     platform,
-    snapshot::{Connection, DhtState, Snapshot, Status},
+    snapshot::{ClockOff, Connection, DhtState, Snapshot, Status},
     swarm,
 };
 
@@ -133,6 +136,8 @@ pub(crate) struct Driver {
     connections: Connections,
     handovers: Handovers,
     liveness: Liveness,
+    clock: Clock,
+    clock_off: Option<ClockOff>,
     addresses: platform::AddressWatch,
     relays: Relays,
     reaching: Reaching,
@@ -213,6 +218,7 @@ impl Driver {
     /// the network says makes no new connections: those that wait may be there already.
     fn advance(&mut self, now: Instant, behind: bool) -> Instant {
         self.advance_liveness(now);
+        self.advance_clock(now);
         self.advance_entry(now);
         self.advance_handovers(now);
         self.advance_relays(now);
@@ -362,6 +368,7 @@ impl Driver {
         Snapshot {
             peer: self.me,
             status: self.status.clone(),
+            clock: self.clock_off,
             addresses: self.own_addresses(),
             bootstrap: self.entry.nodes(),
             dht: DhtState {

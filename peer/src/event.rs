@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     history::{DirectMessage, RoomMessage},
-    snapshot::{Member, Status},
+    snapshot::{ClockOff, Member, Status},
 };
 
 /// Events a slow reader may be behind before the oldest are counted instead of kept. One event is
@@ -23,6 +23,8 @@ pub(crate) const EVENT_CAPACITY: usize = 4096;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PeerEvent {
+    /// This device's clock is found to be wrong, or right again (`None`).
+    ClockChanged(Option<ClockOff>),
     /// A direct message arrived and is stored in the peer's history.
     DirectMessage(DirectMessage),
     /// The reader was too slow: this many events are missing before the next one. What they would

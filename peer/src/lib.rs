@@ -65,7 +65,7 @@ pub use self::{
     handle::{Peer, Room},
     history::{DirectMessage, RoomMessage},
     snapshot::{
-        BootstrapNode, BootstrapState, Connection, DhtState, DirectTransport, Member, NotDirect,
-        Path, Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
+        BootstrapNode, BootstrapState, ClockOff, Connection, DhtState, DirectTransport, Member,
+        NotDirect, Path, Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
     },
 };

@@ -11,6 +11,43 @@ use moim_protocol::{
     topic::Topic,
 };
 
+/// This device's clock is so wrong that others take little or nothing from it: what a peer signs is dated,
+/// and everybody refuses what is dated more than ten minutes from their own time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockOff {
+    /// It is ahead of that of every bootstrap node that has said what time it is.
+    Ahead {
+        /// By how much, in whole minutes.
+        by: Duration,
+    },
+    /// It is behind.
+    Behind {
+        /// By how much, in whole minutes.
+        by: Duration,
+    },
+    /// Several peers refuse what is dated by it, and no node has said what time it is.
+    Unknown,
+}
+
+impl ClockOff {
+    /// `ahead`, `behind` or `unknown`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ahead { .. } => "ahead",
+            Self::Behind { .. } => "behind",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// By how much, if that is known.
+    pub fn by(&self) -> Option<Duration> {
+        match self {
+            Self::Ahead { by } | Self::Behind { by } => Some(*by),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// How a peer presents itself to a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -243,6 +280,8 @@ pub struct Snapshot {
     pub peer: PeerId,
     /// Whether it takes part in the network.
     pub status: Status,
+    /// Whether this device's clock has to be set.
+    pub clock: Option<ClockOff>,
     /// Addresses at which others reach it.
     pub addresses: Vec<Multiaddr>,
     /// The bootstrap addresses and what became of them.

@@ -140,6 +140,7 @@ pub mod shares;
 pub mod targets;
 pub mod text;
 mod time;
+pub mod time_wire;
 pub mod topic;
 pub mod wire;
 

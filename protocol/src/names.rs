@@ -17,6 +17,9 @@ pub const ICE_SERVERS_PROTOCOL: &str = "/moim/ice-servers/1.0.0";
 /// A bootstrap node says why it lets a peer not in, see [`refusal_wire`](crate::refusal_wire).
 pub const REFUSAL_PROTOCOL: &str = "/moim/refusal/1.0.0";
 
+/// A bootstrap node says what time it is, see [`time_wire`](crate::time_wire).
+pub const TIME_PROTOCOL: &str = "/moim/time/1.0.0";
+
 /// What identify (`/ipfs/id/1.0.0`) reports as `protocolVersion`.
 pub const IDENTIFY_PROTOCOL: &str = "/moim/1.0.0";
 

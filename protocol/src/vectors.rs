@@ -17,6 +17,7 @@ use crate::{
     record::{Record, SignedRecord, record_key},
     refusal_wire,
     room::{RoomMessage, RoomText, gossip_message_id},
+    time_wire,
     topic::{Topic, TopicHash},
 };
 
@@ -217,6 +218,8 @@ fn examples_are_taken_and_written_alike() {
             "ice servers request" => ice_wire::Request::decode(bytes).unwrap().encode(),
             "ice servers response" => ice_wire::Response::decode(bytes).unwrap().encode(),
             "refusal request" => refusal_wire::Request::decode(bytes).unwrap().encode(),
+            "time request" => time_wire::Request::decode(bytes).unwrap().encode(),
+            "time response" => time_wire::Response::decode(bytes).unwrap().encode(),
             "refusal response" => refusal_wire::Response::decode(bytes).unwrap().encode(),
             "presence request" => presence_wire::Request::decode(bytes).unwrap().encode(),
             "presence response" => presence_wire::Response::decode(bytes).unwrap().encode(),
@@ -243,6 +246,7 @@ fn names_are_as_documented() {
         names::MESSAGE_PROTOCOL,
         names::PRESENCE_PROTOCOL,
         names::REFUSAL_PROTOCOL,
+        names::TIME_PROTOCOL,
         names::IDENTIFY_PROTOCOL,
         names::AGENT,
         names::TOPIC_PREFIX,

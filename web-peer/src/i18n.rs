@@ -12,7 +12,7 @@ mod ko;
 mod tests;
 
 pub(crate) use self::errors::{
-    join_refusal, name_refusal, refusal, say_refusal, send_refusal, source_problem,
+    clock, join_refusal, name_refusal, refusal, say_refusal, send_refusal, source_problem,
 };
 
 /// A language of the page.
@@ -176,6 +176,13 @@ pub(crate) struct Messages {
     pub(crate) bootstrap_connecting: &'static str,
     pub(crate) bootstrap_failed: &'static str,
     pub(crate) bootstrap_turned_away: &'static str,
+    pub(crate) clock_ahead: With,
+    pub(crate) clock_behind: With,
+    pub(crate) clock_unknown: &'static str,
+    pub(crate) clock_help: &'static str,
+    pub(crate) minutes: fn(u64) -> String,
+    pub(crate) hours: fn(u64) -> String,
+    pub(crate) days: fn(u64) -> String,
     pub(crate) turned_away_help: &'static str,
     pub(crate) turned_away_full: &'static str,
     pub(crate) turned_away_blocked: &'static str,

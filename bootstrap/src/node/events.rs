@@ -1,6 +1,6 @@
 //! What the node does when something happens on the network.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use libp2p::{
     PeerId, identify,
@@ -8,7 +8,7 @@ use libp2p::{
     ping, relay, request_response,
     swarm::{ConnectionId, SwarmEvent},
 };
-use moim_protocol::{ice_wire::Response, wire::ErrorCode};
+use moim_protocol::{UnixMillis, ice_wire::Response, time_wire, wire::ErrorCode};
 
 use super::Node;
 use crate::{
@@ -138,6 +138,7 @@ impl Node {
                 self.metrics.libp2p.record(&event);
                 self.on_relay_event(event);
             }
+            BehaviourEvent::Time(event) => self.on_time(event),
         }
     }
 
@@ -168,6 +169,31 @@ impl Node {
                 .swarm
                 .behaviour_mut()
                 .ice
+                .send_response(channel, answer.encode());
+        }
+    }
+
+    /// Tells a peer what time it is, by the clock that records are judged by.
+    fn on_time(&mut self, event: moim_rpc::Event) {
+        if let request_response::Event::Message {
+            message:
+                request_response::Message::Request {
+                    request, channel, ..
+                },
+            ..
+        } = event
+        {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let now = UnixMillis::from_epoch(since.unwrap_or_default());
+            let answer = match time_wire::Request::decode(&request) {
+                Ok(time_wire::Request::Get) => time_wire::Response::Time(now),
+                Err(error) => time_wire::Response::from(&error),
+            };
+            // The asker may be gone already.
+            let _ = self
+                .swarm
+                .behaviour_mut()
+                .time
                 .send_response(channel, answer.encode());
         }
     }

@@ -2,8 +2,8 @@
 //! renamed or removed.
 
 use moim_peer::{
-    Connection, DirectMessage, Member, MessageId, NotDirect, Path, PeerId, Receipt, Refusal,
-    RoomMessage, Status, Value,
+    ClockOff, Connection, DirectMessage, Member, MessageId, NotDirect, Path, PeerId, Receipt,
+    Refusal, RoomMessage, Status, Value,
 };
 use serde::Serialize;
 
@@ -15,6 +15,15 @@ use crate::{exit::Failure, text};
 pub(crate) enum Event {
     /// The addresses at which others reach the peer are others now.
     Addresses { addresses: Vec<String> },
+    /// This device's clock is wrong, so that others refuse what it dates; or it is right again.
+    Clock {
+        state: &'static str,
+        /// How far off it is, if that is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// Answer: the open connections.
     Connections { connections: Vec<ConnectionRow> },
     /// A direct message arrived.
@@ -201,6 +210,14 @@ impl Event {
             state: status.word(),
             reason: status.reason().map(str::to_owned),
             refusal: refusal.map(Refusal::as_str),
+        }
+    }
+
+    pub(crate) fn clock(off: Option<ClockOff>) -> Self {
+        Self::Clock {
+            state: off.map_or("right", |off| off.word()),
+            seconds: off.and_then(|off| off.by()).map(|by| by.as_secs()),
+            reason: off.map(text::clock),
         }
     }
 

@@ -336,6 +336,7 @@ async fn person() -> Person {
         state: peer.snapshot(),
         peer,
         told: None,
+        clock: None,
         crowded: false,
         next: None,
     }

@@ -3,8 +3,8 @@
 //! **Invariant:** every text that others wrote goes through [`text`] before it is shown.
 
 use moim_peer::{
-    BootstrapState, Connection, DirectMessage, LeaveReason, Member, Path, PeerId, Reach, Receipt,
-    Refusal, RoomMessage, SendError, Snapshot, Status, Stored, Value,
+    BootstrapState, ClockOff, Connection, DirectMessage, LeaveReason, Member, Path, PeerId, Reach,
+    Receipt, Refusal, RoomMessage, SendError, Snapshot, Status, Stored, Value,
 };
 
 use super::style::Style;
@@ -200,6 +200,14 @@ impl View {
                 "{}{because}\n      Trying again by itself. Members that are connected still hear you.",
                 self.style.bad("lost the DHT")
             )),
+        }
+    }
+
+    /// This device's clock is found to be wrong, or is right again.
+    pub(super) fn clock_told(self, off: Option<ClockOff>) -> String {
+        match off {
+            Some(off) => self.problem(&text::clock(off)),
+            None => self.timed(&self.style.good("this device's clock is right again")),
         }
     }
 

@@ -137,6 +137,7 @@ impl Driver {
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Probe(answered) => self.on_answered(answered),
             BehaviourEvent::Refusal(event) => self.on_refusal(event),
+            BehaviourEvent::Time(event) => self.on_time(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
                 renewal,
@@ -275,6 +276,9 @@ impl Driver {
             let behaviour = &mut self.swarm.behaviour_mut().platform;
             self.platform
                 .met_bootstrap_node(behaviour, peer_id, &info.protocols);
+            if speaks(names::TIME_PROTOCOL) {
+                self.ask_time(&peer_id);
+            }
         }
         if !was_in_dht && self.in_dht() {
             self.on_entered_dht(now);

@@ -201,6 +201,9 @@ impl Driver {
             && let Err(error) =
                 self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
         {
+            if error.code() == ErrorCode::Expired && presence.presence().peer == peer {
+                self.clock.disagrees(peer);
+            }
             return Response::error(error.code(), &error.to_string());
         }
         match (request, self.rooms.get(&topic)) {
@@ -232,8 +235,13 @@ impl Driver {
                 self.asked_done(topic, &peer, now);
                 match self.decode_list(topic, body) {
                     Ok(Response::Members { members, next }) => {
+                        self.clock.agrees();
                         self.take_members(topic, peer, members, next, page, now);
                     }
+                    Ok(Response::Error {
+                        code: ErrorCode::Expired,
+                        ..
+                    }) => self.clock.disagrees(peer),
                     Ok(Response::Accepted | Response::Error { .. }) => {}
                     Err(error) => tracing::debug!(%peer, %error, "unusable list of members"),
                 }

@@ -13,9 +13,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
 use super::{
-    Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, connections::Connections, dial::Pace, entry::Entry,
-    handover::Handovers, liveness::Liveness, network, queries::Queries, reach::Reaching,
-    relays::Relays, seldom::Seldom, shares::PeerShares,
+    Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
+    dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, network, queries::Queries,
+    reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares,
 };
 use crate::{
     behaviour::Behaviour,
@@ -122,6 +122,7 @@ impl Driver {
         let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
             peer: me,
             status: Status::Connecting,
+            clock: None,
             addresses: Vec::new(),
             bootstrap: Vec::new(),
             dht: DhtState::default(),
@@ -148,6 +149,8 @@ impl Driver {
             connections: Connections::default(),
             handovers: Handovers::default(),
             liveness: Liveness::new(now, platform::wall()),
+            clock: Clock::new(now, platform::wall()),
+            clock_off: None,
             addresses: platform::AddressWatch::new(),
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),

@@ -6,7 +6,7 @@ use moim_peer::Refusal;
 use super::icons::{Drawn, Icon};
 use crate::{
     actions,
-    i18n::refusal,
+    i18n::{clock, refusal},
     model::{App, Pane, Phase, Side},
     page, state,
 };
@@ -163,6 +163,19 @@ pub(crate) fn Banner() -> impl IntoView {
             </div>
         })
     };
+    let off = Memo::new(move |_| {
+        app.snapshot
+            .with(|snapshot| snapshot.as_ref().and_then(|snapshot| snapshot.clock))
+    });
+    let wrong_clock = move || {
+        off.get().map(|off| {
+            view! {
+                <div class="banner" data-testid="clock">
+                    <p>{clock(text, off)}</p>
+                </div>
+            }
+        })
+    };
     let notices = move || {
         app.notices
             .get()
@@ -193,6 +206,7 @@ pub(crate) fn Banner() -> impl IntoView {
     view! {
         <section class="banners" aria-label=text.status aria-live="polite">
             {problem}
+            {wrong_clock}
             {notices}
         </section>
     }

@@ -123,6 +123,14 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_connected: "Connected",
     bootstrap_connecting: "Connecting",
     bootstrap_failed: "Not reached",
+    clock_ahead: |by| format!("This device's clock is {by} ahead of the bootstrap node's."),
+    clock_behind: |by| format!("This device's clock is {by} behind the bootstrap node's."),
+    clock_unknown: "Others refuse what is dated by this device's clock.",
+    clock_help: "Until it is set right, others take nothing from here. Let the device set its clock \
+        by itself. If it is right, tell whoever runs the node.",
+    minutes: |count| format!("{count} minutes"),
+    hours: |count| format!("{count} hours"),
+    days: |count| format!("{count} days"),
     bootstrap_turned_away: "Does not let this page in",
     turned_away_help: "The bootstrap node does not let this page in. Moim goes on trying, less and \
         less often.",

@@ -1,7 +1,11 @@
 //! The peer's refusals in the user's language. What has no text of its own falls back to the
 //! error's English one, which says what happened and why.
 
-use moim_peer::{JoinError, LineError, NameError, Refusal, SayError, SendError, TextError, TopicError};
+use std::time::Duration;
+
+use moim_peer::{
+    ClockOff, JoinError, LineError, NameError, Refusal, SayError, SendError, TextError, TopicError,
+};
 
 use super::Messages;
 use crate::settings::{Problem, Refused, SOURCES_MAX};
@@ -73,6 +77,23 @@ pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
         SendError::Unsupported => text.unsupported.to_owned(),
         other => other.to_string(),
     }
+}
+
+/// What is wrong with this device's clock, and what to do.
+pub(crate) fn clock(text: &Messages, off: ClockOff) -> String {
+    const HOUR: u64 = 60;
+    const DAY: u64 = 24 * HOUR;
+    let span = |by: Duration| match by.as_secs() / 60 {
+        minutes if minutes < 2 * HOUR => (text.minutes)(minutes),
+        minutes if minutes < 2 * DAY => (text.hours)(minutes / HOUR),
+        minutes => (text.days)(minutes / DAY),
+    };
+    let wrong = match off {
+        ClockOff::Ahead { by } => (text.clock_ahead)(&span(by)),
+        ClockOff::Behind { by } => (text.clock_behind)(&span(by)),
+        ClockOff::Unknown => text.clock_unknown.to_owned(),
+    };
+    format!("{wrong} {}", text.clock_help)
 }
 
 /// Why a bootstrap node does not let this page in, and what to do.

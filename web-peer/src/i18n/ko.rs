@@ -113,6 +113,14 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_connected: "연결됨",
     bootstrap_connecting: "연결 중",
     bootstrap_failed: "닿지 않음",
+    clock_ahead: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 빠릅니다."),
+    clock_behind: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 느립니다."),
+    clock_unknown: "이 기기의 시계로 표시한 시각을 다른 참여자들이 받아들이지 않습니다.",
+    clock_help: "시계를 맞출 때까지 다른 사람에게 아무것도 전달되지 않습니다. 기기의 날짜와 시간을 자동으로 \
+        설정하세요. 이 기기의 시계가 맞다면 노드 운영자에게 알려 주세요.",
+    minutes: |count| format!("{count}분"),
+    hours: |count| format!("{count}시간"),
+    days: |count| format!("{count}일"),
     bootstrap_turned_away: "접속 거부됨",
     turned_away_help: "부트스트랩 노드가 이 페이지의 접속을 받지 않습니다. 간격을 늘려 가며 계속 \
         시도합니다.",

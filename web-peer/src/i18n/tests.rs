@@ -1,4 +1,8 @@
-use moim_peer::{JoinError, LineError, NameError, SayError, SendError, TextError, TopicError};
+use std::time::Duration;
+
+use moim_peer::{
+    ClockOff, JoinError, LineError, NameError, SayError, SendError, TextError, TopicError,
+};
 
 use super::*;
 
@@ -97,4 +101,27 @@ fn refusals_name_what_is_wrong() {
             );
         }
     }
+}
+
+#[test]
+fn a_wrong_clock_is_told_in_both_languages() {
+    let by = |minutes: u64| ClockOff::Ahead {
+        by: Duration::from_secs(60 * minutes),
+    };
+    let english = Language::English.messages();
+    let korean = Language::Korean.messages();
+    for (minutes, in_english, in_korean) in [
+        (30, "30 minutes ahead", "30분 빠릅니다"),
+        (180, "3 hours ahead", "3시간 빠릅니다"),
+        (60 * 24 * 3, "3 days ahead", "3일 빠릅니다"),
+    ] {
+        assert!(clock(english, by(minutes)).contains(in_english));
+        assert!(clock(korean, by(minutes)).contains(in_korean));
+    }
+    let behind = ClockOff::Behind {
+        by: Duration::from_secs(1_800),
+    };
+    assert!(clock(english, behind).contains("30 minutes behind"));
+    assert!(clock(korean, behind).contains("30분 느립니다"));
+    assert!(clock(english, ClockOff::Unknown).contains("refuse"));
 }
