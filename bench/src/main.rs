@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_arch = "wasm32"))]
+mod dht;
+#[cfg(not(target_arch = "wasm32"))]
 mod node;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
@@ -13,14 +15,25 @@ mod protocols;
 mod server;
 
 #[cfg(not(target_arch = "wasm32"))]
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        // What the page's benchmark starts.
-        None => server::run().await,
-        Some(command) => node::run(command, arguments).await,
+    let command = arguments.next();
+    if command.as_deref() == Some("dht-node") {
+        // As `moim` is.
+        return tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(dht::run_node(arguments));
     }
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        match command.as_deref() {
+            // What the page's benchmark starts.
+            None => server::run().await,
+            Some("dht") => dht::run(arguments).await,
+            Some(command) => node::run(command, arguments).await,
+        }
+    })
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -1,7 +1,7 @@
 //! What is measured of the bootstrap node, beside the least that rust-libp2p makes a server of and
 //! beside js-libp2p. Servers are processes of their own, clients are here, the same for all.
 
-mod bare;
+pub(crate) mod bare;
 mod client;
 mod dht;
 mod dial;
@@ -20,6 +20,7 @@ use std::{env, fs, io::Write as _, path::PathBuf, time::Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use libp2p::identity::Keypair;
 
+pub(crate) use self::table::{figure, median, percentile};
 use self::{
     process::{Programs, Subject, raise_open_file_limit},
     table::Table,
@@ -68,7 +69,7 @@ pub(crate) async fn run(command: &str, arguments: impl Iterator<Item = String>) 
         "node" => Bench::from_arguments(arguments)?.run().await,
         other => {
             bail!(
-                "{other:?}? There is `node`; nothing at all is the server of the page's benchmark"
+                "{other:?}? There are `node` and `dht`; nothing at all is the server of the page's benchmark"
             )
         }
     }
@@ -185,7 +186,7 @@ impl Bench {
 }
 
 /// What the machine has to do, and how fast it is.
-fn machine() -> Result<String> {
+pub(crate) fn machine() -> Result<String> {
     let load = fs::read_to_string("/proc/loadavg").context("this is for Linux")?;
     let load = load.split_whitespace().next().unwrap_or_default();
     let cores = std::thread::available_parallelism()?;

@@ -43,7 +43,7 @@ line. The end of the input leaves.
             {\"cmd\":\"get\",\"key\":…}  {\"cmd\":\"members\"}  {\"cmd\":\"connections\"}  {\"cmd\":\"leave\"}
             A command may have a \"ref\"; its answers have it too. `ttl` is optional.
   events    ready  addresses  status  clock  member_joined  member_updated  member_left  room_message
-            direct_message  lagged  left
+            direct_message  copies  lagged  left
   answers   said  receipt  stored  value  members  connections  error
 
 EXIT CODES

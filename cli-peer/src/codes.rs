@@ -17,6 +17,7 @@ const OTHER: &str = "failed";
 impl Code for GetError {
     fn code(&self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::Invalid { .. } => "invalid",
             Self::NotConnected { .. } => "not_connected",
             Self::Stopped => "stopped",
@@ -38,6 +39,7 @@ impl Code for JoinError {
 impl Code for LookupError {
     fn code(&self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::NotConnected { .. } => "not_connected",
             Self::Stopped => "stopped",
             Self::Topic(_) => "invalid",
@@ -49,6 +51,7 @@ impl Code for LookupError {
 impl Code for PutError {
     fn code(&self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::Invalid { .. } => "invalid",
             Self::NotConnected { .. } => "not_connected",
             Self::Refused { .. } => "refused",

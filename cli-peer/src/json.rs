@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use moim_peer::{
-    ClockOff, Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status,
+    ClockOff, Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status, Stored,
 };
 use tokio::sync::watch;
 
@@ -239,6 +239,10 @@ impl Front for Json {
 
 fn event_line(event: PeerEvent, members: &[Member]) -> String {
     let event = match event {
+        PeerEvent::CopiesGrown(Stored { key, copies }) => Event::Copies {
+            key: key.to_string(),
+            copies,
+        },
         PeerEvent::DirectMessage(message) => {
             let is_member = members.iter().any(|member| member.peer == message.from);
             Event::direct_message(message, is_member)

@@ -292,7 +292,7 @@ impl Front for Person {
             }
             PeerEvent::RoomMessage(message) => view.room_message(&message),
             // Told from the snapshot, which cannot lag.
-            PeerEvent::StatusChanged(_) => String::new(),
+            PeerEvent::CopiesGrown(_) | PeerEvent::StatusChanged(_) => String::new(),
             // Newer than this program.
             _ => String::new(),
         }

@@ -3,19 +3,22 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
+    future::Future as _,
     ops::{Deref, DerefMut},
+    pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId,
-    core::{ConnectedPoint, Endpoint, transport::PortUse},
+    core::{Endpoint, transport::PortUse},
     kad,
-    multiaddr::Protocol,
     swarm::{
-        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialError, DialFailure,
-        FromSwarm, NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent,
-        ToSwarm, behaviour::ConnectionEstablished,
+        CloseConnection, ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm,
+        NetworkBehaviour, NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::ConnectionEstablished,
     },
 };
 use moim_protocol::{
@@ -28,17 +31,22 @@ use web_time::Instant;
 pub use self::handler::{Handler, ToHandler};
 use self::{
     handler::{KadIn, KadOut},
+    silence::Silence,
+    whence::whence,
     writing::Writing,
 };
 use crate::{
-    addresses::first_ip,
     config,
     journal::{Change, Journal},
+    pacing::Pacing,
     requests::Requests,
     store::{Sender, Store, StoreLimits},
 };
 
+mod asking;
 mod handler;
+mod silence;
+mod whence;
 mod writing;
 
 /// Providers that are remembered as such, most of a large topic's twice over.
@@ -62,6 +70,9 @@ const PROVIDERS_MAX: usize = 2048;
 /// And kad acknowledges a record, without keeping it, that names the server itself as its publisher. Here
 /// nothing counts of a record but its key and its value.
 ///
+/// And kad's queries wait for a server that hangs until its request times out. Here they go on without one that
+/// keeps silent while others answer, and ask it again when it has answered or its request has timed out.
+///
 /// And kad's store isn't told who puts what, which is what this one goes by when it is full.
 ///
 /// With a [`Journal`] ([`Behaviour::durable`]) a record is acknowledged when it is written down.
@@ -74,6 +85,13 @@ pub struct Behaviour {
     taken: VecDeque<(PeerId, ConnectionId)>,
     /// Requests that were too many.
     over_rate: u64,
+    /// Servers that were asked something and have not answered.
+    silence: Silence,
+    /// When to look at them again.
+    timer: Delay,
+    wakes_at: Option<Instant>,
+    /// How much each server was asked.
+    pacing: Pacing,
     /// Connections to close.
     closing: VecDeque<(PeerId, ConnectionId)>,
     /// Peers that were named as providers, the oldest first.
@@ -88,30 +106,6 @@ struct Connection {
     origin: Origin,
     /// The network that its requests are counted for.
     source: Option<Source>,
-}
-
-/// By what way a peer is connected. Through a relay, the address is the relay's.
-fn whence(endpoint: &ConnectedPoint) -> Whence {
-    let (remote, local) = match endpoint {
-        ConnectedPoint::Dialer { address, .. } => (address, address),
-        ConnectedPoint::Listener {
-            local_addr,
-            send_back_addr,
-        } => (send_back_addr, local_addr),
-    };
-    if !endpoint.is_relayed()
-        && let Some(ip) = first_ip(remote)
-    {
-        return Whence::Network(ip.into());
-    }
-    let relay = local
-        .iter()
-        .take_while(|part| *part != Protocol::P2pCircuit)
-        .find_map(|part| match part {
-            Protocol::P2p(relay) => Some(relay),
-            _ => None,
-        });
-    Whence::Relayed(relay.filter(|_| endpoint.is_relayed()))
 }
 
 impl Behaviour {
@@ -150,6 +144,10 @@ impl Behaviour {
             connections: HashMap::new(),
             taken: VecDeque::new(),
             over_rate: 0,
+            silence: Silence::default(),
+            timer: Delay::new(Duration::ZERO),
+            wakes_at: None,
+            pacing: Pacing::default(),
             closing: VecDeque::new(),
             providers: VecDeque::new(),
         }
@@ -321,8 +319,21 @@ impl NetworkBehaviour for Behaviour {
                 };
                 let connection = Connection { origin, source };
                 self.connections.insert(*connection_id, connection);
+                self.silence.connected(*peer_id, Instant::now());
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+            FromSwarm::DialFailure(DialFailure {
+                peer_id: Some(peer),
+                ..
+            }) => self.silence.dial_failed(peer),
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                ..
+            }) => {
+                // What was asked on it is lost. Where there is another connection, kad would wait for it.
+                if self.silence.closed(peer_id) {
+                    self.go_on_without(*peer_id);
+                }
                 if let Some(writing) = &mut self.writing {
                     writing.on_closed(*connection_id);
                 }
@@ -353,6 +364,11 @@ impl NetworkBehaviour for Behaviour {
             | KadOut::FindNodeReq { .. }
             | KadOut::GetProvidersReq { .. }
             | KadOut::GetRecord { .. } => self.on_request(peer, connection),
+            KadOut::FindNodeRes { .. }
+            | KadOut::GetProvidersRes { .. }
+            | KadOut::GetRecordRes { .. }
+            | KadOut::PutRecordRes { .. } => self.silence.answered(&peer, Instant::now()),
+            KadOut::QueryError { .. } => self.silence.failed(&peer),
             _ => {}
         }
         let origin = self.connections.get(&connection).map(|it| it.origin);
@@ -397,18 +413,32 @@ impl NetworkBehaviour for Behaviour {
             });
         }
         loop {
+            let now = Instant::now();
+            while let Some(peer) = self.silence.overdue(now) {
+                tracing::debug!(%peer, "keeps silent, queries go on without it");
+                self.go_on_without(peer);
+            }
             match self.kad.poll(cx) {
-                Poll::Ready(ToSwarm::Dial { opts })
-                    if let Some(peer) = opts.get_peer_id()
-                        && self.providers.contains(&peer)
-                        && !self.is_server(peer) =>
-                {
-                    // The queries go on without it.
-                    self.kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
-                        peer_id: Some(peer),
-                        error: &DialError::Aborted,
-                        connection_id: opts.connection_id(),
-                    }));
+                Poll::Ready(ToSwarm::Dial { opts }) if let Some(peer) = opts.get_peer_id() => {
+                    if !self.providers.contains(&peer) || self.is_server(peer) {
+                        self.silence.dialling(peer, now);
+                        return Poll::Ready(ToSwarm::Dial { opts });
+                    }
+                    self.go_on_without(peer);
+                }
+                // A question; answers go where they were asked.
+                Poll::Ready(ToSwarm::NotifyHandler {
+                    peer_id,
+                    handler: NotifyHandler::Any,
+                    event,
+                }) => {
+                    if self.may_ask(peer_id, &event, now) {
+                        return Poll::Ready(ToSwarm::NotifyHandler {
+                            peer_id,
+                            handler: NotifyHandler::Any,
+                            event: ToHandler::Kad(event),
+                        });
+                    }
                 }
                 Poll::Ready(ToSwarm::GenerateEvent(event)) => {
                     if let kad::Event::OutboundQueryProgressed {
@@ -438,58 +468,23 @@ impl NetworkBehaviour for Behaviour {
                         return Poll::Ready(answer);
                     }
                 }
+                Poll::Pending => {
+                    let Some(deadline) = self.silence.next_deadline() else {
+                        return Poll::Pending;
+                    };
+                    // Woken too early it is set again. To set it anew with every answer would wake the timers'
+                    // thread each time.
+                    if self.wakes_at.is_none_or(|at| at > deadline) {
+                        self.timer.reset(deadline.saturating_duration_since(now));
+                        self.wakes_at = Some(deadline);
+                    }
+                    if Pin::new(&mut self.timer).poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.wakes_at = None;
+                }
                 other => return other.map(|event| event.map_in(ToHandler::Kad)),
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peer_that_comes_through_a_relay_is_not_taken_for_the_relay() {
-        let relay = PeerId::random();
-        let address = |text: &str| -> Multiaddr { text.parse().unwrap() };
-        let dialled = |text: &str| ConnectedPoint::Dialer {
-            address: address(text),
-            role_override: Endpoint::Dialer,
-            port_use: PortUse::Reuse,
-        };
-        let came = |local: &str, remote: &str| ConnectedPoint::Listener {
-            local_addr: address(local),
-            send_back_addr: address(remote),
-        };
-        let network = |ip: &str| Whence::Network(ip.parse::<std::net::IpAddr>().unwrap().into());
-        let circuit = format!("/ip4/192.0.2.1/tcp/1/p2p/{relay}/p2p-circuit");
-        let cases = [
-            (
-                came("/ip4/192.0.2.9/tcp/1", "/ip4/192.0.2.1/tcp/1"),
-                network("192.0.2.1"),
-            ),
-            (
-                came("/ip6/::/tcp/1", "/ip6/::ffff:192.0.2.1/tcp/1"),
-                network("192.0.2.1"),
-            ),
-            (dialled("/ip4/192.0.2.1/tcp/1"), network("192.0.2.1")),
-            (
-                came(&circuit, &format!("/p2p/{}", PeerId::random())),
-                Whence::Relayed(Some(relay)),
-            ),
-            (
-                dialled(&format!("{circuit}/p2p/{}", PeerId::random())),
-                Whence::Relayed(Some(relay)),
-            ),
-            (
-                dialled(&format!("{circuit}/webrtc/p2p/{}", PeerId::random())),
-                Whence::Relayed(Some(relay)),
-            ),
-            (dialled("/dns4/moim.example/tcp/1"), Whence::Relayed(None)),
-            (came("/memory/1", "/memory/2"), Whence::Relayed(None)),
-        ];
-        for (endpoint, expected) in cases {
-            assert_eq!(whence(&endpoint), expected, "{endpoint:?}");
         }
     }
 }

@@ -7,17 +7,18 @@ use moim_protocol::{limits, names};
 
 /// How long one peer may take to answer one request. Long enough for a server under load on a slow
 /// line: with a second, an overloaded node would answer everybody too late and nobody would get in.
-/// A peer's driver ends a query that has answers and stands still long before, so that peers that
-/// hang do not hold up a put or a get.
+/// Queries go on without a server that keeps silent long before ([`Behaviour`](crate::Behaviour)), so that servers
+/// that hang do not hold up a put or a get.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a whole query may take. Dialling peers that are gone is what takes long; what has been
 /// reached by then is the result.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Requests that a query has under way at one time. libp2p's default of 3 waits for every group of
-/// three that contains a hung peer; with 10, two in ten hung ones still leave eight that answer.
-const PARALLELISM: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+/// Requests that a query has under way at one time, as long as it comes closer. Two servers have to agree on a value
+/// for a get to be answered, so two are asked; each further request takes another server's time, and on a machine that
+/// has them all their user's. One that hangs has its place taken by the next one soon ([`Behaviour`](crate::Behaviour)).
+const PARALLELISM: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// How often the routing table is looked after. Rooms live for minutes, so a node that joined has
 /// to be known within one; the lookup is cheap.

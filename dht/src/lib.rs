@@ -26,5 +26,6 @@ mod addresses;
 mod behaviour;
 mod config;
 mod journal;
+mod pacing;
 mod requests;
 mod store;

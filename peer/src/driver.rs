@@ -34,6 +34,7 @@ mod shares;
 mod start;
 mod talk;
 mod time;
+mod values;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -51,7 +52,6 @@ use web_time::Instant;
 use self::{
     clock::Clock,
     connections::Connections,
-    dht::Draft,
     dial::Pace,
     direct::{PendingSend, Transmission},
     entry::Entry,
@@ -64,6 +64,7 @@ use self::{
     room::{Leaving, Lookup, MessageKey, RoomState},
     seldom::Seldom,
     shares::PeerShares,
+    values::Operations,
 };
 use crate::{
     behaviour::Behaviour,
@@ -89,6 +90,8 @@ const REVIVALS: usize = 6;
 
 /// See [`REVIVALS`].
 const REVIVALS_WITHIN: Duration = Duration::from_secs(60);
+/// How long stopping waits for servers to take values that were put just before.
+const HAND_OVER_DEADLINE: Duration = Duration::from_millis(500);
 
 /// How long stopping takes at most, besides leaving the rooms.
 const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
@@ -104,8 +107,8 @@ struct Fetched {
 #[derive(Debug)]
 enum Stopping {
     No,
-    /// Waiting for members and DHT servers to be told.
-    Leaving(Vec<Reply<()>>),
+    /// Waiting for members and DHT servers to be told, and for values to be handed over until the deadline.
+    Leaving(Vec<Reply<()>>, Instant),
 }
 
 /// The swarm, in which a connection that panics is closed where that can be caught.
@@ -145,8 +148,9 @@ pub(crate) struct Driver {
     revivals: Seldom,
     pace: Pace,
     queries: Queries,
-    puts: HashMap<u64, Draft>,
-    last_put: u64,
+    operations: Operations,
+    /// Of the last value that was put: of two in a millisecond the second is newer.
+    last_sequence: u64,
 
     rooms: BTreeMap<TopicHash, RoomState>,
     leavings: Vec<Leaving>,
@@ -178,8 +182,9 @@ impl Driver {
             let now = platform::now();
             let deadline = self.advance(now, behind > 0 && behind < ROUNDS_BEHIND_MAX);
             self.publish();
-            if let Stopping::Leaving(_) = self.stopping
+            if let Stopping::Leaving(_, deadline) = self.stopping
                 && self.leavings.is_empty()
+                && (now >= deadline || !self.queries.handing_over())
             {
                 return;
             }
@@ -222,7 +227,7 @@ impl Driver {
         self.advance_entry(now);
         self.advance_handovers(now);
         self.advance_relays(now);
-        self.advance_queries(now);
+        self.advance_operations(now);
         self.advance_rooms(now);
         self.advance_lookups(now);
         self.advance_outbox(now);
@@ -277,7 +282,7 @@ impl Driver {
         consider(self.handovers.next_deadline());
         consider(self.liveness.next_deadline());
         consider(self.relays.next_deadline(&self.relay_candidates()));
-        consider(self.queries.next_deadline(now));
+        consider(self.operations_deadline());
         consider(self.outbox.next_deadline());
         consider(self.shares.next_deadline());
         consider(self.platform.next_deadline());
@@ -295,12 +300,15 @@ impl Driver {
         for leaving in &self.leavings {
             consider(Some(leaving.deadline));
         }
+        if let Stopping::Leaving(_, deadline) = self.stopping {
+            consider(Some(deadline));
+        }
         // However a deadline came to lie in the past, the loop breathes.
         next.max(now + Duration::from_millis(1))
     }
 
     fn is_stopping(&self) -> bool {
-        matches!(self.stopping, Stopping::Leaving(_))
+        matches!(self.stopping, Stopping::Leaving(..))
     }
 
     fn begin_stop(&mut self, reply: Option<Reply<()>>, now: Instant) {
@@ -309,8 +317,11 @@ impl Driver {
             self.leave(topic, None, now);
         }
         match &mut self.stopping {
-            Stopping::No => self.stopping = Stopping::Leaving(reply.into_iter().collect()),
-            Stopping::Leaving(replies) => replies.extend(reply),
+            Stopping::No => {
+                let deadline = now + HAND_OVER_DEADLINE;
+                self.stopping = Stopping::Leaving(reply.into_iter().collect(), deadline);
+            }
+            Stopping::Leaving(replies, _) => replies.extend(reply),
         }
     }
 
@@ -326,7 +337,7 @@ impl Driver {
             }
         };
         platform::within(CLOSE_DEADLINE, closing).await;
-        if let Stopping::Leaving(replies) = self.stopping {
+        if let Stopping::Leaving(replies, _) = self.stopping {
             for reply in replies {
                 let _ = reply.send(());
             }

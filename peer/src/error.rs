@@ -111,6 +111,9 @@ pub enum SendError {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PutError {
+    /// As many are under way and wait as a peer keeps.
+    #[error("too many puts and gets wait for their turn; try again in a moment")]
+    Busy,
     /// Key, value or lifetime break a limit.
     #[error("the value cannot be stored: {reason}")]
     Invalid {
@@ -138,6 +141,9 @@ pub enum PutError {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GetError {
+    /// As many are under way and wait as a peer keeps.
+    #[error("too many puts and gets wait for their turn; try again in a moment")]
+    Busy,
     /// The key breaks a limit.
     #[error("the key is not valid: {reason}")]
     Invalid {
@@ -159,6 +165,9 @@ pub enum GetError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LookupError {
+    /// As many are under way as a peer makes at once.
+    #[error("too many topics are looked up at once; try again in a moment")]
+    Busy,
     /// The peer is not in the DHT and did not get there in time.
     #[error("not in the DHT: {reason}; check the bootstrap addresses")]
     NotConnected {

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     history::{DirectMessage, RoomMessage},
-    snapshot::{ClockOff, Member, Status},
+    snapshot::{ClockOff, Member, Status, Stored},
 };
 
 /// Events a slow reader may be behind before the oldest are counted instead of kept. One event is
@@ -25,6 +25,8 @@ pub(crate) const EVENT_CAPACITY: usize = 4096;
 pub enum PeerEvent {
     /// This device's clock is found to be wrong, or right again (`None`).
     ClockChanged(Option<ClockOff>),
+    /// The DHT servers that were given a value after its put was answered have answered too: so many keep it now.
+    CopiesGrown(Stored),
     /// A direct message arrived and is stored in the peer's history.
     DirectMessage(DirectMessage),
     /// The reader was too slow: this many events are missing before the next one. What they would

@@ -318,7 +318,8 @@ pub struct Receipt {
     pub path: Path,
 }
 
-/// A value was stored in the DHT.
+/// A value was stored in the DHT: the servers closest to its key have it. The others follow, see
+/// [`PeerEvent::CopiesGrown`](crate::PeerEvent::CopiesGrown).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The key it was stored under.

@@ -39,6 +39,8 @@ cargo xtask COMMAND
             `handshakes`, ...), only that
               --rounds N           rounds in which all take turns (5)
               --quick              a tenth of everything, to see whether it works
+  bench dht set up and measure the DHT beside Python's kademlia, bare rust-libp2p and js-libp2p
+              --rounds N           rounds in which all take turns (5)
   fuzz      set up, build the fuzz targets and run them side by side; with names, only these
               --seconds N, --minutes N   how long each (60 seconds)
               --input FILE         give the one named target this input and nothing else
@@ -50,6 +52,7 @@ cargo xtask COMMAND
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
     Bench(BenchOptions),
+    BenchDht { rounds: u32 },
     BenchNode(BenchNodeOptions),
     Build(BuildOptions),
     Fmt,
@@ -225,6 +228,9 @@ fn bench(rest: impl Iterator<Item = String>) -> Result<Invocation> {
     if rest.next_if(|argument| argument == "node").is_some() {
         return bench_node(rest);
     }
+    if rest.next_if(|argument| argument == "dht").is_some() {
+        return bench_dht(rest);
+    }
     let mut options = BenchOptions::default();
     while let Some(argument) = rest.next() {
         let count = match argument.as_str() {
@@ -276,6 +282,18 @@ fn fuzz(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
         "--input needs the one target that is to read the file"
     );
     Ok(Invocation::Fuzz(options))
+}
+
+fn bench_dht(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut rounds = BenchNodeOptions::default().rounds;
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--rounds" => rounds = count_after(&argument, &mut rest)?,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            other => bail!("`cargo xtask bench dht` does not know {other:?}"),
+        }
+    }
+    Ok(Invocation::BenchDht { rounds })
 }
 
 fn bench_node(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
@@ -439,6 +457,10 @@ mod tests {
             })
         );
         assert_eq!(
+            parse_line("bench dht --rounds 3").unwrap(),
+            Invocation::BenchDht { rounds: 3 }
+        );
+        assert_eq!(
             parse_line("setup --page-only --wasm-route debian").unwrap(),
             Invocation::Setup(SetupOptions {
                 page_only: true,
@@ -461,6 +483,7 @@ mod tests {
             ("fuzz --fast", "--fast"),
             ("bench idle", "idle"),
             ("bench node --upgrades 8", "--upgrades"),
+            ("bench dht idle", "idle"),
             ("run --page-port", "--page-port"),
             ("run --page-port 70000", "70000"),
             ("run --page-port 0", "\"0\""),

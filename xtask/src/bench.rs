@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: measures Moim's transports in pages, beside js-libp2p and the browser's own, or
-//! the bootstrap node ([`node`]). It is no test and no part of CI: what comes out depends on the machine
+//! the bootstrap node ([`node`]), or the DHT ([`dht`]). It is no test and no part of CI: what comes out depends on the machine
 //! and on what else it does.
 
+pub(crate) mod dht;
 pub(crate) mod node;
 
 use std::{path::PathBuf, time::Duration};

@@ -22,14 +22,14 @@ const LONG: Duration = Duration::from_secs(60 * 60);
 const MANY: usize = 10_000_000;
 
 #[derive(NetworkBehaviour)]
-pub(super) struct Behaviour {
+pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
-    pub(super) kad: Toggle<kad::Behaviour<kad::store::MemoryStore>>,
+    pub(crate) kad: Toggle<kad::Behaviour<kad::store::MemoryStore>>,
 }
 
 /// Serves until it is killed. Says where on standard output, as Moim's node does.
-pub(super) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+pub(crate) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let (mut has_kad, mut join) = (false, None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -64,7 +64,7 @@ pub(super) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(
 }
 
 /// Tells kad where a peer that has introduced itself listens, as every program does with it.
-pub(super) fn introduce(swarm: &mut Swarm<Behaviour>, event: &SwarmEvent<BehaviourEvent>) {
+pub(crate) fn introduce(swarm: &mut Swarm<Behaviour>, event: &SwarmEvent<BehaviourEvent>) {
     if let SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
         peer_id,
         info,
@@ -79,7 +79,7 @@ pub(super) fn introduce(swarm: &mut Swarm<Behaviour>, event: &SwarmEvent<Behavio
 }
 
 /// Enters the DHT of the server there.
-pub(super) fn join(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> Result<()> {
+pub(crate) fn join(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> Result<()> {
     let Some(Protocol::P2p(peer)) = address.iter().last() else {
         bail!("{address} does not name its peer");
     };
@@ -91,7 +91,7 @@ pub(super) fn join(swarm: &mut Swarm<Behaviour>, address: Multiaddr) -> Result<(
 }
 
 /// Everything as `SwarmBuilder` has it.
-pub(super) async fn new_swarm(has_kad: bool) -> Result<Swarm<Behaviour>> {
+pub(crate) async fn new_swarm(has_kad: bool) -> Result<Swarm<Behaviour>> {
     Ok(SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(

@@ -59,7 +59,7 @@ pub(super) async fn round(bench: &Bench, round: usize, table: &mut Table) -> Res
         let mut user = User::join(subject, address).await?;
         let copies = user.until_all_are_known().await;
         table.add(
-            "servers that keep what is put, when all answer",
+            "servers that have what is put when the put is answered",
             "copies",
             None,
             subject,
@@ -140,13 +140,14 @@ impl User {
         Ok(Self::Bare(Box::new(swarm)))
     }
 
-    /// Puts until every server has been given something, or no more come; says how many keep the last.
+    /// Puts until more than half of the servers have something when it is answered, or no more come; says how
+    /// many have the last.
     async fn until_all_are_known(&mut self) -> usize {
         let started = Instant::now();
         for number in 0.. {
             // What fails fails for want of servers that are known yet.
             let copies = self.copies(format!("hello {number}")).await.unwrap_or(0);
-            if copies >= SERVERS || started.elapsed() > KNOWN_LIMIT {
+            if copies > SERVERS / 2 || started.elapsed() > KNOWN_LIMIT {
                 return copies;
             }
         }

@@ -123,7 +123,7 @@ impl Row {
 }
 
 /// The middle one; of an even number the mean of the two in the middle.
-pub(super) fn median(samples: &[f64]) -> Option<f64> {
+pub(crate) fn median(samples: &[f64]) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let upper = *sorted.get(sorted.len() / 2)?;
@@ -132,7 +132,7 @@ pub(super) fn median(samples: &[f64]) -> Option<f64> {
 }
 
 /// The value below which so many hundredths of the samples are.
-pub(super) fn percentile(samples: &[f64], hundredths: usize) -> Option<f64> {
+pub(crate) fn percentile(samples: &[f64], hundredths: usize) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let last = sorted.len().checked_sub(1)?;
@@ -142,7 +142,7 @@ pub(super) fn percentile(samples: &[f64], hundredths: usize) -> Option<f64> {
 }
 
 /// Three digits, as far as they mean anything.
-fn figure(value: Option<f64>) -> String {
+pub(crate) fn figure(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
         Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),

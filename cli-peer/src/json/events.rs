@@ -26,6 +26,8 @@ pub(crate) enum Event {
     },
     /// Answer: the open connections.
     Connections { connections: Vec<ConnectionRow> },
+    /// A value that was stored is kept by so many others now.
+    Copies { key: String, copies: usize },
     /// A direct message arrived.
     DirectMessage {
         id: String,
@@ -95,7 +97,7 @@ pub(crate) enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         refusal: Option<&'static str>,
     },
-    /// Answer: a value is kept by this many others.
+    /// Answer: a value is kept by this many others; see `copies`.
     Stored { key: String, copies: usize },
     /// Answer: the value under a key. Without a publisher there is none.
     Value {

@@ -2,7 +2,7 @@
 
 use web_time::Instant;
 
-use super::{Driver, dht::NO_SERVER, direct, room};
+use super::{Driver, direct, room, values::NO_SERVER};
 use crate::{
     command::Command,
     error::{LookupError, SayError},
@@ -26,10 +26,11 @@ impl Driver {
             }
             Command::Leave { topic, reply } => self.leave(topic.hash(), Some(reply), now),
             Command::Lookup { topic, wait, reply } => {
-                if self.lookups.len() >= room::LOOKUPS_MAX || !self.in_dht() {
-                    let _ = reply.send(Err(LookupError::NotConnected {
-                        reason: NO_SERVER.to_owned(),
-                    }));
+                if !self.in_dht() {
+                    let reason = NO_SERVER.to_owned();
+                    let _ = reply.send(Err(LookupError::NotConnected { reason }));
+                } else if self.lookups.len() >= room::LOOKUPS_MAX {
+                    let _ = reply.send(Err(LookupError::Busy));
                 } else {
                     self.begin_lookup(topic.hash(), wait, reply, now);
                 }

@@ -162,8 +162,7 @@ impl Driver {
             tracing::warn!(%error, "cannot keep our own provider record");
         }
         let query = kad.get_closest_peers(key);
-        self.queries
-            .insert(query, Purpose::AnnounceFind { topic }, now);
+        self.queries.insert(query, Purpose::AnnounceFind { topic });
     }
 
     /// The servers closest to the topic are known: hand our presence to them.
@@ -211,7 +210,7 @@ impl Driver {
             return;
         }
         let query = kad.put_record_to(record, servers.into_iter(), kad::Quorum::One);
-        self.queries.insert(query, purpose, now);
+        self.queries.insert(query, purpose);
     }
 
     pub(super) fn on_announced(&mut self, topic: TopicHash, accepted: bool, now: Instant) {
@@ -324,7 +323,7 @@ impl Driver {
                 self.announce(topic, now);
             }
             if lookup {
-                self.look_up_members(topic, now);
+                self.look_up_members(topic);
             }
             if sync {
                 self.sync_with_somebody(topic, now);

@@ -18,10 +18,11 @@ use super::{
     entry::Entry,
     handover::Handovers,
     liveness::Liveness,
-    queries::{Purpose, Reader},
+    queries::Purpose,
     reach::Reaching,
     relays::Relays,
     start,
+    values::{Put, Reader},
 };
 use crate::{
     error::{GetError, LookupError, PutError, StartError},
@@ -138,12 +139,16 @@ impl Driver {
         let not_stored = || PutError::NotConnected {
             reason: REASON.to_owned(),
         };
-        for draft in mem::take(&mut self.puts).into_values() {
-            draft.refuse(not_stored());
-        }
+        // Those that wait for their turn go on waiting.
+        self.operations.none_is_open();
         for purpose in self.queries.take_all() {
             match purpose {
-                Purpose::Put { reply, .. } => drop(reply.send(Err(not_stored()))),
+                Purpose::Put(Put { draft, .. })
+                | Purpose::PutFind { draft, .. }
+                | Purpose::Get {
+                    reader: Reader::Put(draft),
+                    ..
+                } => draft.refuse(not_stored()),
                 Purpose::Get {
                     reader: Reader::Caller(reply),
                     ..
@@ -151,13 +156,12 @@ impl Driver {
                     let reason = REASON.to_owned();
                     let _ = reply.send(Err(GetError::NotConnected { reason }));
                 }
-                // Asked for by the rooms, which ask again, or by a put.
+                // Asked for by the rooms, which ask again, or for a put that was answered.
                 Purpose::AnnounceFind { .. }
                 | Purpose::AnnouncePut { .. }
-                | Purpose::Get { .. }
                 | Purpose::LeavePut { .. }
                 | Purpose::Members { .. }
-                | Purpose::PutFind { .. } => {}
+                | Purpose::PutRest { .. } => {}
             }
         }
         for lookup in mem::take(&mut self.lookups) {

@@ -55,7 +55,7 @@ impl Driver {
         });
     }
 
-    pub(super) fn look_up_members(&mut self, topic: TopicHash, now: Instant) {
+    pub(super) fn look_up_members(&mut self, topic: TopicHash) {
         if !self.in_dht() {
             self.ask_listeners(topic);
             return;
@@ -68,7 +68,7 @@ impl Driver {
             .behaviour_mut()
             .kad
             .get_providers(topic.provider_key().into());
-        self.queries.insert(query, Purpose::Members { topic }, now);
+        self.queries.insert(query, Purpose::Members { topic });
     }
 
     /// Without a DHT, asks those who are connected and hear the room's gossip: who knows one member
@@ -327,7 +327,7 @@ impl Driver {
             })
             .collect();
         for topic in due {
-            self.look_up_members(topic, now);
+            self.look_up_members(topic);
         }
         let mut index = 0;
         while let Some(lookup) = self.lookups.get_mut(index) {

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::{
     Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
     dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, network, queries::Queries,
-    reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares,
+    reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares, values::Operations,
 };
 use crate::{
     behaviour::Behaviour,
@@ -157,8 +157,8 @@ impl Driver {
             revivals: Seldom::new(REVIVALS, REVIVALS_WITHIN),
             pace: Pace::default(),
             queries: Queries::default(),
-            puts: HashMap::new(),
-            last_put: 0,
+            operations: Operations::default(),
+            last_sequence: 0,
             rooms: BTreeMap::new(),
             leavings: Vec::new(),
             lookups: Vec::new(),

@@ -19,3 +19,4 @@ mod native;
 mod room;
 #[cfg(not(target_arch = "wasm32"))]
 mod strangers;
+mod values;

@@ -1,6 +1,10 @@
 //! `cargo xtask bench node`: measures the bootstrap node as it is handed out, beside others.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::Result;
 
@@ -29,7 +33,7 @@ pub(crate) fn bench(project: &Project, options: &BenchNodeOptions) -> Result<()>
     setup::setup(project, needs, Route::Auto)?;
     ui::headline("Build");
     build(project)?;
-    bundle(project)?;
+    bundle(project, "js-server.ts", &script(project))?;
     ui::headline("Measure");
     measure(project, options)
 }
@@ -57,20 +61,21 @@ fn build(project: &Project) -> Result<()> {
     )
 }
 
-fn bundle(project: &Project) -> Result<()> {
+/// Bundles a script for Node, so that it can be run from anywhere.
+pub(super) fn bundle(project: &Project, script: &str, to: &Path) -> Result<()> {
     let packages = setup::node::folder(project).join("node_modules");
     let mut command = project.machine.command("node");
     command
         .current_dir(project.root.join("bench/browser"))
         .arg(packages.join("esbuild/bin/esbuild"))
-        .args(["js-server.ts", "--bundle", "--platform=node", "--format=esm", "--log-level=warning"])
+        .args([script, "--bundle", "--platform=node", "--format=esm", "--log-level=warning"])
         // Some of the packages are CommonJS and ask for Node's own modules.
         .arg("--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);")
-        .arg(format!("--outfile={}", script(project).display()));
+        .arg(format!("--outfile={}", to.display()));
     step(
         project,
-        "js-libp2p server",
-        "bench-node-bundle",
+        "js-libp2p",
+        "bench-bundle",
         command,
         BUNDLE_LIMIT,
         "bundled",

@@ -1,0 +1,537 @@
+//! Puts and gets: the DHT as a store of values.
+//!
+//! A put finds the servers closest to its key, hands the value to the closest [`QUORUM`] of them, and is answered
+//! when they have it; the others follow. A get asks the closest and is answered when [`AGREEING`] of them have the
+//! same newest value: these are among those that a put waits for. A put does not read before it writes, because its
+//! sequence is a time. If somebody's clock is ahead, servers refuse it; then it reads, and counts on from there.
+
+use std::{collections::VecDeque, num::NonZeroUsize, time::Duration};
+
+use libp2p::{
+    PeerId,
+    kad::{self, store::RecordStore as _},
+};
+use moim_protocol::{
+    limits,
+    presence::next_sequence,
+    record::{Record, RecordKey, SignedRecord, record_key},
+};
+use web_time::Instant;
+
+use super::{Driver, dht::keepers, queries::Purpose};
+use crate::{
+    builder::DhtMode,
+    command::Reply,
+    error::{GetError, PutError},
+    event::PeerEvent,
+    platform,
+    snapshot::{Stored, Value},
+};
+
+/// Why a query cannot be made, when the peer was in the DHT a moment ago.
+pub(super) const NO_SERVER: &str = "no DHT server is connected";
+
+/// Puts and gets under way at once. Each may have a stream to every server, and kad 0.49 drops what comes on more
+/// than 32 streams of a connection at one time; the rest is for other queries.
+const OPERATIONS_MAX: usize = 24;
+
+/// Puts and gets that wait for their turn: 10 MiB of values at most, and some seconds of work.
+pub(super) const WAITING_MAX: usize = 1_024;
+
+/// How often it is looked whether servers answer more questions, when they were asked for as much as they answer.
+const PACE_CHECK: Duration = Duration::from_millis(50);
+
+/// Servers that have a value when its put is answered: more than half of the twenty that are to keep it, the
+/// closest first; all, where there are fewer.
+const QUORUM: usize = 11;
+
+/// Servers that are asked first who is closest to the key of a put. Where they name nobody closer than those that are
+/// known here, the value goes to these; in a network that is larger than the routing table the farther copies may
+/// lie a little farther off than they could. Nobody misses them who asks the closest first.
+const CONFIRMING: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+/// Servers that have to say the same for a get to be answered before everybody was asked.
+const AGREEING: usize = 2;
+
+/// Servers that a get asks first (`PARALLELISM` of `moim_dht`), and the next.
+const ASKED_FIRST: usize = 3;
+
+/// Puts and gets, those that wait and how many do not.
+#[derive(Debug, Default)]
+pub(super) struct Operations {
+    waiting: VecDeque<Operation>,
+    open: usize,
+    next_check: Option<Instant>,
+}
+
+impl Operations {
+    /// Those that were under way have been answered.
+    pub(super) fn none_is_open(&mut self) {
+        self.open = 0;
+    }
+}
+
+#[derive(Debug)]
+enum Operation {
+    Put(Draft),
+    Get {
+        key: RecordKey,
+        reply: Reply<Result<Option<Value>, GetError>>,
+    },
+}
+
+impl Operation {
+    fn key(&self) -> &RecordKey {
+        match self {
+            Self::Put(draft) => &draft.signed.record().key,
+            Self::Get { key, .. } => key,
+        }
+    }
+
+    /// The closest servers that it asks, and how often each.
+    fn questions(&self) -> (usize, u32) {
+        match self {
+            Self::Put(_) => (QUORUM, 2),
+            Self::Get { .. } => (ASKED_FIRST, 1),
+        }
+    }
+
+    /// Whether nobody waits for it any more.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Put(draft) => draft.reply.is_closed(),
+            Self::Get { reply, .. } => reply.is_closed(),
+        }
+    }
+
+    fn fail_not_connected(self) {
+        // Whoever asked may have lost interest.
+        match self {
+            Self::Put(Draft { reply, .. }) => {
+                let reason = NO_SERVER.to_owned();
+                let _ = reply.send(Err(PutError::NotConnected { reason }));
+            }
+            Self::Get { reply, .. } => {
+                let reason = NO_SERVER.to_owned();
+                let _ = reply.send(Err(GetError::NotConnected { reason }));
+            }
+        }
+    }
+
+    fn fail_busy(self) {
+        match self {
+            Self::Put(Draft { reply, .. }) => {
+                let _ = reply.send(Err(PutError::Busy));
+            }
+            Self::Get { reply, .. } => {
+                let _ = reply.send(Err(GetError::Busy));
+            }
+        }
+    }
+}
+
+/// A value on its way into the DHT.
+#[derive(Debug)]
+pub(super) struct Draft {
+    signed: SignedRecord,
+    /// Whether the value that is there has been looked for.
+    has_read: bool,
+    reply: Reply<Result<Stored, PutError>>,
+}
+
+impl Draft {
+    /// The put comes to nothing.
+    pub(super) fn refuse(self, error: PutError) {
+        // Nobody may be waiting any more.
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// A put whose value is being handed over.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) draft: Draft,
+    /// Those who are asked now.
+    asked: Vec<PeerId>,
+    /// Those who are asked next.
+    rest: Vec<PeerId>,
+}
+
+/// What is known of a value that is looked up.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    newest: Option<SignedRecord>,
+    /// Servers that have it.
+    agreeing: usize,
+}
+
+impl Found {
+    /// Takes what a server has. A server can withhold a value, but not forge one.
+    fn take(&mut self, key: &RecordKey, bytes: &[u8]) {
+        if let Some(newest) = &self.newest
+            && newest.as_bytes() == bytes
+        {
+            self.agreeing += 1;
+            return;
+        }
+        let signed = match SignedRecord::decode(bytes) {
+            Ok(signed) => signed,
+            Err(error) => {
+                tracing::debug!(%error, "a server returned an invalid value");
+                return;
+            }
+        };
+        if record_key(&signed.record().key) != record_key(key)
+            || signed.check_time(platform::wall()).is_err()
+        {
+            return;
+        }
+        let is_newer = self.newest.as_ref().is_none_or(|newest| {
+            (signed.record().sequence, signed.as_bytes())
+                > (newest.record().sequence, newest.as_bytes())
+        });
+        if is_newer {
+            self.newest = Some(signed);
+            self.agreeing = 1;
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.agreeing >= AGREEING
+    }
+}
+
+/// Who wants to know a value.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Caller(Reply<Result<Option<Value>, GetError>>),
+    /// A put that somebody refused.
+    Put(Draft),
+}
+
+impl Driver {
+    pub(super) fn put(
+        &mut self,
+        key: RecordKey,
+        value: serde_json::Value,
+        lifetime: Duration,
+        reply: Reply<Result<Stored, PutError>>,
+        now: Instant,
+    ) {
+        if !(limits::RECORD_TTL_MIN..=limits::RECORD_TTL_MAX).contains(&lifetime) {
+            let reason = format!(
+                "its lifetime must be between {} and {} s",
+                limits::RECORD_TTL_MIN.as_secs(),
+                limits::RECORD_TTL_MAX.as_secs()
+            );
+            let _ = reply.send(Err(PutError::Invalid { reason }));
+            return;
+        }
+        let wall = platform::wall();
+        self.last_sequence = next_sequence(self.last_sequence, wall);
+        let record = Record {
+            key,
+            value,
+            publisher: self.me,
+            sequence: self.last_sequence,
+            issued: wall,
+            expires: wall.saturating_add(lifetime),
+        };
+        match record.sign(&self.keypair) {
+            Ok(signed) => {
+                let has_read = false;
+                let draft = Draft {
+                    signed,
+                    has_read,
+                    reply,
+                };
+                self.operate(Operation::Put(draft), now);
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let _ = reply.send(Err(PutError::Invalid { reason }));
+            }
+        }
+    }
+
+    pub(super) fn get(
+        &mut self,
+        key: RecordKey,
+        reply: Reply<Result<Option<Value>, GetError>>,
+        now: Instant,
+    ) {
+        self.operate(Operation::Get { key, reply }, now);
+    }
+
+    fn operate(&mut self, operation: Operation, now: Instant) {
+        if !self.in_dht() {
+            operation.fail_not_connected();
+        } else if self.operations.waiting.len() >= WAITING_MAX {
+            operation.fail_busy();
+        } else {
+            self.operations.waiting.push_back(operation);
+            self.advance_operations(now);
+        }
+    }
+
+    /// Begins what there is room for, in the order in which it was asked for.
+    pub(super) fn advance_operations(&mut self, now: Instant) {
+        self.operations.next_check = None;
+        while self.operations.open < OPERATIONS_MAX && !self.queries.is_full() {
+            let Some(next) = self.operations.waiting.front() else {
+                return;
+            };
+            let (servers, questions) = next.questions();
+            let place = record_key(next.key()).into();
+            let kad = &mut self.swarm.behaviour_mut().kad;
+            if !next.is_abandoned() && !kad.has_room(&place, servers, questions) {
+                self.operations.next_check = now.checked_add(PACE_CHECK);
+                return;
+            }
+            let Some(next) = self.operations.waiting.pop_front() else {
+                return;
+            };
+            if next.is_abandoned() {
+                continue;
+            }
+            if !self.in_dht() {
+                next.fail_not_connected();
+                continue;
+            }
+            self.operations.open += 1;
+            match next {
+                Operation::Put(draft) => self.find_servers(draft, CONFIRMING),
+                Operation::Get { key, reply } => self.look_up(key, Reader::Caller(reply)),
+            }
+        }
+    }
+
+    /// When servers may have room again.
+    pub(super) fn operations_deadline(&self) -> Option<Instant> {
+        self.operations.next_check
+    }
+
+    fn operation_done(&mut self, now: Instant) {
+        self.operations.open = self.operations.open.saturating_sub(1);
+        self.advance_operations(now);
+    }
+
+    fn look_up(&mut self, key: RecordKey, reader: Reader) {
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let query = kad.get_record(record_key(&key).into());
+        let found = Found::default();
+        self.queries
+            .insert(query, Purpose::Get { key, found, reader });
+    }
+
+    /// A server has something. Returns whether that is enough.
+    pub(super) fn on_value(key: &RecordKey, found: &mut Found, record: &kad::Record) -> bool {
+        found.take(key, &record.value);
+        found.is_enough()
+    }
+
+    pub(super) fn on_looked_up(
+        &mut self,
+        key: RecordKey,
+        found: Found,
+        reader: Reader,
+        now: Instant,
+    ) {
+        match reader {
+            Reader::Caller(reply) => {
+                let value = found.newest.map(|signed| {
+                    let record = signed.record();
+                    Value {
+                        key,
+                        value: record.value.clone(),
+                        publisher: record.publisher,
+                    }
+                });
+                let _ = reply.send(Ok(value));
+                self.operation_done(now);
+            }
+            Reader::Put(draft) => self.put_after(found.newest, draft),
+        }
+    }
+
+    /// Asks the closest servers who is closest to the key of a put; all of them, if they know what we do not.
+    fn find_servers(&mut self, draft: Draft, servers: NonZeroUsize) {
+        let place = record_key(&draft.signed.record().key);
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let query = kad.get_n_closest_peers(place, servers);
+        self.queries
+            .insert(query, Purpose::PutFind { draft, servers });
+    }
+
+    /// The servers closest to the key of a put have answered.
+    pub(super) fn on_servers_found(
+        &mut self,
+        draft: Draft,
+        asked: NonZeroUsize,
+        mut servers: Vec<PeerId>,
+        now: Instant,
+    ) {
+        if asked == CONFIRMING {
+            let place = record_key(&draft.signed.record().key).into();
+            let mut known = self.swarm.behaviour_mut().kad.closest_known(&place);
+            known.retain(|server| *server != self.me);
+            if servers.is_empty() || servers.iter().any(|server| !known.contains(server)) {
+                self.find_servers(draft, kad::K_VALUE);
+                return;
+            }
+            servers = known;
+        }
+        let record = self.record(&draft.signed, now);
+        if self.dht_mode == DhtMode::Server
+            && let Err(error) = self.swarm.behaviour_mut().kad.store_mut().put(record)
+        {
+            tracing::debug!(%error, "no copy of our own");
+        }
+        if servers.is_empty() {
+            let reason = NO_SERVER.to_owned();
+            let _ = draft.reply.send(Err(PutError::NotConnected { reason }));
+            self.operation_done(now);
+            return;
+        }
+        let rest = servers.split_off(QUORUM.min(servers.len()));
+        let asked = servers.clone();
+        let query = self.hand_over(&draft.signed, servers, now);
+        let put = Put { draft, asked, rest };
+        self.queries.insert(query, Purpose::Put(put));
+    }
+
+    /// Hands a value to these servers.
+    fn hand_over(
+        &mut self,
+        signed: &SignedRecord,
+        servers: Vec<PeerId>,
+        now: Instant,
+    ) -> kad::QueryId {
+        let record = self.record(signed, now);
+        // `All`, so that the answer tells how many took it.
+        self.swarm
+            .behaviour_mut()
+            .kad
+            .put_record_to(record, servers.into_iter(), kad::Quorum::All)
+    }
+
+    fn record(&self, signed: &SignedRecord, now: Instant) -> kad::Record {
+        kad::Record {
+            key: record_key(&signed.record().key).into(),
+            value: signed.as_bytes().to_vec(),
+            publisher: Some(self.me),
+            expires: Some(now + signed.life(platform::wall())),
+        }
+    }
+
+    /// The closest servers have answered, or will not.
+    pub(super) fn on_handed_over(&mut self, put: Put, result: &kad::PutRecordResult, now: Instant) {
+        let Put { draft, asked, rest } = put;
+        let kept = keepers(result, &asked);
+        let kad = &self.swarm.behaviour().kad;
+        let is_refused = |server: &PeerId| !kept.contains(server) && !kad.keeps_silent(server);
+        if !draft.has_read && (kept.is_empty() || asked.iter().any(is_refused)) {
+            let key = draft.signed.record().key.clone();
+            self.look_up(key, Reader::Put(draft));
+            return;
+        }
+        if kept.is_empty() {
+            let asked = asked.len();
+            let _ = draft.reply.send(Err(PutError::Refused { asked }));
+            self.operation_done(now);
+            return;
+        }
+        let copies = kept.len();
+        let key = draft.signed.record().key.clone();
+        tracing::debug!(%key, copies, "stored");
+        let stored = Stored { key, copies };
+        let _ = draft.reply.send(Ok(stored.clone()));
+        if rest.is_empty() {
+            self.operation_done(now);
+            return;
+        }
+        let asked = rest.len();
+        let query = self.hand_over(&draft.signed, rest, now);
+        self.queries
+            .insert(query, Purpose::PutRest { stored, asked });
+    }
+
+    /// The other servers have answered, or will not.
+    pub(super) fn on_rest_handed_over(&mut self, mut stored: Stored, copies: usize, now: Instant) {
+        if copies > 0 {
+            stored.copies += copies;
+            self.events.emit(PeerEvent::CopiesGrown(stored));
+        }
+        self.operation_done(now);
+    }
+
+    /// Somebody refused a value, and now it is known what is there: ours has to count as newer, whatever the
+    /// clocks say.
+    fn put_after(&mut self, old: Option<SignedRecord>, mut draft: Draft) {
+        draft.has_read = true;
+        let old = old.map_or(0, |old| old.record().sequence);
+        if old >= draft.signed.record().sequence {
+            let mut record = draft.signed.record().clone();
+            record.sequence = next_sequence(old, record.issued);
+            match record.sign(&self.keypair) {
+                Ok(signed) => draft.signed = signed,
+                // Its time lies further ahead than anybody accepts; so will the servers say.
+                Err(error) => tracing::debug!(%error, "the stored value is from the future"),
+            }
+        }
+        self.find_servers(draft, CONFIRMING);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+
+    fn signed(key: &str, sequence: u64) -> SignedRecord {
+        let keypair = Keypair::generate_ed25519();
+        let issued = platform::wall();
+        let record = Record {
+            key: RecordKey::new(key).unwrap(),
+            value: serde_json::json!(sequence),
+            publisher: keypair.public().to_peer_id(),
+            sequence,
+            issued,
+            expires: issued.saturating_add(limits::RECORD_TTL_DEFAULT),
+        };
+        record.sign(&keypair).unwrap()
+    }
+
+    #[test]
+    fn a_get_has_enough_when_two_have_the_newest() {
+        let (old, new) = (signed("key", 1), signed("key", 2));
+        let mut found = Found::default();
+        for (bytes, is_enough) in [
+            (old.as_bytes(), false),
+            (new.as_bytes(), false),
+            // Older than what is known, whoever agrees.
+            (old.as_bytes(), false),
+            (old.as_bytes(), false),
+            (b"noise".as_slice(), false),
+            (signed("another", 3).as_bytes(), false),
+            (new.as_bytes(), true),
+        ] {
+            found.take(&RecordKey::new("key").unwrap(), bytes);
+            assert_eq!(found.is_enough(), is_enough);
+        }
+        assert_eq!(found.newest.unwrap().record().sequence, 2);
+    }
+
+    #[test]
+    fn one_forged_value_is_nothing_to_agree_with() {
+        let mut found = Found::default();
+        let good = signed("key", 1);
+        let mut forged = good.as_bytes().to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        for _ in 0..5 {
+            found.take(&RecordKey::new("key").unwrap(), &forged);
+        }
+        assert!(found.newest.is_none() && !found.is_enough());
+    }
+}
