@@ -7,6 +7,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/site/compress.rs");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     #[cfg(feature = "page")]
     let table = page::table(&out)?;
@@ -17,22 +18,27 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 #[cfg(feature = "page")]
+#[path = "src/site/compress.rs"]
+mod compress;
+
+#[cfg(feature = "page")]
 mod page {
     use std::{
         env,
         error::Error,
-        fs,
-        io::{self, Write as _},
+        fs, io,
         path::{Path, PathBuf},
     };
 
+    use super::compress::{self, Effort};
+
     /// Names the folder of the built page.
     const VARIABLE: &str = "MOIM_PAGE";
-    /// A compressed copy is worth its place in the program when it saves one byte of this many.
-    const WORTH: usize = 20;
-    const BROTLI_QUALITY: i32 = 11;
-    /// The largest window that every browser takes (RFC 7932), in powers of two.
-    const BROTLI_WINDOW: i32 = 24;
+    /// It is done once for every build.
+    const EFFORT: Effort = Effort {
+        brotli: 11,
+        gzip: 9,
+    };
 
     /// The table of files as a Rust expression.
     pub(super) fn table(out: &Path) -> Result<String, Box<dyn Error>> {
@@ -83,35 +89,18 @@ mod page {
             fs::write(&path, bytes)?;
             Ok(format!("include_bytes!({:?})", path.display().to_string()))
         };
-        let compressed = |ending: &str, bytes: &[u8]| -> io::Result<String> {
-            if bytes.len() + content.len() / WORTH > content.len() {
-                return Ok("None".to_owned());
-            }
-            Ok(format!("Some({})", include(ending, bytes)?))
+        let compressed = |ending: &str, copy: &Option<Vec<u8>>| -> io::Result<String> {
+            Ok(match copy {
+                Some(bytes) => format!("Some({})", include(ending, bytes)?),
+                None => "None".to_owned(),
+            })
         };
+        let [brotli, gzip] = compress::copies(content, EFFORT)?;
         Ok(format!(
             "Embedded {{ path: {name:?}, plain: {}, brotli: {}, gzip: {} }},\n",
             include("plain", content)?,
-            compressed("br", &brotli(content)?)?,
-            compressed("gz", &gzip(content)?)?,
+            compressed("br", &brotli)?,
+            compressed("gz", &gzip)?,
         ))
-    }
-
-    fn brotli(content: &[u8]) -> io::Result<Vec<u8>> {
-        let mut packed = Vec::new();
-        let params = brotli::enc::BrotliEncoderParams {
-            quality: BROTLI_QUALITY,
-            lgwin: BROTLI_WINDOW,
-            size_hint: content.len(),
-            ..Default::default()
-        };
-        brotli::BrotliCompress(&mut &content[..], &mut packed, &params)?;
-        Ok(packed)
-    }
-
-    fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(content)?;
-        encoder.finish()
     }
 }

@@ -328,6 +328,9 @@ pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Files and folders in the folder of `--web`. A page has some dozen.
 pub(crate) const WEB_FILES_MAX: usize = 1_000;
+/// Bytes of the folder of `--web` that are compressed, at 30 MB a second; a reload waits for it. Further files are sent as
+/// they are.
+pub(crate) const WEB_COMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of all files in the folder of `--web`, which are kept in memory. The page has 3 MB.
 pub(crate) const WEB_BYTES_MAX: usize = 64 * 1024 * 1024;
 

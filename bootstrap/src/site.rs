@@ -10,16 +10,20 @@ use axum::http::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use self::compress::Effort;
 pub use self::folder::WebError;
-use crate::config::Web;
+use crate::{config::Web, limits};
 
 mod answer;
+mod compress;
 mod folder;
 mod kinds;
 mod policy;
 
 /// What is served where there is no page.
 const ABSENT: &str = include_str!("site/absent.html");
+/// For a folder, which is compressed at every start: a page of 3 MB in a tenth of a second.
+const FOLDER_EFFORT: Effort = Effort { brotli: 5, gzip: 6 };
 /// The file at `/`.
 const INDEX: &str = "index.html";
 
@@ -108,9 +112,26 @@ impl Site {
 
     fn folder(path: &Path) -> Result<Self, WebError> {
         let files = folder::read(path)?;
-        let files = files
-            .into_iter()
-            .map(|(path, content)| (path, vec![(Coding::Plain, content)]));
+        let mut bytes_left = limits::WEB_COMPRESSED_BYTES_MAX;
+        let files = files.into_iter().map(|(path, content)| {
+            let [brotli, gzip] = match bytes_left.checked_sub(content.len()) {
+                Some(left) if kinds::is_compressible(&path) => {
+                    bytes_left = left;
+                    // Without a copy the file itself is sent.
+                    compress::copies(&content, FOLDER_EFFORT).unwrap_or_default()
+                }
+                _ => [None, None],
+            };
+            let copies = [
+                (Coding::Brotli, brotli.map(Bytes::from)),
+                (Coding::Gzip, gzip.map(Bytes::from)),
+                (Coding::Plain, Some(content)),
+            ];
+            let copies = copies
+                .into_iter()
+                .filter_map(|(coding, bytes)| Some((coding, bytes?)));
+            (path, copies.collect())
+        });
         Ok(Self::new(files, true))
     }
 

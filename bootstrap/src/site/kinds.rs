@@ -22,6 +22,21 @@ pub(super) fn content_type(path: &str) -> &'static str {
     }
 }
 
+/// Whether a file gets smaller by compression: pictures and fonts are compressed already.
+pub(super) fn is_compressible(path: &str) -> bool {
+    let media_type = content_type(path);
+    let type_name = media_type.split(';').next().unwrap_or_default();
+    type_name.starts_with("text/")
+        || matches!(
+            type_name,
+            "application/json"
+                | "application/manifest+json"
+                | "application/wasm"
+                | "image/svg+xml"
+                | "image/x-icon"
+        )
+}
+
 /// How long a browser may keep a file: for ever if another content would have another name, else it
 /// asks each time whether there is something new.
 pub(super) fn cache_control(path: &str) -> &'static str {
@@ -71,5 +86,15 @@ mod tests {
         assert_eq!(content_type("a.mjs"), "text/javascript; charset=utf-8");
         assert_eq!(content_type("a.exe"), "application/octet-stream");
         assert_eq!(content_type("html"), "application/octet-stream");
+        for (path, expected) in [
+            ("index.html", true),
+            ("a_bg.wasm", true),
+            ("a.svg", true),
+            ("a.webp", false),
+            ("a.woff2", false),
+            ("a.gz", false),
+        ] {
+            assert_eq!(is_compressible(path), expected, "{path}");
+        }
     }
 }

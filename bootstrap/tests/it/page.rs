@@ -50,6 +50,27 @@ async fn a_folder_is_served_with_what_a_browser_needs_to_know() {
 }
 
 #[tokio::test]
+async fn a_folder_is_sent_compressed_to_whom_that_can_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    page(folder.path());
+    let css = ".a { color: red }\n".repeat(1_000);
+    fs::write(folder.path().join("a.css"), &css).unwrap();
+    let node = node(folder.path()).await;
+    for (accepted, coding) in [("gzip, br", Some("br")), ("gzip", Some("gzip")), ("", None)] {
+        let headers = format!("Host: a\r\nAccept-Encoding: {accepted}\r\n");
+        let head = node.request_with("HEAD", "/a.css", &headers).await.head;
+        let field = |name: &str| {
+            let mut lines = head.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        };
+        assert_eq!(field("content-encoding"), coding, "{head}");
+        let length: usize = field("content-length").unwrap().parse().unwrap();
+        assert_eq!(length < css.len() / 10, coding.is_some(), "{length}");
+    }
+    assert_eq!(node.get("/a.css").await.body, css);
+}
+
+#[tokio::test]
 async fn nothing_outside_of_the_folder_is_served() {
     let all = tempfile::tempdir().unwrap();
     let folder = all.path().join("page");
