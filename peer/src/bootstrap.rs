@@ -1,6 +1,10 @@
 //! Where a peer enters the DHT.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::{address::is_dialled, limits};
@@ -50,11 +54,12 @@ impl FromStr for BootstrapSource {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Ok(Self::Url(text.to_owned()));
+        if let Some(url) = url(text) {
+            return Ok(Self::Url(url));
         }
         let address: Multiaddr =
-            text.parse()
+            text.trim_end_matches('/')
+                .parse()
                 .map_err(|error: libp2p::multiaddr::Error| BootstrapSourceError {
                     text: text.to_owned(),
                     reason: error.to_string(),
@@ -67,6 +72,49 @@ impl FromStr for BootstrapSource {
         }
         Ok(Self::Address(address))
     }
+}
+
+/// Where a node lists its addresses, unless another path is named.
+const DOCUMENT_PATH: &str = "/bootstrap.json";
+
+/// The URL that somebody means: with `http` in any case, or as `host:port` alone, and of the node's document where no
+/// path is named. `None` if it is none.
+fn url(text: &str) -> Option<String> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+        None => (
+            "http".to_owned(),
+            Some(text).filter(|text| is_host_and_port(text))?,
+        ),
+    };
+    if !matches!(scheme.as_str(), "http" | "https") {
+        return None;
+    }
+    let has_path = rest
+        .split_once('/')
+        .is_some_and(|(_, path)| !path.is_empty());
+    let path = if has_path { "" } else { DOCUMENT_PATH };
+    Some(format!("{scheme}://{}{path}", rest.trim_end_matches('/')))
+}
+
+/// Whether this is `host:port`, with the host as a name, an IPv4 address or an IPv6 address in brackets.
+fn is_host_and_port(text: &str) -> bool {
+    let text = text.trim_end_matches('/');
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let ip = host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+    let is_host = match ip {
+        Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        }
+    };
+    is_port && is_host
 }
 
 /// Addresses taken from one `bootstrap.json`; more than a node has interfaces is somebody's mistake.
@@ -193,7 +241,50 @@ mod tests {
             "http://localhost:8470/bootstrap.json".parse(),
             Ok(BootstrapSource::Url(_))
         ));
-        for wrong in ["", "/", "localhost:8468", "/ip4/300.0.0.1/tcp/1", "ftp://x"] {
+        for (written, meant) in [
+            (
+                "http://node.example:8470",
+                "http://node.example:8470/bootstrap.json",
+            ),
+            (
+                "HTTP://node.example:8470/",
+                "http://node.example:8470/bootstrap.json",
+            ),
+            (
+                "Https://node.example",
+                "https://node.example/bootstrap.json",
+            ),
+            (
+                "node.example:8470",
+                "http://node.example:8470/bootstrap.json",
+            ),
+            ("192.0.2.1:8470/", "http://192.0.2.1:8470/bootstrap.json"),
+            (
+                "[2001:db8::1]:8470",
+                "http://[2001:db8::1]:8470/bootstrap.json",
+            ),
+            (
+                "https://node.example/moim.json",
+                "https://node.example/moim.json",
+            ),
+        ] {
+            let source: BootstrapSource = written.parse().expect(written);
+            assert_eq!(source, BootstrapSource::Url(meant.to_owned()), "{written}");
+        }
+        let address: BootstrapSource = "/ip4/127.0.0.1/tcp/8468/".parse().expect("an address");
+        assert_eq!(address.to_string(), "/ip4/127.0.0.1/tcp/8468");
+        for wrong in [
+            "",
+            "/",
+            "localhost",
+            "localhost:",
+            "localhost:99999",
+            "a b:1",
+            "::1:8470",
+            "[::1",
+            "/ip4/300.0.0.1/tcp/1",
+            "ftp://x",
+        ] {
             let error = wrong.parse::<BootstrapSource>().expect_err(wrong);
             assert!(error.to_string().contains("multiaddr"), "{error}");
         }

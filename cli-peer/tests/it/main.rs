@@ -6,5 +6,7 @@
 mod bad_input;
 mod json;
 mod oneshot;
+#[cfg(unix)]
+mod prompt;
 mod support;
 mod talk;

@@ -7,7 +7,7 @@
 //! slot 1, a second one beside it slot 2, and so on. `sessionStorage` remembers the tab's slot, so
 //! that a reload finds the same identity again even when other tabs came and went meanwhile.
 
-use std::{cell::RefCell, time::Duration};
+use std::{cell::RefCell, future::Future, time::Duration};
 
 use futures::{
     channel::oneshot,
@@ -20,6 +20,7 @@ use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 
 use super::IdentityError;
+use crate::platform;
 
 /// Slots that are tried before a tab is told that there is none for it; more tabs than anybody
 /// keeps open with this page, and few enough that trying all of them takes no noticeable time.
@@ -28,6 +29,10 @@ const SLOTS_MAX: u32 = 100;
 /// How long a reloaded tab waits for its own slot: the lock of the page it replaces is released
 /// only when that page is torn down, which may be a moment after this one runs.
 const OWN_SLOT_WAIT: Duration = Duration::from_millis(1_000);
+
+/// How long the browser's storage may take, all in all: it takes milliseconds, and [`OWN_SLOT_WAIT`] at most. A page
+/// without an identity that is kept is better than one that is never there.
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause between two attempts at the own slot.
 const OWN_SLOT_RETRY: Duration = Duration::from_millis(50);
@@ -51,6 +56,25 @@ thread_local! {
 /// [`IdentityError::Storage`] when IndexedDB or Web Locks are missing or fail, as they do in some
 /// private windows and, for Web Locks, in pages that came over plain `http` from another machine.
 pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
+    in_time(location, load_or_create_unbounded(location)).await
+}
+
+/// What the browser's storage says, or that it does not answer: another tab may hold the database, or the browser's
+/// own files be damaged.
+async fn in_time(
+    location: &str,
+    asked: impl Future<Output = Result<Keypair, IdentityError>>,
+) -> Result<Keypair, IdentityError> {
+    let silent = || IdentityError::Storage {
+        action: "read",
+        location: format!("IndexedDB {location}"),
+        reason: format!("no answer within {} s", STORAGE_TIMEOUT.as_secs()),
+    };
+    let answer = platform::within(STORAGE_TIMEOUT, asked).await;
+    answer.unwrap_or_else(|| Err(silent()))
+}
+
+async fn load_or_create_unbounded(location: &str) -> Result<Keypair, IdentityError> {
     let failed = |action, place: String| {
         move |error: JsValue| IdentityError::Storage {
             action,
@@ -87,6 +111,10 @@ pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
 /// # Errors
 /// [`IdentityError::Storage`] as for [`load_or_create`].
 pub async fn start_anew(location: &str) -> Result<Keypair, IdentityError> {
+    in_time(location, start_anew_unbounded(location)).await
+}
+
+async fn start_anew_unbounded(location: &str) -> Result<Keypair, IdentityError> {
     let place = format!("IndexedDB {location}");
     let failed = |error: JsValue| IdentityError::Storage {
         action: "replace",
