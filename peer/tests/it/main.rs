@@ -19,4 +19,5 @@ mod native;
 mod room;
 #[cfg(not(target_arch = "wasm32"))]
 mod strangers;
+#[cfg(not(target_arch = "wasm32"))]
 mod values;
