@@ -102,7 +102,17 @@ pub(crate) fn show_join(app: App) {
     app.view.set(View::Join);
     app.pane.set(Pane::Talk);
     page::go_to_fragment(route::NO_TOPIC);
-    page::focus_input_soon("[data-testid=topic-input]", "#talk");
+    focus_first_empty(app);
+}
+
+/// Moves the keyboard to the first field of the form that nothing stands in, or to the topic.
+pub(crate) fn focus_first_empty(app: App) {
+    let field = if app.join_name.with_untracked(|name| name.trim().is_empty()) {
+        "[data-testid=name-input]"
+    } else {
+        "[data-testid=topic-input]"
+    };
+    page::focus_input_soon(field, "#talk");
 }
 
 /// Follows the page's address after the user changed it or went back.
@@ -145,7 +155,7 @@ pub(crate) fn leave(app: App, model: &RoomModel) {
             app.join_topic.set(model.topic.as_str().to_owned());
             app.view.set(View::Join);
             app.pane.set(Pane::Talk);
-            page::focus_input_soon("[data-testid=topic-input]", "#talk");
+            focus_first_empty(app);
         }
     }
 }
@@ -172,7 +182,8 @@ pub(crate) fn say(app: App, model: &RoomModel, text: String) {
         };
         match said {
             Ok(message) => {
-                model.push(&message, true);
+                let heard = model.members.with_untracked(|members| !members.is_empty());
+                model.push(&message, true, heard);
             }
             Err(error) => {
                 model.refusal.set(Some(say_refusal(app.text, &error)));
@@ -231,6 +242,7 @@ pub(crate) fn send(app: App, direct: &DirectModel, text: &str) {
     // Shown as it is sent. What cannot be sent is refused below, and stands there with the reason.
     let cleaned = Text::new(text);
     let text = cleaned.as_ref().map_or(text, Text::as_str);
+    direct.unread.forget();
     let Some(item) = direct.push(
         Peer::new_message_id(),
         peer.id(),

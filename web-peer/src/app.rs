@@ -86,7 +86,13 @@ fn Page() -> impl IntoView {
             <Tabs />
             <Toast />
             <p class="unseen" aria-live="polite">
-                {app.announcement}
+                {move || {
+                    app.announcement
+                        .with(|(said, times)| match times {
+                            0 | 1 => said.clone(),
+                            _ => format!("{said} ({times})"),
+                        })
+                }}
             </p>
         </div>
     }

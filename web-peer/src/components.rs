@@ -11,6 +11,7 @@ pub(crate) mod direct;
 pub(crate) mod frame;
 pub(crate) mod icons;
 pub(crate) mod join;
+pub(crate) mod message_text;
 pub(crate) mod people;
 pub(crate) mod room;
 pub(crate) mod settings_form;

@@ -17,7 +17,10 @@ const CLOCK_AHEAD_MAX_MS: f64 = 10.0 * 60.0 * 1000.0;
 /// How old a message that arrives now may claim to be: a conversation lasts a session.
 const MESSAGE_AGE_MAX_MS: f64 = 24.0 * 60.0 * 60.0 * 1000.0;
 
-/// Messages of one author within this time stand under one name.
+/// Characters of a text that its direction is found in.
+const DIRECTION_CHARS: usize = 256;
+
+/// Messages of one author stand under one name for this time from the first of them.
 const GROUP_MS: f64 = 5.0 * 60.0 * 1000.0;
 
 /// The end of a peer id.
@@ -63,9 +66,29 @@ pub(crate) fn shown_time(sent: u64, now: f64) -> f64 {
     }
 }
 
-/// Whether a message stands under the name of the one before it.
+/// Whether a message stands under the name of the one before it; `before` is that one's author, and when its
+/// group began.
 pub(crate) fn continues(before: Option<(PeerId, f64)>, from: PeerId, time: f64) -> bool {
-    before.is_some_and(|(author, earlier)| author == from && (time - earlier).abs() < GROUP_MS)
+    before.is_some_and(|(author, began)| author == from && (time - began).abs() < GROUP_MS)
+}
+
+/// The direction of a text by the first letter that has one, as `dir="auto"` finds it (HTML, section 3.2.6.4), but
+/// from its beginning alone: a browser looks through all of it at every key. Left to right while there is no such letter.
+pub(crate) fn direction(text: &str) -> &'static str {
+    let is_rtl = |c: char| {
+        matches!(
+            c,
+            '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}'
+        )
+    };
+    let mut letters = text
+        .chars()
+        .take(DIRECTION_CHARS)
+        .filter(|c| c.is_alphabetic());
+    match letters.next() {
+        Some(letter) if is_rtl(letter) => "rtl",
+        _ => "ltr",
+    }
 }
 
 /// A round trip as text: `0.4 ms`, `31 ms`, `1.2 s`.
@@ -130,6 +153,19 @@ mod tests {
         assert!(continues(Some((peer(), 0.0)), peer(), 60_000.0));
         assert!(!continues(Some((peer(), 0.0)), peer(), 600_000.0));
         assert!(!continues(Some((PeerId::random(), 0.0)), peer(), 1.0));
+    }
+
+    #[test]
+    fn a_text_runs_as_its_first_letter_does() {
+        for (text, expected) in [
+            ("", "ltr"),
+            ("1. 안녕", "ltr"),
+            ("12: שלום hello", "rtl"),
+            ("«سلام»", "rtl"),
+            ("hello שלום", "ltr"),
+        ] {
+            assert_eq!(direction(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -149,6 +149,10 @@ pub(crate) struct Messages {
     pub(crate) left: WithNames,
     pub(crate) gone: WithNames,
     pub(crate) newest: &'static str,
+    pub(crate) unread_from_here: &'static str,
+    pub(crate) show_all: &'static str,
+    pub(crate) show_less: &'static str,
+    pub(crate) heard_by_nobody: &'static str,
     pub(crate) message_from: With,
 
     // A direct conversation.

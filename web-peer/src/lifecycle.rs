@@ -57,10 +57,10 @@ pub(crate) fn follow(app: App) {
     Effect::new(move |_| {
         let rooms: usize = app
             .rooms
-            .with(|rooms| rooms.iter().map(|room| room.unread.get()).sum());
+            .with(|rooms| rooms.iter().map(|room| room.unread.count.get()).sum());
         let directs: usize = app
             .directs
-            .with(|directs| directs.iter().map(|direct| direct.unread.get()).sum());
+            .with(|directs| directs.iter().map(|direct| direct.unread.count.get()).sum());
         let unread = rooms + directs;
         let place = app.view.with(|view| match view {
             crate::model::View::Join => "Moim · 모임".to_owned(),

@@ -14,6 +14,7 @@
 
 mod format;
 mod i18n;
+mod rich;
 mod route;
 mod settings;
 

@@ -89,8 +89,8 @@ pub(crate) struct App {
     pub(crate) notices: RwSignal<Vec<String>>,
     /// A short confirmation that goes by itself.
     pub(crate) toast: RwSignal<String>,
-    /// Read out by screen readers, not shown.
-    pub(crate) announcement: RwSignal<String>,
+    /// Read out by screen readers, not shown: what, and how often in a row.
+    pub(crate) announcement: RwSignal<(String, usize)>,
 }
 
 impl App {
@@ -113,7 +113,7 @@ impl App {
             join_topic: RwSignal::new(String::new()),
             notices: RwSignal::new(Vec::new()),
             toast: RwSignal::new(String::new()),
-            announcement: RwSignal::new(String::new()),
+            announcement: RwSignal::new((String::new(), 0)),
         }
     }
 
@@ -185,15 +185,26 @@ impl App {
     pub(crate) fn mark_seen(&self) {
         let rooms = self.rooms.get_untracked();
         for room in rooms.iter().filter(|room| self.sees_room(&room.topic)) {
-            clear(&room.unread);
+            room.unread.clear();
         }
         let directs = self.directs.get_untracked();
         for direct in directs
             .iter()
             .filter(|direct| self.sees_direct(direct.peer))
         {
-            clear(&direct.unread);
+            direct.unread.clear();
         }
+    }
+
+    /// Has screen readers say something. The same once more counts, for what does not change is not read out.
+    pub(crate) fn announce(&self, text: String) {
+        self.announcement.update(|(said, times)| {
+            if *said == text {
+                *times += 1;
+            } else {
+                (*said, *times) = (text, 1);
+            }
+        });
     }
 
     pub(crate) fn notice(&self, text: String) {
@@ -205,9 +216,37 @@ impl App {
     }
 }
 
-fn clear(unread: &ArcRwSignal<usize>) {
-    if unread.get_untracked() > 0 {
-        unread.set(0);
+/// What of a conversation nobody has looked at yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unread {
+    /// How many messages.
+    pub(crate) count: ArcRwSignal<usize>,
+    /// The key of the first one. It stays when they are looked at, so that the reader finds the place, until there
+    /// are others or the reader says something.
+    pub(crate) first: ArcRwSignal<Option<u64>>,
+}
+
+impl Unread {
+    /// One more, with this key.
+    pub(crate) fn add(&self, key: u64) {
+        if self.count.get_untracked() == 0 {
+            self.first.set(Some(key));
+        }
+        self.count.update(|count| *count += 1);
+    }
+
+    /// Somebody looks at the conversation.
+    fn clear(&self) {
+        if self.count.get_untracked() > 0 {
+            self.count.set(0);
+        }
+    }
+
+    /// The reader goes on talking: where it began no longer matters.
+    pub(crate) fn forget(&self) {
+        if self.first.get_untracked().is_some() {
+            self.first.set(None);
+        }
     }
 }
 
@@ -221,7 +260,7 @@ pub(crate) struct RoomModel {
     pub(crate) room: ArcStoredValue<Option<Arc<Room>>>,
     pub(crate) members: ArcRwSignal<Vec<MemberModel>>,
     pub(crate) talk: ArcRwSignal<VecDeque<TalkItem>>,
-    pub(crate) unread: ArcRwSignal<usize>,
+    pub(crate) unread: Unread,
     pub(crate) draft: ArcRwSignal<String>,
     /// Why the last message was not said.
     pub(crate) refusal: ArcRwSignal<Option<String>>,
@@ -235,14 +274,20 @@ impl RoomModel {
             room: ArcStoredValue::new(None),
             members: ArcRwSignal::new(Vec::new()),
             talk: ArcRwSignal::new(VecDeque::new()),
-            unread: ArcRwSignal::new(0),
+            unread: Unread::default(),
             draft: ArcRwSignal::new(String::new()),
             refusal: ArcRwSignal::new(None),
         }
     }
 
-    /// Adds a message unless it is there already. Whether it was new.
-    pub(crate) fn push(&self, message: &moim_peer::RoomMessage, own: bool) -> bool {
+    /// Adds a message unless it is there already; its key if it was new.
+    /// `heard`: whether anybody was there to hear it.
+    pub(crate) fn push(
+        &self,
+        message: &moim_peer::RoomMessage,
+        own: bool,
+        heard: bool,
+    ) -> Option<u64> {
         // An id is its author's own: somebody else may use the same one, by malice even.
         let same = |known: &MessageItem| known.id == message.id && known.from == message.from;
         let known = self.talk.with_untracked(|talk| {
@@ -250,29 +295,34 @@ impl RoomModel {
                 .any(|item| matches!(item, TalkItem::Message(known) if same(known)))
         });
         if known {
-            return false;
+            return None;
         }
         let before = self.talk.with_untracked(|talk| match talk.back() {
-            Some(TalkItem::Message(before)) => Some((before.from, before.stamp.time)),
+            Some(TalkItem::Message(before)) => Some((before.from, before.stamp.group)),
             _ => None,
         });
         let last_time = self
             .talk
             .with_untracked(|talk| talk.iter().rev().find_map(TalkItem::time));
         let stamp = Stamp::new(message.sent, before, last_time, message.from);
+        let key = next_key();
+        if own {
+            self.unread.forget();
+        }
         let message = MessageItem {
-            key: next_key(),
+            key,
             id: message.id,
             from: message.from,
             name: message.name.clone(),
             text: message.text.to_string(),
             own,
+            heard,
             stamp,
         };
         self.talk.update(|talk| {
             push_bounded(talk, TalkItem::Message(Arc::new(message)), TalkItem::bytes)
         });
-        true
+        Some(key)
     }
 
     /// Notes that a member came or went. Notes of one kind in a row become one line.
@@ -340,6 +390,8 @@ impl TalkItem {
 pub(crate) struct Stamp {
     /// Unix milliseconds.
     pub(crate) time: f64,
+    /// That of the first message of its group.
+    group: f64,
     /// Stands under the name of the message before it.
     pub(crate) continued: bool,
     /// The date, at the first message of a day that is not the first one shown.
@@ -347,16 +399,20 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// `before`: author and time of the line above, if it is a message; `last_time`: of the last
-    /// message above.
+    /// `before`: author and beginning of the group of the line above, if it is a message; `last_time`: of the
+    /// last message above.
     fn new(sent: u64, before: Option<(PeerId, f64)>, last_time: Option<f64>, from: PeerId) -> Self {
         let time = format::shown_time(sent, page::now());
         let day = last_time
             .filter(|last| !page::same_day(*last, time))
             .map(|_| page::day(time));
+        let group = before
+            .filter(|_| day.is_none() && format::continues(before, from, time))
+            .map(|(_, began)| began);
         Self {
             time,
-            continued: day.is_none() && format::continues(before, from, time),
+            group: group.unwrap_or(time),
+            continued: group.is_some(),
             day,
         }
     }
@@ -372,6 +428,8 @@ pub(crate) struct MessageItem {
     pub(crate) name: Option<Name>,
     pub(crate) text: String,
     pub(crate) own: bool,
+    /// Whether anybody was in the room when it was said.
+    pub(crate) heard: bool,
     pub(crate) stamp: Stamp,
 }
 
@@ -398,7 +456,7 @@ pub(crate) struct DirectModel {
     pub(crate) peer: PeerId,
     pub(crate) name: ArcRwSignal<String>,
     pub(crate) talk: ArcRwSignal<VecDeque<DirectItem>>,
-    pub(crate) unread: ArcRwSignal<usize>,
+    pub(crate) unread: Unread,
     pub(crate) draft: ArcRwSignal<String>,
 }
 
@@ -408,7 +466,7 @@ impl DirectModel {
             peer,
             name: ArcRwSignal::new(name),
             talk: ArcRwSignal::new(VecDeque::new()),
-            unread: ArcRwSignal::new(0),
+            unread: Unread::default(),
             draft: ArcRwSignal::new(String::new()),
         }
     }
@@ -426,16 +484,20 @@ impl DirectModel {
         if self.talk.with_untracked(|talk| talk.iter().any(same)) {
             return None;
         }
-        let before = self
-            .talk
-            .with_untracked(|talk| talk.back().map(|item| (item.from, item.stamp.time)));
+        let (before, last_time) = self.talk.with_untracked(|talk| {
+            let last = talk.back();
+            (
+                last.map(|item| (item.from, item.stamp.group)),
+                last.map(|item| item.stamp.time),
+            )
+        });
         let item = DirectItem {
             key: next_key(),
             id,
             from,
             own: from != self.peer,
             text: text.into(),
-            stamp: Stamp::new(sent, before, before.map(|(_, time)| time), from),
+            stamp: Stamp::new(sent, before, last_time, from),
             delivery: ArcRwSignal::new(delivery),
         };
         self.talk

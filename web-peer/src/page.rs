@@ -15,10 +15,10 @@ use crate::{i18n::Language, settings::PageContext};
 const STORAGE_PREFIX: &str = "moim.";
 
 /// Below this width one pane is shown at a time. As in `styles/layout.css`.
-const NARROW: &str = "(max-width: 719px)";
+const NARROW: &str = "(max-width: 44.99em)";
 
 /// Below this width the connection pane lies over the conversation. As in `styles/layout.css`.
-const DRAWER: &str = "(max-width: 1099px)";
+const DRAWER: &str = "(max-width: 68.74em)";
 
 /// The user's language, and the page's from then on.
 pub(crate) fn language() -> Language {
@@ -205,6 +205,11 @@ pub(crate) fn day(time: f64) -> String {
         time,
         &[("weekday", "long"), ("month", "long"), ("day", "numeric")],
     )
+}
+
+/// Date and time in the user's own form.
+pub(crate) fn day_and_time(time: f64) -> String {
+    format_time(time, &[("dateStyle", "full"), ("timeStyle", "short")])
 }
 
 /// The moment in the form that `<time datetime>` takes (ISO 8601).

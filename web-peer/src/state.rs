@@ -229,13 +229,16 @@ fn show_message(app: App, me: PeerId, message: &RoomMessage) {
     let Some(room) = app.room(&message.topic) else {
         return;
     };
-    if room.push(message, message.from == me) && message.from != me && !app.sees_room(&room.topic) {
-        room.unread.update(|unread| *unread += 1);
+    if let Some(key) = room.push(message, message.from == me, true)
+        && message.from != me
+        && !app.sees_room(&room.topic)
+    {
+        room.unread.add(key);
         let author = match &message.name {
             Some(name) => name.to_string(),
             None => format::short_id(&message.from),
         };
-        app.announcement.set((app.text.message_from)(&author));
+        app.announce((app.text.message_from)(&author));
     }
 }
 
@@ -244,19 +247,19 @@ fn show_direct(app: App, me: PeerId, message: &DirectMessage) {
     let other = if own { message.to } else { message.from };
     let direct = app.direct_or_new(other);
     let delivery = Delivery::Delivered(message.path);
-    let new = direct
-        .push(
-            message.id,
-            message.from,
-            message.text.as_str(),
-            message.sent,
-            delivery,
-        )
-        .is_some();
-    if new && !own && !app.sees_direct(other) {
-        direct.unread.update(|unread| *unread += 1);
-        app.announcement
-            .set((app.text.direct_from)(&direct.name.get_untracked()));
+    let item = direct.push(
+        message.id,
+        message.from,
+        message.text.as_str(),
+        message.sent,
+        delivery,
+    );
+    if let Some(item) = item
+        && !own
+        && !app.sees_direct(other)
+    {
+        direct.unread.add(item.key);
+        app.announce((app.text.direct_from)(&direct.name.get_untracked()));
     }
 }
 

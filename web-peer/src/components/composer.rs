@@ -2,14 +2,21 @@
 
 use leptos::{ev, prelude::*};
 
+use moim_peer::limits::TEXT_BYTES_MAX;
+
 use super::icons::{Drawn, Icon};
-use crate::model::App;
+use crate::{format, model::App};
+
+/// Bytes that may be put into the line at once. More than a message may have, so that a text which is a little too
+/// long can be cut by hand; a browser takes seconds for each key beside a megabyte.
+const PASTE_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
 
 /// The key code that browsers give to keys that an input method swallows (UI Events, 8.3).
 const KEY_CODE_COMPOSING: u32 = 229;
 
 /// An input for messages with its button. Enter sends; Shift+Enter starts a new line; an Enter that
-/// only finishes a syllable or a word in an input method (Korean, Japanese, …) does not send.
+/// only finishes a syllable or a word in an input method (Korean, Japanese, …) does not send, one that finishes
+/// a syllable and breaks the line does.
 #[component]
 pub(crate) fn Composer(
     /// What is written here, and to whom.
@@ -26,6 +33,10 @@ pub(crate) fn Composer(
     let help = format!("{input_testid}-help");
     let shown = draft.clone();
     let typed = draft.clone();
+    let direction = {
+        let draft = draft.clone();
+        Memo::new(move |_| draft.with(|draft| format::direction(draft)))
+    };
     let submit = Callback::new(move |()| {
         let message = draft.with_untracked(|draft| draft.trim().to_owned());
         if !message.is_empty() {
@@ -33,9 +44,28 @@ pub(crate) fn Composer(
             send.run(message);
         }
     });
+    let refusal = RwSignal::new(None);
+    // Whether the key that was pressed last had Shift with it.
+    let shifted = StoredValue::new(false);
     let on_keydown = move |event: ev::KeyboardEvent| {
+        shifted.set_value(event.shift_key());
         let composing = event.is_composing() || event.key_code() == KEY_CODE_COMPOSING;
         if event.key() == "Enter" && !event.shift_key() && !composing {
+            event.prevent_default();
+            submit.run(());
+        }
+    };
+    let on_beforeinput = move |event: ev::InputEvent| {
+        let put_in = event.data().map_or(0, |data| data.len());
+        if put_in > PASTE_BYTES_MAX {
+            event.prevent_default();
+            return refusal.set(Some((text.message_too_long)(put_in)));
+        }
+        refusal.set(None);
+        // An Enter that ends a Hangul syllable comes with no key event but that of the syllable, and breaks the line
+        // then. So does any Enter of some touch keyboards.
+        if event.input_type() == "insertLineBreak" && !event.is_composing() && !shifted.get_value()
+        {
             event.prevent_default();
             submit.run(());
         }
@@ -54,17 +84,21 @@ pub(crate) fn Composer(
                 aria-label=label
                 aria-describedby=help.clone()
                 placeholder=text.write_here
-                dir="auto"
+                dir=direction
                 autocomplete="off"
                 enterkeyhint="send"
                 prop:value=move || shown.get()
                 on:input=move |event| typed.set(event_target_value(&event))
                 on:keydown=on_keydown
+                on:beforeinput=on_beforeinput
             />
             <button type="submit" class="button primary" data-testid=button_testid>
                 <Drawn icon=Icon::Send />
                 <span class="button-text">{text.send}</span>
             </button>
+            <p class="refusal" role="alert">
+                {refusal}
+            </p>
             <p class="composer-help" id=help>
                 {text.input_help}
             </p>

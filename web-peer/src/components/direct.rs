@@ -8,8 +8,9 @@ use moim_peer::PeerId;
 use super::{
     composer::Composer,
     icons::{Drawn, Icon},
+    message_text::MessageText,
     people::ReachLine,
-    talk_log::{Avatar, DayLine, MessageHead, TalkLog},
+    talk_log::{Avatar, DayLine, MessageHead, TalkLog, TimeBeside, UnreadLine},
 };
 use crate::{
     actions,
@@ -28,6 +29,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
         let talk = direct.talk.clone();
         Memo::new(move |_| talk.with(|talk| talk.back().map(|item| (item.key, item.own))))
     };
+    let first_unread = direct.unread.first.clone();
     let name = direct.name.clone();
     let name = Signal::derive(move || name.get());
     let heading = move || (text.direct_heading)(&isolated(&name.get()));
@@ -64,7 +66,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
                 </Show>
                 <ol>
                     <For each=move || talk.get() key=|item| item.key let:item>
-                        <Message item=item peer=peer name=name />
+                        <Message item=item peer=peer name=name first=first_unread.clone() />
                     </For>
                 </ol>
             </TalkLog>
@@ -85,11 +87,17 @@ fn isolated(name: &str) -> String {
 }
 
 #[component]
-fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoView {
+fn Message(
+    item: DirectItem,
+    peer: PeerId,
+    name: Signal<String>,
+    first: ArcRwSignal<Option<u64>>,
+) -> impl IntoView {
     let delivery = item.delivery.clone();
     let state = delivery.clone();
     let again = item.clone();
     let DirectItem {
+        key,
         from,
         own,
         text: said,
@@ -107,11 +115,11 @@ fn Message(item: DirectItem, peer: PeerId, name: Signal<String>) -> impl IntoVie
             data-continued=stamp.continued.to_string()
         >
             <DayLine day=stamp.day />
+            <UnreadLine key=key first=first />
             <div class="message-body">
                 <MessageHead name=author peer=from own=own time=stamp.time />
-                <p class="message-text" dir="auto">
-                    {said.to_string()}
-                </p>
+                <MessageText text=said.to_string() />
+                {stamp.continued.then(|| view! { <TimeBeside time=stamp.time /> })}
                 {own.then(|| view! { <DeliveryLine delivery=delivery again=again peer=peer /> })}
             </div>
         </li>

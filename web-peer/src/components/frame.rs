@@ -227,13 +227,17 @@ pub(crate) fn Tabs() -> impl IntoView {
         app.directs.with(|directs| {
             directs
                 .iter()
-                .map(|direct| direct.unread.get())
+                .map(|direct| direct.unread.count.get())
                 .sum::<usize>()
         })
     };
     let unread_rooms = move || {
-        app.rooms
-            .with(|rooms| rooms.iter().map(|room| room.unread.get()).sum::<usize>())
+        app.rooms.with(|rooms| {
+            rooms
+                .iter()
+                .map(|room| room.unread.count.get())
+                .sum::<usize>()
+        })
     };
     let open_direct = move |_| {
         let shown = match app.side.get_untracked() {

@@ -43,6 +43,7 @@ pub(crate) fn JoinView() -> impl IntoView {
             crate::page::focus_soon(first);
         });
     };
+    actions::focus_first_empty(app);
     let name_refusal = Memo::new(move |_| refusal.with(|refusal| refusal.name.clone()));
     let topic_refusal = Memo::new(move |_| refusal.with(|refusal| refusal.topic.clone()));
     view! {

@@ -71,7 +71,7 @@ fn RoomRow(room: RoomModel) -> impl IntoView {
                 .then_some("page")
         }
     };
-    let unread = room.unread;
+    let unread = room.unread.count;
     view! {
         <li>
             <button
@@ -154,7 +154,7 @@ fn MemberRow(member: MemberModel) -> impl IntoView {
             directs
                 .iter()
                 .find(|direct| direct.peer == peer)
-                .map_or(0, |direct| direct.unread.get())
+                .map_or(0, |direct| direct.unread.count.get())
         })
     };
     let avatar_name = name.clone();
@@ -201,6 +201,7 @@ fn DirectRow(direct: DirectModel) -> impl IntoView {
     let DirectModel {
         peer, name, unread, ..
     } = direct;
+    let unread = unread.count;
     let avatar_name = name.clone();
     let current = move || (app.side.get() == Side::Direct(peer)).then_some("true");
     view! {

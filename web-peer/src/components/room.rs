@@ -8,7 +8,8 @@ use moim_peer::Reach;
 use super::{
     composer::Composer,
     icons::{Drawn, Icon},
-    talk_log::{Avatar, DayLine, MessageHead, TalkLog},
+    message_text::MessageText,
+    talk_log::{Avatar, DayLine, MessageHead, TalkLog, TimeBeside, UnreadLine},
 };
 use crate::{
     actions, format,
@@ -30,6 +31,7 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
         Memo::new(move |_| talk.with(|talk| talk.back().map(|item| (item.key(), is_own(item)))))
     };
     let refusal = room.refusal.clone();
+    let first_unread = room.unread.first.clone();
     let unreached = {
         let members = room.members.clone();
         Memo::new(move |_| {
@@ -79,7 +81,8 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
                     <For each=move || talk.get() key=TalkItem::key let:item>
                         {match item {
                             TalkItem::Message(message) => {
-                                view! { <Message message=message /> }.into_any()
+                                view! { <Message message=message first=first_unread.clone() /> }
+                                    .into_any()
                             }
                             TalkItem::Note(note) => view! { <Note note=note /> }.into_any(),
                         }}
@@ -108,12 +111,15 @@ fn is_own(item: &TalkItem) -> bool {
 }
 
 #[component]
-fn Message(message: Arc<MessageItem>) -> impl IntoView {
+fn Message(message: Arc<MessageItem>, first: ArcRwSignal<Option<u64>>) -> impl IntoView {
+    let text = App::of_page().text;
     let MessageItem {
+        key,
         from,
         name,
         text: said,
         own,
+        heard,
         stamp,
         ..
     } = message.as_ref().clone();
@@ -128,12 +134,22 @@ fn Message(message: Arc<MessageItem>) -> impl IntoView {
             data-continued=stamp.continued.to_string()
         >
             <DayLine day=stamp.day />
-            <Avatar peer=from name=name.clone().unwrap_or_default() />
+            <UnreadLine key=key first=first />
+            <div class="message-side">
+                <Avatar peer=from name=name.clone().unwrap_or_default() />
+                {stamp.continued.then(|| view! { <TimeBeside time=stamp.time /> })}
+            </div>
             <div class="message-body">
                 <MessageHead name=name peer=from own=own stranger=stranger time=stamp.time />
-                <p class="message-text" dir="auto">
-                    {said}
-                </p>
+                <MessageText text=said />
+                {(!heard)
+                    .then(|| {
+                        view! {
+                            <p class="unheard" data-testid="unheard">
+                                {text.heard_by_nobody}
+                            </p>
+                        }
+                    })}
             </div>
         </li>
     }

@@ -110,8 +110,36 @@ pub(crate) fn MessageHead(
                         </span>
                     }
                 })}
-            <time datetime=page::iso_time(time)>{page::time_of_day(time)}</time>
+            <time datetime=page::iso_time(time) title=page::day_and_time(time)>
+                {page::time_of_day(time)}
+            </time>
         </p>
+    }
+}
+
+/// When a message was said that stands under the name of the one before it: seen where the pointer is. It is
+/// read out with the name.
+#[component]
+pub(crate) fn TimeBeside(time: f64) -> impl IntoView {
+    view! {
+        <time class="time-beside" aria-hidden="true" title=page::day_and_time(time)>
+            {page::time_of_day(time)}
+        </time>
+    }
+}
+
+/// The line above the first message that nobody had looked at.
+#[component]
+pub(crate) fn UnreadLine(key: u64, first: ArcRwSignal<Option<u64>>) -> impl IntoView {
+    let text = App::of_page().text;
+    move || {
+        (first.get() == Some(key)).then(|| {
+            view! {
+                <p class="unread-line" data-testid="unread-line">
+                    {text.unread_from_here}
+                </p>
+            }
+        })
     }
 }
 

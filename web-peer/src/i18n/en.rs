@@ -94,11 +94,12 @@ pub(super) static MESSAGES: Messages = Messages {
         format!("{} {are} here", list(names, more))
     },
     left: |names, more| format!("{} left", list(names, more)),
-    gone: |names, more| {
-        let are = if names.len() + more == 1 { "is" } else { "are" };
-        format!("{} {are} gone without a word", list(names, more))
-    },
+    gone: |names, more| format!("{} lost connection", list(names, more)),
     newest: "Go to the newest message",
+    unread_from_here: "New messages",
+    show_all: "Show all of it",
+    show_less: "Show less",
+    heard_by_nobody: "Nobody else was here to hear this.",
     message_from: |name| format!("{name} wrote in the room"),
 
     direct_heading: |name| format!("Direct conversation with {name}"),
@@ -172,7 +173,7 @@ pub(super) static MESSAGES: Messages = Messages {
         _ => format!("The bootstrap node's TURN server has refused (error {code})."),
     },
     candidates: |own, theirs| format!("Addresses tried: {own} here, {theirs} there."),
-    tried_again: |seconds| format!("It is tried again {seconds} s after."),
+    tried_again: |seconds| format!("Trying again in {seconds} s."),
     round_trip: "Round trip",
     not_measured: "not measured yet",
     program: "Program",

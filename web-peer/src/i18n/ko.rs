@@ -37,7 +37,7 @@ pub(super) static MESSAGES: Messages = Messages {
     reload: "새로 고침",
 
     join_heading: "주제에 참여하기",
-    join_intro: "같은 주제에 참여한 사람은 모두 한 방에서 만납니다. 가운데에 서버도 계정도 \
+    join_intro: "같은 주제에 참여한 사람은 모두 한 방에서 만납니다. 중앙 서버도 계정도 \
         없습니다. 이 탭이 곧 하나의 피어입니다.",
     name: "이름",
     name_hint: "다른 사람에게 보이는 이름",
@@ -67,7 +67,7 @@ pub(super) static MESSAGES: Messages = Messages {
     reach_unconnected: "연결 없음",
     reach_away: "같은 방에 없음",
     reach_direct_help: "이 참여자와 바로 연결되어 있습니다",
-    reach_relayed_help: "중계를 거쳐 연결되어 있습니다. 내용은 양 끝 사이에서 암호화됩니다",
+    reach_relayed_help: "릴레이를 거쳐 연결되어 있습니다. 내용은 종단간 암호화됩니다",
     reach_connecting_help: "이 참여자와 연결하고 있습니다",
     reach_unconnected_help: "바로 이어진 연결은 없습니다. 방의 메시지는 다른 참여자를 거쳐 \
         오고, 개인 메시지를 보낼 때 먼저 연결합니다",
@@ -79,7 +79,7 @@ pub(super) static MESSAGES: Messages = Messages {
     room_log: |topic| format!("{topic} 방의 메시지"),
     room_input: |topic| format!("{topic} 방에 보낼 메시지"),
     room_empty: "아직 아무 말도 없습니다",
-    room_empty_help: "여기에 쓴 말은 지금 방에 있는 모든 사람에게만 전해집니다.",
+    room_empty_help: "여기에 쓴 말은 지금 방에 있는 사람에게만 전달됩니다.",
     room_unreached: "지금은 이 방의 누구와도 연결되어 있지 않습니다. 하는 말이 아무에게도 닿지 \
         않을 수 있습니다.",
     send: "보내기",
@@ -87,8 +87,12 @@ pub(super) static MESSAGES: Messages = Messages {
     input_help: "Enter로 보내고 Shift+Enter로 줄을 바꿉니다",
     here: |names, more| format!("{} 참여 중", list(names, more)),
     left: |names, more| format!("{} 나감", list(names, more)),
-    gone: |names, more| format!("{} 말없이 사라짐", list(names, more)),
+    gone: |names, more| format!("{} 연결 끊김", list(names, more)),
     newest: "가장 새로운 메시지로",
+    unread_from_here: "새 메시지",
+    show_all: "모두 보기",
+    show_less: "접기",
+    heard_by_nobody: "이 말을 들을 사람이 방에 없었습니다.",
     message_from: |name| format!("{name} 님이 방에 썼습니다"),
 
     direct_heading: |name| format!("{name} 님과의 개인 대화"),
@@ -112,7 +116,7 @@ pub(super) static MESSAGES: Messages = Messages {
     bootstrap_none: "정해진 노드가 없습니다.",
     bootstrap_connected: "연결됨",
     bootstrap_connecting: "연결 중",
-    bootstrap_failed: "닿지 않음",
+    bootstrap_failed: "연결할 수 없음",
     clock_ahead: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 빠릅니다."),
     clock_behind: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 느립니다."),
     clock_unknown: "이 기기의 시계로 표시한 시각을 다른 참여자들이 받아들이지 않습니다.",
@@ -133,11 +137,11 @@ pub(super) static MESSAGES: Messages = Messages {
         다시 시도하세요.",
     turned_away_other: "노드가 알려 준 이유를 이 페이지는 알지 못합니다.",
     dht: "DHT",
-    dht_outside: "들어가 있지 않음",
-    dht_inside: |count| format!("들어가 있음, 아는 서버 {count}개"),
+    dht_outside: "참여하지 않음",
+    dht_inside: |count| format!("참여 중, 서버 {count}개"),
     addresses: "내 주소",
-    addresses_help: "다른 피어가 중계를 거쳐 이 탭에 닿는 주소입니다.",
-    no_addresses: "아직 없습니다. 중계가 자리를 내주면 다른 피어가 이 탭에 닿을 수 있습니다.",
+    addresses_help: "다른 피어가 릴레이를 거쳐 이 탭에 연결하는 주소입니다.",
+    no_addresses: "아직 없습니다. 릴레이에 예약되면 다른 피어가 이 탭에 연결할 수 있습니다.",
     connections: |count| match count {
         0 => "연결".to_owned(),
         _ => format!("연결 {count}개"),
@@ -145,7 +149,7 @@ pub(super) static MESSAGES: Messages = Messages {
     no_connections: "열린 연결이 없습니다.",
     path: "경로",
     relayed_by: |id| format!("{id} 중계"),
-    why_not_direct: "직접 연결되지 않은 까닭",
+    why_not_direct: "직접 연결되지 않은 이유",
     no_way_through: "엄격한(대칭형) NAT나 방화벽이 있으면 그렇습니다. 어느 한쪽이 다른 네트워크를 쓰면 될 수 있습니다.",
     cannot_webrtc: "상대 프로그램은 WebRTC를 쓰지 않습니다.",
     turn_refused: |code| match code {

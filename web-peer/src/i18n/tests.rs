@@ -54,10 +54,7 @@ fn lists_of_names_read_as_people_write_them() {
         (english.here)(&names(&["Ada"]), 1),
         "Ada and 1 other are here"
     );
-    assert_eq!(
-        (english.gone)(&names(&["Ada"]), 0),
-        "Ada is gone without a word"
-    );
+    assert_eq!((english.gone)(&names(&["Ada"]), 0), "Ada lost connection");
     assert_eq!((english.left)(&[], 7), "7 members left");
     let korean = Language::Korean.messages();
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use leptos::prelude::WithUntracked as _;
 use moim_peer::limits;
 
 use super::{DirectModel, TalkItem};
@@ -62,7 +63,7 @@ pub(super) fn push_bounded<T>(talk: &mut VecDeque<T>, item: T, bytes: impl Fn(&T
 pub(super) fn bound_directs(directs: &mut Vec<DirectModel>) {
     let mut all: usize = directs.iter().map(DirectModel::bytes).sum();
     while directs.len() > 1 && (directs.len() > DIRECTS_MAX || all > DIRECTS_BYTES_MAX) {
-        let others = directs.iter().skip(1);
+        let mut others = directs.iter().skip(1);
         let stranger = others.rposition(|direct| !direct.is_answered());
         let quiet = directs.remove(stranger.map_or(directs.len() - 1, |index| index + 1));
         all = all.saturating_sub(quiet.bytes());

@@ -1,0 +1,128 @@
+import { expect, test } from '../harness/network.ts';
+import { newTopic } from '../harness/times.ts';
+
+test('links, code and long messages are shown as such', async ({ network }) => {
+  const topic = newTopic('reading');
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await tab.sees(terminal.peerId);
+  await terminal.sees(tab.peerId);
+
+  terminal.say('see https://page.example/a_(b)?c=d. Not javascript:alert(1)');
+  await tab.hears(terminal.peerId, 'see https');
+  const links = tab.roomMessages(terminal.peerId).getByRole('link');
+  await expect(links).toHaveCount(1);
+  await expect(links).toHaveAttribute('href', 'https://page.example/a_(b)?c=d');
+  await expect(links).toHaveAttribute('rel', 'noopener noreferrer');
+  await expect(links).toHaveAttribute('target', '_blank');
+
+  await tab.say('run `ls -l`:\n```\nfn main() {\n    b();\n}\n```');
+  const code = tab.roomMessages(tab.peerId).locator('code');
+  await expect(code.first()).toHaveText('ls -l');
+  await expect(tab.roomMessages(tab.peerId).locator('pre')).toHaveText('fn main() {\n    b();\n}');
+
+  const lines = Array.from({ length: 40 }, (_, line) => `line ${line + 1}`);
+  await tab.say(lines.join('\n'));
+  const long = tab.roomMessages(tab.peerId).last();
+  const more = long.getByRole('button', { name: 'Show all of it' });
+  await expect(more).toHaveAttribute('aria-expanded', 'false');
+  const height = async (): Promise<number> => (await long.boundingBox())!.height;
+  const closed = await height();
+  await network.screenshot(tab, 'reading-closed');
+  await more.click();
+  await expect(long.getByRole('button', { name: 'Show less' })).toBeVisible();
+  expect(await height()).toBeGreaterThan(closed * 2);
+  // Whoever hears it has all of it.
+  await terminal.hears(tab.peerId, lines.join('\n'));
+});
+
+test('a message that nobody was there to hear says so', async ({ network }) => {
+  const topic = newTopic('unheard');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await tab.say('anybody here?');
+  await expect(tab.roomMessages(tab.peerId).getByTestId('unheard')).toBeVisible();
+  const terminal = await network.terminal(topic, 'terminal');
+  await tab.sees(terminal.peerId);
+  await tab.say('now there is');
+  await terminal.hears(tab.peerId, 'now there is');
+  await expect(tab.page.getByTestId('unheard')).toHaveCount(1);
+});
+
+test('who comes back finds where the new messages begin, and each is announced', async ({
+  network,
+}) => {
+  const [topic, other] = [newTopic('unread'), newTopic('other')];
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await tab.sees(terminal.peerId);
+  await terminal.sees(tab.peerId);
+  terminal.say('seen');
+  await tab.hears(terminal.peerId, 'seen');
+  await tab.page.getByRole('button', { name: 'Join a topic' }).click();
+  await tab.join(other, 'Ada');
+  const announced = tab.page.locator('p.unseen[aria-live="polite"]');
+  for (const [number, text] of ['one', 'two', 'three'].entries()) {
+    terminal.say(text);
+    const times = number === 0 ? '' : ` (${number + 1})`;
+    await expect(announced).toHaveText(`terminal wrote in the room${times}`);
+  }
+  await tab.page.getByRole('button', { name: topic }).click();
+  const line = tab.page.getByTestId('unread-line');
+  await expect(line).toHaveCount(1);
+  await expect(tab.roomMessages(terminal.peerId).filter({ has: line })).toContainText('one');
+  await network.screenshot(tab, 'unread-line');
+  // Whoever answers has read it.
+  await tab.say('thanks');
+  await expect(line).toHaveCount(0);
+});
+
+test('the keyboard is in the first empty field', async ({ network }) => {
+  const tab = await network.connect();
+  await expect(tab.page.getByTestId('name-input')).toBeFocused();
+  await tab.join(newTopic('focus'), 'Ada');
+  await tab.reload();
+  await expect(tab.page.getByTestId('topic-input')).toBeFocused();
+});
+
+test('with letters twice as large the page goes over to fewer columns', async ({ network }) => {
+  const tab = await network.connect({ viewport: { width: 1280, height: 800 } });
+  await tab.join(newTopic('large'), 'Ada');
+  const session = await tab.page.context().newCDPSession(tab.page);
+  await session.send('Page.setFontSizes', { fontSizes: { standard: 32, fixed: 26 } });
+  const log = tab.page.getByRole('log');
+  // 40 em wide: one view at a time, with buttons to choose it.
+  await expect(tab.page.getByRole('navigation')).toBeVisible();
+  const box = (await log.boundingBox())!;
+  expect(box.width).toBeGreaterThan(1200);
+  expect(box.height).toBeGreaterThan(250);
+  await network.screenshot(tab, 'letters-200-percent');
+});
+
+test('an Enter that only breaks the line after a syllable sends, and a paste without end is refused', async ({
+  network,
+}) => {
+  const tab = await network.connect();
+  await tab.join(newTopic('typing'), 'Ada');
+  const input = tab.page.getByTestId('room-input');
+  await input.fill('안녕');
+  const prevented = await input.evaluate((element) => {
+    const init = { inputType: 'insertLineBreak', bubbles: true, cancelable: true };
+    element.dispatchEvent(new KeyboardEvent('keydown', { key: 'Process', bubbles: true }));
+    return !element.dispatchEvent(new InputEvent('beforeinput', init));
+  });
+  expect(prevented).toBe(true);
+  await expect(tab.roomMessages(tab.peerId)).toContainText('안녕');
+  await input.press('Shift+Enter');
+  await expect(input).toHaveValue('\n');
+
+  const refused = await input.evaluate((element) => {
+    const data = 'a'.repeat(1_000_000);
+    const init = { inputType: 'insertFromPaste', data, bubbles: true, cancelable: true };
+    return !element.dispatchEvent(new InputEvent('beforeinput', init));
+  });
+  expect(refused).toBe(true);
+  await expect(tab.page.getByRole('alert').filter({ hasText: '1000000 bytes' })).toBeVisible();
+});
