@@ -8,7 +8,7 @@ pub struct Limits {
     /// A connection on which nothing arrives for so long, no byte of a stream and no new stream, is
     /// ended, up to a quarter later. Whoever speaks libp2p's ping is heard several times in it.
     pub silence: Duration,
-    /// A stream whose other end takes fewer than [`PROGRESS_BYTES`] in this time, while there is more to
+    /// A stream whose other end takes fewer than `PROGRESS_BYTES` in this time, while there is more to
     /// send, is ended. It has to be well below every time for which an answer is worth something; a relay
     /// reservation has an hour.
     pub stall: Duration,

@@ -4,6 +4,8 @@
 //! one element of the page, also in a room of hundreds.
 
 mod bounds;
+mod stamp;
+mod unread;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,6 +15,7 @@ use moim_peer::{
 };
 
 use self::bounds::{bound_directs, push_bounded};
+pub(crate) use self::{stamp::Stamp, unread::Unread};
 use crate::{format, i18n::Messages, page, settings::Checked};
 
 /// Names that a note spells out before it counts.
@@ -216,40 +219,6 @@ impl App {
     }
 }
 
-/// What of a conversation nobody has looked at yet.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Unread {
-    /// How many messages.
-    pub(crate) count: ArcRwSignal<usize>,
-    /// The key of the first one. It stays when they are looked at, so that the reader finds the place, until there
-    /// are others or the reader says something.
-    pub(crate) first: ArcRwSignal<Option<u64>>,
-}
-
-impl Unread {
-    /// One more, with this key.
-    pub(crate) fn add(&self, key: u64) {
-        if self.count.get_untracked() == 0 {
-            self.first.set(Some(key));
-        }
-        self.count.update(|count| *count += 1);
-    }
-
-    /// Somebody looks at the conversation.
-    fn clear(&self) {
-        if self.count.get_untracked() > 0 {
-            self.count.set(0);
-        }
-    }
-
-    /// The reader goes on talking: where it began no longer matters.
-    pub(crate) fn forget(&self) {
-        if self.first.get_untracked().is_some() {
-            self.first.set(None);
-        }
-    }
-}
-
 /// A joined topic.
 #[derive(Clone)]
 pub(crate) struct RoomModel {
@@ -381,39 +350,6 @@ impl TalkItem {
         match self {
             Self::Message(message) => Some(message.stamp.time),
             Self::Note(_) => None,
-        }
-    }
-}
-
-/// When something was said, as it is shown.
-#[derive(Clone, Debug)]
-pub(crate) struct Stamp {
-    /// Unix milliseconds.
-    pub(crate) time: f64,
-    /// That of the first message of its group.
-    group: f64,
-    /// Stands under the name of the message before it.
-    pub(crate) continued: bool,
-    /// The date, at the first message of a day that is not the first one shown.
-    pub(crate) day: Option<String>,
-}
-
-impl Stamp {
-    /// `before`: author and beginning of the group of the line above, if it is a message; `last_time`: of the
-    /// last message above.
-    fn new(sent: u64, before: Option<(PeerId, f64)>, last_time: Option<f64>, from: PeerId) -> Self {
-        let time = format::shown_time(sent, page::now());
-        let day = last_time
-            .filter(|last| !page::same_day(*last, time))
-            .map(|_| page::day(time));
-        let group = before
-            .filter(|_| day.is_none() && format::continues(before, from, time))
-            .map(|(_, began)| began);
-        Self {
-            time,
-            group: group.unwrap_or(time),
-            continued: group.is_some(),
-            day,
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum ToHandler {
     Taken,
 }
 
-/// See the [module](self).
+/// kad's handler of a connection, which waits until it is known what becomes of a record.
 pub struct Handler {
     kad: Kad,
     /// Whether it isn't known yet what becomes of the record that came last.

@@ -60,7 +60,7 @@ pub(super) struct Records {
     /// The rows by their keys.
     index: HashTable<u32>,
     hasher: RandomState,
-    /// By what [`Row::end`] says.
+    /// By when their lives end.
     by_end: BTreeSet<(u64, u32)>,
     presences: Part,
     values: Part,

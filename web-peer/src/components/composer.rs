@@ -1,7 +1,6 @@
 //! The line to write a message in.
 
 use leptos::{ev, prelude::*};
-
 use moim_peer::limits::TEXT_BYTES_MAX;
 
 use super::icons::{Drawn, Icon};
