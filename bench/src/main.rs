@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let command = arguments.next();
     if command.as_deref() == Some("dht-node") {
         // As `moim` is.
-        return tokio::runtime::Builder::new_current_thread()
+        return tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?
             .block_on(dht::run_node(arguments));
