@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_before_anything_starts() {
         for (arguments, reason) in [
-            (vec!["--bootstrap", "localhost:8468"], "neither a multiaddr"),
+            (vec!["--bootstrap", "localhost"], "neither a multiaddr"),
             (
                 vec!["--bootstrap", "/ip4/300.0.0.1/tcp/1"],
                 "neither a multiaddr",

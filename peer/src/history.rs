@@ -60,8 +60,8 @@ pub struct DirectMessage {
     pub text: Text,
     /// The author's clock, Unix time in milliseconds. For display only.
     pub sent: u64,
-    /// The way it came or went.
-    pub path: Path,
+    /// The way it came or went; `None` if its connection was closed before that was looked at.
+    pub path: Option<Path>,
 }
 
 /// What is kept in a [`Conversation`].
@@ -221,7 +221,7 @@ mod tests {
             to,
             text: Text::new(text).expect("valid"),
             sent: 0,
-            path: Path::Direct(DirectTransport::Tcp),
+            path: Some(Path::Direct(DirectTransport::Tcp)),
         }
     }
 

@@ -314,8 +314,8 @@ pub struct Receipt {
     pub id: MessageId,
     /// Who has it.
     pub to: PeerId,
-    /// The way it took.
-    pub path: Path,
+    /// The way it took; `None` if its connection was closed before that was looked at.
+    pub path: Option<Path>,
 }
 
 /// A value was stored in the DHT: the servers closest to its key have it. The others follow, see

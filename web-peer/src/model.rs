@@ -459,7 +459,7 @@ pub(crate) struct DirectItem {
 pub(crate) enum Delivery {
     Sending,
     /// The receiver has it.
-    Delivered(Path),
+    Delivered(Option<Path>),
     /// No receipt, and why.
     Failed(String),
 }

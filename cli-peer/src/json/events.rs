@@ -35,7 +35,8 @@ pub(crate) enum Event {
         /// Whether the author is in the room.
         member: bool,
         text: String,
-        path: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<&'static str>,
         sent: u64,
     },
     /// Answer or, without `cmd`, news: something went wrong.
@@ -167,7 +168,7 @@ impl Event {
             id: receipt.id.to_string(),
             to: receipt.to.to_string(),
             state: "delivered",
-            path: Some(receipt.path.word()),
+            path: receipt.path.map(|path| path.word()),
             reason: None,
         }
     }
@@ -188,7 +189,7 @@ impl Event {
             from: message.from.to_string(),
             member,
             text: message.text.to_string(),
-            path: message.path.word(),
+            path: message.path.map(|path| path.word()),
             sent: message.sent,
         }
     }

@@ -104,7 +104,7 @@ fn messages_arrive() {
         to: peer(2),
         text: "psst".parse().unwrap(),
         sent: 5,
-        path: Path::Relayed { by: peer(9) },
+        path: Some(Path::Relayed { by: peer(9) }),
     };
     check(
         &event_line_of(PeerEvent::DirectMessage(direct)),
@@ -129,7 +129,7 @@ fn commands_get_their_answers() {
     let receipt = Receipt {
         id,
         to: peer(2),
-        path: DIRECT,
+        path: Some(DIRECT),
     };
     check(
         &reference().with(Event::delivered(&receipt)),

@@ -47,7 +47,7 @@ fn messages_have_time_name_and_short_id() {
         to: peer(2),
         text: "psst".parse().unwrap(),
         sent: 0,
-        path: relayed(),
+        path: Some(relayed()),
     };
     let by = short(&peer(9));
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_direct_message_says_what_became_of_it() {
     let receipt = Receipt {
         id: MessageId::from_bytes([1; 16]),
         to: peer(1),
-        path: DIRECT,
+        path: Some(DIRECT),
     };
     assert_eq!(
         view().delivered("Ada", text, &receipt),

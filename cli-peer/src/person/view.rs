@@ -74,7 +74,7 @@ impl View {
     pub(super) fn direct_message(self, message: &DirectMessage, members: &[Member]) -> String {
         let mark = self
             .style
-            .strong(&format!("[direct message, {}]", path(message.path)));
+            .strong(&format!("[direct message{}]", way(message.path, ", ", "")));
         let author = if members.iter().any(|member| member.peer == message.from) {
             self.whom(&message.from, members)
         } else {
@@ -93,8 +93,8 @@ impl View {
     pub(super) fn delivered(self, to: &str, message: &str, receipt: &Receipt) -> String {
         let mark = self.style.good("✓ delivered");
         self.timed(&format!(
-            "{mark} to {to} ({}): {}",
-            path(receipt.path),
+            "{mark} to {to}{}: {}",
+            way(receipt.path, " (", ")"),
             self.style.dim(&excerpt(message))
         ))
     }
@@ -359,6 +359,11 @@ impl View {
         }
         lines
     }
+}
+
+/// A path in words, with what is written around it; nothing if it is not known.
+fn way(way: Option<Path>, before: &str, after: &str) -> String {
+    way.map_or_else(String::new, |way| format!("{before}{}{after}", path(way)))
 }
 
 /// A path in words.

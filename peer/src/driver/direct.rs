@@ -17,12 +17,8 @@ use web_time::Instant;
 
 use super::Driver;
 use crate::{
-    command::Reply,
-    error::SendError,
-    event::PeerEvent,
-    history::DirectMessage,
-    platform,
-    snapshot::{DirectTransport, Path, Receipt},
+    command::Reply, error::SendError, event::PeerEvent, history::DirectMessage, platform,
+    snapshot::Receipt,
 };
 
 /// A message as the handle gives it.
@@ -256,7 +252,7 @@ impl Driver {
     ) -> Response {
         // A repeated message has lost its receipt on the way, not itself.
         if self.received.insert((from, id)) {
-            let path = self.path_or_unknown(connection);
+            let path = self.connections.path(connection);
             let message = DirectMessage {
                 id,
                 from,
@@ -276,7 +272,7 @@ impl Driver {
         let Some(pending) = self.sends.remove(&id) else {
             return;
         };
-        let path = self.path_or_unknown(connection);
+        let path = self.connections.path(connection);
         let NewMessage { to, text, .. } = pending.message;
         let message = DirectMessage {
             id,
@@ -288,13 +284,5 @@ impl Driver {
         };
         self.history.push(to, message);
         let _ = pending.reply.send(Ok(Receipt { id, to, path }));
-    }
-
-    /// The way a message took. Its connection may be closed by the time its event is handled; then
-    /// the peer's other connections, or the plainest guess, must do.
-    fn path_or_unknown(&self, connection: ConnectionId) -> Path {
-        self.connections
-            .path(connection)
-            .unwrap_or(Path::Direct(DirectTransport::Tcp))
     }
 }

@@ -79,7 +79,7 @@ async fn pages_become_directly_connected() {
         .expect("the relayed connection is closed in time")
         .expect("the peer runs");
     let receipt = ada.peer.send(bob_id, "hello").await.expect("delivered");
-    assert_eq!(receipt.path, Path::Direct(DirectTransport::WebRtc));
+    assert_eq!(receipt.path, Some(Path::Direct(DirectTransport::WebRtc)));
 }
 
 /// Connections that become direct under load.
@@ -104,7 +104,7 @@ async fn under_load_every_message_arrives_once_while_connections_become_direct()
     }
     let direct = receipts
         .iter()
-        .filter(|receipt| receipt.path == Path::Direct(DirectTransport::WebRtc))
+        .filter(|receipt| receipt.path == Some(Path::Direct(DirectTransport::WebRtc)))
         .count();
     let relayed = receipts.len() - direct;
     assert!(relayed >= UPGRADES, "{relayed} messages went by the relay");
@@ -154,7 +154,7 @@ async fn send_until_direct(peer: &Peer, to: PeerId) -> Vec<Receipt> {
         while direct <= AFTER {
             let text = format!("message {}", receipts.len());
             let receipt = peer.send(to, text).await.expect("delivered");
-            let is_direct = receipt.path == Path::Direct(DirectTransport::WebRtc);
+            let is_direct = receipt.path == Some(Path::Direct(DirectTransport::WebRtc));
             direct += usize::from(is_direct);
             receipts.push(receipt);
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use leptos::prelude::*;
-use moim_peer::PeerId;
+use moim_peer::{Path, PeerId};
 
 use super::{
     composer::Composer,
@@ -141,10 +141,10 @@ fn DeliveryLine(delivery: ArcRwSignal<Delivery>, again: DirectItem, peer: PeerId
         }
         .into_any(),
         Delivery::Delivered(path) => {
-            let word = match path.word() {
-                "direct" => text.delivered_direct,
-                "relayed" => text.delivered_relayed,
-                _ => text.delivered,
+            let word = match path {
+                Some(Path::Direct(_)) => text.delivered_direct,
+                Some(Path::Relayed { .. }) => text.delivered_relayed,
+                None => text.delivered,
             };
             view! {
                 <p>
