@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn malformed_entries_say_why_and_leave_the_rest() {
         let checked = check_list(
-            "localhost:8469 /ip4/999.0.0.1/tcp/1/ws ftp://x http:// /ip4/1.2.3.4/tcp/1/ws",
+            "localhost /ip4/999.0.0.1/tcp/1/ws ftp://x http:// /ip4/1.2.3.4/tcp/1/ws",
             PLAIN,
         );
         assert_eq!(checked.sources.len(), 1);
