@@ -278,6 +278,8 @@ async fn who_dials_a_peer_does_not_become_its_relay() {
                     ping.result.expect("answered");
                     answers += 1;
                 }
+                SwarmEvent::OutgoingConnectionError { error, .. } => panic!("{error}"),
+                SwarmEvent::ConnectionClosed { cause, .. } => panic!("closed: {cause:?}"),
                 _ => {}
             }
         }
