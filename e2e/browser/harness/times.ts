@@ -15,6 +15,12 @@ export const BACK_WITHIN = 15_000;
 /** How long a member is kept that went without a word (PRESENCE_TTL in docs/protocol.md). */
 export const PRESENCE_TTL = 120_000;
 
+/** How long a direct message is tried (OUTBOX_DEADLINE in docs/protocol.md). */
+export const OUTBOX_DEADLINE = 60_000;
+
+/** After this a program closes a data channel that the page has closed, whoever opened it (docs/protocol.md). */
+export const CHANNEL_CLOSED_WITHIN = 60_000;
+
 /** Milliseconds on a clock that only goes forward. */
 export const now = (): number => performance.now();
 

@@ -80,7 +80,7 @@ test('one binary in an empty folder is all it takes, for pages that need TURN to
     // What it says of itself is what has happened.
     const turn = (name: string): Promise<number> => node.metric(`moim_bootstrap_turn_${name}`);
     expect(await turn('bytes_total{direction="ToPeer"}')).toBeGreaterThan(0);
-    expect(await node.metric('moim_bootstrap_dht_providers')).toBe(3);
+    await expect.poll(() => node.metric('moim_bootstrap_dht_providers')).toBe(3);
     const dashboard = await (await network.newContext()).newPage();
     await dashboard.goto(`${node.http}/admin`);
     const fact = (key: string): Locator => dashboard.locator(`[data-key="${key}"] dd`);

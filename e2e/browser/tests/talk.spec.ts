@@ -1,5 +1,5 @@
 import { expect, test } from '../harness/network.ts';
-import { newTopic, PATIENCE } from '../harness/times.ts';
+import { newTopic, OUTBOX_DEADLINE, SEEN_WITHIN } from '../harness/times.ts';
 
 test('a page joins by itself and shows who it is', async ({ network }) => {
   const tab = await network.connect();
@@ -69,7 +69,9 @@ test('a direct message to a peer that is gone fails and says so', async ({ netwo
   await terminal.program.kill();
   const sent = await tab.sendDirect('too late');
   await expect(sent).toHaveAttribute('data-state', 'sending');
-  await expect(sent).toHaveAttribute('data-state', 'failed', { timeout: PATIENCE });
+  await expect(sent).toHaveAttribute('data-state', 'failed', {
+    timeout: OUTBOX_DEADLINE + SEEN_WITHIN,
+  });
 });
 
 test('everything works from the keyboard', async ({ network }) => {

@@ -2,7 +2,7 @@ import { channelsSoFar, closingChannels, openChannels } from '../harness/channel
 import { expect, only, test } from '../harness/network.ts';
 import type { Tab } from '../harness/tab.ts';
 import type { Terminal } from '../harness/terminal.ts';
-import { newTopic, now, PATIENCE } from '../harness/times.ts';
+import { CHANNEL_CLOSED_WITHIN, PATIENCE, SEEN_WITHIN, newTopic, now } from '../harness/times.ts';
 import { VersionOne } from '../harness/version-one.ts';
 
 /** Rooms that are joined and left: each takes dozens of streams. */
@@ -47,7 +47,7 @@ test('a page that knows a WebRTC-direct address alone joins, talks and stays wit
   expect(opened).toBeGreaterThan(100);
   // Gossip keeps some open with each of its neighbours, and the DHT one; the others close.
   const closing = (): Promise<number> => closingChannels(one.page);
-  await expect.poll(closing, { timeout: PATIENCE }).toBe(0);
+  await expect.poll(closing, { timeout: CHANNEL_CLOSED_WITHIN + SEEN_WITHIN }).toBe(0);
   expect(await openChannels(one.page)).toBeLessThanOrEqual(12);
   for (const tab of [one, two]) {
     expect(tab.errors, 'uncaught errors of the page').toEqual([]);
