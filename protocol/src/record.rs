@@ -15,8 +15,8 @@ use crate::{
     envelope::{self, EnvelopeError, Purpose},
     json,
     limits::{
-        CLOCK_SKEW_MAX, RECORD_ENVELOPE_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_TTL_MAX,
-        RECORD_TTL_MIN, RECORD_VALUE_BYTES_MAX,
+        CLOCK_SKEW_MAX, INTEGER_MAX, RECORD_ENVELOPE_BYTES_MAX, RECORD_KEY_BYTES_MAX,
+        RECORD_TTL_MAX, RECORD_TTL_MIN, RECORD_VALUE_BYTES_MAX,
     },
     names::{RECORD_DOMAIN, RECORD_KEY_PREFIX, RECORD_PAYLOAD_TYPE},
     text::line::{self, LineError},
@@ -55,6 +55,11 @@ pub enum RecordError {
     /// Not between [`RECORD_TTL_MIN`] and [`RECORD_TTL_MAX`].
     #[error("a life of {0:?} is not between {RECORD_TTL_MIN:?} and {RECORD_TTL_MAX:?}")]
     Lifetime(Duration),
+    /// A number in the value is not exact in every program.
+    #[error(
+        "a number in a value is at most 2^53 - 1, or as much below 0, to be exact in every program; {0} is not: put it as text"
+    )]
+    Number(serde_json::Number),
     /// Zero, or further ahead of its date than clocks may differ: nobody could write after it.
     #[error("the sequence number is 0 or more than {} s ahead of the date", CLOCK_SKEW_MAX.as_secs())]
     Sequence,
@@ -79,6 +84,7 @@ impl RecordError {
             Self::Envelope(_)
             | Self::Key(_)
             | Self::Lifetime(_)
+            | Self::Number(_)
             | Self::Sequence
             | Self::Signer(_) => ErrorCode::Invalid,
         }
@@ -154,7 +160,8 @@ impl fmt::Debug for RecordKey {
 pub struct Record {
     /// The name.
     pub key: RecordKey,
-    /// Any JSON of at most [`RECORD_VALUE_BYTES_MAX`] bytes when written compactly.
+    /// Any JSON of at most [`RECORD_VALUE_BYTES_MAX`] bytes when written compactly, with numbers of at most
+    /// [`INTEGER_MAX`], or as much below 0.
     pub value: serde_json::Value,
     /// Who wrote it.
     pub publisher: PeerId,
@@ -202,6 +209,9 @@ impl Record {
         if bytes > RECORD_VALUE_BYTES_MAX {
             return Err(RecordError::ValueTooLarge(bytes));
         }
+        if let Some(number) = inexact(&self.value) {
+            return Err(RecordError::Number(number.clone()));
+        }
         if self.sequence == 0 || self.sequence > self.issued.saturating_add(CLOCK_SKEW_MAX).0 {
             return Err(RecordError::Sequence);
         }
@@ -217,6 +227,27 @@ impl Record {
             issued: self.issued,
             expires: self.expires,
         }
+    }
+}
+
+/// The first number in a value that JavaScript, or a reader that takes all numbers for IEEE 754 doubles, may read as
+/// another one (RFC 8259, section 6). A larger one than 64 bits hold is a double here already, and as large.
+fn inexact(value: &serde_json::Value) -> Option<&serde_json::Number> {
+    use serde_json::Value;
+    match value {
+        Value::Number(number) => {
+            let is_exact = match (number.as_u64(), number.as_i64()) {
+                (Some(positive), _) => positive <= INTEGER_MAX,
+                (None, Some(negative)) => negative.unsigned_abs() <= INTEGER_MAX,
+                (None, None) => number
+                    .as_f64()
+                    .is_some_and(|double| double.abs() <= INTEGER_MAX as f64),
+            };
+            (!is_exact).then_some(number)
+        }
+        Value::Array(values) => values.iter().find_map(inexact),
+        Value::Object(fields) => fields.values().find_map(inexact),
+        Value::Null | Value::Bool(_) | Value::String(_) => None,
     }
 }
 

@@ -30,6 +30,36 @@ fn sign(change: impl Fn(&mut Record)) -> Result<SignedRecord, RecordError> {
 }
 
 #[test]
+fn numbers_that_would_come_back_changed_are_refused() {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    for text in [
+        "9007199254740991",
+        "-9007199254740991",
+        "[0.1, -1e-300, 9e15]",
+    ] {
+        let signed = sign(|record| record.value = read(text)).unwrap();
+        assert_eq!(signed.record().value, read(text));
+    }
+    for text in [
+        "9007199254740992",
+        "-9007199254740992",
+        "18446744073709551615",
+        "123456789012345678901234567890",
+        "-123456789012345678901234567890",
+        "1e300",
+        r#"{"a": [0, {"b": 9007199254740993}]}"#,
+    ] {
+        let error = sign(|record| record.value = read(text)).unwrap_err();
+        assert!(matches!(error, RecordError::Number(_)), "{text}: {error}");
+        assert_eq!(error.code(), ErrorCode::Invalid);
+        // Nor is it taken from others.
+        let payload = good().to_string().replace("\"hello\"", text);
+        let error = SignedRecord::decode(&sealed(1, PURPOSE, payload)).unwrap_err();
+        assert!(matches!(error, RecordError::Number(_)), "{text}: {error}");
+    }
+}
+
+#[test]
 fn any_json_is_a_value() {
     for value in [
         json!(null),
