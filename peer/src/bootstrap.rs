@@ -53,13 +53,15 @@ impl FromStr for BootstrapSource {
     type Err = BootstrapSourceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
+        // What is between slashes at the end goes with them, so that what is shown reads as it was understood.
+        let text = text
+            .trim_start()
+            .trim_end_matches(|c: char| c == '/' || c.is_whitespace());
         if let Some(url) = url(text) {
             return Ok(Self::Url(url));
         }
         let address: Multiaddr =
-            text.trim_end_matches('/')
-                .parse()
+            text.parse()
                 .map_err(|error: libp2p::multiaddr::Error| BootstrapSourceError {
                     text: text.to_owned(),
                     reason: error.to_string(),
@@ -94,12 +96,11 @@ fn url(text: &str) -> Option<String> {
         .split_once('/')
         .is_some_and(|(_, path)| !path.is_empty());
     let path = if has_path { "" } else { DOCUMENT_PATH };
-    Some(format!("{scheme}://{}{path}", rest.trim_end_matches('/')))
+    Some(format!("{scheme}://{rest}{path}"))
 }
 
 /// Whether this is `host:port`, with the host as a name, an IPv4 address or an IPv6 address in brackets.
 fn is_host_and_port(text: &str) -> bool {
-    let text = text.trim_end_matches('/');
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
@@ -273,6 +274,11 @@ mod tests {
         }
         let address: BootstrapSource = "/ip4/127.0.0.1/tcp/8468/".parse().expect("an address");
         assert_eq!(address.to_string(), "/ip4/127.0.0.1/tcp/8468");
+        for odd in ["/dns6/a\t/\u{b}", "http://a/b \t/", "/dns4/a / /"] {
+            let source: BootstrapSource = odd.parse().expect(odd);
+            let again: BootstrapSource = source.to_string().parse().expect(odd);
+            assert_eq!(source, again, "{odd:?}");
+        }
         for wrong in [
             "",
             "/",
