@@ -1,5 +1,7 @@
 //! Which bootstrap nodes the page uses: what was typed or linked, checked before it is used.
 
+use std::net::IpAddr;
+
 use moim_peer::{BootstrapSource, BootstrapSourceError};
 
 /// Bootstrap sources that are used at most; each is dialled, and a list longer than this is a
@@ -117,7 +119,9 @@ fn host_of(rest: &str) -> &str {
 
 /// Browsers trust plain connections to the machine they run on.
 fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost") || host == "::1" || host.starts_with("127.")
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -168,6 +172,21 @@ mod tests {
                 matches!(&refused.problem, Problem::Malformed(why) if !why.is_empty()),
                 "{refused:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_name_that_begins_like_an_address_is_not_this_machine() {
+        for host in ["localhost", "a.localhost", "::1", "127.0.0.1", "127.9.9.9"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in [
+            "127.example.org",
+            "127.0.0.1.example.org",
+            "127.",
+            "localhost.example.org",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
         }
     }
 
