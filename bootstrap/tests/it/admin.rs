@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     client::Client,
     process::{Answer, Node, run_to_end},
-    soon,
+    soon, until,
 };
 
 async fn ask(node: &Node, headers: &str) -> Answer {
@@ -173,8 +173,8 @@ async fn it_tells_who_is_there_and_forgets_who_left() {
     );
 
     drop(other);
-    soon("the end of one", async {
-        while row(&report(&node).await, &other_id).is_some() {}
+    until("the end of one", async || {
+        row(&report(&node).await, &other_id).is_none()
     })
     .await;
     let left = report(&node).await;

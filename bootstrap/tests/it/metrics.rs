@@ -1,6 +1,6 @@
 //! `/metrics`: that what it counts is what happened.
 
-use crate::{client::Client, process::Node, soon};
+use crate::{client::Client, process::Node, until};
 
 #[tokio::test]
 async fn connections_are_counted_by_what_carries_them() {
@@ -17,14 +17,11 @@ async fn connections_are_counted_by_what_carries_them() {
             .await
     };
     for transport in ["tcp", "quic", "ws", "webrtc-direct"] {
-        soon(transport, async { while count(transport).await != 1 {} }).await;
+        until(transport, async || count(transport).await == 1).await;
     }
     assert_eq!(count("wss").await, 0);
     clients.remove(1);
-    soon("the end of one", async {
-        while count("quic").await != 0 {}
-    })
-    .await;
+    until("the end of one", async || count("quic").await == 0).await;
     assert_eq!(count("tcp").await, 1);
 }
 

@@ -221,8 +221,8 @@ async fn bootstrap_nodes_that_name_each_other_make_one_dht() {
     let first = Node::start().await;
     let list = format!("--bootstrap={}", first.address("tcp"));
     let second = Node::start_with(&[&list]).await;
-    soon("the nodes to find each other", async {
-        while first.metric("moim_bootstrap_peers").await != 1 {}
+    until("the nodes to find each other", async || {
+        first.metric("moim_bootstrap_peers").await == 1
     })
     .await;
 

@@ -255,9 +255,18 @@ impl Node {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// The value of a metric, named with its labels where it has some.
+    /// The value of a metric, named with its labels where it has some, not older than the call.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
-        let text = self.get("/metrics").await.body;
+        // A text that was kept is served some times more. The next one differs: it counts the request for this one.
+        let first = self.get("/metrics").await.body;
+        let mut text = first.clone();
+        until("metrics that are written anew", async || {
+            let answer = self.get("/metrics").await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            text = answer.body;
+            text != first
+        })
+        .await;
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -12,6 +12,7 @@ use crate::{
     process::{Node, run_to_end},
     soon, stun,
     turn_client::{TurnClient, bare_allocate, credentials, message, server_address},
+    until,
 };
 
 const ON: [&str; 1] = ["--turn=on"];
@@ -136,10 +137,10 @@ async fn data_goes_both_ways_over_tcp_and_its_end_is_the_end() {
     let node = Node::start_with(&LAB).await;
     life(TurnClient::tcp(&node).await, &node).await;
     // The client is gone by now.
-    let gone = async {
-        while metric(&node, "allocations").await + metric(&node, "connections").await > 0 {}
-    };
-    soon("the port to be free", gone).await;
+    until("the port to be free", async || {
+        metric(&node, "allocations").await + metric(&node, "connections").await == 0
+    })
+    .await;
 }
 
 #[tokio::test]
