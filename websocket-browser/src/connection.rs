@@ -26,8 +26,11 @@ use crate::{Error, inbox::Inbox};
 /// behind which a small message would have to wait too.
 pub const OUTGOING_MAX: usize = 256 * 1024;
 
-/// Unread bytes with which a connection is closed.
+/// Unread bytes beyond which a connection is closed, once its other end is known.
 pub const UNREAD_MAX: usize = 16 * 1024 * 1024;
+
+/// The same until the other end is known. The messages of a Noise handshake take less than a KiB.
+pub const UNKNOWN_UNREAD_MAX: usize = 64 * 1024;
 
 /// How often a writer that waits looks whether there is room again. Browsers take it for at least
 /// four milliseconds, and for a second in a hidden page.
@@ -118,7 +121,7 @@ enum End {
     Closed,
     /// It broke; with the status code of the browser.
     Broken(u16),
-    /// More than [`UNREAD_MAX`] was not read.
+    /// More than [`UNREAD_MAX`], or [`UNKNOWN_UNREAD_MAX`], was not read.
     Overrun,
     /// Text instead of bytes came.
     Text,
@@ -146,7 +149,7 @@ impl Connection {
     fn new(socket: WebSocket) -> Self {
         socket.set_binary_type(BinaryType::Arraybuffer);
         let state = Rc::new(RefCell::new(State {
-            inbox: Inbox::new(UNREAD_MAX),
+            inbox: Inbox::new(UNKNOWN_UNREAD_MAX),
             end: None,
             reader: None,
             writer: None,
@@ -196,6 +199,23 @@ impl Connection {
             look_again: None,
             _listeners: listeners,
         }))
+    }
+
+    /// By which whoever authenticates the other end says that it is known.
+    #[must_use]
+    pub fn unknown(&self) -> Unknown {
+        Unknown(SendWrapper::new(Rc::clone(&self.0.state)))
+    }
+}
+
+/// Tells a connection that its other end is known.
+#[derive(Debug)]
+pub struct Unknown(SendWrapper<Rc<RefCell<State>>>);
+
+impl Unknown {
+    /// From now on [`UNREAD_MAX`] bytes may be unread.
+    pub fn is_known(self) {
+        self.0.borrow_mut().inbox.set_bytes_max(UNREAD_MAX);
     }
 }
 

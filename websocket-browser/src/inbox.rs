@@ -26,6 +26,11 @@ impl Inbox {
         }
     }
 
+    /// Takes up to so many bytes from now on.
+    pub(crate) const fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// Whether a message of so many bytes fits in.
     pub(crate) const fn takes(&self, bytes: usize) -> bool {
         bytes <= self.bytes_max.saturating_sub(self.bytes)

@@ -12,6 +12,7 @@
 //!
 //! Nothing in the browser's API slows the other side down. That is left to the multiplexer, whose
 //! windows have to be smaller than [`UNREAD_MAX`]: a connection with more than that unread is closed.
+//! Until [`Unknown::is_known`] is called, a connection is closed with more than [`UNKNOWN_UNREAD_MAX`] unread.
 //!
 //! # Platforms
 //!
@@ -31,7 +32,9 @@ use libp2p_core::{
     transport::{DialOpts, ListenerId, TransportError, TransportEvent},
 };
 
-pub use crate::connection::{Connection, Dial, OUTGOING_MAX, UNREAD_MAX};
+pub use crate::connection::{
+    Connection, Dial, OUTGOING_MAX, UNKNOWN_UNREAD_MAX, UNREAD_MAX, Unknown,
+};
 
 mod address;
 mod connection;

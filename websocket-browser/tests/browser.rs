@@ -10,7 +10,9 @@ use libp2p_core::{
 };
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
-use websocket_browser::{Connection, Dial, Error, OUTGOING_MAX, Transport, UNREAD_MAX};
+use websocket_browser::{
+    Connection, Dial, Error, OUTGOING_MAX, Transport, UNKNOWN_UNREAD_MAX, UNREAD_MAX,
+};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -210,8 +212,21 @@ async fn text_ends_the_connection() {
 }
 
 #[test]
-async fn a_megabyte_may_wait_and_no_more_than_the_bound() {
+async fn of_an_unknown_end_64_kib_may_wait() {
     let (mut connection, fake) = connected().await;
+    fake.bytes(UNKNOWN_UNREAD_MAX);
+    assert_eq!(fake.ready_state(), 1);
+    fake.bytes(1);
+    assert_eq!(fake.ready_state(), 2, "closed");
+    let mut target = vec![0; UNKNOWN_UNREAD_MAX];
+    connection.read_exact(&mut target).await.expect("all of it");
+    assert!(connection.read(&mut target).await.is_err());
+}
+
+#[test]
+async fn a_megabyte_of_a_known_end_may_wait_and_no_more_than_the_bound() {
+    let (mut connection, fake) = connected().await;
+    connection.unknown().is_known();
     for _ in 0..UNREAD_MAX / (1024 * 1024) {
         fake.bytes(1024 * 1024);
     }

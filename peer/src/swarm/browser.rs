@@ -1,18 +1,26 @@
 //! Browser transports: WebSocket, WebRTC-direct, and circuits through a relay.
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use connection_guard::{Panics, RelayServer};
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     Multiaddr, PeerId, Transport as _,
-    core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
+    core::{
+        Negotiated,
+        muxing::StreamMuxerBox,
+        transport::OrTransport,
+        upgrade::{OutboundConnectionUpgrade, Version},
+    },
     identity::Keypair,
     multiaddr::Protocol,
     noise, relay,
     swarm::{self, FromSwarm, NetworkBehaviour, behaviour::ExternalAddrConfirmed},
 };
 use moim_dials::{Checked, Dials, Names};
+use multistream_select::dialer_select_proto;
 use webrtc_private::{AsDirect, IceServers, backend::browser::Browser};
+use websocket_browser::Connection;
 
 use super::{
     BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, reachable, yamux_config,
@@ -113,6 +121,30 @@ pub(super) fn rank(address: &Multiaddr) -> Option<usize> {
     None
 }
 
+/// Makes a connection of a WebSocket, which may have more unread as soon as it is known who is at its other end.
+async fn authenticate(
+    connection: Connection,
+    noise: noise::Config,
+) -> io::Result<(PeerId, StreamMuxerBox)> {
+    let unknown = connection.unknown();
+    let (peer, stream) = select(connection, noise).await?;
+    unknown.is_known();
+    let muxer = select(stream, yamux_config()).await?;
+    Ok((peer, StreamMuxerBox::new(muxer)))
+}
+
+/// Agrees on what is made of a connection, and makes it.
+async fn select<C, U>(connection: C, upgrade: U) -> io::Result<U::Output>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: OutboundConnectionUpgrade<Negotiated<C>, Error: Error + Send + Sync + 'static>,
+{
+    let protocols: Vec<_> = upgrade.protocol_info().into_iter().collect();
+    let (protocol, stream) = dialer_select_proto(connection, protocols, Version::V1Lazy).await?;
+    let upgraded = upgrade.upgrade_outbound(stream, protocol).await;
+    upgraded.map_err(io::Error::other)
+}
+
 pub(crate) fn build(
     keypair: &Keypair,
     relay: relay::client::Transport,
@@ -124,10 +156,9 @@ pub(crate) fn build(
             reason: error.to_string(),
         })
     };
+    let websocket_noise = noise()?;
     let websocket = websocket_browser::Transport::default()
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise()?)
-        .multiplex(yamux_config())
+        .and_then(|connection, _| authenticate(connection, websocket_noise))
         .timeout(UPGRADE_TIMEOUT);
     let circuits = relay
         .upgrade(Version::V1Lazy)
