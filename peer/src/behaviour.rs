@@ -24,15 +24,24 @@ use crate::{
     error::StartError,
     platform, probe,
     scoring::{self, Gossip},
-    swarm,
+    sources, swarm,
 };
 
 /// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
 /// strangers that look something up.
 const CONNECTIONS_MAX: u32 = 256;
 
+/// Of these, those that others have opened: there is always room for bootstrap nodes and members that this peer looks for.
+const INCOMING_MAX: u32 = CONNECTIONS_MAX / 4 * 3;
+
+/// Of these, those from one address: a class behind one NAT.
+const INCOMING_PER_SOURCE_MAX: u32 = CONNECTIONS_MAX / 4;
+
 /// Handshakes under way at once, either way.
 const CONNECTIONS_PENDING_MAX: u32 = 64;
+
+/// Of these, those from one address.
+const PENDING_PER_SOURCE_MAX: u32 = CONNECTIONS_PENDING_MAX / 4;
 
 /// One direct and one relayed, each by several addresses at once and from both sides.
 const CONNECTIONS_PER_PEER_MAX: u32 = 8;
@@ -46,6 +55,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
+    // A connection that one of these has let begin may yet be turned away by one behind it; they are told of it.
+    pub(crate) sources: sources::Behaviour,
     pub(crate) duplicates: duplicates::Behaviour,
     pub(crate) relay: AsDirect<relay::client::Behaviour>,
     pub(crate) identify: identify::Behaviour,
@@ -84,8 +95,10 @@ impl Behaviour {
                     .with_max_pending_incoming(Some(CONNECTIONS_PENDING_MAX))
                     .with_max_pending_outgoing(Some(CONNECTIONS_PENDING_MAX))
                     .with_max_established(Some(CONNECTIONS_MAX))
+                    .with_max_established_incoming(Some(INCOMING_MAX))
                     .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
             ),
+            sources: sources::Behaviour::new(PENDING_PER_SOURCE_MAX, INCOMING_PER_SOURCE_MAX),
             duplicates: duplicates::Behaviour::default(),
             relay: AsDirect::new(relay),
             identify: identify::Behaviour::new(

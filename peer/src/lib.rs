@@ -40,6 +40,7 @@ mod platform;
 mod probe;
 mod scoring;
 mod snapshot;
+mod sources;
 mod swarm;
 
 pub use connection_guard::quiet_caught_panics;

@@ -33,7 +33,7 @@ pub(super) const RANKS: usize = 3;
 pub(crate) const HEAD_START: Duration = Duration::from_millis(250);
 
 /// A WebSocket frame is buffered whole, also before the handshake (the default is 256 MiB).
-const WEBSOCKET_FRAME_BYTES_MAX: usize = 1024 * 1024;
+const WEBSOCKET_FRAME_BYTES_MAX: usize = 256 * 1024;
 
 /// How long hole punching (DCUtR) has between programs before a way by WebRTC is looked for: three
 /// attempts take it some seconds.
