@@ -52,6 +52,9 @@ mod writing;
 /// Providers that are remembered as such, most of a large topic's twice over.
 const PROVIDERS_MAX: usize = 2048;
 
+/// Addresses that one dial takes from what others say of a peer. An honest one has a few for each transport.
+const ADDRESSES_MAX: usize = 16;
+
 /// [`kad::Behaviour`] over a [`Store`] with the settings of [`config()`], to be used like it.
 ///
 /// It differs in some things. kad takes the providers that an answer names for servers, and dials
@@ -279,7 +282,8 @@ impl NetworkBehaviour for Behaviour {
             effective_role,
         );
         // Anybody's word: of the addresses that answers name, kad keeps all.
-        Ok(known?.into_iter().filter(is_dialled).collect())
+        let dialled = known?.into_iter().filter(is_dialled);
+        Ok(dialled.take(ADDRESSES_MAX).collect())
     }
 
     fn handle_established_outbound_connection(

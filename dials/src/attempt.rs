@@ -22,6 +22,8 @@ thread_local! {
 pub(crate) struct Attempt {
     /// Whose word its address is.
     pub(crate) origin: Origin,
+    /// Its address names the host.
+    pub(crate) by_name: bool,
     /// The IP address that was dialled last.
     pub(crate) ip: Option<IpAddr>,
 }
@@ -51,6 +53,11 @@ impl Attempt {
 /// Whose word the address of the dial is that is going on. If none is, a stranger's.
 pub(crate) fn origin() -> Origin {
     CURRENT.with_borrow(|current| current.map_or(Origin::Stranger, |attempt| attempt.origin))
+}
+
+/// Whether the address of the dial that is going on names the host.
+pub(crate) fn by_name() -> bool {
+    CURRENT.with_borrow(|current| current.is_some_and(|attempt| attempt.by_name))
 }
 
 /// Notes that the dial goes to this address.

@@ -66,18 +66,27 @@ impl<O: Send + 'static> Transport for Checked<O> {
             tracing::debug!(%refusal, "an address is not dialled");
             TransportError::Other(Error::Refused(refusal))
         })?;
+        let ip = first_ip(&address);
         let mut attempt = Attempt {
             origin,
-            ip: first_ip(&address),
+            by_name: ip.is_none(),
+            ip,
         };
         let is_direct = matches!(address::parse(&address), Ok(Address::Direct(_)));
+        let permit = match ip {
+            Some(ip) if is_direct => self.dials.begin(ip, origin),
+            _ => Ok(None),
+        };
+        let permit = permit.map_err(|refusal| TransportError::Other(Error::Refused(refusal)))?;
         let future = attempt
             .within(|| self.inner.dial(address, options))
             .map_err(|error| error.map(Error::Transport))?;
         let dials = self.dials.clone();
         Ok(async move {
             let (result, ip) = Within { attempt, future }.await;
-            if let (Origin::Settings, true, Ok(_), Some(ip)) = (origin, is_direct, &result, ip) {
+            drop(permit);
+            let is_chosen = origin != Origin::Stranger;
+            if let (true, true, Ok(_), Some(ip)) = (is_chosen, is_direct, &result, ip) {
                 dials.meet(ip);
             }
             result.map_err(Error::Transport)

@@ -13,13 +13,17 @@
 
 #![forbid(unsafe_code)]
 
-pub use crate::{checked::Checked, resolved::Resolved};
+pub use crate::{
+    checked::Checked,
+    resolved::{Dial, Resolved},
+};
 
 mod attempt;
 mod checked;
 #[cfg_attr(target_arch = "wasm32", path = "own/browser.rs")]
 #[cfg_attr(not(target_arch = "wasm32"), path = "own/native.rs")]
 mod own;
+mod pending;
 mod resolved;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
@@ -31,7 +35,11 @@ use std::{
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 pub use moim_protocol::dials::{Names, Refusal};
-use moim_protocol::dials::{Network, Origin, Rules};
+use moim_protocol::{
+    dials::{Network, Origin, Rules},
+    targets::{Scope, scope},
+};
+use pending::{Pending, Permit};
 use thiserror::Error as ThisError;
 
 /// Why there is no connection.
@@ -56,6 +64,7 @@ struct State {
     own: own::Networks,
     /// Addresses by which others reach this machine, though no interface of it has them.
     announced: Vec<Network>,
+    pending: Pending,
 }
 
 /// Addresses that a machine announces at most, of which this takes notice.
@@ -69,13 +78,24 @@ impl Dials {
             rules: Rules::new(names),
             own: own::Networks::default(),
             announced: Vec::new(),
+            pending: Pending::default(),
         })))
     }
 
-    /// The person's own settings name this address: as that of a bootstrap node, or of one that such a
-    /// node has of itself in its `bootstrap.json`.
+    /// The person's own settings name this address as that of a bootstrap node.
     pub fn name(&self, address: &Multiaddr) {
         self.state().rules.name(address);
+    }
+
+    /// The `bootstrap.json` that the settings name at place `number` lists these addresses. `is_local` says that it came
+    /// from this machine.
+    pub fn document<'a>(
+        &self,
+        number: usize,
+        is_local: bool,
+        addresses: impl IntoIterator<Item = &'a Multiaddr>,
+    ) {
+        self.state().rules.document(number, is_local, addresses);
     }
 
     /// The settings say to listen at this one address, so Moim is run there. An unspecified address says
@@ -122,6 +142,16 @@ impl Dials {
         let mut state = self.state();
         let own = state.networks();
         state.rules.judge_ip(ip, origin, &own)
+    }
+
+    /// Notes a dial to this address, for as long as what is returned lives. Those that lead to third parties on a
+    /// stranger's word are counted.
+    fn begin(&self, ip: IpAddr, origin: Origin) -> Result<Option<Permit>, Refusal> {
+        if origin != Origin::Stranger || scope(ip.to_canonical()) != Scope::Public {
+            return Ok(None);
+        }
+        let permit = self.state().pending.begin(ip);
+        permit.map(Some).ok_or(Refusal::Busy(ip))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -5,13 +5,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{TryFutureExt as _, future::MapErr};
+use futures::{TryFuture, TryFutureExt as _, future::MapErr, ready};
 use libp2p::{
     Multiaddr, Transport,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
 };
 
-use crate::{Dials, Error, attempt, first_ip};
+use crate::{Dials, Error, attempt, first_ip, pending::Permit};
 
 /// A transport that dials those IP addresses that its [`Dials`] allow, and no names. See the [crate].
 #[derive(Debug)]
@@ -28,6 +28,24 @@ impl<T> Resolved<T> {
     }
 }
 
+/// A dial, counted as long as it is under way.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Dial<F> {
+    dial: Pin<Box<F>>,
+    permit: Option<Permit>,
+}
+
+impl<F: TryFuture> Future for Dial<F> {
+    type Output = Result<F::Ok, Error<F::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(self.dial.as_mut().try_poll(cx));
+        self.permit = None;
+        Poll::Ready(result.map_err(Error::Transport))
+    }
+}
+
 impl<T> Transport for Resolved<T>
 where
     T: Transport + Unpin,
@@ -35,7 +53,7 @@ where
     type Output = T::Output;
     type Error = Error<T::Error>;
     type ListenerUpgrade = MapErr<T::ListenerUpgrade, fn(T::Error) -> Self::Error>;
-    type Dial = MapErr<T::Dial, fn(T::Error) -> Self::Error>;
+    type Dial = Dial<T::Dial>;
 
     fn listen_on(
         &mut self,
@@ -59,12 +77,21 @@ where
         let Some(ip) = first_ip(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
-        let judged = self.dials.judge_ip(ip, attempt::origin());
-        judged.map_err(|refusal| TransportError::Other(Error::Refused(refusal)))?;
+        let refused = |refusal| TransportError::Other(Error::Refused(refusal));
+        let origin = attempt::origin();
+        self.dials.judge_ip(ip, origin).map_err(refused)?;
+        // Where the address has the IP address itself, the outermost transport has counted it.
+        let permit = match attempt::by_name() {
+            true => self.dials.begin(ip, origin).map_err(refused)?,
+            false => None,
+        };
         attempt::goes_to(ip);
         let dial = self.inner.dial(address, options);
         let dial = dial.map_err(|error| error.map(Error::Transport))?;
-        Ok(dial.map_err(Error::Transport))
+        Ok(Dial {
+            dial: Box::pin(dial),
+            permit,
+        })
     }
 
     fn poll(

@@ -144,6 +144,8 @@ pub(crate) enum SourceError {
     PeerId,
     #[error("its bootstrap.json cannot be fetched: {0}")]
     Fetch(String),
+    #[error("its bootstrap.json is said to be elsewhere: give the URL to which this one redirects")]
+    Redirect,
     #[error("its bootstrap.json is larger than {DOCUMENT_BYTES_MAX} bytes")]
     TooLarge,
 }
@@ -199,7 +201,7 @@ impl Target {
 }
 
 /// Whether a URL is of a program on this machine.
-fn is_local(url: &str) -> bool {
+pub(crate) fn is_local(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let end = host.find(['/', '?', '#']).unwrap_or(host.len());
     let host = host.get(..end).unwrap_or_default();

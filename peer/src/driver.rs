@@ -100,6 +100,8 @@ const CLOSE_DEADLINE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 struct Fetched {
     source: usize,
+    /// It comes from this machine.
+    is_local: bool,
     result: Result<Target, String>,
 }
 

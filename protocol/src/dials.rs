@@ -6,6 +6,8 @@
 //!
 //! - It is of the [grammar](crate::address), in which nobody chooses the bytes that are sent.
 //! - What the person's own settings name ([`Rules::name`]) is dialled.
+//! - What a document says that the settings name by its URL ([`Rules::document`]) is dialled at the ports below, but
+//!   not on this machine: whoever serves it, or sits between, chooses these addresses.
 //! - Everything else is a stranger's word. It is dialled at public addresses and at ports at which Moim
 //!   is run, and **in a network that is nobody else's business only where Moim was met already**: at the
 //!   very loopback address, or in the very network of this machine's, at which a node that the settings
@@ -16,7 +18,10 @@
 //!
 //! Which networks this machine is in is an argument, because it changes.
 
-use std::{collections::HashSet, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use multiaddr::{Multiaddr, Protocol};
 use thiserror::Error;
@@ -42,8 +47,12 @@ const SERVICE_PORTS: [u16; 38] = [
     9042, 9092, 9200, 9300, 10080, 11211,
 ];
 
-/// Addresses that settings name at most: 16 bootstrap sources with 64 addresses each. The first stay.
+/// Addresses that settings name at most. The first stay.
 const NAMED_MAX: usize = 1024;
+
+/// Documents that settings name at most, and addresses that one of them lists.
+const DOCUMENTS_MAX: usize = 16;
+const LISTED_MAX: usize = 64;
 
 /// Networks in which Moim was met at most; more than a machine is in are somebody's mistake.
 const MET_MAX: usize = 64;
@@ -122,6 +131,8 @@ pub enum Names {
 pub enum Origin {
     /// The settings'.
     Settings,
+    /// A document's that the settings name, and that comes from another machine.
+    Document,
     /// Anybody's.
     Stranger,
 }
@@ -142,6 +153,9 @@ pub enum Refusal {
     /// At no such address is a host.
     #[error("not dialled: {0} is no host's address")]
     NoHost(IpAddr),
+    /// So many dials to strangers' addresses of this host are under way.
+    #[error("not dialled: as many dials to {0} as may be at one time are under way")]
+    Busy(IpAddr),
     /// Something else is run there.
     #[error("not dialled: port {0} is one of other services")]
     Port(u16),
@@ -152,7 +166,15 @@ pub enum Refusal {
 pub struct Rules {
     names: Names,
     named: HashSet<Multiaddr>,
+    documents: HashMap<usize, Document>,
     met: Vec<Met>,
+}
+
+/// What a document said when it was read last.
+#[derive(Clone, Debug)]
+struct Document {
+    origin: Origin,
+    addresses: HashSet<Multiaddr>,
 }
 
 /// Where Moim was met.
@@ -170,6 +192,7 @@ impl Rules {
         Self {
             names,
             named: HashSet::new(),
+            documents: HashMap::new(),
             met: Vec::new(),
         }
     }
@@ -180,6 +203,41 @@ impl Rules {
         if self.named.len() < NAMED_MAX {
             self.named.insert(base(address));
         }
+    }
+
+    /// The document that the settings name at place `number` lists these addresses. What it listed before is forgotten.
+    /// One of this machine itself (`is_local`) is believed as the settings are.
+    pub fn document<'a>(
+        &mut self,
+        number: usize,
+        is_local: bool,
+        addresses: impl IntoIterator<Item = &'a Multiaddr>,
+    ) {
+        if number >= DOCUMENTS_MAX {
+            return;
+        }
+        let origin = match is_local {
+            true => Origin::Settings,
+            false => Origin::Document,
+        };
+        let addresses = addresses.into_iter().take(LISTED_MAX).map(base).collect();
+        self.documents
+            .insert(number, Document { origin, addresses });
+    }
+
+    /// Whose word this address is.
+    fn origin(&self, address: &Multiaddr) -> Origin {
+        let base = base(address);
+        if self.named.contains(&base) {
+            return Origin::Settings;
+        }
+        let documents = self.documents.values();
+        let origins = documents
+            .filter(|document| document.addresses.contains(&base))
+            .map(|document| document.origin);
+        origins
+            .min_by_key(|origin| *origin != Origin::Settings)
+            .unwrap_or(Origin::Stranger)
     }
 
     /// A node that the settings name was reached at `ip`, or they say to listen there: Moim is run in
@@ -225,23 +283,18 @@ impl Rules {
             // Nothing is sent but on a connection that is there.
             return Ok(Origin::Stranger);
         };
-        if self.named.contains(&base(address)) {
-            let ip = match place.host {
-                Host::Ip(ip) => Some(ip),
-                Host::Name(_) => None,
-            };
-            ip.map_or(Ok(()), |ip| self.judge_ip(ip, Origin::Settings, own))?;
-            return Ok(Origin::Settings);
+        let origin = self.origin(address);
+        if origin != Origin::Settings {
+            check_port(place)?;
         }
-        check_port(place)?;
         match &place.host {
-            Host::Ip(ip) => self.judge_ip(*ip, Origin::Stranger, own)?,
-            Host::Name(name) => self.check_name(name, place)?,
+            Host::Ip(ip) => self.judge_ip(*ip, origin, own)?,
+            Host::Name(name) => self.check_name(name, place, origin)?,
         }
         if let Some(name) = &place.server_name {
-            self.check_name(name, place)?;
+            self.check_name(name, place, origin)?;
         }
-        Ok(Origin::Stranger)
+        Ok(origin)
     }
 
     /// Whether a host with this IP address may be dialled, given whose word its name or address was.
@@ -253,8 +306,12 @@ impl Rules {
         let ip = ip.to_canonical();
         let scope = scope(ip);
         match (scope, origin) {
-            (Scope::Nobody, _) | (Scope::Special, Origin::Stranger) => Err(Refusal::NoHost(ip)),
+            (Scope::Nobody, _) | (Scope::Special, Origin::Stranger | Origin::Document) => {
+                Err(Refusal::NoHost(ip))
+            }
             (_, Origin::Settings) => Ok(()),
+            (Scope::Loopback, Origin::Document) => Err(Refusal::Local(ip)),
+            (_, Origin::Document) => Ok(()),
             (Scope::Public, Origin::Stranger) if !own.iter().any(|one| one.ip == ip) => Ok(()),
             // Only together with the name of an interface does such an address mean one host.
             (Scope::Link, Origin::Stranger) if ip.is_ipv6() => Err(Refusal::Local(ip)),
@@ -278,9 +335,14 @@ impl Rules {
         }
     }
 
-    fn check_name(&self, name: &str, place: &Place<'_>) -> Result<(), Refusal> {
+    fn check_name(&self, name: &str, place: &Place<'_>, origin: Origin) -> Result<(), Refusal> {
         let proven = place.transport == Transport::SecureWebSocket;
-        if is_local_name(name) || (self.names == Names::AsWritten && !proven) {
+        let is_refused = match origin {
+            Origin::Settings => false,
+            Origin::Document => is_name_of_this_machine(name),
+            Origin::Stranger => is_local_name(name) || (self.names == Names::AsWritten && !proven),
+        };
+        if is_refused {
             return Err(Refusal::Name);
         }
         Ok(())
@@ -316,6 +378,14 @@ pub fn is_local_name(name: &str) -> bool {
             .any(|domain| last.eq_ignore_ascii_case(domain)),
         None => true,
     }
+}
+
+/// Whether a name always stands for this machine (RFC 6761, section 6.3).
+#[must_use]
+pub fn is_name_of_this_machine(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
+    last.eq_ignore_ascii_case("localhost")
 }
 
 fn check_port(place: &Place<'_>) -> Result<(), Refusal> {

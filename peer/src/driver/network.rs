@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     behaviour::BehaviourEvent,
-    bootstrap::Target,
+    bootstrap::{Target, is_local},
     builder::DhtMode,
     platform,
     snapshot::Path,
@@ -358,7 +358,13 @@ impl Driver {
                             Err(error) => Err(error.to_string()),
                         };
                         // The driver is gone if nobody takes it.
-                        let _ = fetched.send(Fetched { source, result }).await;
+                        let is_local = is_local(&url);
+                        let fetched_now = Fetched {
+                            source,
+                            is_local,
+                            result,
+                        };
+                        let _ = fetched.send(fetched_now).await;
                     });
                 }
             }
@@ -368,8 +374,9 @@ impl Driver {
 
     pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Instant) {
         // Whoever names the node has it say where it is.
-        for address in fetched.result.iter().flat_map(|target| &target.addresses) {
-            self.dials.name(address);
+        if let Ok(target) = &fetched.result {
+            self.dials
+                .document(fetched.source, fetched.is_local, &target.addresses);
         }
         let connections = &self.connections;
         self.entry
@@ -424,7 +431,7 @@ impl Driver {
             if self.reaching.wants(&peer)
                 || now.saturating_duration_since(open.since) < PRUNE_AGE
                 || self.entry.is_bootstrap_node(&peer)
-                || self.serves(open)
+                || self.serves(open, crowded)
                 || self.sends.values().any(|pending| pending.is_to(&peer))
             {
                 continue;
@@ -448,10 +455,12 @@ impl Driver {
         }
     }
 
-    /// Whether a connection is worth keeping for what the peer at its other end does for us.
-    fn serves(&self, open: &Open) -> bool {
+    /// Whether a connection is worth keeping for what the peer at its other end does for us. Anybody can say that he
+    /// serves; where many say so unasked, those whom this peer has dialled are kept.
+    fn serves(&self, open: &Open, crowded: bool) -> bool {
         let abilities = self.connections.abilities(&open.peer);
         // Every page relays, which is of use as long as it is wanted for a room's sake anyway.
-        abilities.dht_server || (abilities.relay && !is_webrtc(&open.address))
+        (open.is_ours || !crowded)
+            && (abilities.dht_server || (abilities.relay && !is_webrtc(&open.address)))
     }
 }

@@ -2,10 +2,13 @@
 
 use std::{future::Future, time::Duration};
 
-use js_sys::Uint8Array;
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{RequestCache, RequestInit, Response};
+use web_sys::{
+    ReadableStream, ReadableStreamDefaultReader, RequestCache, RequestInit, RequestRedirect,
+    Response, ResponseType,
+};
 
 use crate::{
     bootstrap::{DOCUMENT_BYTES_MAX, SourceError},
@@ -51,28 +54,49 @@ async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
         web_sys::window().ok_or_else(|| SourceError::Fetch("there is no window".to_owned()))?;
     let options = RequestInit::new();
     options.set_cache(RequestCache::NoStore);
+    // Where they lead, another than the user has chosen.
+    options.set_redirect(RequestRedirect::Manual);
     let response: Response = JsFuture::from(window.fetch_with_str_and_init(&url, &options))
         .await
         .and_then(JsCast::dyn_into)
         .map_err(|error| fetch_error(&error))?;
+    if response.type_() == ResponseType::Opaqueredirect {
+        return Err(SourceError::Redirect);
+    }
     if !response.ok() {
         return Err(SourceError::Fetch(format!(
             "the server answered {}",
             response.status()
         )));
     }
-    let body = response
-        .array_buffer()
-        .map_err(|error| fetch_error(&error))?;
-    let body = Uint8Array::new(
-        &JsFuture::from(body)
-            .await
-            .map_err(|error| fetch_error(&error))?,
-    );
-    if usize::try_from(body.length()).unwrap_or(usize::MAX) > DOCUMENT_BYTES_MAX {
-        return Err(SourceError::TooLarge);
+    match response.body() {
+        Some(body) => read(&body).await,
+        None => Ok(Vec::new()),
     }
-    Ok(body.to_vec())
+}
+
+/// Reads a body of at most [`DOCUMENT_BYTES_MAX`] bytes, and leaves off where there are more.
+async fn read(body: &ReadableStream) -> Result<Vec<u8>, SourceError> {
+    let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = JsFuture::from(reader.read())
+            .await
+            .map_err(|error| fetch_error(&error))?;
+        let Ok(chunk) =
+            Reflect::get(&chunk, &"value".into()).and_then(JsCast::dyn_into::<Uint8Array>)
+        else {
+            // The end has no value.
+            return Ok(bytes);
+        };
+        let length = usize::try_from(chunk.length()).unwrap_or(usize::MAX);
+        if length > DOCUMENT_BYTES_MAX.saturating_sub(bytes.len()) {
+            // Nobody waits for the end of what is thrown away.
+            let _ = reader.cancel();
+            return Err(SourceError::TooLarge);
+        }
+        bytes.extend(chunk.to_vec());
+    }
 }
 
 fn fetch_error(error: &JsValue) -> SourceError {

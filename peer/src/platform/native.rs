@@ -58,13 +58,17 @@ pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
 fn fetch_blocking(url: &str) -> Result<Vec<u8>, SourceError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(FETCH_TIMEOUT))
-        .max_redirects(3)
+        // Where they lead, another than the user has chosen.
+        .max_redirects(0)
         .build()
         .into();
     let mut response = agent
         .get(url)
         .call()
         .map_err(|error| SourceError::Fetch(error.to_string()))?;
+    if response.status().is_redirection() {
+        return Err(SourceError::Redirect);
+    }
     let mut body = Vec::new();
     let limit = u64::try_from(DOCUMENT_BYTES_MAX)
         .unwrap_or(u64::MAX)

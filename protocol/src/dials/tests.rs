@@ -169,6 +169,46 @@ fn what_the_settings_name_is_dialled_and_nothing_beside_it() {
 }
 
 #[test]
+fn a_document_from_elsewhere_leads_to_hosts_elsewhere_and_to_no_other_services() {
+    let mut rules = Rules::new(Names::Resolved);
+    let listed = [
+        "/ip4/203.0.113.9/tcp/8468",
+        "/ip4/192.168.1.5/tcp/8469/ws",
+        "/dns4/node.lan/tcp/8469/ws",
+    ];
+    let elsewhere = [
+        "/ip4/127.0.0.1/tcp/8468",
+        "/ip6/::1/tcp/8468",
+        "/ip6/::ffff:127.0.0.1/tcp/8469/ws",
+        "/ip4/169.254.169.254/tcp/22",
+        "/ip4/192.168.1.1/tcp/25",
+        "/ip4/192.168.1.1/tcp/6379/ws",
+        "/ip4/0.0.0.0/tcp/8468",
+        "/dns4/localhost/tcp/8468",
+        "/dns/x.LOCALHOST/tcp/8469/ws",
+    ];
+    let all = listed.iter().chain(&elsewhere).map(|text| address(text));
+    let all: Vec<Multiaddr> = all.collect();
+    rules.document(0, false, &all);
+    for text in listed {
+        assert_eq!(judge(&rules, text), Ok(Origin::Document), "{text}");
+    }
+    refused(&rules, &elsewhere);
+    // A name turns out to be an address of this machine.
+    let this_machine = "127.0.0.1".parse().expect("valid");
+    assert!(rules.judge_ip(this_machine, Origin::Document, &[]).is_err());
+
+    // Of this machine itself it is believed, and as long as it says so.
+    rules.document(0, true, &all);
+    assert_eq!(judge(&rules, elsewhere[0]), Ok(Origin::Settings));
+    rules.document(0, true, []);
+    refused(&rules, &elsewhere);
+    refused(&rules, &listed[1..]);
+    rules.document(DOCUMENTS_MAX, true, &all);
+    refused(&rules, &elsewhere);
+}
+
+#[test]
 fn where_moim_was_met_strangers_are_dialled_too_and_nowhere_else() {
     let mut rules = Rules::new(Names::Resolved);
     rules.meet(ip("127.0.0.1"), &own());

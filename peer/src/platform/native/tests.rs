@@ -2,9 +2,15 @@
 
 use std::{future::Future, time::Duration};
 
+use futures::FutureExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
 use crate::{
     BootstrapSource, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, Profile, Room,
-    command::Command, error::SayError, snapshot::Status,
+    bootstrap::SourceError, command::Command, error::SayError, snapshot::Status,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -117,4 +123,27 @@ async fn a_peer_that_panics_again_and_again_stops() {
     soon("the end", async { while events.next().await.is_some() {} }).await;
     assert_eq!(room.say("hello").await, Err(SayError::Stopped));
     assert_eq!(peer.get("menu").await, Err(GetError::Stopped));
+}
+
+#[tokio::test]
+async fn a_document_is_fetched_where_the_url_says_and_nowhere_else() {
+    let here = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = |listener: &TcpListener| listener.local_addr().expect("bound").port();
+    let url = format!("http://127.0.0.1:{}/bootstrap.json", port(&here));
+    let answer = format!(
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{}/goform/reboot?x\r\nContent-Length: 0\r\n\r\n",
+        port(&elsewhere)
+    );
+    let serving = tokio::spawn(async move {
+        let (mut asker, _) = here.accept().await.expect("a request");
+        asker.read_u8().await.expect("a request");
+        asker.write_all(answer.as_bytes()).await.expect("answered");
+        asker
+    });
+    let fetched = soon("an answer", super::fetch(url)).await;
+    assert!(matches!(fetched, Err(SourceError::Redirect)), "{fetched:?}");
+    let call = elsewhere.accept().now_or_never();
+    assert!(call.is_none(), "the redirect was followed");
+    serving.abort();
 }
