@@ -14,6 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    dials::is_name_of_this_machine,
     json,
     limits::{BODY_BYTES_MAX, ICE_SERVERS_MAX, ICE_SERVERS_USED, ICE_TEXT_BYTES_MAX, ICE_URLS_MAX},
     wire::{self, BodyError, ErrorCode, WireError},
@@ -129,8 +130,27 @@ pub fn choose(servers: Vec<IceServer>, reached: &str) -> Vec<IceServer> {
     chosen
 }
 
+/// Whether a host is this machine, in whatever way that is written. What has digits and dots alone and is no IP address
+/// is one to those who read it as `inet_aton` does (`127.1`), so nobody is to read it.
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    match host.parse::<IpAddr>() {
+        Ok(ip) => {
+            let ip = ip.to_canonical();
+            ip.is_loopback() || ip.is_unspecified()
+        }
+        Err(_) => is_name_of_this_machine(host) || is_number(host),
+    }
+}
+
+/// Whether the last label of a host is a number: the URL standard reads such a host as an IPv4 address.
+fn is_number(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit_once('.').map_or(host, |(_, last)| last);
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 /// The host in a URL: a scheme of RFC 7064 or RFC 7065, a host, perhaps a port, and for TURN

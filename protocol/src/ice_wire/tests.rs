@@ -160,4 +160,20 @@ fn the_host_that_is_reached_comes_first_and_loopback_only_for_who_is_there() {
     );
     assert_eq!(choose(all[3..].to_vec(), "203.0.113.9"), []);
     assert_eq!(choose(all[3..].to_vec(), "localhost").len(), 1);
+    // However it is written.
+    for here in [
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "127.0.0.1.",
+        "LOCALHOST",
+        "a.localhost.",
+        "0.0.0.0",
+        "[::]",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+    ] {
+        let server = IceServer::stun(here, 53);
+        assert_eq!(choose(vec![server], "203.0.113.9"), [], "{here}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Candidates of our own: the addresses of the sockets, and those that STUN servers see them under.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     task::{Context, Poll},
     time::Instant,
 };
@@ -67,8 +67,12 @@ impl Gatherer {
         for (host, port) in urls.filter_map(|url| stun_server(url)).take(SERVERS_MAX) {
             self.resolving.push(Box::pin(async move {
                 let resolved = tokio::net::lookup_host((host.as_str(), port)).await;
+                // Whoever names a server by a name decides what that stands for.
+                let may_be_here = host == "localhost" || host.parse::<IpAddr>().is_ok();
                 match resolved {
-                    Ok(addresses) => addresses.collect(),
+                    Ok(addresses) => addresses
+                        .filter(|address| may_be_here || !address.ip().to_canonical().is_loopback())
+                        .collect(),
                     Err(error) => {
                         tracing::debug!(%host, %error, "the STUN server's address is not known");
                         Vec::new()
