@@ -69,6 +69,8 @@ pub struct Node {
     credentials: Option<Credentials>,
     /// Who has asked for ICE servers lately.
     ice_asked: Buckets<PeerId>,
+    /// What is left of each peer's questions for the time.
+    time_asked: Buckets<PeerId>,
     status: watch::Sender<Status>,
     heartbeat: Heartbeat,
     metrics: Metrics,

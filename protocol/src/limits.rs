@@ -219,8 +219,8 @@ pub const CATCH_UP_MESSAGES_MIN: u32 = 16;
 /// Peers whose shares are remembered, of each kind.
 pub const SHARES_MAX: usize = 2 * MEMBERS_MAX;
 
-/// ICE servers are asked for when a connection is made, and every 45 minutes.
-pub const ICE_PER_PEER: Rate = Rate {
+/// ICE servers are asked for when a connection is made, and every 45 minutes; the time less often.
+pub const ASKED_PER_PEER: Rate = Rate {
     per_second: 1,
     burst: 32,
 };

@@ -368,8 +368,8 @@ fn shares_are_as_documented() {
         );
         assert!(DOCUMENT.replace(',', "").contains(&row), "{row}");
     }
-    let ice = limits::ICE_PER_PEER;
-    let row = format!("(`ICE_PER_PEER`) | {} | {} |", ice.burst, ice.per_second);
+    let ice = limits::ASKED_PER_PEER;
+    let row = format!("(`ASKED_PER_PEER`) | {} | {} |", ice.burst, ice.per_second);
     assert!(DOCUMENT.contains(&row), "{row}");
 }
 

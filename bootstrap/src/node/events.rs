@@ -176,6 +176,7 @@ impl Node {
     /// Tells a peer what time it is, by the clock that records are judged by.
     fn on_time(&mut self, event: moim_rpc::Event) {
         if let request_response::Event::Message {
+            peer,
             message:
                 request_response::Message::Request {
                     request, channel, ..
@@ -185,9 +186,16 @@ impl Node {
         {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             let now = UnixMillis::from_epoch(since.unwrap_or_default());
-            let answer = match time_wire::Request::decode(&request) {
-                Ok(time_wire::Request::Get) => time_wire::Response::Time(now),
-                Err(error) => time_wire::Response::from(&error),
+            let answer = if self.time_asked.take(peer, Instant::now()) {
+                match time_wire::Request::decode(&request) {
+                    Ok(time_wire::Request::Get) => time_wire::Response::Time(now),
+                    Err(error) => time_wire::Response::from(&error),
+                }
+            } else {
+                time_wire::Response::Error {
+                    code: ErrorCode::Busy,
+                    reason: "asked too often".to_owned(),
+                }
             };
             // The asker may be gone already.
             let _ = self

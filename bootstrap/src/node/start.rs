@@ -12,7 +12,7 @@ use moim_dials::{Dials, Names};
 use moim_protocol::{
     address::{self, Address, Host},
     dials::is_local_name,
-    limits::{ICE_PER_PEER, SHARES_MAX},
+    limits::{ASKED_PER_PEER, SHARES_MAX},
     rate::Buckets,
     targets::{Scope, scope},
 };
@@ -190,7 +190,8 @@ impl Node {
             http,
             turn,
             credentials,
-            ice_asked: Buckets::new(ICE_PER_PEER, SHARES_MAX),
+            ice_asked: Buckets::new(ASKED_PER_PEER, SHARES_MAX),
+            time_asked: Buckets::new(ASKED_PER_PEER, SHARES_MAX),
             status,
             heartbeat,
             metrics,

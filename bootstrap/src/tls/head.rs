@@ -35,10 +35,17 @@ pub(super) async fn read<S: AsyncRead + Unpin>(
 ) -> io::Result<(Wants, Rewound<S>)> {
     let mut head = Vec::new();
     let mut buffer = [0; 2048];
+    let mut looked_at = 0;
     let wants = loop {
         let room = buffer.len().min(max - head.len());
         let count = inner.read(&mut buffer[..room]).await?;
         head.extend_from_slice(&buffer[..count]);
+        // Each look begins at the start: byte by byte, that would be thousands of times the work.
+        let is_due = count == 0 || head.len() >= 2 * looked_at || has_ended(&head, count);
+        if !is_due && head.len() < max {
+            continue;
+        }
+        looked_at = head.len();
         match wants(&head) {
             Some(wants) => break wants,
             // Too long, or the end of it.
@@ -48,6 +55,13 @@ pub(super) async fn read<S: AsyncRead + Unpin>(
     };
     let read = 0;
     Ok((wants, Rewound { head, read, inner }))
+}
+
+/// Whether an empty line may be among the last bytes, of which so many are new.
+fn has_ended(head: &[u8], new: usize) -> bool {
+    let tail = &head[head.len().saturating_sub(new + 3)..];
+    let lines = tail.windows(2).any(|two| two == b"\n\n");
+    lines || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
 /// `None` while the head isn't complete.
@@ -149,6 +163,28 @@ mod tests {
             ),
         ] {
             assert_eq!(found(text, max), (wants, text.to_owned()));
+            // Byte by byte the same is found.
+            let slow = SlowReader {
+                rest: text.as_bytes(),
+            };
+            assert_eq!(block_on(read(slow, max)).unwrap().0, wants, "{text}");
+        }
+    }
+
+    struct SlowReader<'a> {
+        rest: &'a [u8],
+    }
+
+    impl AsyncRead for SlowReader<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            let count = self.rest.len().min(buffer.len()).min(1);
+            buffer[..count].copy_from_slice(&self.rest[..count]);
+            self.rest = &self.rest[count..];
+            Poll::Ready(Ok(count))
         }
     }
 }

@@ -179,13 +179,14 @@ impl Driver {
         now: Instant,
     ) -> Response {
         let is_member = self.is_member(&peer);
-        let Some(room) = self.rooms.get_mut(&topic) else {
-            return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
-        };
         let shares = &mut self.shares.catch_ups;
         if !shares.has(peer, is_member, 1, BODY_BYTES_MAX, now) {
             return Response::error(ErrorCode::Busy, "asked for too much at once");
         }
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            shares.spend(peer, 1, 0, now);
+            return Response::error(ErrorCode::NotAMember, "this peer is not in that room");
+        };
         let met = room.shown.get(&peer).map(|shown| shown.since);
         let messages = room.said.missed(known, member_for, met, now);
         shares.spend(peer, 1, bytes_of(&messages), now);

@@ -223,14 +223,19 @@ impl Driver {
         body: &[u8],
         now: Instant,
     ) -> Response {
-        match Request::decode(body) {
+        let is_member = self.is_member(&from);
+        // Nothing is read for who has no share left.
+        if !self.shares.direct.has(from, is_member, 1, body.len(), now) {
+            return Response::error(ErrorCode::Busy, "too many messages at once");
+        }
+        let request = Request::decode(body);
+        // The answer to who missed something has a share of its own.
+        if !matches!(request, Ok(Request::CatchUp { .. })) {
+            self.shares.direct.spend(from, 1, body.len(), now);
+        }
+        match request {
             Ok(Request::Text { id, text, sent }) => {
-                let is_member = self.is_member(&from);
-                if self.shares.direct.take(from, is_member, body.len(), now) {
-                    self.take_direct(from, connection, id, text, sent)
-                } else {
-                    Response::error(ErrorCode::Busy, "too many messages at once")
-                }
+                self.take_direct(from, connection, id, text, sent)
             }
             Ok(Request::CatchUp {
                 topic,
