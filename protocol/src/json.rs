@@ -42,6 +42,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 pub(crate) struct List<'a>(#[serde(borrow)] Vec<&'a RawValue>);
 
 impl<'a> List<'a> {
+    /// How many entries there are, bad ones included.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The entries that are objects of this kind.
     pub(crate) fn entries<T: Deserialize<'a>>(self) -> impl Iterator<Item = T> {
         self.values().map(|Object(entry)| entry)

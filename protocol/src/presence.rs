@@ -164,12 +164,12 @@ pub struct Presence {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Payload {
+struct Payload<A> {
     #[serde(with = "json::peer")]
     peer: PeerId,
     topic: TopicHash,
     name: String,
-    addresses: Vec<serde_json::Value>,
+    addresses: A,
     #[serde(deserialize_with = "json::integer::deserialize")]
     sequence: u64,
     issued: UnixMillis,
@@ -188,7 +188,7 @@ impl Presence {
             peer: self.peer,
             topic: self.topic,
             name: self.name.as_str().to_owned(),
-            addresses: addresses.map(serde_json::Value::from).collect(),
+            addresses: addresses.collect::<Vec<_>>(),
             sequence: self.sequence,
             issued: self.issued,
             expires: self.expires,
@@ -258,12 +258,12 @@ fn check_address(address: &Multiaddr, peer: &PeerId) -> Result<(), PresenceError
 
 /// Of the addresses that a peer names of itself those that can be dialled. Later versions may name
 /// others beside them, so each stands for itself.
-fn known(addresses: &[serde_json::Value], peer: &PeerId) -> Result<Vec<Multiaddr>, PresenceError> {
+fn known(addresses: json::List<'_>, peer: &PeerId) -> Result<Vec<Multiaddr>, PresenceError> {
     if addresses.len() > ADDRESSES_MAX {
         return Err(PresenceError::TooManyAddresses(addresses.len()));
     }
-    let texts = addresses.iter().filter_map(serde_json::Value::as_str);
-    let known = texts
+    let known = addresses
+        .values::<String>()
         // Peer ids in it are decoded in quadratic time.
         .filter(|text| text.len() <= ADDRESS_BYTES_MAX)
         .filter_map(|text| text.parse().ok())
@@ -288,12 +288,12 @@ impl SignedPresence {
         if kind != KIND {
             return Err(BodyError::unknown_type(&kind).into());
         }
-        let payload: Payload = json::fields(&opened.payload)?;
+        let payload: Payload<json::List<'_>> = json::fields(&opened.payload)?;
         let presence = Presence {
             peer: payload.peer,
             topic: payload.topic,
             name: Name::received(&payload.name)?,
-            addresses: known(&payload.addresses, &payload.peer)?,
+            addresses: known(payload.addresses, &payload.peer)?,
             sequence: payload.sequence,
             issued: payload.issued,
             expires: payload.expires,

@@ -205,8 +205,7 @@ struct ErrorOut<'a> {
 #[derive(Deserialize)]
 struct ErrorIn {
     code: String,
-    #[serde(default)]
-    reason: String,
+    reason: Option<String>,
 }
 
 /// An `error` body.
@@ -225,7 +224,7 @@ pub(crate) fn decode_error(bytes: &[u8]) -> Result<(ErrorCode, String), BodyErro
     let ErrorIn { code, reason } = json::fields(bytes)?;
     Ok((
         ErrorCode::from_text(&code),
-        cut(&reason, REASON_BYTES_MAX).to_owned(),
+        cut(&reason.unwrap_or_default(), REASON_BYTES_MAX).to_owned(),
     ))
 }
 
