@@ -25,12 +25,16 @@ type End = readonly [string, string, string];
 /** Where the bootstrap node is, in the middle. */
 const NODE = '192.0.2.1';
 
-/** The page's address; nobody serves it, the harness answers in the browser. */
+/** The page's address behind a NAT; nobody serves it, the harness answers in the browser. */
 const PAGE = 'http://localhost:8080';
+
+/** A host of the one lan in which all are, where there are no NATs. */
+const inOneLan = (host: number): string => `192.168.77.${host}`;
 
 /**
  * lan a – NAT – internet – NAT – lan b, each a network namespace without a name, so that nothing
- * is left of it. A bootstrap node is in the middle, a browser or a terminal peer in each lan. Needs root.
+ * is left of it. A bootstrap node is in the middle, a browser or a terminal peer in each lan. Or all
+ * three are in one lan, and nothing else. Needs root.
  */
 export class Lab {
   readonly #folder: string;
@@ -39,7 +43,9 @@ export class Lab {
   readonly tabs: Tab[] = [];
   readonly terminals: Terminal[] = [];
   node!: Program;
-  #ready!: { peer_id: string; addresses: string[] };
+  #ready!: { peer_id: string; addresses: string[]; http: string[] };
+  /** Where the page is opened: the node's own address, or `PAGE`. */
+  #page = PAGE;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -50,9 +56,18 @@ export class Lab {
     nats: Readonly<Record<Side, Nat>>,
     flags: readonly string[] = [],
   ): Promise<Lab> {
+    return await Lab.#built((lab) => lab.#build(nats, flags));
+  }
+
+  /** Builds one lan with all in it. The node serves the page. */
+  static async lan(): Promise<Lab> {
+    return await Lab.#built((lab) => lab.#buildLan());
+  }
+
+  static async #built(build: (lab: Lab) => Promise<void>): Promise<Lab> {
     const lab = new Lab(await mkdtemp(join(tmpdir(), 'moim-lab-')));
     try {
-      await lab.#build(nats, flags);
+      await build(lab);
     } catch (error) {
       await lab.end();
       throw error;
@@ -60,7 +75,7 @@ export class Lab {
     return lab;
   }
 
-  /** Opens the page behind one of the NATs and waits until its peer is in the DHT. */
+  /** Opens the page on one side and waits until its peer is in the DHT. */
   async connect(side: Side): Promise<Tab> {
     const script = join(this.#folder, `chromium-${side}`);
     const enter = this.#enter(`lan-${side}`).join(' ');
@@ -80,13 +95,13 @@ export class Lab {
     });
     const tab = new Tab(await context.newPage());
     this.tabs.push(tab);
-    await tab.page.goto(PAGE);
+    await tab.page.goto(this.#page);
     await tab.connected();
     await tab.readPeerId();
     return tab;
   }
 
-  /** Starts a terminal peer behind one of the NATs. */
+  /** Starts a terminal peer on one side. */
   async terminal(side: Side, topic: string): Promise<Terminal> {
     const address = this.#ready.addresses[0]!;
     const bootstrap = address.includes('/p2p/') ? address : `${address}/p2p/${this.#ready.peer_id}`;
@@ -138,10 +153,34 @@ export class Lab {
       await this.#forward(nat);
       await this.#translate(nat, nats[side]);
     }
-    const args = [
-      ...['tcp', 'quic', 'webrtc-direct'].flatMap((flag) => [`--${flag}`, 'off']),
-      ...['ws', 'http', 'stun'].flatMap((flag) => [`--${flag}`, `${NODE}:0`]),
-    ];
+    await this.#start(NODE, ['ws', 'http', 'stun'], flags);
+  }
+
+  async #buildLan(): Promise<void> {
+    const node = inOneLan(1);
+    await this.#place('internet');
+    await this.#run('internet', 'ip', 'link', 'add', 'lan', 'type', 'bridge');
+    await this.#run('internet', 'ip', 'address', 'add', `${node}/24`, 'dev', 'lan');
+    await this.#run('internet', 'ip', 'link', 'set', 'lan', 'up');
+    for (const [number, side] of SIDES.entries()) {
+      const [lan, port, address] = [`lan-${side}`, `to-${side}`, inOneLan(number + 2)];
+      await this.#place(lan);
+      const peer = ['peer', 'name', port, 'netns', this.#pid('internet')];
+      await this.#run(lan, 'ip', 'link', 'add', 'uplink', 'type', 'veth', ...peer);
+      await this.#run(lan, 'ip', 'address', 'add', `${address}/24`, 'dev', 'uplink');
+      await this.#run(lan, 'ip', 'link', 'set', 'uplink', 'up');
+      await this.#run('internet', 'ip', 'link', 'set', port, 'master', 'lan', 'up');
+    }
+    await this.#start(node, ['tcp', 'ws', 'http', 'stun'], ['--web', pageFolder()]);
+    this.#page = this.#ready.http[0]!;
+  }
+
+  /** Starts the node at this address, with these transports. */
+  async #start(host: string, on: readonly string[], flags: readonly string[]): Promise<void> {
+    const args = ['tcp', 'quic', 'webrtc-direct', 'ws', 'http', 'stun'].flatMap((flag) => [
+      `--${flag}`,
+      on.includes(flag) ? `${host}:0` : 'off',
+    ]);
     const [program, ...enter] = this.#enter('internet');
     this.node = new Program('moim-bootstrap', program!, [
       ...enter,
