@@ -26,7 +26,7 @@ use libp2p::{
 };
 use webrtc_private::address::is_webrtc;
 
-use crate::{snapshot::Path, swarm::path_of};
+use crate::swarm::path_of;
 
 /// There is a direct connection to this peer already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +46,7 @@ fn is_direct(endpoint: &ConnectedPoint) -> bool {
         ConnectedPoint::Dialer { address, .. } => address,
         ConnectedPoint::Listener { local_addr, .. } => local_addr,
     };
-    matches!(path_of(address), Path::Direct(_))
+    !path_of(address).is_relayed()
 }
 
 impl NetworkBehaviour for Behaviour {
@@ -71,9 +71,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if matches!(path_of(address), Path::Direct(_))
-            && !is_webrtc(address)
-            && self.direct.contains_key(&peer)
+        if !path_of(address).is_relayed() && !is_webrtc(address) && self.direct.contains_key(&peer)
         {
             return Err(ConnectionDenied::new(Duplicate));
         }

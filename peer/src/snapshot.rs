@@ -118,7 +118,7 @@ impl Status {
     }
 }
 
-/// The transport of a direct connection.
+/// The transport of a connection without a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DirectTransport {
     /// QUIC (RFC 9000).
@@ -147,6 +147,8 @@ impl fmt::Display for DirectTransport {
 pub enum Path {
     /// Straight to the other peer.
     Direct(DirectTransport),
+    /// By WebRTC, encrypted end to end, with a TURN server in between that carries every datagram.
+    Turn,
     /// Encrypted end to end, carried by a relay.
     Relayed {
         /// The relay.
@@ -155,12 +157,28 @@ pub enum Path {
 }
 
 impl Path {
-    /// `direct` or `relayed`.
+    /// `direct`, `turn` or `relayed`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Direct(_) => "direct",
+            Self::Turn => "turn",
             Self::Relayed { .. } => "relayed",
         }
+    }
+
+    /// The transport, if no relay of this network is in between.
+    pub fn transport(&self) -> Option<DirectTransport> {
+        match self {
+            Self::Direct(transport) => Some(*transport),
+            Self::Turn => Some(DirectTransport::WebRtc),
+            Self::Relayed { .. } => None,
+        }
+    }
+
+    /// Whether a relay of this network carries it. What goes by a TURN server is to the network a connection
+    /// like a direct one: it has no bounds, and lasts without the bootstrap node's relay.
+    pub fn is_relayed(&self) -> bool {
+        matches!(self, Self::Relayed { .. })
     }
 }
 
@@ -179,7 +197,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// `connecting`, `direct`, `relayed` or `unconnected`.
+    /// `connecting`, `direct`, `turn`, `relayed` or `unconnected`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Connecting => "connecting",

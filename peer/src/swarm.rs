@@ -7,6 +7,7 @@ use libp2p::{
     Multiaddr, PeerId,
     core::{muxing::StreamMuxerBox, transport::Boxed},
     multiaddr::Protocol,
+    swarm::ConnectionId,
     yamux,
 };
 use moim_dials::Dials;
@@ -14,6 +15,7 @@ use web_time::Instant;
 use webrtc_private::{
     Reachable,
     address::{is_direct, is_webrtc},
+    backend::Way,
 };
 
 use crate::snapshot::{DirectTransport, NotDirect, Path};
@@ -51,14 +53,16 @@ fn yamux_config() -> yamux::Config {
     config
 }
 
-/// No direct connection came of a relayed one.
+/// What the platform's events tell of connections.
 #[derive(Debug)]
-pub(crate) struct StaysRelayed {
-    pub(crate) peer: PeerId,
-    pub(crate) why: NotDirect,
+pub(crate) enum Learnt {
+    /// No direct connection came of a relayed one.
+    StaysRelayed { peer: PeerId, why: NotDirect },
+    /// A connection goes another way than before.
+    WayChanged(ConnectionId),
 }
 
-impl StaysRelayed {
+impl Learnt {
     fn of(event: webrtc_private::Event) -> Option<Self> {
         match event {
             webrtc_private::Event::Failed {
@@ -66,7 +70,7 @@ impl StaysRelayed {
                 error,
                 report,
                 retry,
-            } => Some(Self {
+            } => Some(Self::StaysRelayed {
                 peer,
                 why: NotDirect {
                     reason: error,
@@ -74,26 +78,38 @@ impl StaysRelayed {
                     retry,
                 },
             }),
+            webrtc_private::Event::WayChanged(connection) => Some(Self::WayChanged(connection)),
             _ => None,
         }
     }
 }
 
-/// What an event of the platform's tells of a connection that stays relayed. `reached` tells by which
-/// address a peer is connected.
+/// What an event of the platform's tells of connections. `reached` tells by which address a peer is connected.
 pub(crate) fn on_event(
     platform: &mut Platform,
     event: PlatformBehaviourEvent,
     reached: impl Fn(&PeerId) -> Option<Multiaddr>,
     now: Instant,
-) -> Option<StaysRelayed> {
+) -> Option<Learnt> {
     match event {
         PlatformBehaviourEvent::Ice(event) => {
             platform.on_ice_event(event, reached, now);
             None
         }
-        PlatformBehaviourEvent::Webrtc(event) => StaysRelayed::of(event),
+        PlatformBehaviourEvent::Webrtc(event) => Learnt::of(event),
         other => imp::on_own_event(other),
+    }
+}
+
+/// The way that an open connection takes. Its address does not tell everything.
+pub(crate) fn path_now(
+    platform: &PlatformBehaviour,
+    connection: ConnectionId,
+    address: &Multiaddr,
+) -> Path {
+    match platform.webrtc.way(connection) {
+        Some(Way::Turn) => Path::Turn,
+        Some(Way::Straight) | None => path_of(address),
     }
 }
 
@@ -108,7 +124,7 @@ pub(crate) fn signalled() -> Multiaddr {
     Multiaddr::empty().with(Protocol::WebRTC)
 }
 
-/// The way a connection to `address` takes.
+/// The way a connection to `address` takes, as far as an address tells.
 pub(crate) fn path_of(address: &Multiaddr) -> Path {
     if is_direct(address) {
         return Path::Direct(transport_of(address));

@@ -75,6 +75,15 @@ pub trait Backend: Clone + Send + Unpin + 'static {
     fn connection(&self, ice_servers: &[IceServer]) -> Result<Self::Connection, BackendError>;
 }
 
+/// The way that ICE has chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From one side to the other, through whatever NATs there are.
+    Straight,
+    /// A TURN server of one of the sides, or of each, carries everything.
+    Turn,
+}
+
 /// What happens to a connection.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -83,6 +92,8 @@ pub enum Event<C> {
     Candidate(String),
     /// ICE has found a way and DTLS has proven who is at the other end of it.
     Connected,
+    /// Which way was chosen; again when it is another one.
+    Way(Way),
     /// The other side has opened a channel.
     Channel(C),
     /// An ICE server has refused to help, with this error code (RFC 8489, section 14.8). The connection

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures::channel::mpsc;
+use futures::{StreamExt as _, channel::mpsc};
 use futures_timer::Delay;
 use libp2p_core::{ConnectedPoint, Endpoint, Multiaddr, multiaddr::Protocol, transport::PortUse};
 use libp2p_identity::PeerId;
@@ -24,18 +24,22 @@ use web_time::Instant;
 
 use self::{
     handler::{FromHandler, Handler, OpenStream},
+    known::{Kind, Known, kind_of},
     requests::{Action, Requests},
     sessions::Sessions,
     upgrade::Upgrades,
 };
 use crate::{
     address,
+    backend::Way,
     config::Config,
-    report::{Failure, Report, Reports},
+    muxer::WayChanged,
+    report::{Failure, Report, Reports, Role},
     transport::{DialRequest, Notice},
 };
 
 mod handler;
+mod known;
 mod requests;
 mod sessions;
 mod upgrade;
@@ -51,6 +55,8 @@ pub enum Event {
         peer: PeerId,
         /// The new connection.
         connection: ConnectionId,
+        /// Which way it goes, as far as that is known; see also [`Behaviour::way`].
+        way: Option<Way>,
     },
     /// An attempt of ours or of the other side has failed; the relayed connection stays as it is.
     Failed {
@@ -63,6 +69,9 @@ pub enum Event {
         /// When it will be tried again from here, if that is known.
         retry: Option<Duration>,
     },
+    /// A direct connection goes by a TURN server from now on, or does no longer; see
+    /// [`Behaviour::way`].
+    WayChanged(ConnectionId),
 }
 
 /// Hands signalling streams to the [transport](crate::Transport), and turns relayed connections into
@@ -74,6 +83,7 @@ pub struct Behaviour {
     requests: Requests,
     sessions: Sessions,
     notices: mpsc::Sender<Notice>,
+    ways: mpsc::Receiver<WayChanged>,
     /// Notices that did not fit into the channel.
     unsent: VecDeque<Notice>,
     connections: HashMap<ConnectionId, Known>,
@@ -84,25 +94,6 @@ pub struct Behaviour {
     timer: Option<(Instant, Delay)>,
 }
 
-/// A connection of the swarm.
-#[derive(Debug)]
-struct Known {
-    peer: PeerId,
-    kind: Kind,
-    /// By us.
-    dialled: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    /// Made by this transport. Nothing is signalled on it.
-    WebRtc,
-    /// Direct in another way.
-    Direct,
-    /// Through a relay; with the address of the relay's circuit.
-    Relayed { circuit: Multiaddr },
-}
-
 impl Behaviour {
     pub(crate) fn new(
         local: PeerId,
@@ -110,6 +101,7 @@ impl Behaviour {
         reports: Reports,
         requests: mpsc::Receiver<DialRequest>,
         notices: mpsc::Sender<Notice>,
+        ways: mpsc::Receiver<WayChanged>,
     ) -> Self {
         let better = config.better.as_ref().map(|better| better.time);
         Self {
@@ -119,6 +111,7 @@ impl Behaviour {
             sessions: Sessions::new(local, config.inbound_max),
             config,
             notices,
+            ways,
             unsent: VecDeque::new(),
             connections: HashMap::new(),
             upgrades: Upgrades::new(better),
@@ -126,6 +119,12 @@ impl Behaviour {
             events: VecDeque::new(),
             timer: None,
         }
+    }
+
+    /// Which way a connection of this transport goes; `None` of others, and where the implementation does not say.
+    #[must_use]
+    pub fn way(&self, connection: ConnectionId) -> Option<Way> {
+        self.connections.get(&connection)?.way
     }
 
     fn handler(&self) -> Handler {
@@ -197,6 +196,12 @@ impl Behaviour {
     fn on_established(&mut self, id: ConnectionId, peer: PeerId, kind: Kind, dialled: bool) {
         let now = Instant::now();
         let is_ours = kind == Kind::WebRtc;
+        let role = if dialled {
+            Role::Offerer
+        } else {
+            Role::Answerer
+        };
+        let report = is_ours.then(|| self.reports.take(peer, role)).flatten();
         let is_relayed = matches!(kind, Kind::Relayed { .. });
         self.connections.insert(
             id,
@@ -204,6 +209,7 @@ impl Behaviour {
                 peer,
                 kind,
                 dialled,
+                way: report.and_then(|report| report.way),
             },
         );
         if !is_ours {
@@ -219,14 +225,21 @@ impl Behaviour {
             self.upgrades.relayed(peer, dialled, now);
         }
         if is_ours {
-            self.reports.take(&peer);
             self.attempts.remove(&id);
             self.close_doubles(peer);
             self.events
                 .push_back(ToSwarm::GenerateEvent(Event::Connected {
                     peer,
                     connection: id,
+                    way: report.and_then(|report| report.way),
                 }));
+        }
+    }
+
+    fn on_way(&mut self, changed: WayChanged) {
+        if let Some(id) = known::turn(&mut self.connections, changed) {
+            self.events
+                .push_back(ToSwarm::GenerateEvent(Event::WayChanged(id)));
         }
     }
 
@@ -248,7 +261,7 @@ impl Behaviour {
         let Some(peer) = self.attempts.remove(&id) else {
             return;
         };
-        let report = self.reports.take(&peer);
+        let report = self.reports.take(peer, Role::Offerer);
         if self.is_direct(&peer) {
             return;
         }
@@ -273,7 +286,7 @@ impl Behaviour {
         let Some(Protocol::P2p(peer)) = remote.iter().last() else {
             return;
         };
-        let report = self.reports.take(&peer);
+        let report = self.reports.take(peer, Role::Answerer);
         let failure = report.and_then(|report| report.failure);
         if self.is_direct(&peer) || failure == Some(Failure::Superseded) {
             return;
@@ -340,19 +353,6 @@ fn deepest(error: &dyn std::error::Error) -> String {
         deepest = source;
     }
     deepest.to_string()
-}
-
-fn kind_of(address: &Multiaddr) -> Kind {
-    if !address::is_direct(address) {
-        return Kind::Relayed {
-            circuit: address::circuit(address),
-        };
-    }
-    if address::is_webrtc(address) {
-        Kind::WebRtc
-    } else {
-        Kind::Direct
-    }
 }
 
 impl fmt::Debug for Behaviour {
@@ -465,6 +465,9 @@ impl NetworkBehaviour for Behaviour {
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.poll_notices(cx);
+        while let Poll::Ready(Some(changed)) = self.ways.poll_next_unpin(cx) {
+            self.on_way(changed);
+        }
         let connections = &self.connections;
         let actions = self.requests.poll(cx, &mut self.sessions, |peer| {
             Self::signalling_connection(connections, peer)

@@ -84,8 +84,16 @@ pub fn new<B: Backend>(local: PeerId, backend: B, config: Config) -> (Transport<
     let reports = Reports::default();
     let (open, requests) = mpsc::channel(QUEUE);
     let (notify, notices) = mpsc::channel(QUEUE);
+    let (tell, ways) = mpsc::channel(QUEUE);
     (
-        Transport::new(backend, config.clone(), reports.clone(), open, notices),
-        Behaviour::new(local, config, reports, requests, notify),
+        Transport::new(
+            backend,
+            config.clone(),
+            reports.clone(),
+            open,
+            notices,
+            tell,
+        ),
+        Behaviour::new(local, config, reports, requests, notify, ways),
     )
 }

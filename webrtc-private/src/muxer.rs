@@ -16,10 +16,12 @@ use futures::{
 };
 use futures_timer::Delay;
 use libp2p_core::{StreamMuxer, muxing::StreamMuxerEvent};
+use libp2p_identity::PeerId;
 use thiserror::Error;
 
 use crate::{
-    backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection},
+    backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection, Way},
+    report::Role,
     session::INIT_LABEL,
     stream::{HalfOpen, Stream},
 };
@@ -45,7 +47,55 @@ pub struct Connection<P: PeerConnection> {
     /// The other side has opened its first channel, and there is no second first one.
     had_init: bool,
     closed: Option<CloseReason>,
+    ways: Option<Ways>,
     waker: Option<Waker>,
+}
+
+/// A connection goes another way than before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WayChanged {
+    pub(crate) peer: PeerId,
+    /// There is one session with a peer in each role, so that this says which connection it is.
+    pub(crate) role: Role,
+    pub(crate) way: Way,
+}
+
+/// Tells the behaviour by which way a connection goes.
+#[derive(Debug)]
+pub(crate) struct Ways {
+    peer: PeerId,
+    role: Role,
+    sender: mpsc::Sender<WayChanged>,
+    /// The newest, if it was not told yet.
+    untold: Option<Way>,
+}
+
+impl Ways {
+    pub(crate) const fn new(peer: PeerId, role: Role, sender: mpsc::Sender<WayChanged>) -> Self {
+        Self {
+            peer,
+            role,
+            sender,
+            untold: None,
+        }
+    }
+
+    fn tell(&mut self, cx: &mut Context<'_>) {
+        while self.untold.is_some() {
+            match self.sender.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    if let Some(way) = self.untold.take() {
+                        let (peer, role) = (self.peer, self.role);
+                        // It was ready.
+                        let _ = self.sender.start_send(WayChanged { peer, role, way });
+                    }
+                }
+                // The behaviour is gone, and with it the swarm, soon.
+                Poll::Ready(Err(_)) => self.untold = None,
+                Poll::Pending => return,
+            }
+        }
+    }
 }
 
 /// What ended in the background.
@@ -92,12 +142,19 @@ impl<P: PeerConnection> Connection<P> {
             dropped,
             background,
             closed: None,
+            ways: None,
             waker: None,
         };
         for channel in early {
             connection.on_channel(channel);
         }
         connection
+    }
+
+    /// From now on the behaviour hears when the connection goes another way.
+    pub(crate) fn tell(mut self, ways: Ways) -> Self {
+        self.ways = Some(ways);
+        self
     }
 
     #[cfg(test)]
@@ -123,9 +180,17 @@ impl<P: PeerConnection> Connection<P> {
             match event {
                 Event::Channel(channel) => self.on_channel(channel),
                 Event::Closed(reason) => self.closed = Some(reason),
-                // Ways that are found later matter to the other side only while it looks for one.
+                Event::Way(way) => {
+                    if let Some(ways) = &mut self.ways {
+                        ways.untold = Some(way);
+                    }
+                }
+                // Candidates that are found later matter to the other side only while it looks for a way.
                 Event::Candidate(_) | Event::Connected | Event::ServerRefused(_) => {}
             }
+        }
+        if let Some(ways) = &mut self.ways {
+            ways.tell(cx);
         }
         match self.closed {
             Some(reason) => Err(ConnectionError::Closed(reason)),

@@ -8,7 +8,10 @@ use std::{
 
 use libp2p_identity::PeerId;
 
-use crate::error::{Error, Step};
+use crate::{
+    backend::Way,
+    error::{Error, Step},
+};
 
 /// Reports that wait to be fetched.
 const REPORTS_MAX: usize = 1024;
@@ -107,6 +110,8 @@ pub struct Report {
     /// What an ICE server has refused us with, if one has: an error code of STUN or TURN, such as 401
     /// for credentials that are not good any more and 486 for a quota.
     pub refused: Option<u16>,
+    /// Which way was found, if one was.
+    pub way: Option<Way>,
     /// What it failed of, if it did.
     pub failure: Option<Failure>,
 }
@@ -119,6 +124,7 @@ impl Report {
             local: CandidateKinds::default(),
             remote: CandidateKinds::default(),
             refused: None,
+            way: None,
             failure: None,
         }
     }
@@ -126,21 +132,22 @@ impl Report {
 
 /// Reports on their way from the transport, which makes them, to the behaviour, which tells.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reports(Arc<Mutex<HashMap<PeerId, Report>>>);
+pub(crate) struct Reports(Arc<Mutex<HashMap<(PeerId, Role), Report>>>);
 
 impl Reports {
     /// Keeps what is known of an attempt that has ended.
     pub(crate) fn put<T>(&self, peer: PeerId, mut report: Report, result: &Result<T, Error>) {
         report.failure = result.as_ref().err().map(Error::failure);
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if reports.len() < REPORTS_MAX || reports.contains_key(&peer) {
-            reports.insert(peer, report);
+        let key = (peer, report.role);
+        if reports.len() < REPORTS_MAX || reports.contains_key(&key) {
+            reports.insert(key, report);
         }
     }
 
-    pub(crate) fn take(&self, peer: &PeerId) -> Option<Report> {
+    pub(crate) fn take(&self, peer: PeerId, role: Role) -> Option<Report> {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.remove(peer)
+        reports.remove(&(peer, role))
     }
 }
 

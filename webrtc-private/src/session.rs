@@ -22,7 +22,7 @@ use futures_timer::Delay;
 
 use self::candidates::{Candidates, Reachable};
 use crate::{
-    backend::{BackendError, DataChannel, Event, PeerConnection, SdpKind},
+    backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection, SdpKind},
     error::{Error, SignalingError, Step},
     muxer::{Background, Connection},
     report::{Report, Role},
@@ -45,6 +45,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(8);
 
 /// How long the first channel may take to close: as long as it is not, its number is taken.
 const INIT_CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long the implementation may take to say which way it has chosen. It does so in some milliseconds, and one that
+/// can't say is no reason not to connect.
+const WAY_MAX: Duration = Duration::from_secs(1);
 
 /// How long the other side may take to end the signalling stream.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -153,7 +157,7 @@ where
                 self.set_remote(SdpKind::Answer, answer).await?;
                 self.connect().await?;
                 self.report.step = Step::Settling;
-                self.settle(&mut init).await
+                self.settle(&mut init).await?;
             }
             Role::Answerer => {
                 let offer = self.description(SdpKind::Offer).await?;
@@ -162,9 +166,10 @@ where
                 self.signaling.queue(&Message::Answer(sdp.clone()));
                 let set = self.peer.set_local(SdpKind::Answer, sdp);
                 set.await.map_err(self.refused())?;
-                self.connect().await
+                self.connect().await?;
             }
         }
+        self.learn_way().await
     }
 
     /// Waits for the other side's description.
@@ -270,6 +275,23 @@ where
         }
     }
 
+    /// Whoever uses the connection is told from the first moment whether it goes by a TURN server.
+    async fn learn_way(&mut self) -> Result<(), Error> {
+        let learnt = poll_fn(|cx| {
+            if let Err(error) = self.poll_session(cx) {
+                return Poll::Ready(Err(error));
+            }
+            match self.report.way {
+                Some(_) => Poll::Ready(Ok(())),
+                None => Poll::Pending,
+            }
+        });
+        match future::select(learnt, Delay::new(WAY_MAX)).await {
+            future::Either::Left((result, _)) => result,
+            future::Either::Right(_) => Ok(()),
+        }
+    }
+
     async fn next(&mut self) -> Result<Next, Error> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -307,6 +329,7 @@ where
                 }
                 Event::ServerRefused(code) => self.report.refused = Some(code),
                 Event::Connected => self.connected = true,
+                Event::Way(way) => self.report.way = Some(way),
                 Event::Channel(mut channel) => {
                     if self.early.len() >= EARLY_MAX {
                         channel.close();
@@ -340,7 +363,7 @@ where
     fn ended(&self) -> Error {
         Error::Closed {
             step: self.report.step,
-            reason: crate::backend::CloseReason::Closed,
+            reason: CloseReason::Closed,
         }
     }
 }

@@ -25,7 +25,10 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use crate::{
     AsDirect, Config, Event, Failure,
     address::{from_circuit, is_direct, is_webrtc},
-    backend::mock::{Network, World},
+    backend::{
+        Way,
+        mock::{Network, World},
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -290,6 +293,30 @@ async fn a_relayed_connection_becomes_a_direct_one() {
         .await;
     assert!(peer == listener.peer || !event);
     assert_eq!(world.open_connections(), 2, "one session");
+}
+
+#[tokio::test]
+async fn a_connection_by_turn_is_known_as_one_until_there_is_a_better_way() {
+    let world = World::new(Network::Turn, 2);
+    let relay = relay().await;
+    let (mut listener, circuit) = Running::listening(&world, Config::default(), &relay).await;
+    let mut dialler = Running::start(node(&world, Config::default()));
+    dialler.dial(circuit);
+    for end in [&mut dialler, &mut listener] {
+        let way = end.expect("a direct connection", |event| match event {
+            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::Connected { way, .. })) => Some(*way),
+            _ => None,
+        });
+        assert_eq!(way.await, Some(Way::Turn));
+    }
+    world.set_way(Way::Straight);
+    for end in [&mut dialler, &mut listener] {
+        end.expect("that it goes another way", |event| match event {
+            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::WayChanged(_))) => Some(()),
+            _ => None,
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use crate::{
     backend::Backend,
     config::Config,
     error::{Error, OpenError, Step},
-    muxer::Connection,
+    muxer::{Connection, WayChanged, Ways},
     report::{Report, Reports, Role},
     session,
 };
@@ -69,6 +69,7 @@ pub struct Transport<B: Backend> {
     reports: Reports,
     opens: mpsc::Sender<DialRequest>,
     notices: mpsc::Receiver<Notice>,
+    ways: mpsc::Sender<WayChanged>,
     listener: Option<Listener>,
     /// Circuits that are up, whether anybody listens or not.
     circuits: BTreeSet<Multiaddr>,
@@ -100,6 +101,7 @@ impl<B: Backend> Transport<B> {
         reports: Reports,
         opens: mpsc::Sender<DialRequest>,
         notices: mpsc::Receiver<Notice>,
+        ways: mpsc::Sender<WayChanged>,
     ) -> Self {
         Self {
             backend,
@@ -107,6 +109,7 @@ impl<B: Backend> Transport<B> {
             reports,
             opens,
             notices,
+            ways,
             listener: None,
             circuits: BTreeSet::new(),
             events: VecDeque::new(),
@@ -178,6 +181,7 @@ impl<B: Backend> Transport<B> {
             self.config.clone(),
             self.reports.clone(),
         );
+        let ways = Ways::new(peer, Role::Answerer, self.ways.clone());
         Box::pin(async move {
             let connection = backend
                 .connection(&config.ice_servers.get())
@@ -194,7 +198,7 @@ impl<B: Backend> Transport<B> {
                 tracing::debug!(%peer, %error, "answered in vain");
             }
             reports.put(peer, report, &result);
-            result.map(|connection| (peer, connection))
+            result.map(|connection| (peer, connection.tell(ways)))
         })
     }
 }
@@ -335,11 +339,12 @@ impl<B: Backend> libp2p_core::Transport for Transport<B> {
             relayed,
             opens: self.opens.clone(),
         };
+        let ways = Ways::new(peer, Role::Offerer, self.ways.clone());
         Ok(Box::pin(async move {
             let mut report = Report::new(Role::Offerer);
             let result = request.offer(backend, &config, &mut report).await;
             reports.put(peer, report, &result);
-            result.map(|connection| (peer, connection))
+            result.map(|connection| (peer, connection.tell(ways)))
         }))
     }
 

@@ -295,15 +295,16 @@ impl From<&Member> for MemberRow {
 
 impl From<&Connection> for ConnectionRow {
     fn from(connection: &Connection) -> Self {
-        let (transport, relay) = match connection.path {
-            Path::Direct(transport) => (Some(transport.to_string()), None),
-            Path::Relayed { by } => (None, Some(by.to_string())),
+        let transport = connection.path.transport();
+        let relay = match connection.path {
+            Path::Direct(_) | Path::Turn => None,
+            Path::Relayed { by } => Some(by.to_string()),
         };
         Self {
             peer: connection.peer.to_string(),
             address: connection.address.to_string(),
             path: connection.path.word(),
-            transport,
+            transport: transport.map(|transport| transport.to_string()),
             relay,
             round_trip_ms: connection
                 .round_trip

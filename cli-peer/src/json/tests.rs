@@ -187,6 +187,12 @@ fn connections_say_how_and_with_whom() {
         bootstrap_node: true,
         not_direct: None,
     };
+    let turn = Connection {
+        path: Path::Turn,
+        round_trip: None,
+        agent: None,
+        ..direct.clone()
+    };
     let relayed = Connection {
         path: Path::Relayed { by: peer(9) },
         round_trip: None,
@@ -204,18 +210,24 @@ fn connections_say_how_and_with_whom() {
                 },
                 remote: CandidateKinds::default(),
                 refused: None,
+                way: None,
                 failure: Some(Failure::NoWay),
             }),
             retry: Some(Duration::from_secs(30)),
         }),
         ..direct.clone()
     };
-    let connections = [direct, relayed].iter().map(ConnectionRow::from).collect();
+    let connections = [direct, turn, relayed]
+        .iter()
+        .map(ConnectionRow::from)
+        .collect();
     check(
         &answering(None).with(Event::Connections { connections }),
         &json!({"type": "connections", "connections": [
             {"peer": peer(1).to_string(), "address": "/ip4/127.0.0.1/udp/9/quic-v1", "path": "direct", "transport": "quic",
              "round_trip_ms": 1.23, "agent": "moim/0.1.0", "bootstrap_node": true},
+            {"peer": peer(1).to_string(), "address": "/ip4/127.0.0.1/udp/9/quic-v1", "path": "turn", "transport": "webrtc",
+             "round_trip_ms": null, "agent": null, "bootstrap_node": true},
             {"peer": peer(1).to_string(), "address": "/ip4/127.0.0.1/udp/9/quic-v1", "path": "relayed",
              "relay": peer(9).to_string(), "round_trip_ms": null, "agent": null, "bootstrap_node": false,
              "not_direct": {"reason": "no way", "own_candidates": "host, reflexive", "their_candidates": "none", "retry_s": 30}},

@@ -153,6 +153,7 @@ impl View {
             (_, Reach::Connected(Path::Direct(transport))) => {
                 format!("is reached directly now ({transport})")
             }
+            (_, Reach::Connected(Path::Turn)) => "is reached through a TURN server now".to_owned(),
             (_, Reach::Connected(Path::Relayed { by })) => {
                 format!("is reached through the relay {} now", short(&by))
             }
@@ -370,6 +371,7 @@ fn way(way: Option<Path>, before: &str, after: &str) -> String {
 fn path(path: Path) -> String {
     match path {
         Path::Direct(transport) => format!("direct ({transport})"),
+        Path::Turn => "by a TURN server".to_owned(),
         Path::Relayed { by } => format!("relayed by {}", short(&by)),
     }
 }

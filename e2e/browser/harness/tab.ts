@@ -1,5 +1,5 @@
 import { expect, type Locator, type Page } from '@playwright/test';
-import { now, PATIENCE } from './times.ts';
+import { now, PATIENCE, type Way } from './times.ts';
 
 /** A page with a peer in it, used as a person uses it. */
 export class Tab {
@@ -115,9 +115,14 @@ export class Tab {
     return this.directMessages(this.#peerId).filter({ hasText: text });
   }
 
+  /** Waits until a member is reached by this way. */
+  async reaches(peer: string, way: Way, within = PATIENCE): Promise<void> {
+    await expect(this.member(peer)).toHaveAttribute('data-path', way, { timeout: within });
+  }
+
   /** Waits until a member is connected directly. */
   async reachesDirectly(peer: string, within = PATIENCE): Promise<void> {
-    await expect(this.member(peer)).toHaveAttribute('data-path', 'direct', { timeout: within });
+    await this.reaches(peer, 'direct', within);
   }
 
   /** Says something in the room and something to another page alone; both arrive. */

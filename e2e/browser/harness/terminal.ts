@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Program } from './process.ts';
 import { moimProgram } from './programs.ts';
-import { now, PATIENCE } from './times.ts';
+import { now, PATIENCE, type Way } from './times.ts';
 
 /** One event as the peer printed it. */
 export interface PeerEvent {
@@ -111,15 +111,20 @@ export class Terminal {
     );
   }
 
-  /** Waits until a member is connected directly. */
-  async reachesDirectly(peer: string): Promise<void> {
+  /** Waits until a member is reached by this way. */
+  async reaches(peer: string, way: Way): Promise<void> {
     await this.wait(
-      `${peer} is connected directly`,
+      `${peer} is reached by the way "${way}"`,
       (event) =>
         ['member_joined', 'member_updated'].includes(event.type) &&
         event['peer'] === peer &&
-        event['path'] === 'direct',
+        event['path'] === way,
     );
+  }
+
+  /** Waits until a member is connected directly. */
+  async reachesDirectly(peer: string): Promise<void> {
+    await this.reaches(peer, 'direct');
   }
 
   /** The open connections to a peer, as this one describes them. */

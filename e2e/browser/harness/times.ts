@@ -29,18 +29,25 @@ let topics = 0;
 /** A topic that no other test uses. */
 export const newTopic = (about: string): string => `${about}-${process.pid}-${(topics += 1)}`;
 
+/** The way that a connection to a member takes. */
+export type Way = 'direct' | 'turn' | 'relayed';
+
 /** Either kind of peer, as far as this concerns it. */
 interface Reaching {
   readonly peerId: string;
-  reachesDirectly(peer: string): Promise<void>;
+  reaches(peer: string, way: Way): Promise<void>;
+}
+
+/** Two peers that see each other reach each other by this way; how long that takes from now on, in ms. */
+export async function reachEachOther(one: Reaching, two: Reaching, way: Way): Promise<number> {
+  const seen = now();
+  await one.reaches(two.peerId, way);
+  await two.reaches(one.peerId, way);
+  const took = now() - seen;
+  console.log(`    ${way} ${Math.round(took)} ms after both were seen`);
+  return took;
 }
 
 /** Two peers that see each other are connected directly; how long that takes from now on, in ms. */
-export async function becomeDirect(one: Reaching, two: Reaching): Promise<number> {
-  const seen = now();
-  await one.reachesDirectly(two.peerId);
-  await two.reachesDirectly(one.peerId);
-  const took = now() - seen;
-  console.log(`    direct ${Math.round(took)} ms after both were seen`);
-  return took;
-}
+export const becomeDirect = (one: Reaching, two: Reaching): Promise<number> =>
+  reachEachOther(one, two, 'direct');

@@ -2,7 +2,7 @@ import { expect, test } from '@playwright/test';
 import { Lab, type Nat } from '../harness/lab.ts';
 import type { Tab } from '../harness/tab.ts';
 import type { Terminal } from '../harness/terminal.ts';
-import { becomeDirect, newTopic, PATIENCE } from '../harness/times.ts';
+import { becomeDirect, newTopic, PATIENCE, reachEachOther } from '../harness/times.ts';
 
 test.skip(
   process.env['MOIM_NAT_LAB'] === undefined,
@@ -82,11 +82,11 @@ test('behind a symmetric NAT pages stay relayed, say why, and talk', async () =>
   }
 });
 
-test('behind two symmetric NATs pages are connected directly with the help of TURN', async () => {
+test('behind two symmetric NATs pages are connected by TURN, and say so', async () => {
   const lab = await meet({ a: 'symmetric', b: 'symmetric' }, ['--turn', 'on']);
   try {
     const [one, two] = [lab.tabs[0]!, lab.tabs[1]!];
-    expect(await becomeDirect(one, two)).toBeLessThanOrEqual(DIRECT_WITHIN);
+    expect(await reachEachOther(one, two, 'turn')).toBeLessThanOrEqual(DIRECT_WITHIN);
     await talk(lab, 'by TURN');
     expect(lab.tabs.flatMap(({ errors }) => errors)).toEqual([]);
   } finally {
@@ -201,7 +201,10 @@ test('TURN of the page is enough for a terminal peer behind a symmetric NAT', as
   const nats = { a: 'symmetric', b: 'symmetric' } as const;
   const [lab, tab, terminal] = await meetTerminal(nats, ['--turn', 'on']);
   try {
-    expect(await becomeDirect(tab, terminal)).toBeLessThanOrEqual(DIRECT_WITHIN);
+    expect(await reachEachOther(tab, terminal, 'turn')).toBeLessThanOrEqual(DIRECT_WITHIN);
+    expect(await terminal.connections(tab.peerId)).toContainEqual(
+      expect.objectContaining({ path: 'turn', transport: 'webrtc' }),
+    );
     await talkBothWays(tab, terminal, 'by TURN');
     expect(tab.errors).toEqual([]);
   } finally {

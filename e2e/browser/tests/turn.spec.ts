@@ -4,7 +4,7 @@ import { pairs, relayedOnly, type Traced } from '../harness/relayed-only.ts';
 import type { Tab } from '../harness/tab.ts';
 import { newTopic, PATIENCE } from '../harness/times.ts';
 
-// Where these pages meet directly, it can only be by way of the node's TURN server.
+// Where these pages are connected without the node's relay, it can only be by way of its TURN server.
 test.use({ args: ['--turn', 'on'] });
 
 async function connect(network: Network, credential?: string): Promise<Tab> {
@@ -16,15 +16,15 @@ async function connect(network: Network, credential?: string): Promise<Tab> {
 const turn = (network: Network, name: string): Promise<number> =>
   network.node.metric(`moim_bootstrap_turn_${name}`);
 
-test('two pages that need TURN are connected directly by it, and talk', async ({ network }) => {
+test('two pages that need TURN are connected by it, say so, and talk', async ({ network }) => {
   const topic = newTopic('turn');
   const [one, two] = [await connect(network), await connect(network)];
   expect(await turn(network, 'allocations_accepted_total')).toBe(0);
   await one.join(topic, 'Ada');
   await two.join(topic, '보라');
   await Promise.all([one.sees(two.peerId), two.sees(one.peerId)]);
-  await one.reachesDirectly(two.peerId);
-  await two.reachesDirectly(one.peerId);
+  await one.reaches(two.peerId, 'turn');
+  await two.reaches(one.peerId, 'turn');
   const circuits = (): Promise<number> => network.node.metric('moim_bootstrap_relay_circuits');
   await expect.poll(circuits, { timeout: PATIENCE }).toBe(0);
   expect(await pairs(one)).toContainEqual('relay relay');
@@ -33,9 +33,17 @@ test('two pages that need TURN are connected directly by it, and talk', async ({
   const toPeer = 'bytes_total{direction="ToPeer"}';
   const before = await turn(network, toPeer);
   const text = '모'.repeat(5_000);
+  await one.openConnection();
+  const row = one.page.getByTestId('connection').and(one.page.locator(`[data-peer="${two.peerId}"]`));
+  await expect(row).toHaveAttribute('data-path', 'turn');
+  await expect(row).toContainText('through a TURN server');
+  await one.openRoom();
+  await expect(one.member(two.peerId)).toContainText('By TURN');
   await one.openDirect(two.peerId);
   for (let number = 0; number < 10; number += 1) {
-    await expect(await one.sendDirect(`${number} ${text}`)).toHaveAttribute('data-state', 'delivered');
+    const sent = await one.sendDirect(`${number} ${text}`);
+    await expect(sent).toHaveAttribute('data-state', 'delivered');
+    await expect(sent).toContainText('Delivered, by TURN');
   }
   await one.openRoom();
   await one.talkTo(two);
@@ -93,13 +101,13 @@ test.describe('with credentials that last for seconds', () => {
     const [one, two] = [await connect(network), await connect(network)];
     await one.join(topic, 'Ada');
     await two.join(topic, '보라');
-    await one.reachesDirectly(two.peerId);
+    await one.reaches(two.peerId, 'turn');
     const first = Math.max(...(await expiries(one)));
     await two.page.close();
     await expect.poll(() => Date.now() / 1_000, { timeout: PATIENCE }).toBeGreaterThan(first);
     const three = await connect(network);
     await three.join(topic, '다솜');
-    await one.reachesDirectly(three.peerId);
+    await one.reaches(three.peerId, 'turn');
     await one.talkTo(three);
     expect(Math.max(...(await expiries(one)))).toBeGreaterThan(first);
     expect(await turn(network, 'refused_total{reason="Credentials"}')).toBe(0);

@@ -8,10 +8,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use web_time::Instant;
 
-use crate::{
-    snapshot::{NotDirect, Path},
-    swarm::path_of,
-};
+use crate::snapshot::{NotDirect, Path};
 
 /// Protocol names that tell what a peer can do for us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,10 +58,10 @@ impl Connections {
         id: ConnectionId,
         peer: PeerId,
         address: Multiaddr,
+        path: Path,
         is_ours: bool,
         now: Instant,
-    ) -> Path {
-        let path = path_of(&address);
+    ) {
         self.open.insert(
             (peer, id),
             Open {
@@ -79,7 +76,6 @@ impl Connections {
         );
         self.ids.insert(id, peer);
         self.peers.entry(peer).or_default().connections.insert(id);
-        path
     }
 
     /// Returns the peer when this was the last connection to it.
@@ -148,19 +144,17 @@ impl Connections {
     /// Why there is no direct connection, if there is none and one was tried.
     pub(super) fn not_direct(&self, peer: &PeerId) -> Option<&NotDirect> {
         let why = self.peers.get(peer)?.not_direct.as_ref()?;
-        matches!(self.best_path(peer), Some(Path::Relayed { .. })).then_some(why)
+        self.best_path(peer)?.is_relayed().then_some(why)
     }
 
     /// How a peer is reached: directly, if any of its connections is direct.
     pub(super) fn best_path(&self, peer: &PeerId) -> Option<Path> {
-        let mut best = None;
-        for open in self.of(peer) {
-            match open.path {
-                Path::Direct(_) => return Some(open.path),
-                Path::Relayed { .. } => best = Some(open.path),
-            }
-        }
-        best
+        let paths = self.of(peer).map(|open| open.path);
+        paths.min_by_key(|path| match path {
+            Path::Direct(_) => 0,
+            Path::Turn => 1,
+            Path::Relayed { .. } => 2,
+        })
     }
 
     /// The address of a direct connection that we dialled or accepted.
@@ -171,13 +165,13 @@ impl Connections {
     /// One that we have dialled, if there is one; the oldest, so that it stays the same one.
     fn direct(&self, peer: &PeerId) -> Option<&Open> {
         self.of(peer)
-            .filter(|open| matches!(open.path, Path::Direct(_)))
+            .filter(|open| !open.path.is_relayed())
             .min_by_key(|open| (!open.is_ours, open.since))
     }
 
     /// Relayed connections that a direct one has made superfluous.
     pub(super) fn superfluous(&self, peer: &PeerId) -> Vec<ConnectionId> {
-        if !matches!(self.best_path(peer), Some(Path::Direct(_))) {
+        if self.best_path(peer).is_none_or(|path| path.is_relayed()) {
             return Vec::new();
         }
         let Some(known) = self.peers.get(peer) else {
@@ -186,7 +180,7 @@ impl Connections {
         known
             .connections
             .iter()
-            .filter(|id| matches!(self.path(**id), Some(Path::Relayed { .. })))
+            .filter(|id| self.path(**id).is_some_and(|path| path.is_relayed()))
             .copied()
             .collect()
     }

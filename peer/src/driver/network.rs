@@ -23,8 +23,7 @@ use crate::{
     bootstrap::{Target, is_local},
     builder::DhtMode,
     platform,
-    snapshot::Path,
-    swarm::{self, StaysRelayed, needs_relay},
+    swarm::{self, Learnt, needs_relay},
 };
 
 /// What identify calls the relay's hop protocol (circuit relay v2).
@@ -163,11 +162,21 @@ impl Driver {
         let connections = &self.connections;
         let reached = |peer: &PeerId| connections.direct_address(peer).cloned();
         let event = swarm::on_event(&mut self.platform, event, reached, platform::now());
-        if let Some(StaysRelayed { peer, why }) = event {
-            tracing::debug!(%peer, reason = %why.reason, "stays relayed");
-            self.connections.stays_relayed(&peer, why);
-            self.dirty = true;
+        match event {
+            Some(Learnt::StaysRelayed { peer, why }) => {
+                tracing::debug!(%peer, reason = %why.reason, "stays relayed");
+                self.connections.stays_relayed(&peer, why);
+            }
+            Some(Learnt::WayChanged(connection)) => {
+                let platform = &self.swarm.behaviour().platform;
+                if let Some(open) = self.connections.get_mut(connection) {
+                    open.path = swarm::path_now(platform, connection, &open.address);
+                    self.members_changed = true;
+                }
+            }
+            None => return,
         }
+        self.dirty = true;
     }
 
     fn on_connected(
@@ -200,7 +209,9 @@ impl Driver {
         }
         let was_connected = self.connections.is_connected(&peer);
         let is_ours = endpoint.is_dialer();
-        let path = self.connections.opened(id, peer, address, is_ours, now);
+        let path = swarm::path_now(&self.swarm.behaviour().platform, id, &address);
+        self.connections
+            .opened(id, peer, address, path, is_ours, now);
         tracing::debug!(%peer, path = path.word(), "connected");
         if was_connected {
             // The program at the other end may be another one, which has not heard of our topics.
@@ -248,7 +259,8 @@ impl Driver {
                 .iter()
                 .any(|protocol| protocol.as_ref() == name)
         };
-        let direct = matches!(self.connections.path(connection_id), Some(Path::Direct(_)));
+        let path = self.connections.path(connection_id);
+        let direct = path.is_some_and(|path| !path.is_relayed());
         let abilities = Abilities {
             dht_server: speaks(names::KAD_PROTOCOL),
             // Nobody offers that on a relayed connection.

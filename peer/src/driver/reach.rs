@@ -294,7 +294,7 @@ impl Reaching {
         target.last_error = None;
         target.connected.get_or_insert(now);
         match path {
-            Path::Direct(_) => {
+            Path::Direct(_) | Path::Turn => {
                 target.upgrades = 0;
                 target.state = State::Resting { until: now };
             }
@@ -444,7 +444,7 @@ impl Target {
     fn purpose(&self, wanted: bool, path: Option<Path>) -> Option<Purpose> {
         match path {
             None => (wanted || self.urgent).then_some(Purpose::Connect),
-            Some(Path::Direct(_)) => None,
+            Some(Path::Direct(_) | Path::Turn) => None,
             Some(Path::Relayed { .. }) => {
                 let possible = self
                     .addresses

@@ -22,9 +22,7 @@ use multistream_select::dialer_select_proto;
 use webrtc_private::{AsDirect, IceServers, backend::browser::Browser};
 use websocket_browser::Connection;
 
-use super::{
-    BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, reachable, yamux_config,
-};
+use super::{BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, yamux_config};
 use crate::error::StartError;
 
 /// The browser looks names up, and does not tell.
@@ -69,13 +67,13 @@ pub(crate) fn guarded<B>(behaviour: B, _: Panics) -> Guarded<B> {
 /// can reach each other through it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
-    webrtc: webrtc_private::Behaviour,
+    pub(super) webrtc: webrtc_private::Behaviour,
     relay: AsDirect<RelayServer>,
     pub(super) ice: moim_rpc::Behaviour,
 }
 
 /// What an event that only a page has tells of a connection that stays relayed.
-pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<Learnt> {
     tracing::debug!(?event, "relaying for others");
     None
 }

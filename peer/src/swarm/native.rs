@@ -17,9 +17,7 @@ use libp2p::{
 use moim_dials::{Checked, Dials, Names, Resolved};
 use webrtc_private::{BetterWay, IceServers};
 
-use super::{
-    BoxedTransport, Platform, StaysRelayed, UPGRADE_TIMEOUT, ice, reachable, yamux_config,
-};
+use super::{BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, yamux_config};
 use crate::{error::StartError, snapshot::NotDirect};
 
 /// Names are looked up below, and what they stand for is judged there.
@@ -55,12 +53,12 @@ pub(crate) fn guarded<B>(behaviour: B, panics: Panics) -> Guarded<B> {
 pub(crate) struct PlatformBehaviour {
     dcutr: dcutr::Behaviour,
     reachability: autonat::v2::client::Behaviour,
-    webrtc: webrtc_private::Behaviour,
+    pub(super) webrtc: webrtc_private::Behaviour,
     pub(super) ice: moim_rpc::Behaviour,
 }
 
 /// What an event that only a program has tells of a connection that stays relayed.
-pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed> {
+pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<Learnt> {
     let PlatformBehaviourEvent::Dcutr(dcutr::Event {
         remote_peer_id: peer,
         result: Err(error),
@@ -68,7 +66,7 @@ pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<StaysRelayed
     else {
         return None;
     };
-    Some(StaysRelayed {
+    Some(Learnt::StaysRelayed {
         peer,
         why: NotDirect {
             reason: error.to_string(),

@@ -218,6 +218,7 @@ fn ConnectionRow(connection: Connection) -> impl IntoView {
             Icon::Direct,
             format!("{}, {}", text.reach_direct, transport_name(transport)),
         ),
+        Path::Turn => (Icon::Relayed, text.by_turn.to_owned()),
         Path::Relayed { by } => (Icon::Relayed, (text.relayed_by)(&format::short_id(&by))),
     };
     let title = move || match (app.name_of_member(peer), bootstrap_node) {

@@ -143,6 +143,7 @@ fn DeliveryLine(delivery: ArcRwSignal<Delivery>, again: DirectItem, peer: PeerId
         Delivery::Delivered(path) => {
             let word = match path {
                 Some(Path::Direct(_)) => text.delivered_direct,
+                Some(Path::Turn) => text.delivered_turn,
                 Some(Path::Relayed { .. }) => text.delivered_relayed,
                 None => text.delivered,
             };

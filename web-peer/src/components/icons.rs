@@ -1,7 +1,7 @@
 //! Icons, drawn in the colour of the text beside them. Never the only sign of something.
 
 use leptos::prelude::*;
-use moim_peer::Reach;
+use moim_peer::{Path, Reach};
 
 /// One of the page's icons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,11 @@ pub(crate) enum Icon {
 impl Icon {
     /// The sign of how a member is reached.
     pub(crate) fn of_reach(reach: Option<Reach>) -> Self {
-        match reach.map(|reach| reach.word()) {
-            Some("direct") => Self::Direct,
-            Some("relayed") => Self::Relayed,
-            Some("connecting") => Self::Wait,
-            Some(_) => Self::Unconnected,
+        match reach {
+            Some(Reach::Connected(Path::Direct(_))) => Self::Direct,
+            Some(Reach::Connected(Path::Relayed { .. } | Path::Turn)) => Self::Relayed,
+            Some(Reach::Connecting) => Self::Wait,
+            Some(Reach::Unconnected) => Self::Unconnected,
             None => Self::Away,
         }
     }

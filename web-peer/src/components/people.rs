@@ -1,7 +1,7 @@
 //! The left column: rooms, the members of the one that is shown, direct conversations.
 
 use leptos::prelude::*;
-use moim_peer::{PeerId, Reach};
+use moim_peer::{Path, PeerId, Reach};
 
 use super::{
     frame::Unread,
@@ -242,21 +242,23 @@ pub(crate) fn ReachLine(peer: PeerId, #[prop(into)] reach: Signal<Option<Reach>>
 }
 
 fn reach_word(text: &Messages, reach: Option<Reach>) -> &'static str {
-    match reach.map(|reach| reach.word()) {
-        Some("direct") => text.reach_direct,
-        Some("relayed") => text.reach_relayed,
-        Some("connecting") => text.reach_connecting,
-        Some(_) => text.reach_unconnected,
+    match reach {
+        Some(Reach::Connected(Path::Direct(_))) => text.reach_direct,
+        Some(Reach::Connected(Path::Turn)) => text.reach_turn,
+        Some(Reach::Connected(Path::Relayed { .. })) => text.reach_relayed,
+        Some(Reach::Connecting) => text.reach_connecting,
+        Some(Reach::Unconnected) => text.reach_unconnected,
         None => text.reach_away,
     }
 }
 
 fn reach_help(text: &Messages, reach: Option<Reach>) -> &'static str {
-    match reach.map(|reach| reach.word()) {
-        Some("direct") => text.reach_direct_help,
-        Some("relayed") => text.reach_relayed_help,
-        Some("connecting") => text.reach_connecting_help,
-        Some(_) => text.reach_unconnected_help,
+    match reach {
+        Some(Reach::Connected(Path::Direct(_))) => text.reach_direct_help,
+        Some(Reach::Connected(Path::Turn)) => text.reach_turn_help,
+        Some(Reach::Connected(Path::Relayed { .. })) => text.reach_relayed_help,
+        Some(Reach::Connecting) => text.reach_connecting_help,
+        Some(Reach::Unconnected) => text.reach_unconnected_help,
         None => text.reach_away_help,
     }
 }

@@ -1,14 +1,18 @@
 //! The browser's WebRTC, by web-sys. Only on a page's main thread: workers have none.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     fmt,
+    future::Future as _,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, LocalBoxFuture};
+use futures_timer::Delay;
 use gloo_events::EventListener;
 use js_sys::{Array, Reflect};
 use send_wrapper::SendWrapper;
@@ -22,10 +26,15 @@ use web_sys::{
 
 use self::channel::{Channel, Common};
 use super::{
-    Backend, BackendError, CloseReason, EVENTS_MAX, Event, IceServer, PeerConnection, SdpKind,
+    Backend, BackendError, CloseReason, EVENTS_MAX, Event, IceServer, PeerConnection, SdpKind, Way,
 };
 
 pub mod channel;
+mod way;
+
+/// When it is looked once more by which way a connection goes: what comes from a TURN server of the other side may be
+/// here before the candidate is, and counts as of a NAT until then.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Makes connections with the browser's `RTCPeerConnection`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +59,50 @@ struct Inner {
     listeners: Vec<EventListener>,
     /// Whether the transports below the channels are watched, which are there only later.
     watches_transport: bool,
+    watch: Watch,
     closed: bool,
+}
+
+/// Finds out by which way the connection goes.
+#[derive(Default)]
+struct Watch {
+    /// It is there, or goes another way: time to look.
+    due: Rc<Cell<bool>>,
+    looking: Option<LocalBoxFuture<'static, Option<Way>>>,
+    again: Option<Delay>,
+    told: Option<Way>,
+}
+
+impl Watch {
+    fn poll(&mut self, connection: &RtcPeerConnection, cx: &mut Context<'_>) -> Poll<Way> {
+        if let Some(again) = &mut self.again
+            && Pin::new(again).poll(cx).is_ready()
+        {
+            self.again = None;
+            self.due.set(true);
+        }
+        loop {
+            if self.looking.is_none() {
+                if !self.due.replace(false) {
+                    return Poll::Pending;
+                }
+                self.looking = Some(Box::pin(way::of(connection.clone())));
+                if self.told.is_none() {
+                    self.again = Some(Delay::new(LOOK_AGAIN));
+                }
+            }
+            let Some(Poll::Ready(found)) = self.looking.as_mut().map(|look| look.as_mut().poll(cx))
+            else {
+                return Poll::Pending;
+            };
+            self.looking = None;
+            if let Some(way) = found
+                && self.told.replace(way) != Some(way)
+            {
+                return Poll::Ready(way);
+            }
+        }
+    }
 }
 
 /// What has happened and was not taken yet.
@@ -119,6 +171,7 @@ impl Connection {
         let connection = RtcPeerConnection::new_with_configuration(&configuration(ice_servers))
             .map_err(|value| error(&value))?;
         let events = Rc::new(RefCell::new(Events::default()));
+        let watch = Watch::default();
         let common = Rc::new(Common::default());
         let listeners = vec![
             EventListener::new(&connection, "icecandidate", {
@@ -151,8 +204,10 @@ impl Connection {
             EventListener::new(&connection, "connectionstatechange", {
                 let events = Rc::clone(&events);
                 let connection = connection.clone();
+                let look = Rc::clone(&watch.due);
                 move |_| match connection.connection_state() {
                     RtcPeerConnectionState::Connected => {
+                        look.set(true);
                         events.borrow_mut().push(Event::Connected);
                     }
                     RtcPeerConnectionState::Failed => {
@@ -191,6 +246,7 @@ impl Connection {
             common,
             listeners,
             watches_transport: false,
+            watch,
             closed: false,
         })))
     }
@@ -223,6 +279,19 @@ impl Inner {
         };
         self.watches_transport = true;
         let dtls = get(&sctp, "transport");
+        if let Some(ice) = dtls.as_ref().and_then(|dtls| get(dtls, "iceTransport"))
+            && let Ok(target) = ice.dyn_into::<EventTarget>()
+        {
+            let (events, look) = (Rc::clone(&self.events), Rc::clone(&self.watch.due));
+            self.listeners.push(EventListener::new(
+                &target,
+                "selectedcandidatepairchange",
+                move |_| {
+                    look.set(true);
+                    events.borrow_mut().wake();
+                },
+            ));
+        }
         for transport in std::iter::once(sctp).chain(dtls) {
             let Ok(target) = transport.clone().dyn_into::<EventTarget>() else {
                 continue;
@@ -372,8 +441,14 @@ impl PeerConnection for Connection {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event<Channel>> {
-        self.0.watch_transport();
-        let mut events = self.0.events.borrow_mut();
+        let inner = &mut *self.0;
+        inner.watch_transport();
+        if !inner.closed
+            && let Poll::Ready(way) = inner.watch.poll(&inner.connection, cx)
+        {
+            return Poll::Ready(Event::Way(way));
+        }
+        let mut events = inner.events.borrow_mut();
         if let Some(event) = events.queue.pop_front() {
             return Poll::Ready(event);
         }
@@ -381,7 +456,7 @@ impl PeerConnection for Connection {
             return Poll::Ready(Event::Closed(reason));
         }
         events.waker = Some(cx.waker().clone());
-        self.0.common.set_task(cx.waker());
+        inner.common.set_task(cx.waker());
         Poll::Pending
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 
 pub(crate) use self::channel::MockChannel;
-use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
+use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind, Way};
 
 mod channel;
 
@@ -21,6 +21,8 @@ pub(crate) enum Network {
     /// There is a way as soon as both know a candidate of the other.
     #[default]
     Open,
+    /// The same, by a TURN server.
+    Turn,
     /// There is none, which both find out.
     Shut,
     /// There is none, and nobody ever finds out.
@@ -120,6 +122,14 @@ impl World {
         self.lock().forbids_munging = true;
     }
 
+    /// Every connection that is there goes another way from now on.
+    pub(crate) fn set_way(&self, way: Way) {
+        let mut state = self.lock();
+        for id in 0..state.connections.len() {
+            state.emit(id, Event::Way(way));
+        }
+    }
+
     /// A connection that is open, and to which the other side was described with these words.
     pub(crate) fn described_with(&self, words: &str) -> Option<usize> {
         self.lock().connections.iter().position(|one| {
@@ -204,11 +214,14 @@ impl State {
         }
         for id in [id, other] {
             match self.network {
-                Network::Open => {
+                Network::Open | Network::Turn => {
                     if let Some(connection) = self.connections.get_mut(id) {
                         connection.connected = true;
                     }
                     self.emit(id, Event::Connected);
+                    let is_open = self.network == Network::Open;
+                    let way = if is_open { Way::Straight } else { Way::Turn };
+                    self.emit(id, Event::Way(way));
                     for number in 0..self.channels.len() {
                         self.open_channel(world, number);
                     }

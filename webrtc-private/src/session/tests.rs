@@ -10,7 +10,7 @@ use libp2p_core::{StreamMuxer as _, muxing::StreamMuxerExt as _};
 use super::*;
 use crate::{
     backend::{
-        Backend as _, CloseReason,
+        Backend as _, CloseReason, Way,
         mock::{MockConnection, Network, World},
     },
     report::Failure,
@@ -118,6 +118,22 @@ fn the_first_channel_is_the_offerers_to_close() {
     init.close();
     assert!(Pin::new(&mut answerer).poll(&mut cx).is_pending());
     assert_eq!(world.open_channels(), 0);
+}
+
+#[test]
+fn a_session_tells_whether_a_turn_server_is_in_between() {
+    for (network, way) in [(Network::Open, Way::Straight), (Network::Turn, Way::Turn)] {
+        let world = World::new(network, 1);
+        let (left, right) = pipe();
+        let ends = [(left, Role::Offerer), (right, Role::Answerer)].map(|(stream, role)| {
+            let peer = world.connection(&[]).unwrap();
+            connect(peer, stream, role, TIMEOUT, Reachable::default())
+        });
+        for (report, connection) in block_on(future::join_all(ends)) {
+            assert_eq!(report.way, Some(way));
+            assert!(connection.is_ok());
+        }
+    }
 }
 
 #[test]

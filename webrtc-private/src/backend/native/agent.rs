@@ -19,7 +19,7 @@ use rtc_ice::{Agent as Ice, Event as IceEvent, candidate::Candidate, state::Conn
 use sansio::Protocol as _;
 
 use super::{
-    super::{BackendError, CloseReason, EVENTS_MAX, IceServer, SdpKind},
+    super::{BackendError, CloseReason, EVENTS_MAX, IceServer, SdpKind, Way},
     budget::{Budget, processor_time},
     channel::{ChannelId, ChannelState},
     description::Description,
@@ -37,6 +37,7 @@ mod channels;
 mod describe;
 mod make;
 mod strangers;
+mod way;
 
 /// Datagrams that are taken before others of the same task have their turn.
 const BURST: usize = 64;
@@ -58,6 +59,7 @@ const OTHER_WAYS: Duration = Duration::from_secs(10);
 pub(super) enum Noted {
     Candidate(String),
     Connected,
+    Way(Way),
     Channel { id: ChannelId, label: String },
     Closed(CloseReason),
 }
@@ -79,6 +81,8 @@ pub(super) struct Agent {
     dtls: Option<Dtls>,
     /// Whether ICE has found a way.
     has_way: bool,
+    /// Which one, as it was told.
+    told: Option<Way>,
     /// Datagrams of DTLS that came before.
     early: Vec<Datagram>,
     /// Once the handshake of DTLS is over.
@@ -248,6 +252,7 @@ impl Agent {
                 self.open_negotiated_waiting(now);
                 self.prunes_at = Some(now + OTHER_WAYS);
                 self.note(Noted::Connected);
+                self.tell_way();
             }
             Err(error) => {
                 tracing::debug!(%error, "there is no association");

@@ -99,6 +99,7 @@ impl Agent {
         }
         let candidate = unmarshal_candidate(candidate).map_err(error)?;
         self.ice.add_remote_candidate(candidate).map_err(error)?;
+        self.tell_way();
         Ok(())
     }
 

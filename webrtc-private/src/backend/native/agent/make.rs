@@ -98,6 +98,7 @@ impl Agent {
             remote: None,
             dtls: None,
             has_way: false,
+            told: None,
             early: Vec::new(),
             sctp: None,
             channels: BTreeMap::new(),
