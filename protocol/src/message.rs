@@ -254,15 +254,6 @@ impl Request {
 }
 
 impl Response {
-    /// An answer that says why not; the reason is cut to its limit.
-    #[must_use]
-    pub fn error(code: ErrorCode, reason: &str) -> Self {
-        Self::Error {
-            code,
-            reason: wire::reason(reason),
-        }
-    }
-
     /// The body to be sent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -305,14 +296,7 @@ impl Response {
     }
 }
 
-impl From<&WireError> for Response {
-    fn from(error: &WireError) -> Self {
-        Self::Error {
-            code: error.code(),
-            reason: wire::reason(error),
-        }
-    }
-}
+wire::answers_errors!(Response);
 
 #[cfg(test)]
 mod tests;

@@ -84,14 +84,7 @@ impl Response {
     }
 }
 
-impl From<&WireError> for Response {
-    fn from(error: &WireError) -> Self {
-        Self::Error {
-            code: error.code(),
-            reason: wire::reason(error),
-        }
-    }
-}
+wire::answers_errors!(Response);
 
 #[cfg(test)]
 mod tests {

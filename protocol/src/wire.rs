@@ -104,6 +104,27 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+/// What the answers of all protocols have in common: a `Response` with a variant `Error`.
+macro_rules! answers_errors {
+    ($Response:ty) => {
+        impl $Response {
+            /// An answer that says why not; the reason is cut to its limit.
+            #[must_use]
+            pub fn error(code: $crate::wire::ErrorCode, reason: &str) -> Self {
+                let reason = $crate::wire::reason(reason);
+                Self::Error { code, reason }
+            }
+        }
+
+        impl From<&$crate::wire::WireError> for $Response {
+            fn from(error: &$crate::wire::WireError) -> Self {
+                Self::error(error.code(), &error.to_string())
+            }
+        }
+    };
+}
+pub(crate) use answers_errors;
+
 /// What is wrong with the outside of a body: its size, its JSON, its version, its type, its fields.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -229,8 +250,8 @@ pub(crate) fn decode_error(bytes: &[u8]) -> Result<(ErrorCode, String), BodyErro
 }
 
 /// A reason fit for an answer: at most [`REASON_BYTES_MAX`] bytes.
-pub(crate) fn reason(reason: impl fmt::Display) -> String {
-    cut(&reason.to_string(), REASON_BYTES_MAX).to_owned()
+pub(crate) fn reason(reason: &str) -> String {
+    cut(reason, REASON_BYTES_MAX).to_owned()
 }
 
 /// The longest start of `text` with at most `max` bytes.
