@@ -19,6 +19,7 @@ mod doubt;
 mod entry;
 mod handover;
 mod liveness;
+mod lost;
 mod members;
 mod network;
 mod presence;
@@ -57,6 +58,7 @@ use self::{
     entry::Entry,
     handover::Handovers,
     liveness::Liveness,
+    lost::Lost,
     presence::Asked,
     queries::Queries,
     reach::Reaching,
@@ -141,6 +143,7 @@ pub(crate) struct Driver {
     connections: Connections,
     handovers: Handovers,
     liveness: Liveness,
+    lost: Lost,
     clock: Clock,
     clock_off: Option<ClockOff>,
     addresses: platform::AddressWatch,
@@ -230,6 +233,7 @@ impl Driver {
         self.advance_handovers(now);
         self.advance_relays(now);
         self.advance_operations(now);
+        self.advance_lost(now);
         self.advance_rooms(now);
         self.advance_lookups(now);
         self.advance_outbox(now);
@@ -283,6 +287,7 @@ impl Driver {
         consider(self.entry.next_deadline());
         consider(self.handovers.next_deadline());
         consider(self.liveness.next_deadline());
+        consider(self.lost.next_deadline(now));
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.operations_deadline());
         consider(self.outbox.next_deadline());

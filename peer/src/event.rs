@@ -72,14 +72,17 @@ pub enum LeaveReason {
     Expired,
     /// It said so, signed.
     Left,
+    /// It was connected, and can't be reached any more. It is back as soon as it is heard of.
+    Lost,
 }
 
 impl LeaveReason {
-    /// `expired` or `left`.
+    /// `expired`, `left` or `lost`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Left => "left",
+            Self::Lost => "lost",
         }
     }
 }

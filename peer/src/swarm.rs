@@ -58,6 +58,8 @@ fn yamux_config() -> yamux::Config {
 pub(crate) enum Learnt {
     /// No direct connection came of a relayed one.
     StaysRelayed { peer: PeerId, why: NotDirect },
+    /// Nothing has come on a connection for some seconds.
+    Silent(ConnectionId),
     /// A connection goes another way than before.
     WayChanged(ConnectionId),
 }
@@ -78,6 +80,7 @@ impl Learnt {
                     retry,
                 },
             }),
+            webrtc_private::Event::Silent(connection) => Some(Self::Silent(connection)),
             webrtc_private::Event::WayChanged(connection) => Some(Self::WayChanged(connection)),
             _ => None,
         }

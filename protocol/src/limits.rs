@@ -230,6 +230,10 @@ pub const ASKED_PER_PEER: Rate = Rate {
 /// Most members a peer keeps of one room.
 pub const MEMBERS_MAX: usize = 1024;
 
+/// Most members of a room that can't be reached and are kept for their return: as many as a peer has connections that
+/// may be lost.
+pub const SUSPENDED_MAX: usize = 256;
+
 /// Most members gone (left or expired) whose sequence number a peer remembers per room.
 pub const GONE_MAX: usize = 2 * MEMBERS_MAX;
 

@@ -9,6 +9,8 @@
 //! - Who is gone is remembered with its sequence number, until nobody could show the same presence
 //!   as new any more. A `left` is passed on like a member: whoever hears of somebody in one place may
 //!   have missed the farewell in another.
+//! - A member that its caller can't reach any more is taken off the list ([`Roster::suspend`]) before its life ends, by
+//!   this peer alone and for itself: what others say does not do it, and it is back as soon as it is heard of.
 //!
 //! It owns no connection and reads no clock.
 
@@ -30,6 +32,8 @@ use crate::{
     topic::TopicHash,
     wire::ErrorCode,
 };
+
+mod suspended;
 
 /// Why a presence was not taken.
 #[derive(Debug, Error)]
@@ -194,6 +198,8 @@ pub struct Roster {
     members: BTreeMap<PeerId, Entry>,
     by_end: BTreeSet<(Instant, PeerId)>,
     gone: Gone,
+    /// Members that can't be reached, until the end of their lives.
+    suspended: BTreeMap<PeerId, Entry>,
     /// Members that made room for others; the next tick reports them.
     replaced: Vec<(Instant, PeerId)>,
 }
@@ -209,6 +215,7 @@ impl Roster {
             members: BTreeMap::new(),
             by_end: BTreeSet::new(),
             gone: Gone::default(),
+            suspended: BTreeMap::new(),
             replaced: Vec::new(),
         }
     }
@@ -268,7 +275,8 @@ impl Roster {
         wall: UnixMillis,
     ) -> Verdict {
         let (peer, sequence) = (signed.presence().peer, signed.presence().sequence);
-        let was_here = self.remove(&peer).is_some() || self.take_replaced(&peer);
+        let was_suspended = self.suspended.remove(&peer).is_some();
+        let was_here = self.remove(&peer).is_some() || self.take_replaced(&peer) || was_suspended;
         let replayable = after(now, signed.replayable(wall));
         // A farewell needs no addresses, and one that has them would fill the pages.
         let left = signed.presence().addresses.is_empty().then(|| Entry {
@@ -310,6 +318,7 @@ impl Roster {
         } else {
             self.make_room(now)?;
             self.gone.remove(&peer);
+            self.suspended.remove(&peer);
             if self.take_replaced(&peer) {
                 Verdict::Updated
             } else {
@@ -358,12 +367,13 @@ impl Roster {
     fn sequence(&self, peer: &PeerId) -> Option<u64> {
         self.members
             .get(peer)
+            .or_else(|| self.suspended.get(peer))
             .map(|entry| entry.signed.presence().sequence)
             .or_else(|| self.gone.sequence(peer))
     }
 
-    /// Removes the members whose life has ended. Returns them, and those that made room for others
-    /// since the last tick.
+    /// Removes the members whose life has ended, suspended ones too. Returns them, and those that made room for
+    /// others since the last tick.
     pub fn tick(&mut self, now: Instant) -> Vec<PeerId> {
         self.gone.tick(now);
         let mut ended: Vec<PeerId> = self.replaced.drain(..).map(|(_, peer)| peer).collect();
@@ -377,6 +387,14 @@ impl Roster {
             }
             ended.push(peer);
         }
+        for (peer, entry) in self
+            .suspended
+            .extract_if(.., |_, entry| entry.expires <= now)
+        {
+            let sequence = entry.signed.presence().sequence;
+            self.gone.insert(peer, sequence, entry.replayable, None);
+            ended.push(peer);
+        }
         ended
     }
 
@@ -385,7 +403,8 @@ impl Roster {
     pub fn next_deadline(&self) -> Option<Instant> {
         let ends = self.by_end.first().map(|&(expires, _)| expires);
         let replaced = self.replaced.first().map(|&(at, _)| at);
-        ends.into_iter().chain(replaced).min()
+        let suspended = self.suspended.values().map(|entry| entry.expires).min();
+        ends.into_iter().chain(replaced).chain(suspended).min()
     }
 
     /// The members in the order of their peer ids' bytes.
@@ -399,6 +418,7 @@ impl Roster {
         let gone = self.gone.by_peer.values();
         self.members
             .values()
+            .chain(self.suspended.values())
             .chain(gone.filter_map(|departed| departed.left.as_ref()))
             .map(|entry| entry.signed.as_bytes())
             .collect()

@@ -208,7 +208,7 @@ async fn handle(app: App, me: PeerId, event: PeerEvent) {
             reason,
         } => {
             let kind = match reason {
-                LeaveReason::Expired => NoteKind::Gone,
+                LeaveReason::Expired | LeaveReason::Lost => NoteKind::Gone,
                 LeaveReason::Left => NoteKind::Left,
             };
             note(app, &topic, kind, peer, &name);

@@ -94,6 +94,8 @@ pub enum Event<C> {
     Connected,
     /// Which way was chosen; again when it is another one.
     Way(Way),
+    /// Nothing has come from the other side for some seconds. That may pass.
+    Silent,
     /// The other side has opened a channel.
     Channel(C),
     /// An ICE server has refused to help, with this error code (RFC 8489, section 14.8). The connection

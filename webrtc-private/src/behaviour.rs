@@ -33,7 +33,7 @@ use crate::{
     address,
     backend::Way,
     config::Config,
-    muxer::WayChanged,
+    muxer::{News, What},
     report::{Failure, Report, Reports, Role},
     transport::{DialRequest, Notice},
 };
@@ -48,14 +48,13 @@ mod upgrade;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// There is a direct connection now. Relayed ones are the application's to close, once it does
-    /// not need them any more.
+    /// There is a direct connection now. Relayed ones are the application's to close.
     Connected {
         /// To whom.
         peer: PeerId,
         /// The new connection.
         connection: ConnectionId,
-        /// Which way it goes, as far as that is known; see also [`Behaviour::way`].
+        /// Which way it goes; see [`Behaviour::way`].
         way: Option<Way>,
     },
     /// An attempt of ours or of the other side has failed; the relayed connection stays as it is.
@@ -69,6 +68,8 @@ pub enum Event {
         /// When it will be tried again from here, if that is known.
         retry: Option<Duration>,
     },
+    /// Nothing has come on a direct connection for some seconds. It may be dead, or the network be slow.
+    Silent(ConnectionId),
     /// A direct connection goes by a TURN server from now on, or does no longer; see
     /// [`Behaviour::way`].
     WayChanged(ConnectionId),
@@ -83,7 +84,7 @@ pub struct Behaviour {
     requests: Requests,
     sessions: Sessions,
     notices: mpsc::Sender<Notice>,
-    ways: mpsc::Receiver<WayChanged>,
+    news: mpsc::Receiver<News>,
     /// Notices that did not fit into the channel.
     unsent: VecDeque<Notice>,
     connections: HashMap<ConnectionId, Known>,
@@ -101,7 +102,7 @@ impl Behaviour {
         reports: Reports,
         requests: mpsc::Receiver<DialRequest>,
         notices: mpsc::Sender<Notice>,
-        ways: mpsc::Receiver<WayChanged>,
+        news: mpsc::Receiver<News>,
     ) -> Self {
         let better = config.better.as_ref().map(|better| better.time);
         Self {
@@ -111,7 +112,7 @@ impl Behaviour {
             sessions: Sessions::new(local, config.inbound_max),
             config,
             notices,
-            ways,
+            news,
             unsent: VecDeque::new(),
             connections: HashMap::new(),
             upgrades: Upgrades::new(better),
@@ -143,17 +144,6 @@ impl Behaviour {
     fn is_direct(&self, peer: &PeerId) -> bool {
         self.connections_of(peer)
             .any(|(_, known)| !matches!(known.kind, Kind::Relayed { .. }))
-    }
-
-    /// Whether there is a connection that signals can go over: js-libp2p takes any, and so do we.
-    fn signalling_connection(
-        connections: &HashMap<ConnectionId, Known>,
-        peer: &PeerId,
-    ) -> Option<ConnectionId> {
-        connections
-            .iter()
-            .find(|(_, known)| known.peer == *peer && known.kind != Kind::WebRtc)
-            .map(|(id, _)| *id)
     }
 
     fn act(&mut self, actions: Vec<Action>) {
@@ -236,11 +226,16 @@ impl Behaviour {
         }
     }
 
-    fn on_way(&mut self, changed: WayChanged) {
-        if let Some(id) = known::turn(&mut self.connections, changed) {
-            self.events
-                .push_back(ToSwarm::GenerateEvent(Event::WayChanged(id)));
-        }
+    fn on_news(&mut self, News { peer, role, what }: News) {
+        let Some((id, known)) = known::newest(&mut self.connections, peer, role) else {
+            return;
+        };
+        let event = match what {
+            What::Silent => Event::Silent(id),
+            What::Way(way) if known.way.replace(way) != Some(way) => Event::WayChanged(id),
+            What::Way(_) => return,
+        };
+        self.events.push_back(ToSwarm::GenerateEvent(event));
     }
 
     fn on_closed(&mut self, id: ConnectionId, peer: PeerId) {
@@ -465,12 +460,12 @@ impl NetworkBehaviour for Behaviour {
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.poll_notices(cx);
-        while let Poll::Ready(Some(changed)) = self.ways.poll_next_unpin(cx) {
-            self.on_way(changed);
+        while let Poll::Ready(Some(news)) = self.news.poll_next_unpin(cx) {
+            self.on_news(news);
         }
         let connections = &self.connections;
         let actions = self.requests.poll(cx, &mut self.sessions, |peer| {
-            Self::signalling_connection(connections, peer)
+            known::signalling(connections, peer)
         });
         self.act(actions);
         loop {

@@ -84,7 +84,7 @@ pub fn new<B: Backend>(local: PeerId, backend: B, config: Config) -> (Transport<
     let reports = Reports::default();
     let (open, requests) = mpsc::channel(QUEUE);
     let (notify, notices) = mpsc::channel(QUEUE);
-    let (tell, ways) = mpsc::channel(QUEUE);
+    let (tell, news) = mpsc::channel(QUEUE);
     (
         Transport::new(
             backend,
@@ -94,6 +94,6 @@ pub fn new<B: Backend>(local: PeerId, backend: B, config: Config) -> (Transport<
             notices,
             tell,
         ),
-        Behaviour::new(local, config, reports, requests, notify, ways),
+        Behaviour::new(local, config, reports, requests, notify, news),
     )
 }

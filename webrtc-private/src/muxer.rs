@@ -47,52 +47,74 @@ pub struct Connection<P: PeerConnection> {
     /// The other side has opened its first channel, and there is no second first one.
     had_init: bool,
     closed: Option<CloseReason>,
-    ways: Option<Ways>,
+    teller: Option<Teller>,
     waker: Option<Waker>,
 }
 
-/// A connection goes another way than before.
+/// What the behaviour is told of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WayChanged {
+pub(crate) struct News {
     pub(crate) peer: PeerId,
     /// There is one session with a peer in each role, so that this says which connection it is.
     pub(crate) role: Role,
-    pub(crate) way: Way,
+    pub(crate) what: What,
 }
 
-/// Tells the behaviour by which way a connection goes.
+/// See [`News`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// Nothing has come for some seconds.
+    Silent,
+    /// It goes this way from now on.
+    Way(Way),
+}
+
+/// Tells the behaviour what becomes of a connection.
 #[derive(Debug)]
-pub(crate) struct Ways {
+pub(crate) struct Teller {
     peer: PeerId,
     role: Role,
-    sender: mpsc::Sender<WayChanged>,
-    /// The newest, if it was not told yet.
-    untold: Option<Way>,
+    sender: mpsc::Sender<News>,
+    /// What was not told yet, the newest of each kind.
+    way: Option<Way>,
+    is_silent: bool,
 }
 
-impl Ways {
-    pub(crate) const fn new(peer: PeerId, role: Role, sender: mpsc::Sender<WayChanged>) -> Self {
+impl Teller {
+    pub(crate) const fn new(peer: PeerId, role: Role, sender: mpsc::Sender<News>) -> Self {
         Self {
             peer,
             role,
             sender,
-            untold: None,
+            way: None,
+            is_silent: false,
+        }
+    }
+
+    fn note(&mut self, what: What) {
+        match what {
+            What::Silent => self.is_silent = true,
+            What::Way(way) => self.way = Some(way),
         }
     }
 
     fn tell(&mut self, cx: &mut Context<'_>) {
-        while self.untold.is_some() {
+        while self.is_silent || self.way.is_some() {
             match self.sender.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
-                    if let Some(way) = self.untold.take() {
-                        let (peer, role) = (self.peer, self.role);
-                        // It was ready.
-                        let _ = self.sender.start_send(WayChanged { peer, role, way });
-                    }
+                    let what = match self.way.take() {
+                        Some(way) => What::Way(way),
+                        None => {
+                            self.is_silent = false;
+                            What::Silent
+                        }
+                    };
+                    let (peer, role) = (self.peer, self.role);
+                    // It was ready.
+                    let _ = self.sender.start_send(News { peer, role, what });
                 }
-                // The behaviour is gone, and with it the swarm, soon.
-                Poll::Ready(Err(_)) => self.untold = None,
-                Poll::Pending => return,
+                // The behaviour is gone, and with it the swarm, soon; or there is no room, and it wakes us.
+                Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }
     }
@@ -142,7 +164,7 @@ impl<P: PeerConnection> Connection<P> {
             dropped,
             background,
             closed: None,
-            ways: None,
+            teller: None,
             waker: None,
         };
         for channel in early {
@@ -151,10 +173,16 @@ impl<P: PeerConnection> Connection<P> {
         connection
     }
 
-    /// From now on the behaviour hears when the connection goes another way.
-    pub(crate) fn tell(mut self, ways: Ways) -> Self {
-        self.ways = Some(ways);
+    /// From now on the behaviour hears what becomes of the connection.
+    pub(crate) fn tell(mut self, teller: Teller) -> Self {
+        self.teller = Some(teller);
         self
+    }
+
+    fn note(&mut self, what: What) {
+        if let Some(teller) = &mut self.teller {
+            teller.note(what);
+        }
     }
 
     #[cfg(test)]
@@ -180,17 +208,14 @@ impl<P: PeerConnection> Connection<P> {
             match event {
                 Event::Channel(channel) => self.on_channel(channel),
                 Event::Closed(reason) => self.closed = Some(reason),
-                Event::Way(way) => {
-                    if let Some(ways) = &mut self.ways {
-                        ways.untold = Some(way);
-                    }
-                }
+                Event::Silent => self.note(What::Silent),
+                Event::Way(way) => self.note(What::Way(way)),
                 // Candidates that are found later matter to the other side only while it looks for a way.
                 Event::Candidate(_) | Event::Connected | Event::ServerRefused(_) => {}
             }
         }
-        if let Some(ways) = &mut self.ways {
-            ways.tell(cx);
+        if let Some(teller) = &mut self.teller {
+            teller.tell(cx);
         }
         match self.closed {
             Some(reason) => Err(ConnectionError::Closed(reason)),

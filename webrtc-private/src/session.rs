@@ -330,6 +330,8 @@ where
                 Event::ServerRefused(code) => self.report.refused = Some(code),
                 Event::Connected => self.connected = true,
                 Event::Way(way) => self.report.way = Some(way),
+                // The deadline will tell.
+                Event::Silent => {}
                 Event::Channel(mut channel) => {
                     if self.early.len() >= EARLY_MAX {
                         channel.close();

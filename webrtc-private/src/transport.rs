@@ -24,7 +24,7 @@ use crate::{
     backend::Backend,
     config::Config,
     error::{Error, OpenError, Step},
-    muxer::{Connection, WayChanged, Ways},
+    muxer::{Connection, News, Teller},
     report::{Report, Reports, Role},
     session,
 };
@@ -69,7 +69,7 @@ pub struct Transport<B: Backend> {
     reports: Reports,
     opens: mpsc::Sender<DialRequest>,
     notices: mpsc::Receiver<Notice>,
-    ways: mpsc::Sender<WayChanged>,
+    news: mpsc::Sender<News>,
     listener: Option<Listener>,
     /// Circuits that are up, whether anybody listens or not.
     circuits: BTreeSet<Multiaddr>,
@@ -101,7 +101,7 @@ impl<B: Backend> Transport<B> {
         reports: Reports,
         opens: mpsc::Sender<DialRequest>,
         notices: mpsc::Receiver<Notice>,
-        ways: mpsc::Sender<WayChanged>,
+        news: mpsc::Sender<News>,
     ) -> Self {
         Self {
             backend,
@@ -109,7 +109,7 @@ impl<B: Backend> Transport<B> {
             reports,
             opens,
             notices,
-            ways,
+            news,
             listener: None,
             circuits: BTreeSet::new(),
             events: VecDeque::new(),
@@ -181,7 +181,7 @@ impl<B: Backend> Transport<B> {
             self.config.clone(),
             self.reports.clone(),
         );
-        let ways = Ways::new(peer, Role::Answerer, self.ways.clone());
+        let teller = Teller::new(peer, Role::Answerer, self.news.clone());
         Box::pin(async move {
             let connection = backend
                 .connection(&config.ice_servers.get())
@@ -198,7 +198,7 @@ impl<B: Backend> Transport<B> {
                 tracing::debug!(%peer, %error, "answered in vain");
             }
             reports.put(peer, report, &result);
-            result.map(|connection| (peer, connection.tell(ways)))
+            result.map(|connection| (peer, connection.tell(teller)))
         })
     }
 }
@@ -339,12 +339,12 @@ impl<B: Backend> libp2p_core::Transport for Transport<B> {
             relayed,
             opens: self.opens.clone(),
         };
-        let ways = Ways::new(peer, Role::Offerer, self.ways.clone());
+        let teller = Teller::new(peer, Role::Offerer, self.news.clone());
         Ok(Box::pin(async move {
             let mut report = Report::new(Role::Offerer);
             let result = request.offer(backend, &config, &mut report).await;
             reports.put(peer, report, &result);
-            result.map(|connection| (peer, connection.tell(ways)))
+            result.map(|connection| (peer, connection.tell(teller)))
         }))
     }
 

@@ -176,6 +176,7 @@ impl View {
         let how = match reason {
             LeaveReason::Expired => "is gone: not heard of for too long",
             LeaveReason::Left => "left",
+            LeaveReason::Lost => "is gone: the connection broke, and it can't be reached",
         };
         self.timed(&format!(
             "{} {} {how}",

@@ -9,11 +9,11 @@ export const SEEN_WITHIN = 5_000;
 /** Time in which a member that left or whose tab was closed must be gone. */
 export const LEFT_WITHIN = 2_000;
 
+/** Time in which a member that was killed must be gone for those that were connected to it. */
+export const LOST_WITHIN = 20_000;
+
 /** Time in which everybody is back in the DHT after the bootstrap node's return. */
 export const BACK_WITHIN = 15_000;
-
-/** How long a member is kept that went without a word (PRESENCE_TTL in docs/protocol.md). */
-export const PRESENCE_TTL = 120_000;
 
 /** How long a direct message is tried (OUTBOX_DEADLINE in docs/protocol.md). */
 export const OUTBOX_DEADLINE = 60_000;

@@ -2,14 +2,20 @@
 //! time, or an answer does not come; and connections that a bootstrap node does not want.
 
 use libp2p::{PeerId, ping, request_response, swarm::ConnectionId};
-use moim_protocol::refusal_wire::{Request, Response};
+use moim_protocol::{
+    refusal_wire::{Request, Response},
+    topic::TopicHash,
+};
 use web_time::Instant;
 
 use super::{Driver, liveness::Action};
-use crate::{platform, probe};
+use crate::{event::LeaveReason, platform, probe};
 
 /// Pings in a row without an answer after which a connection is taken for dead.
 const SILENT_PINGS_MAX: u32 = 2;
+
+/// Peers that are asked whether they are still there when a member is lost.
+const WITNESSES: usize = 3;
 
 impl Driver {
     /// The device says that it has lost its network, or has it back.
@@ -66,8 +72,57 @@ impl Driver {
         }
     }
 
+    /// Nothing has come on a connection for some seconds.
+    pub(super) fn doubt_connection(&mut self, connection: ConnectionId, now: Instant) {
+        self.doubt(|(_, id)| *id == connection, now);
+    }
+
+    /// The last connection to a peer is gone. If it was a member that the rooms want a connection to, it is dialled
+    /// anyway; others are asked for a sign of life, which tells whether we are cut off ourselves.
+    pub(super) fn on_lost(&mut self, peer: PeerId, now: Instant) {
+        if !self.reaching.wants(&peer) || !self.is_member(&peer) || !self.lost.lost(peer, now) {
+            return;
+        }
+        let mut witnesses: Vec<(PeerId, ConnectionId)> = self.connections.ids().collect();
+        witnesses.dedup_by_key(|(peer, _)| *peer);
+        let probe = &mut self.swarm.behaviour_mut().probe;
+        for (peer, connection) in witnesses.into_iter().take(WITNESSES) {
+            probe.ping(peer, connection);
+        }
+    }
+
+    /// Takes members off the list that were connected and can't be reached any more.
+    pub(super) fn advance_lost(&mut self, now: Instant) {
+        for peer in self.reaching.take_failed() {
+            self.lost.failed(&peer);
+        }
+        for peer in self.lost.poll(now) {
+            tracing::debug!(%peer, "lost");
+            let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
+            for topic in topics {
+                let room = self.rooms.get_mut(&topic);
+                if room.is_some_and(|room| room.search.roster.suspend(&peer)) {
+                    self.member_gone(topic, peer, LeaveReason::Lost);
+                }
+            }
+        }
+    }
+
+    /// A peer is connected, or has said something: if it was lost, it is back.
+    pub(super) fn is_back(&mut self, peer: PeerId, now: Instant) {
+        let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
+        for topic in topics {
+            let room = self.rooms.get_mut(&topic);
+            let back = room.and_then(|room| room.search.roster.resume(&peer, now).cloned());
+            if let Some(signed) = back {
+                self.learn_addresses(signed.presence(), now);
+                self.member_joined(topic, &signed, now);
+            }
+        }
+    }
+
     /// libp2p's own ping, which goes on all the time.
-    pub(super) fn on_ping(&mut self, event: ping::Event) {
+    pub(super) fn on_ping(&mut self, event: ping::Event, now: Instant) {
         let ping::Event {
             connection, result, ..
         } = event;
@@ -78,6 +133,7 @@ impl Driver {
             Ok(round_trip) => {
                 open.round_trip = Some(round_trip);
                 open.silent = 0;
+                self.lost.heard(now);
                 self.dirty = true;
             }
             // A program that does not speak ping is not dead for that.
@@ -122,7 +178,12 @@ impl Driver {
             .send_response(channel, Response::Accepted.encode());
     }
 
-    pub(super) fn on_answered(&mut self, probe::Answered(connection): probe::Answered) {
+    pub(super) fn on_answered(
+        &mut self,
+        probe::Answered(connection): probe::Answered,
+        now: Instant,
+    ) {
+        self.lost.heard(now);
         self.liveness.settled(connection);
     }
 }

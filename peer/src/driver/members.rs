@@ -413,21 +413,18 @@ impl Driver {
             return;
         };
         room.alike.remove(&peer);
-        let Some(Shown { name, .. }) = room.shown.remove(&peer) else {
-            return;
-        };
-        self.events.emit(PeerEvent::MemberLeft {
-            topic: room.topic.clone(),
-            peer,
-            name,
-            reason,
-        });
-        if !self
-            .rooms
-            .values()
-            .any(|room| room.search.roster.contains(&peer))
-        {
+        if let Some(Shown { name, .. }) = room.shown.remove(&peer) {
+            self.events.emit(PeerEvent::MemberLeft {
+                topic: room.topic.clone(),
+                peer,
+                name,
+                reason,
+            });
+        }
+        // Who is lost is tried again until its life ends.
+        if reason != LeaveReason::Lost && !self.is_member(&peer) {
             self.reaching.forget(&peer);
+            self.lost.found(&peer);
         }
     }
 

@@ -68,6 +68,7 @@ impl Driver {
                     self.handovers.disconnected(&peer_id);
                     self.reaching.disconnected(&peer_id, now);
                     self.on_member_disconnected(&peer_id);
+                    self.on_lost(peer_id, now);
                 } else {
                     if self.connections.superfluous(&peer_id).is_empty() {
                         self.handovers.disconnected(&peer_id);
@@ -131,10 +132,10 @@ impl Driver {
             BehaviourEvent::Identify(event) => self.on_identify(event, now),
             BehaviourEvent::Kad(event) => self.on_kad(event, now),
             BehaviourEvent::Message(event) => self.on_message(event, now),
-            BehaviourEvent::Ping(event) => self.on_ping(event),
-            BehaviourEvent::Platform(event) => self.on_platform(event),
+            BehaviourEvent::Ping(event) => self.on_ping(event, now),
+            BehaviourEvent::Platform(event) => self.on_platform(event, now),
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
-            BehaviourEvent::Probe(answered) => self.on_answered(answered),
+            BehaviourEvent::Probe(answered) => self.on_answered(answered, now),
             BehaviourEvent::Refusal(event) => self.on_refusal(event),
             BehaviourEvent::Time(event) => self.on_time(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
@@ -158,15 +159,16 @@ impl Driver {
         }
     }
 
-    fn on_platform(&mut self, event: swarm::PlatformBehaviourEvent) {
+    fn on_platform(&mut self, event: swarm::PlatformBehaviourEvent, now: Instant) {
         let connections = &self.connections;
         let reached = |peer: &PeerId| connections.direct_address(peer).cloned();
-        let event = swarm::on_event(&mut self.platform, event, reached, platform::now());
+        let event = swarm::on_event(&mut self.platform, event, reached, now);
         match event {
             Some(Learnt::StaysRelayed { peer, why }) => {
                 tracing::debug!(%peer, reason = %why.reason, "stays relayed");
                 self.connections.stays_relayed(&peer, why);
             }
+            Some(Learnt::Silent(connection)) => self.doubt_connection(connection, now),
             Some(Learnt::WayChanged(connection)) => {
                 let platform = &self.swarm.behaviour().platform;
                 if let Some(open) = self.connections.get_mut(connection) {
@@ -219,6 +221,9 @@ impl Driver {
             self.doubt_older(peer, id, now);
         }
         self.members_changed = true;
+        self.lost.found(&peer);
+        self.lost.heard(now);
+        self.is_back(peer, now);
         self.entry.connected(id, peer, now);
         self.reaching.connected(&peer, id, path, now);
         if !self.connections.superfluous(&peer).is_empty() {

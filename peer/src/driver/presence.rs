@@ -388,10 +388,12 @@ impl Driver {
                 .handle_presence(signed.clone(), age, now, platform::wall())?;
         match verdict {
             Verdict::Joined => {
+                self.lost.found(&peer);
                 self.learn_addresses(signed.presence(), now);
                 self.member_joined(topic, &signed, now);
             }
             Verdict::Updated => {
+                self.lost.heard_of(&peer, now);
                 self.learn_addresses(signed.presence(), now);
                 if is_renamed {
                     self.member_renamed(topic, &signed);

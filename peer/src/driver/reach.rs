@@ -104,6 +104,7 @@ pub(super) struct Reaching {
     moved: Option<Instant>,
     /// Whether [`reach`](Self::reach) may answer otherwise than before.
     changed: bool,
+    failed: Vec<PeerId>,
 }
 
 impl Reaching {
@@ -116,6 +117,7 @@ impl Reaching {
             hold: None,
             moved: None,
             changed: false,
+            failed: Vec::new(),
         }
     }
 
@@ -145,6 +147,11 @@ impl Reaching {
 
     pub(super) fn wants(&self, peer: &PeerId) -> bool {
         self.wanted.contains(peer)
+    }
+
+    /// Whom it was tried to reach in vain since this was asked last.
+    pub(super) fn take_failed(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.failed)
     }
 
     /// Whether somebody may be reached otherwise than when this was asked last.
@@ -263,6 +270,7 @@ impl Reaching {
                 dials.extend(attempt.due(head_start, now));
                 if let Progress::Failed(reason) = attempt.tick(now) {
                     target.fail(reason, now);
+                    self.failed.push(*peer);
                     self.changed = true;
                 }
             }
@@ -342,12 +350,13 @@ impl Reaching {
 
     /// A dial failed; with the last one its attempt has failed.
     pub(super) fn failed(&mut self, id: ConnectionId, reason: &str, now: Instant) {
-        for target in self.targets.values_mut() {
+        for (peer, target) in &mut self.targets {
             if let State::Dialling(attempt) = &mut target.state
                 && attempt.owns(id)
             {
                 if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
                     target.fail(reason, now);
+                    self.failed.push(*peer);
                     self.changed = true;
                 }
                 return;

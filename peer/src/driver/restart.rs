@@ -18,6 +18,7 @@ use super::{
     entry::Entry,
     handover::Handovers,
     liveness::Liveness,
+    lost::Lost,
     queries::Purpose,
     reach::Reaching,
     relays::Relays,
@@ -108,6 +109,7 @@ impl Driver {
         self.connections = Connections::default();
         self.handovers = Handovers::default();
         self.liveness = Liveness::new(now, platform::wall());
+        self.lost = Lost::default();
         self.relays = Relays::new(self.seed);
         self.reaching = Reaching::new(self.me, self.seed);
         self.pace = Pace::default();

@@ -36,6 +36,8 @@ impl Driver {
                 self.me,
                 members.map(|member| member.presence.peer),
             ));
+            // Those who can't be reached are tried again: they may be back before they say so.
+            wanted.extend(room.search.roster.suspended());
         }
         wanted
     }

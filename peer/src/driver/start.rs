@@ -14,8 +14,9 @@ use tracing::Instrument as _;
 
 use super::{
     Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
-    dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, network, queries::Queries,
-    reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares, values::Operations,
+    dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, network,
+    queries::Queries, reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares,
+    values::Operations,
 };
 use crate::{
     behaviour::Behaviour,
@@ -149,6 +150,7 @@ impl Driver {
             connections: Connections::default(),
             handovers: Handovers::default(),
             liveness: Liveness::new(now, platform::wall()),
+            lost: Lost::default(),
             clock: Clock::new(now, platform::wall()),
             clock_off: None,
             addresses: platform::AddressWatch::new(),

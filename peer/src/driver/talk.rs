@@ -144,6 +144,8 @@ impl Driver {
                     tracing::debug!(%author, "says more than its share");
                     return gossipsub::MessageAcceptance::Ignore;
                 }
+                self.lost.heard_of(&author, now);
+                self.is_back(author, now);
                 if self.hear(topic, author, text, now) {
                     self.catch_up(topic, author, now);
                 }

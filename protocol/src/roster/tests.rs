@@ -86,6 +86,9 @@ impl Room {
         assert!(roster.gone.by_peer.len() <= GONE_MAX);
         assert!(roster.replaced.len() <= MEMBERS_MAX);
         assert!(!roster.contains(&roster.me));
+        for peer in roster.suspended.keys() {
+            assert!(!roster.contains(peer), "on the list and off it");
+        }
         // In a crowd a part of it will do.
         for (peer, entry) in roster.members.iter().take(20) {
             assert!(roster.by_end.contains(&(entry.expires, *peer)));

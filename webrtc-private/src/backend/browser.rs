@@ -223,7 +223,9 @@ impl Connection {
                     RtcPeerConnectionState::Closed => {
                         events.borrow_mut().close(CloseReason::Closed);
                     }
-                    // `disconnected` may pass.
+                    RtcPeerConnectionState::Disconnected => {
+                        events.borrow_mut().push(Event::Silent);
+                    }
                     _ => {}
                 }
             }),

@@ -157,6 +157,7 @@ impl PeerConnection for Connection {
         noted.map(|noted| match noted {
             Noted::Candidate(json) => Event::Candidate(json),
             Noted::Connected => Event::Connected,
+            Noted::Silent => Event::Silent,
             Noted::Way(way) => Event::Way(way),
             Noted::Channel { id, label } => Event::Channel(Channel::new(id, label, self.0.clone())),
             Noted::Closed(reason) => Event::Closed(reason),

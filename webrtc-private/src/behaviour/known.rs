@@ -6,7 +6,7 @@ use libp2p_core::Multiaddr;
 use libp2p_identity::PeerId;
 use libp2p_swarm::ConnectionId;
 
-use crate::{address, backend::Way, muxer::WayChanged, report::Role};
+use crate::{address, backend::Way, report::Role};
 
 /// A connection of the swarm.
 #[derive(Debug)]
@@ -29,18 +29,29 @@ pub(super) enum Kind {
     Relayed { circuit: Multiaddr },
 }
 
-/// Takes note of the way of a connection. Which one it was, if that is news.
-pub(super) fn turn(
-    connections: &mut HashMap<ConnectionId, Known>,
-    WayChanged { peer, role, way }: WayChanged,
+/// A connection that signals can go over: js-libp2p takes any but those of this transport, and so do we.
+pub(super) fn signalling(
+    connections: &HashMap<ConnectionId, Known>,
+    peer: &PeerId,
 ) -> Option<ConnectionId> {
+    connections
+        .iter()
+        .find(|(_, known)| known.peer == *peer && known.kind != Kind::WebRtc)
+        .map(|(id, _)| *id)
+}
+
+/// The connection of this transport with a peer in which we have this role: the newest, where an older one is about to
+/// be closed.
+pub(super) fn newest(
+    connections: &mut HashMap<ConnectionId, Known>,
+    peer: PeerId,
+    role: Role,
+) -> Option<(ConnectionId, &mut Known)> {
     let ours = connections.iter_mut().filter(|(_, known)| {
         known.peer == peer && known.kind == Kind::WebRtc && known.dialled == (role == Role::Offerer)
     });
-    // The newest, where an older one is about to be closed.
     let (id, known) = ours.max_by_key(|(id, _)| **id)?;
-    let is_news = known.way.replace(way) != Some(way);
-    is_news.then_some(*id)
+    Some((*id, known))
 }
 
 pub(super) fn kind_of(address: &Multiaddr) -> Kind {

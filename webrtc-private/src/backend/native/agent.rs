@@ -59,6 +59,7 @@ const OTHER_WAYS: Duration = Duration::from_secs(10);
 pub(super) enum Noted {
     Candidate(String),
     Connected,
+    Silent,
     Way(Way),
     Channel { id: ChannelId, label: String },
     Closed(CloseReason),
@@ -268,7 +269,9 @@ impl Agent {
                 IceEvent::ConnectionStateChange(ConnectionState::Failed) => {
                     self.end(CloseReason::NoWay);
                 }
-                // `Disconnected` may pass.
+                IceEvent::ConnectionStateChange(ConnectionState::Disconnected) => {
+                    self.note(Noted::Silent);
+                }
                 _ => {}
             }
         }
