@@ -41,6 +41,7 @@ cargo xtask COMMAND
               --quick              a tenth of everything, to see whether it works
   bench dht set up and measure the DHT beside Python's kademlia, bare rust-libp2p and js-libp2p
               --rounds N           rounds in which all take turns (5)
+              --operations N       puts and gets in a round, of each (100)
   fuzz      set up, build the fuzz targets and run them side by side; with names, only these
               --seconds N, --minutes N   how long each (60 seconds)
               --input FILE         give the one named target this input and nothing else
@@ -52,7 +53,7 @@ cargo xtask COMMAND
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Invocation {
     Bench(BenchOptions),
-    BenchDht { rounds: u32 },
+    BenchDht(BenchDhtOptions),
     BenchNode(BenchNodeOptions),
     Build(BuildOptions),
     Fmt,
@@ -107,6 +108,24 @@ impl Default for FuzzOptions {
             seconds: crate::fuzz::SECONDS,
             input: None,
             list: false,
+        }
+    }
+}
+
+/// Options of `cargo xtask bench dht`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BenchDhtOptions {
+    /// Rounds in which all take turns.
+    pub(crate) rounds: u32,
+    /// Puts of each in a round, each with a get.
+    pub(crate) operations: u32,
+}
+
+impl Default for BenchDhtOptions {
+    fn default() -> Self {
+        Self {
+            rounds: 5,
+            operations: 100,
         }
     }
 }
@@ -285,15 +304,17 @@ fn fuzz(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
 }
 
 fn bench_dht(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut rounds = BenchNodeOptions::default().rounds;
+    let mut options = BenchDhtOptions::default();
     while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--rounds" => rounds = count_after(&argument, &mut rest)?,
+        let count = match argument.as_str() {
+            "--rounds" => &mut options.rounds,
+            "--operations" => &mut options.operations,
             "-h" | "--help" => return Ok(Invocation::Help),
             other => bail!("`cargo xtask bench dht` does not know {other:?}"),
-        }
+        };
+        *count = count_after(&argument, &mut rest)?;
     }
-    Ok(Invocation::BenchDht { rounds })
+    Ok(Invocation::BenchDht(options))
 }
 
 fn bench_node(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
@@ -390,109 +411,4 @@ fn test(rest: impl Iterator<Item = String>) -> Result<Invocation> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse_line(line: &str) -> Result<Invocation> {
-        parse(line.split_whitespace().map(str::to_owned))
-    }
-
-    #[test]
-    fn commands_and_their_options_are_understood() {
-        assert_eq!(parse_line("").unwrap(), Invocation::Help);
-        assert_eq!(
-            parse_line("run").unwrap(),
-            Invocation::Run(RunOptions::default())
-        );
-        assert_eq!(
-            parse_line("run --no-open --page-port=9090 --http 127.0.0.1:9470 --quic=off").unwrap(),
-            Invocation::Run(RunOptions {
-                open: false,
-                page_port: 9090,
-                listen: vec![
-                    ("http".into(), "127.0.0.1:9470".into()),
-                    ("quic".into(), "off".into()),
-                ],
-                ..RunOptions::default()
-            })
-        );
-        assert_eq!(
-            parse_line("test --keep-going fmt edges").unwrap(),
-            Invocation::Test(TestOptions {
-                keep_going: true,
-                steps: vec!["fmt".into(), "edges".into()],
-                ..TestOptions::default()
-            })
-        );
-        assert_eq!(
-            parse_line("build").unwrap(),
-            Invocation::Build(BuildOptions::default())
-        );
-        assert_eq!(
-            parse_line("build --deb").unwrap(),
-            Invocation::Build(BuildOptions { deb: true })
-        );
-        assert_eq!(parse_line("ci").unwrap(), parse_line("test").unwrap());
-        assert_eq!(
-            parse_line("bench --upgrades=200").unwrap(),
-            Invocation::Bench(BenchOptions {
-                upgrades: 200,
-                ..BenchOptions::default()
-            })
-        );
-        assert_eq!(
-            parse_line("fuzz turn stun --minutes=5").unwrap(),
-            Invocation::Fuzz(FuzzOptions {
-                targets: vec!["turn".into(), "stun".into()],
-                seconds: 300,
-                ..FuzzOptions::default()
-            })
-        );
-        assert_eq!(
-            parse_line("bench node --rounds 3 idle --quick").unwrap(),
-            Invocation::BenchNode(BenchNodeOptions {
-                rounds: 3,
-                quick: true,
-                measures: vec!["idle".into()],
-            })
-        );
-        assert_eq!(
-            parse_line("bench dht --rounds 3").unwrap(),
-            Invocation::BenchDht { rounds: 3 }
-        );
-        assert_eq!(
-            parse_line("setup --page-only --wasm-route debian").unwrap(),
-            Invocation::Setup(SetupOptions {
-                page_only: true,
-                route: Route::Debian
-            })
-        );
-    }
-
-    #[test]
-    fn what_is_not_understood_is_named() {
-        for (line, mention) in [
-            ("nonsense", "nonsense"),
-            ("build now", "now"),
-            ("fmt now", "now"),
-            ("bench --rounds 0", "\"0\""),
-            ("bench --rounds 9 --upgrades 8", "too few"),
-            ("fuzz --seconds 0", "\"0\""),
-            ("fuzz --minutes 99999999", "99999999"),
-            ("fuzz --input x", "one target"),
-            ("fuzz --fast", "--fast"),
-            ("bench idle", "idle"),
-            ("bench node --upgrades 8", "--upgrades"),
-            ("bench dht idle", "idle"),
-            ("run --page-port", "--page-port"),
-            ("run --page-port 70000", "70000"),
-            ("run --page-port 0", "\"0\""),
-            ("run --http off", "--http"),
-            ("setup --wasm-route moon", "auto"),
-            ("test --slow", "--slow"),
-        ] {
-            let error = parse_line(line).unwrap_err().to_string();
-            assert!(error.contains(mention), "{line}: {error}");
-        }
-    }
-}
+mod tests;

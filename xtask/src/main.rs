@@ -55,7 +55,7 @@ fn dispatch(invocation: &Invocation) -> Result<()> {
     match invocation {
         Invocation::Bench(options) => bench::bench(&Project::find()?, options),
         Invocation::Build(options) => build::build(&Project::find()?, options),
-        Invocation::BenchDht { rounds } => bench::dht::bench(&Project::find()?, *rounds),
+        Invocation::BenchDht(options) => bench::dht::bench(&Project::find()?, options),
         Invocation::BenchNode(options) => bench::node::bench(&Project::find()?, options),
         Invocation::Help => {
             println!("{}", args::HELP);

@@ -10,7 +10,7 @@ use crate::node::{figure, median, percentile};
 pub(super) enum Aim {
     /// At most so many times what Python takes in the same run, by the medians.
     OfPython(f64),
-    /// Not one.
+    /// Not one: a sample is one or nothing.
     None,
 }
 
@@ -96,11 +96,10 @@ impl Row {
 
     fn cell(&self, contestant: Contestant) -> String {
         let samples = self.samples(contestant);
-        let middle = match self.aim {
-            Some(Aim::None) => samples.iter().copied().reduce(|one, other| one + other),
-            _ => median(samples),
-        };
-        match (middle, percentile(samples, 99)) {
+        if matches!(self.aim, Some(Aim::None)) && !samples.is_empty() {
+            return format!("**{}** of {}", samples.iter().sum::<f64>(), samples.len());
+        }
+        match (median(samples), percentile(samples, 99)) {
             (None, _) => "–".to_owned(),
             (middle, high) if self.unit == "ms" => {
                 format!("**{}** ({})", figure(middle), figure(high))

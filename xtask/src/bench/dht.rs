@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{PROGRAM, node::bundle};
 use crate::{
+    args::BenchDhtOptions,
     process,
     project::Project,
     setup::{self, Needs, Route, step},
@@ -18,7 +19,7 @@ const PYTHON_LIMIT: Duration = Duration::from_secs(300);
 const RUN_LIMIT: Duration = Duration::from_secs(2 * 3600);
 
 /// Builds what is measured, and measures it.
-pub(crate) fn bench(project: &Project, rounds: u32) -> Result<()> {
+pub(crate) fn bench(project: &Project, options: &BenchDhtOptions) -> Result<()> {
     let needs = Needs {
         node: true,
         ..Needs::default()
@@ -43,7 +44,8 @@ pub(crate) fn bench(project: &Project, rounds: u32) -> Result<()> {
     let mut command = Command::new(project.target.join("release").join(PROGRAM));
     command
         .current_dir(&project.root)
-        .args(["dht", "--rounds", &rounds.to_string()])
+        .args(["dht", "--rounds", &options.rounds.to_string()])
+        .args(["--operations", &options.operations.to_string()])
         .arg("--output")
         .arg(&table)
         .env("MOIM_BENCH_JS", script)
