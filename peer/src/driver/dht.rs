@@ -72,8 +72,8 @@ impl Driver {
             (Purpose::Put(put), QueryResult::PutRecord(result)) => {
                 self.on_handed_over(put, &result, now);
             }
-            (Purpose::PutRest { stored, asked }, QueryResult::PutRecord(result)) => {
-                self.on_rest_handed_over(stored, copies(&result, asked), now);
+            (Purpose::PutRest(rest), QueryResult::PutRecord(result)) => {
+                self.on_handed_on(rest, &result, now);
             }
             (Purpose::Get { key, found, reader }, _) => {
                 self.on_looked_up(key, found, reader, now);
@@ -85,7 +85,7 @@ impl Driver {
 }
 
 /// How many servers took a record.
-fn copies(result: &kad::PutRecordResult, asked: usize) -> usize {
+pub(super) fn copies(result: &kad::PutRecordResult, asked: usize) -> usize {
     match result {
         Ok(_) => asked,
         Err(

@@ -8,8 +8,7 @@ use libp2p::{
 };
 use moim_protocol::{record::RecordKey, topic::TopicHash};
 
-use super::values::{Draft, Found, Put, Reader};
-use crate::snapshot::Stored;
+use super::values::{Draft, Found, Put, Reader, Rest};
 
 /// Queries under way at once; what would be more waits. Each holds up to twenty streams.
 pub(super) const QUERIES_MAX: usize = 128;
@@ -30,7 +29,7 @@ pub(super) enum Purpose {
     /// Hand the value to the closest of them.
     Put(Put),
     /// Hand it to the others, when the put is answered.
-    PutRest { stored: Stored, asked: usize },
+    PutRest(Rest),
     /// Look a value up.
     Get {
         key: RecordKey,
@@ -71,7 +70,7 @@ impl Queries {
     pub(super) fn handing_over(&self) -> bool {
         self.open
             .values()
-            .any(|purpose| matches!(purpose, Purpose::PutRest { .. }))
+            .any(|purpose| matches!(purpose, Purpose::PutRest(_)))
     }
 
     pub(super) fn members_query(&self, topic: &TopicHash) -> bool {

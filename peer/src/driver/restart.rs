@@ -163,7 +163,7 @@ impl Driver {
                 | Purpose::AnnouncePut { .. }
                 | Purpose::LeavePut { .. }
                 | Purpose::Members { .. }
-                | Purpose::PutRest { .. } => {}
+                | Purpose::PutRest(_) => {}
             }
         }
         for lookup in mem::take(&mut self.lookups) {

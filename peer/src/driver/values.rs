@@ -1,9 +1,11 @@
 //! Puts and gets: the DHT as a store of values.
 //!
 //! A put finds the servers closest to its key, hands the value to the closest [`QUORUM`] of them, and is answered
-//! when they have it; the others follow. A get asks the closest and is answered when [`AGREEING`] of them have the
+//! when they have it; the others follow. A get asks the closest and is answered when two of them have the
 //! same newest value: these are among those that a put waits for. A put does not read before it writes, because its
 //! sequence is a time. If somebody's clock is ahead, servers refuse it; then it reads, and counts on from there.
+
+mod found;
 
 use std::{collections::VecDeque, num::NonZeroUsize, time::Duration};
 
@@ -18,7 +20,12 @@ use moim_protocol::{
 };
 use web_time::Instant;
 
-use super::{Driver, dht::keepers, queries::Purpose};
+pub(super) use self::found::Found;
+use super::{
+    Driver,
+    dht::{copies, keepers},
+    queries::Purpose,
+};
 use crate::{
     builder::DhtMode,
     command::Reply,
@@ -45,13 +52,14 @@ const PACE_CHECK: Duration = Duration::from_millis(50);
 /// closest first; all, where there are fewer.
 const QUORUM: usize = 11;
 
+/// Servers that are given a value at one time once its put is answered. Whoever asks for it next is not kept waiting
+/// by those who check it, and a peer that stops has all of them asked within a few round trips.
+const FOLLOWING: usize = 3;
+
 /// Servers that are asked first who is closest to the key of a put. Where they name nobody closer than those that are
 /// known here, the value goes to these; in a network that is larger than the routing table the farther copies may
 /// lie a little farther off than they could. Nobody misses them who asks the closest first.
 const CONFIRMING: NonZeroUsize = NonZeroUsize::new(2).unwrap();
-
-/// Servers that have to say the same for a get to be answered before everybody was asked.
-const AGREEING: usize = 2;
 
 /// Servers that a get asks first (`PARALLELISM` of `moim_dht`), and the next.
 const ASKED_FIRST: usize = 3;
@@ -157,48 +165,17 @@ pub(super) struct Put {
     rest: Vec<PeerId>,
 }
 
-/// What is known of a value that is looked up.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    newest: Option<SignedRecord>,
-    /// Servers that have it.
-    agreeing: usize,
-}
-
-impl Found {
-    /// Takes what a server has. A server can withhold a value, but not forge one.
-    fn take(&mut self, key: &RecordKey, bytes: &[u8]) {
-        if let Some(newest) = &self.newest
-            && newest.as_bytes() == bytes
-        {
-            self.agreeing += 1;
-            return;
-        }
-        let signed = match SignedRecord::decode(bytes) {
-            Ok(signed) => signed,
-            Err(error) => {
-                tracing::debug!(%error, "a server returned an invalid value");
-                return;
-            }
-        };
-        if record_key(&signed.record().key) != record_key(key)
-            || signed.check_time(platform::wall()).is_err()
-        {
-            return;
-        }
-        let is_newer = self.newest.as_ref().is_none_or(|newest| {
-            (signed.record().sequence, signed.as_bytes())
-                > (newest.record().sequence, newest.as_bytes())
-        });
-        if is_newer {
-            self.newest = Some(signed);
-            self.agreeing = 1;
-        }
-    }
-
-    fn is_enough(&self) -> bool {
-        self.agreeing >= AGREEING
-    }
+/// A value whose put is answered, on its way to the other servers.
+#[derive(Debug)]
+pub(super) struct Rest {
+    signed: SignedRecord,
+    /// As it was reported, with those who took it since.
+    stored: Stored,
+    reported: usize,
+    /// How many are asked now.
+    asked: usize,
+    /// Those who are asked next, the closest first.
+    rest: Vec<PeerId>,
 }
 
 /// Who wants to know a value.
@@ -446,23 +423,41 @@ impl Driver {
         tracing::debug!(%key, copies, "stored");
         let stored = Stored { key, copies };
         let _ = draft.reply.send(Ok(stored.clone()));
-        if rest.is_empty() {
+        let rest = Rest {
+            signed: draft.signed,
+            stored,
+            reported: copies,
+            asked: 0,
+            rest,
+        };
+        self.hand_on(rest, now);
+    }
+
+    /// Hands a value whose put is answered to the next servers, or says how many have it in the end.
+    fn hand_on(&mut self, mut rest: Rest, now: Instant) {
+        if rest.rest.is_empty() {
+            if rest.stored.copies > rest.reported {
+                self.events.emit(PeerEvent::CopiesGrown(rest.stored));
+            }
             self.operation_done(now);
             return;
         }
-        let asked = rest.len();
-        let query = self.hand_over(&draft.signed, rest, now);
-        self.queries
-            .insert(query, Purpose::PutRest { stored, asked });
+        let later = rest.rest.split_off(FOLLOWING.min(rest.rest.len()));
+        let next = std::mem::replace(&mut rest.rest, later);
+        rest.asked = next.len();
+        let query = self.hand_over(&rest.signed, next, now);
+        self.queries.insert(query, Purpose::PutRest(rest));
     }
 
-    /// The other servers have answered, or will not.
-    pub(super) fn on_rest_handed_over(&mut self, mut stored: Stored, copies: usize, now: Instant) {
-        if copies > 0 {
-            stored.copies += copies;
-            self.events.emit(PeerEvent::CopiesGrown(stored));
-        }
-        self.operation_done(now);
+    /// Some of the other servers have answered, or will not.
+    pub(super) fn on_handed_on(
+        &mut self,
+        mut rest: Rest,
+        result: &kad::PutRecordResult,
+        now: Instant,
+    ) {
+        rest.stored.copies += copies(result, rest.asked);
+        self.hand_on(rest, now);
     }
 
     /// Somebody refused a value, and now it is known what is there: ours has to count as newer, whatever the
@@ -482,6 +477,3 @@ impl Driver {
         self.find_servers(draft, CONFIRMING);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,5 @@
 use libp2p::identity::Keypair;
+use moim_protocol::{limits, record::Record};
 
 use super::*;
 
