@@ -9,7 +9,7 @@ use libp2p::{
     core::{
         Negotiated,
         muxing::StreamMuxerBox,
-        transport::OrTransport,
+        transport::{OrTransport, timeout::TransportTimeout},
         upgrade::{OutboundConnectionUpgrade, Version},
     },
     identity::Keypair,
@@ -156,8 +156,8 @@ pub(crate) fn build(
     };
     let websocket_noise = noise()?;
     let websocket = websocket_browser::Transport::default()
-        .and_then(|connection, _| authenticate(connection, websocket_noise))
-        .timeout(UPGRADE_TIMEOUT);
+        .and_then(|connection, _| authenticate(connection, websocket_noise));
+    let websocket = TransportTimeout::new(websocket, UPGRADE_TIMEOUT);
     let circuits = relay
         .upgrade(Version::V1Lazy)
         .authenticate(noise()?)
