@@ -9,12 +9,14 @@ use std::{
 };
 
 use libp2p_identity::PeerId;
-use unicode_normalization::UnicodeNormalization;
 
 use self::table::TABLE;
-use crate::text::{
-    Name,
-    class::{Class, number},
+use crate::{
+    normal::nfd,
+    text::{
+        Name,
+        class::{Class, number},
+    },
 };
 
 mod table;
@@ -25,7 +27,8 @@ mod table;
 /// whatever script it is of; others stand for themselves.
 #[must_use]
 pub fn skeleton(text: &str) -> String {
-    text.nfd()
+    let parts: String = nfd(text)
+        .chars()
         .filter(|&character| Class::of(character) != Class::Refused)
         .flat_map(|character| {
             let prototype = prototype(character);
@@ -33,8 +36,8 @@ pub fn skeleton(text: &str) -> String {
                 .chars()
                 .chain(prototype.is_empty().then_some(character))
         })
-        .nfd()
-        .collect()
+        .collect();
+    nfd(&parts)
 }
 
 /// What a name is compared by: its skeleton, in which case and the width of spaces do not count.

@@ -123,6 +123,7 @@ pub mod message;
 pub mod names;
 pub mod neighbours;
 pub mod newcomers;
+mod normal;
 pub mod ordering;
 pub mod outbox;
 pub mod presence;

@@ -9,7 +9,6 @@ use libp2p_identity::{Keypair, PeerId, SigningError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     envelope::{self, EnvelopeError, Purpose},
@@ -19,6 +18,7 @@ use crate::{
         RECORD_TTL_MAX, RECORD_TTL_MIN, RECORD_VALUE_BYTES_MAX,
     },
     names::{RECORD_DOMAIN, RECORD_KEY_PREFIX, RECORD_PAYLOAD_TYPE},
+    normal::nfc,
     text::line::{self, LineError},
     time::{UnixMillis, Validity},
     wire::{BodyError, ErrorCode},
@@ -342,7 +342,7 @@ impl fmt::Debug for SignedRecord {
 /// normalisation form C, without joiners and variation selectors (as in a [`Topic`](crate::topic::Topic)).
 #[must_use]
 pub fn record_key(key: impl AsRef<str>) -> Vec<u8> {
-    let normal: String = line::plain(key.as_ref()).nfc().collect();
+    let normal = nfc(&line::plain(key.as_ref()));
     [RECORD_KEY_PREFIX, Sha256::digest(normal).as_slice()].concat()
 }
 

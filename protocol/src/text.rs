@@ -7,10 +7,12 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
-use unicode_normalization::UnicodeNormalization;
 
 pub use self::line::LineError;
-use crate::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::{
+    limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX},
+    normal::nfc,
+};
 
 pub(crate) mod class;
 pub(crate) mod line;
@@ -48,8 +50,7 @@ impl Name {
                 name.push_str(word);
             }
         }
-        let name: String = name.nfc().collect();
-        Self::received(&name)
+        Self::received(&nfc(&name))
     }
 
     /// A name as it comes over the wire.

@@ -10,11 +10,11 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     limits::TOPIC_BYTES_MAX,
     names::{ROOM_PREFIX, TOPIC_PREFIX},
+    normal::nfc,
     text::line::{self, LineError},
 };
 
@@ -45,9 +45,9 @@ impl Topic {
             let (bytes, max) = (trimmed.len(), TOPIC_BYTES_MAX);
             return Err(TopicError(LineError::TooLong { bytes, max }));
         }
-        let shown: String = trimmed.nfc().collect();
+        let shown = nfc(trimmed);
         line::check(&shown, TOPIC_BYTES_MAX).map_err(TopicError)?;
-        let plain = line::plain(&shown).nfc().collect();
+        let plain = nfc(&line::plain(&shown));
         Ok(Self { shown, plain })
     }
 

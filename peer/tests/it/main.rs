@@ -16,6 +16,8 @@ mod many;
 mod names;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+#[cfg(target_arch = "wasm32")]
+mod normal;
 mod room;
 #[cfg(not(target_arch = "wasm32"))]
 mod strangers;

@@ -1,5 +1,6 @@
 use icu_properties::{CodePointMapData, props::Script};
 use proptest::prelude::*;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::*;
 use crate::testing::peer;

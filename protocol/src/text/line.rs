@@ -79,9 +79,10 @@ pub(crate) fn check(line: &str, max: usize) -> Result<(), LineError> {
 
 /// The line without the characters that only change how others are drawn: two lines that differ by these alone are the
 /// same topic.
-pub(crate) fn plain(line: &str) -> impl Iterator<Item = char> {
+pub(crate) fn plain(line: &str) -> String {
     line.chars()
         .filter(|character| !matches!(*character, ZWNJ | ZWJ | VS15 | VS16))
+        .collect()
 }
 
 fn around(line: &str, at: usize, character: char) -> (&str, &str) {

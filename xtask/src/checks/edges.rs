@@ -21,7 +21,6 @@ const IMPURE: &[&str] = &[
     "futures-timer",
     "getrandom",
     "gloo-*",
-    "js-sys",
     "libp2p",
     "libp2p-dns",
     "libp2p-gossipsub",
