@@ -5,7 +5,7 @@
 //! machine's clock from its arrival. Memory is bounded whatever arrives, and who gives way when it is
 //! full is decided by where things were put from ([`shares`]).
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, iter, time::Duration};
 
 use libp2p::{
     PeerId,
@@ -31,6 +31,7 @@ use web_time::{Instant, SystemTime};
 
 use self::records::{Limits, New, Records, Seen};
 pub use self::stats::{StoreLimits, StorePart, StoreStats};
+use crate::SERVES;
 
 mod durable;
 mod records;
@@ -153,12 +154,18 @@ impl Store {
 
     /// A connection has come.
     pub(crate) fn on_connected(&mut self, origin: Origin) {
+        if !SERVES {
+            return;
+        }
         let count = self.connections.entry(origin).or_default();
         *count = count.saturating_add(1);
     }
 
     /// A connection has gone. What was held for a peer that has no other from there, isn't any more.
     pub(crate) fn on_disconnected(&mut self, origin: Origin) {
+        if !SERVES {
+            return;
+        }
         let Some(count) = self.connections.get_mut(&origin) else {
             return;
         };
@@ -400,24 +407,38 @@ impl RecordStore for Store {
     type RecordsIter<'a> = Iter<'a, Record>;
 
     fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
+        if !SERVES {
+            return None;
+        }
         let seen = self.records.live(key.as_ref(), Instant::now());
         seen.and_then(record_of).map(Cow::Owned)
     }
 
     fn put(&mut self, record: Record) -> Result<()> {
+        if !SERVES {
+            return Err(Error::MaxRecords);
+        }
         self.put_at(record, Time::read())
     }
 
     fn remove(&mut self, key: &RecordKey) {
-        self.records.remove(key.as_ref());
+        if SERVES {
+            self.records.remove(key.as_ref());
+        }
     }
 
     fn records(&self) -> Self::RecordsIter<'_> {
+        if !SERVES {
+            return Box::new(iter::empty());
+        }
         Box::new(self.records.all().filter_map(record_of).map(Cow::Owned))
     }
 
     fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
         if record.provider != self.local {
+            if !SERVES {
+                return Err(Error::MaxProvidedKeys);
+            }
             return self.add_provider_at(&record, Time::read());
         }
         if self.provided.len() >= PROVIDED_MAX && !self.provided.contains_key(&record.key) {
@@ -428,6 +449,9 @@ impl RecordStore for Store {
     }
 
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
+        if !SERVES {
+            return self.provided.get(key).cloned().into_iter().collect();
+        }
         self.providers_at(key, Instant::now())
     }
 
@@ -439,7 +463,9 @@ impl RecordStore for Store {
         if *provider == self.local {
             self.provided.remove(key);
         }
-        self.providers.remove(key.as_ref(), provider);
+        if SERVES {
+            self.providers.remove(key.as_ref(), provider);
+        }
     }
 }
 

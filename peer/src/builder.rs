@@ -75,9 +75,11 @@ impl PeerBuilder {
         self
     }
 
-    /// Whether to serve the DHT.
+    /// Whether to serve the DHT. A page stays a client.
     pub fn dht_mode(mut self, mode: DhtMode) -> Self {
-        self.dht = mode;
+        if moim_dht::SERVES {
+            self.dht = mode;
+        }
         self
     }
 
