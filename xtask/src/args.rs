@@ -42,6 +42,8 @@ cargo xtask COMMAND
   bench dht set up and measure the DHT beside Python's kademlia, bare rust-libp2p and js-libp2p
               --rounds N           rounds in which all take turns (5)
               --operations N       puts and gets in a round, of each (100)
+  size      build the page as it is published, and say what it takes
+              --record             write that into page-size.toml, with which `test` compares
   fuzz      set up, build the fuzz targets and run them side by side; with names, only these
               --seconds N, --minutes N   how long each (60 seconds)
               --input FILE         give the one named target this input and nothing else
@@ -61,6 +63,7 @@ pub(crate) enum Invocation {
     Help,
     Run(RunOptions),
     Setup(SetupOptions),
+    Size { record: bool },
     Test(TestOptions),
 }
 
@@ -205,6 +208,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invoc
         Some("fuzz") => fuzz(rest)?,
         Some("run") => run(rest)?,
         Some("setup") => setup(rest)?,
+        Some("size") => size(rest)?,
         Some("test" | "ci") => test(rest)?,
         Some(other) => bail!("there is no command {other:?}"),
     })
@@ -393,6 +397,18 @@ fn setup(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
         }
     }
     Ok(Invocation::Setup(options))
+}
+
+fn size(rest: impl Iterator<Item = String>) -> Result<Invocation> {
+    let mut record = false;
+    for argument in rest {
+        match argument.as_str() {
+            "--record" => record = true,
+            "-h" | "--help" => return Ok(Invocation::Help),
+            other => bail!("`cargo xtask size` does not know {other:?}"),
+        }
+    }
+    Ok(Invocation::Size { record })
 }
 
 fn test(rest: impl Iterator<Item = String>) -> Result<Invocation> {

@@ -11,13 +11,14 @@ use anyhow::{Context, Result};
 
 use crate::{
     args::BenchOptions,
-    process,
+    build, process,
     project::Project,
+    rustc,
     setup::{
         self, Needs, Route, Tooling, step,
         wasm::{self, Toolchain},
     },
-    ui,
+    size, ui,
 };
 
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
@@ -33,6 +34,7 @@ const PAGE_PROFILE: &str = "web-release";
 /// Builds what is measured, and measures it.
 pub(crate) fn bench(project: &Project, options: &BenchOptions) -> Result<()> {
     let needs = Needs {
+        page: true,
         wasm_lints: true,
         browser: true,
         node: true,
@@ -42,7 +44,9 @@ pub(crate) fn bench(project: &Project, options: &BenchOptions) -> Result<()> {
     ui::headline("Build");
     build_server(project)?;
     build_page(project, &tooling)?;
+    build::build_page(project, tooling.wasm)?;
     ui::headline("Measure");
+    println!("{}", size::table(project)?);
     measure(project, options, &tooling)
 }
 
@@ -73,6 +77,7 @@ fn build_server(project: &Project) -> Result<()> {
 fn build_page(project: &Project, tooling: &Tooling) -> Result<()> {
     let mut command = project.cargo();
     tooling.wasm.apply(&mut command);
+    rustc::publish(project, &mut command)?;
     command
         .args(["build", "--locked", "--package", PROGRAM])
         .args(["--profile", PAGE_PROFILE, "--target", wasm::TARGET]);

@@ -35,14 +35,7 @@ pub(crate) fn build(project: &Project, options: &BuildOptions) -> Result<()> {
         ensure_dpkg_dev(project)?;
     }
     ui::headline("Build");
-    step(
-        project,
-        "page",
-        "build-page",
-        page(project, tooling.wasm),
-        LIMIT,
-        "built",
-    )?;
+    build_page(project, tooling.wasm)?;
     let mut command = project.cargo();
     // Both programs, as in `run`, so that neither is compiled with crates of its own.
     command.args(["build", "--locked", "--release", "--bin", "moim"]);
@@ -100,14 +93,20 @@ fn package(project: &Project) -> Command {
     command
 }
 
+/// Builds the page as it is published, and shows that.
+pub(crate) fn build_page(project: &Project, toolchain: Toolchain) -> Result<()> {
+    let command = page(project, toolchain)?;
+    step(project, "page", "build-page", command, LIMIT, "built")
+}
+
 /// Builds the page as it is published, not in `dist`, which a running `trunk serve` may be writing to.
-pub(crate) fn page(project: &Project, toolchain: Toolchain) -> Command {
+pub(crate) fn page(project: &Project, toolchain: Toolchain) -> Result<Command> {
     let mut command = project.machine.command("trunk");
-    trunk::prepare(project, &mut command, toolchain);
+    trunk::prepare(project, &mut command, toolchain, true)?;
     command
-        .args(["build", "--release", "--offline", "--dist"])
+        .args(["build", "--offline", "--dist"])
         .arg(project.page());
-    command
+    Ok(command)
 }
 
 /// Adds the bootstrap node, with the page in it, to a `cargo build`.

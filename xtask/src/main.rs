@@ -20,9 +20,12 @@ mod machine;
 mod process;
 mod project;
 mod run;
+mod rustc;
 mod setup;
+mod size;
 mod test;
 mod ui;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,10 @@ use anyhow::Result;
 use crate::{args::Invocation, project::Project};
 
 fn main() -> ExitCode {
+    if let Err(error) = rustc::instead() {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let invocation = match args::parse(std::env::args().skip(1)) {
         Ok(invocation) => invocation,
         Err(error) => {
@@ -73,6 +80,7 @@ fn dispatch(invocation: &Invocation) -> Result<()> {
             println!("\nEverything is there. Next: `cargo xtask run`, or `cargo xtask test`.");
             Ok(())
         }
+        Invocation::Size { record } => size::size(&Project::find()?, *record),
         Invocation::Test(options) => test::test(&Project::find()?, options),
     }
 }

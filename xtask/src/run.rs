@@ -127,11 +127,8 @@ fn build(project: &Project, options: &RunOptions, tooling: &Tooling) -> Result<(
         "built",
     )?;
     let mut command = project.machine.command("trunk");
-    trunk::prepare(project, &mut command, tooling.wasm);
+    trunk::prepare(project, &mut command, tooling.wasm, options.release)?;
     command.args(["build", "--offline"]);
-    if options.release {
-        command.arg("--release");
-    }
     step(project, "page", "build-page", command, BUILD_LIMIT, "built")
 }
 

@@ -71,6 +71,10 @@ fn commands_and_their_options_are_understood() {
         })
     );
     assert_eq!(
+        parse_line("size --record").unwrap(),
+        Invocation::Size { record: true }
+    );
+    assert_eq!(
         parse_line("setup --page-only --wasm-route debian").unwrap(),
         Invocation::Setup(SetupOptions {
             page_only: true,

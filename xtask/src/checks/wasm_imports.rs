@@ -4,7 +4,9 @@
 //! become imports from a module called `env`, and the page fails when it is opened. So the imports
 //! are read from the file that was built.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
+
+use crate::wasm::{self, Reader};
 
 /// Modules that no browser has.
 const FORBIDDEN: &[&str] = &["env", "wasi_snapshot_preview1", "wasi_unstable"];
@@ -21,98 +23,52 @@ pub(crate) fn violations(wasm: &[u8]) -> Result<Vec<String>> {
 /// The imports of a wasm module as (module, name). WebAssembly core specification 2.0, section
 /// 5.5.5.
 fn imports(wasm: &[u8]) -> Result<Vec<(String, String)>> {
-    let mut reader = Reader { rest: wasm };
-    ensure!(
-        reader.take(8)? == b"\0asm\x01\0\0\0",
-        "this is not a wasm module of version 1"
-    );
     let mut found = Vec::new();
-    while !reader.rest.is_empty() {
-        let section = reader.byte()?;
-        let length = reader.number()?;
-        let mut body = Reader {
-            rest: reader.take(length)?,
-        };
-        if section != 2 {
+    for section in wasm::sections(wasm)? {
+        if section.id != wasm::IMPORTS {
             continue;
         }
+        let mut body = Reader::new(section.body);
         for _ in 0..body.number()? {
             let module = body.name()?;
             let name = body.name()?;
-            body.skip_description()?;
+            skip_description(&mut body)?;
             found.push((module, name));
         }
     }
     Ok(found)
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
+fn limits(reader: &mut Reader<'_>) -> Result<()> {
+    let has_maximum = reader.byte()? & 1 == 1;
+    reader.number()?;
+    if has_maximum {
+        reader.number()?;
+    }
+    Ok(())
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(length)
-            .context("the wasm file is cut")?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        Ok(self.take(1)?[0])
-    }
-
-    /// An unsigned LEB128 number; the format allows at most 64 bits.
-    fn number(&mut self) -> Result<usize> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(value).context("a number in the wasm file is too big");
-            }
+fn skip_description(reader: &mut Reader<'_>) -> Result<()> {
+    match reader.byte()? {
+        // A function, by the index of its type.
+        0 => drop(reader.number()?),
+        // A table: the type of its elements and its limits.
+        1 => {
+            reader.byte()?;
+            limits(reader)?;
         }
-        bail!("a number in the wasm file is too long")
-    }
-
-    fn name(&mut self) -> Result<String> {
-        let length = self.number()?;
-        Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
-    }
-
-    fn limits(&mut self) -> Result<()> {
-        let has_maximum = self.byte()? & 1 == 1;
-        self.number()?;
-        if has_maximum {
-            self.number()?;
+        // A memory.
+        2 => limits(reader)?,
+        // A global: its type and whether it changes.
+        3 => drop(reader.take(2)?),
+        // A tag: an attribute and the index of its type.
+        4 => {
+            reader.byte()?;
+            reader.number()?;
         }
-        Ok(())
+        other => bail!("an import of unknown kind {other}"),
     }
-
-    fn skip_description(&mut self) -> Result<()> {
-        match self.byte()? {
-            // A function, by the index of its type.
-            0 => drop(self.number()?),
-            // A table: the type of its elements and its limits.
-            1 => {
-                self.byte()?;
-                self.limits()?;
-            }
-            // A memory.
-            2 => self.limits()?,
-            // A global: its type and whether it changes.
-            3 => drop(self.take(2)?),
-            // A tag: an attribute and the index of its type.
-            4 => {
-                self.byte()?;
-                self.number()?;
-            }
-            other => bail!("an import of unknown kind {other}"),
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 #[cfg(test)]

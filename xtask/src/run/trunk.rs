@@ -6,19 +6,29 @@ use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 use super::{Server, start};
-use crate::{args::RunOptions, project::Project, setup::wasm::Toolchain};
+use crate::{args::RunOptions, project::Project, rustc, setup::wasm::Toolchain};
 
 /// The port of the bootstrap node that Trunk.toml names, and that terminal peers ask by default.
 pub(super) const PROXIED_PORT: u16 = 8470;
 
-/// What every call of trunk has in common.
-pub(crate) fn prepare(project: &Project, command: &mut Command, toolchain: Toolchain) {
+/// What every call of trunk has in common; with `release`, the page as it is published.
+pub(crate) fn prepare(
+    project: &Project,
+    command: &mut Command,
+    toolchain: Toolchain,
+    release: bool,
+) -> Result<()> {
     toolchain.apply(command);
     command
         .current_dir(&project.root)
         .env("TRUNK_SKIP_VERSION_CHECK", "true");
     // Trunk reads it as a flag of its own and takes only `true` or `false`.
     command.env_remove("NO_COLOR");
+    if release {
+        rustc::publish(project, command)?;
+        command.env("TRUNK_BUILD_RELEASE", "true");
+    }
+    Ok(())
 }
 
 /// Starts the page's server.
@@ -29,16 +39,13 @@ pub(super) fn serve(
     bootstrap_port: u16,
 ) -> Result<Server> {
     let mut command = project.machine.command("trunk");
-    prepare(project, &mut command, toolchain);
+    prepare(project, &mut command, toolchain, options.release)?;
     command.args([
         "serve",
         "--offline",
         "--port",
         &options.page_port.to_string(),
     ]);
-    if options.release {
-        command.arg("--release");
-    }
     if bootstrap_port != PROXIED_PORT {
         let file = project.work().join("Trunk.toml");
         let own = fs::read_to_string(project.root.join("Trunk.toml"))?;

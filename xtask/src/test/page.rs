@@ -21,7 +21,7 @@ use crate::{
     project::Project,
     run::BootstrapInfo,
     setup::{browser::Browser, node, wasm},
-    ui,
+    size,
 };
 
 /// Name the bootstrap node to tests in the browser, when they are compiled: a page has no
@@ -38,10 +38,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// Seconds that one test program may take in the browser.
 const WASM_TEST_SECONDS: &str = "300";
 
-/// Builds the page and reads what it imports.
+/// Builds the page, reads what it imports, and sees whether it has grown.
 pub(super) fn page(context: &Context<'_>) -> Result<()> {
     let project = context.project;
-    let command = crate::build::page(project, context.tooling.wasm);
+    let command = crate::build::page(project, context.tooling.wasm)?;
     quietly(project, "page", command)?;
     let wasm = wasm_file(&project.page())?;
     let bytes = fs::read(&wasm).with_context(|| format!("reading {}", wasm.display()))?;
@@ -50,8 +50,7 @@ pub(super) fn page(context: &Context<'_>) -> Result<()> {
         &violations,
         "a crate in the page's tree does not support the browser",
     )?;
-    ui::note(&format!("the page's wasm has {} kB", bytes.len() / 1000));
-    Ok(())
+    size::check(project, context.tooling.wasm)
 }
 
 fn wasm_file(folder: &Path) -> Result<PathBuf> {

@@ -132,7 +132,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "page",
-        about: "the page as it is published, and what it imports",
+        about: "the page as it is published: what it imports, and its size",
         quick: false,
         needs: Needs {
             page: true,

@@ -1,0 +1,150 @@
+//! How rustc is called for the published page.
+//!
+//! A crate's default features cannot be switched off by whoever gets it through another crate. Those of two crates
+//! weigh a twentieth of the page, so this program stands between cargo and rustc (`RUSTC_WRAPPER`) and leaves them out there. What is
+//! built without it works as well, and is larger.
+
+use std::{env, ffi::OsString, fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{project::Project, setup::wasm::TARGET};
+
+/// Tells this program that it is called in the place of rustc.
+const CALLED: &str = "MOIM_INSTEAD_OF_RUSTC";
+/// What stood in rustc's place before.
+const NEXT: &str = "MOIM_RUSTC_WRAPPER";
+const WRAPPER: &str = "RUSTC_WRAPPER";
+
+/// Crates, and features of theirs that the page goes without.
+const LEFT_OUT: &[(&str, &[&str])] = &[
+    // Multiples of the base point: 41 kB of random bytes, which no compression makes smaller. ed25519-dalek and x25519-dalek
+    // ask for them, because signing is faster with them; a page signs a few times a minute.
+    ("curve25519_dalek", &["precomputed-tables"]),
+    // libp2p speaks Noise_XX_25519_ChaChaPoly_SHA256 and no other suite, but the suite is chosen at run time.
+    ("snow", &["use-aes-gcm", "use-blake2"]),
+];
+
+/// Makes a cargo or trunk command build the page as it is published.
+pub(crate) fn publish(project: &Project, command: &mut Command) -> Result<()> {
+    let program = env::current_exe().context("finding this program")?;
+    if let Some(next) = env::var_os(WRAPPER).filter(|next| !next.is_empty()) {
+        command.env(NEXT, next);
+    }
+    command.env(WRAPPER, program).env(CALLED, "1");
+    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", TARGET.replace('-', "_"));
+    command.env(variable.to_uppercase(), flags(project)?);
+    Ok(())
+}
+
+/// Panics name files: without the folders that this machine keeps them in, and so the same on every machine.
+fn flags(project: &Project) -> Result<OsString> {
+    let mut folders = Vec::new();
+    // Before the first build there are none.
+    if let Ok(registries) = fs::read_dir(cargo_home()?.join("registry/src")) {
+        for registry in registries {
+            folders.push(registry?.path());
+        }
+    }
+    folders.sort();
+    folders.push(project.root.clone());
+    // White space stands between flags.
+    folders.retain(|folder| !folder.to_string_lossy().contains(char::is_whitespace));
+    let mut flags = OsString::new();
+    for folder in folders {
+        if !flags.is_empty() {
+            flags.push(" ");
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(folder.join(""));
+        flags.push("=");
+    }
+    Ok(flags)
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    Ok(env::home_dir()
+        .context("there is no home folder")?
+        .join(".cargo"))
+}
+
+/// Goes on as rustc, if that is what this program was called as. Returns only if not.
+pub(crate) fn instead() -> Result<()> {
+    if env::var_os(CALLED).is_none() {
+        return Ok(());
+    }
+    let called: Vec<OsString> = env::args_os().skip(1).collect();
+    let mut arguments: Vec<OsString> = env::var_os(NEXT).into_iter().collect();
+    arguments.extend(without(&called));
+    let (program, arguments) = arguments.split_first().context("cargo names no rustc")?;
+    let failed = Command::new(program).args(arguments).exec();
+    Err(failed).with_context(|| format!("calling {}", program.display()))
+}
+
+/// The arguments of a rustc, without what [`LEFT_OUT`] says of the crate that it compiles.
+fn without(arguments: &[OsString]) -> Vec<OsString> {
+    let after = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let crate_name = after("--crate-name");
+    let left_out = LEFT_OUT.iter().find(|(name, _)| {
+        crate_name.is_some_and(|crate_name| crate_name == name)
+            && after("--target").is_some_and(|target| target == TARGET)
+    });
+    let Some((_, features)) = left_out else {
+        return arguments.to_vec();
+    };
+    let is_left_out = |value: &OsString| {
+        features
+            .iter()
+            .any(|feature| *value == *format!("feature=\"{feature}\""))
+    };
+    let mut kept: Vec<OsString> = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        if is_left_out(argument) && kept.last().is_some_and(|last| last == "--cfg") {
+            kept.pop();
+        } else {
+            kept.push(argument.clone());
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(line: &str) -> String {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let kept = without(&arguments).into_iter();
+        let kept: Vec<String> = kept.map(|word| word.into_string().unwrap()).collect();
+        kept.join(" ")
+    }
+
+    #[test]
+    fn the_page_goes_without_what_is_left_out() {
+        let line = |features: &str, target: &str| {
+            format!("rustc --crate-name snow src/lib.rs{features} --target {target} -C panic=abort")
+        };
+        let asked = " --cfg feature=\"use-aes-gcm\" --cfg feature=\"use-sha2\"";
+        assert_eq!(
+            filtered(&line(asked, TARGET)),
+            line(" --cfg feature=\"use-sha2\"", TARGET)
+        );
+        let native = line(asked, "x86_64-unknown-linux-gnu");
+        assert_eq!(filtered(&native), native);
+        let other = line(asked, TARGET).replace("snow", "snowflake");
+        assert_eq!(filtered(&other), other);
+    }
+
+    #[test]
+    fn questions_to_rustc_are_handed_on() {
+        for line in ["rustc -vV", "rustc - --crate-name", "rustc"] {
+            assert_eq!(filtered(line), line);
+        }
+    }
+}
