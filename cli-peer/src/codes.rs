@@ -18,8 +18,8 @@ impl Code for GetError {
     fn code(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
-            Self::Invalid { .. } => "invalid",
-            Self::NotConnected { .. } => "not_connected",
+            Self::Invalid(_) => "invalid",
+            Self::NotConnected(_) => "not_connected",
             Self::Stopped => "stopped",
             _ => OTHER,
         }
@@ -40,7 +40,7 @@ impl Code for LookupError {
     fn code(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
-            Self::NotConnected { .. } => "not_connected",
+            Self::NotConnected(_) => "not_connected",
             Self::Stopped => "stopped",
             Self::Topic(_) => "invalid",
             _ => OTHER,
@@ -52,8 +52,8 @@ impl Code for PutError {
     fn code(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
-            Self::Invalid { .. } => "invalid",
-            Self::NotConnected { .. } => "not_connected",
+            Self::Invalid(_) => "invalid",
+            Self::NotConnected(_) => "not_connected",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
             _ => OTHER,
@@ -79,7 +79,7 @@ impl Code for SendError {
             Self::Busy => "busy",
             Self::Duplicate => "duplicate",
             Self::NoReceipt { .. } => "no_receipt",
-            Self::Refused { .. } => "refused",
+            Self::Refused(_) => "refused",
             Self::Stopped => "stopped",
             Self::Text(error) => text_code(error),
             Self::ToSelf => "to_self",

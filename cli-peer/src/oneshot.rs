@@ -189,15 +189,15 @@ fn why(snapshot: &Snapshot) -> String {
                     format!("connected to {}, which does not serve the DHT", short(peer))
                 }
                 BootstrapState::Connecting => "no answer yet".to_owned(),
-                BootstrapState::Failed { reason } => reason.clone(),
+                BootstrapState::Failed { why } => why.to_string(),
                 BootstrapState::TurnedAway { why } => why.to_string(),
             };
             text::line(&format!("{}: {state}", node.source))
         })
         .collect();
-    match snapshot.status.reason() {
+    match snapshot.status.why() {
         _ if !of_nodes.is_empty() => of_nodes.join("; "),
-        Some(reason) => text::line(reason),
+        Some(why) => text::line(&why.to_string()),
         None => "no bootstrap node answers".to_owned(),
     }
 }

@@ -47,11 +47,11 @@ use thiserror::Error as ThisError;
 #[non_exhaustive]
 pub enum Error<E> {
     /// The address is not dialled.
-    #[error(transparent)]
+    #[error("{0}")]
     Refused(#[from] Refusal),
     /// It is, and that failed.
-    #[error(transparent)]
-    Transport(E),
+    #[error("{0}")]
+    Transport(#[source] E),
 }
 
 /// The rules of one node or peer, and what they are applied to. Clones are the same.

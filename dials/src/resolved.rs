@@ -49,6 +49,7 @@ impl<F: TryFuture> Future for Dial<F> {
 impl<T> Transport for Resolved<T>
 where
     T: Transport + Unpin,
+    T::Error: 'static,
 {
     type Output = T::Output;
     type Error = Error<T::Error>;

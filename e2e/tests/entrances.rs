@@ -145,6 +145,10 @@ fn without_a_good_address_a_peer_says_why_and_goes_on_trying() {
         .replace(impostor.peer_id(), STRANGER);
     let cases = [
         (format!("/ip4/127.0.0.1/tcp/{}", dead_port()), "refused"),
+        (
+            format!("/ip4/127.0.0.1/tcp/{}", silent_listener()),
+            "no answer in time",
+        ),
         (wrong_id, "another peer"),
         (
             format!("http://127.0.0.1:{}/bootstrap.json", dead_port()),

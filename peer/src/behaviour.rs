@@ -173,9 +173,9 @@ impl Behaviour {
 }
 
 fn gossip(keypair: &Keypair) -> Result<Gossip, StartError> {
-    let set_up = |reason: String| StartError::SetUp {
+    let set_up = |source| StartError::SetUp {
         part: "gossipsub",
-        reason,
+        source,
     };
     let config = gossipsub::ConfigBuilder::default()
         .max_transmit_size(limits::BODY_BYTES_MAX)
@@ -195,15 +195,15 @@ fn gossip(keypair: &Keypair) -> Result<Gossip, StartError> {
             gossipsub::MessageId::from(id.to_vec())
         })
         .build()
-        .map_err(|error| set_up(error.to_string()))?;
+        .map_err(|error| set_up(error.into()))?;
     let mut gossip = Gossip::new_with_subscription_filter(
         gossipsub::MessageAuthenticity::Signed(keypair.clone()),
         config,
         scoring::subscriptions(),
     )
-    .map_err(|error| set_up(error.to_owned()))?;
+    .map_err(|error| set_up(error.into()))?;
     gossip
         .with_peer_score(scoring::params(), scoring::thresholds())
-        .map_err(set_up)?;
+        .map_err(|error| set_up(error.into()))?;
     Ok(gossip)
 }

@@ -1,10 +1,6 @@
 //! Where a peer enters the DHT.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    str::FromStr,
-};
+use std::{fmt, str::FromStr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::{address::is_dialled, limits};
@@ -12,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::swarm::is_loopback;
+use crate::{place::Place, reason::DocumentFault, swarm::is_loopback};
 
 /// A bootstrap node, by address or by the page that lists its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,21 +28,23 @@ impl fmt::Display for BootstrapSource {
     }
 }
 
+impl BootstrapSource {
+    /// The host and the port that it leads to; `None` for an address without an IP address or a name.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Address(address) => Place::of_address(address),
+            Self::Url(url) => Place::of_url(url),
+        }
+    }
+}
+
 /// Why a text is no bootstrap source.
 #[derive(Debug, Error)]
 #[error(
-    "`{text}` is neither a multiaddr such as /ip4/192.0.2.1/tcp/8468/p2p/12D3… nor the URL of a bootstrap.json: {reason}"
+    "`{text}` is neither a multiaddr such as /ip4/192.0.2.1/tcp/8468/p2p/12D3… nor the URL of a bootstrap.json"
 )]
 pub struct BootstrapSourceError {
     text: String,
-    reason: String,
-}
-
-impl BootstrapSourceError {
-    /// What the address parser said.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
 }
 
 impl FromStr for BootstrapSource {
@@ -60,19 +58,13 @@ impl FromStr for BootstrapSource {
         if let Some(url) = url(text) {
             return Ok(Self::Url(url));
         }
-        let address: Multiaddr =
-            text.parse()
-                .map_err(|error: libp2p::multiaddr::Error| BootstrapSourceError {
-                    text: text.to_owned(),
-                    reason: error.to_string(),
-                })?;
-        if address.iter().next().is_none() {
-            return Err(BootstrapSourceError {
+        let address = text.parse().ok();
+        address
+            .filter(|address: &Multiaddr| !address.is_empty())
+            .map(Self::Address)
+            .ok_or_else(|| BootstrapSourceError {
                 text: text.to_owned(),
-                reason: "it is empty".to_owned(),
-            });
-        }
-        Ok(Self::Address(address))
+            })
     }
 }
 
@@ -96,26 +88,14 @@ fn url(text: &str) -> Option<String> {
         .split_once('/')
         .is_some_and(|(_, path)| !path.is_empty());
     let path = if has_path { "" } else { DOCUMENT_PATH };
-    Some(format!("{scheme}://{rest}{path}"))
+    let url = format!("{scheme}://{rest}{path}");
+    Place::of_url(&url).map(|_| url)
 }
 
-/// Whether this is `host:port`, with the host as a name, an IPv4 address or an IPv6 address in brackets.
+/// Whether this is `host:port` and nothing else.
 fn is_host_and_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
-    let ip = host.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
-    let is_host = match ip {
-        Some(ip) => ip.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
-        }
-    };
-    is_port && is_host
+    !text.contains(['/', '@', '?', '#'])
+        && Place::of_authority(text).is_some_and(|place| place.port.is_some())
 }
 
 /// Addresses taken from one `bootstrap.json`; more than a node has interfaces is somebody's mistake.
@@ -131,23 +111,6 @@ struct Document<'a> {
     /// Each is read by itself.
     #[serde(borrow)]
     addresses: Vec<&'a RawValue>,
-}
-
-/// Why a bootstrap node could not be used. The text names the step.
-#[derive(Debug, Error)]
-pub(crate) enum SourceError {
-    #[error("its bootstrap.json is not valid JSON of the expected shape: {0}")]
-    Json(#[source] serde_json::Error),
-    #[error("its bootstrap.json names no address that this peer can dial")]
-    NoAddress,
-    #[error("its bootstrap.json has a malformed peer id")]
-    PeerId,
-    #[error("its bootstrap.json cannot be fetched: {0}")]
-    Fetch(String),
-    #[error("its bootstrap.json is said to be elsewhere: give the URL to which this one redirects")]
-    Redirect,
-    #[error("its bootstrap.json is larger than {DOCUMENT_BYTES_MAX} bytes")]
-    TooLarge,
 }
 
 /// A bootstrap node's id, if known, and its addresses without the id.
@@ -168,13 +131,16 @@ impl Target {
 
     /// Reads the `bootstrap.json` that was fetched at `url`. Of addresses of this machine itself it speaks
     /// the truth only where it was fetched from there.
-    pub(crate) fn from_document(body: &[u8], url: &str) -> Result<Self, SourceError> {
-        let document: Document<'_> = serde_json::from_slice(body).map_err(SourceError::Json)?;
+    pub(crate) fn from_document(body: &[u8], url: &str) -> Result<Self, DocumentFault> {
+        let document: Document<'_> = serde_json::from_slice(body).map_err(|error| {
+            tracing::debug!(url, %error, "a bootstrap.json is not understood");
+            DocumentFault::Json
+        })?;
         // Base 58 is decoded in quadratic time: a document of nothing but an id would take seconds.
         let id = Some(&document.peer_id).filter(|id| id.len() <= limits::PEER_TEXT_BYTES_MAX);
         let peer: PeerId = id
             .and_then(|id| id.parse().ok())
-            .ok_or(SourceError::PeerId)?;
+            .ok_or(DocumentFault::PeerId)?;
         let is_local = is_local(url);
         // Addresses of kinds that this version does not know are somebody else's to dial.
         let addresses: Vec<_> = document
@@ -191,7 +157,7 @@ impl Target {
             .filter(is_dialled)
             .collect();
         if addresses.is_empty() {
-            return Err(SourceError::NoAddress);
+            return Err(DocumentFault::NoAddress);
         }
         Ok(Self {
             peer: Some(peer),
@@ -202,20 +168,7 @@ impl Target {
 
 /// Whether a URL is of a program on this machine.
 pub(crate) fn is_local(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let end = host.find(['/', '?', '#']).unwrap_or(host.len());
-    let host = host.get(..end).unwrap_or_default();
-    // Whoever wrote a user's name in it meant the host behind that.
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    match name.parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().is_loopback(),
-        Err(_) => name.eq_ignore_ascii_case("localhost"),
-    }
+    Place::of_url(url).is_some_and(|place| place.is_this_machine())
 }
 
 /// Takes the `/p2p/<id>` off the end of an address.
@@ -292,6 +245,10 @@ mod tests {
             "[::1",
             "/ip4/300.0.0.1/tcp/1",
             "ftp://x",
+            "http://",
+            "https:///bootstrap.json",
+            "http://[::1",
+            "http://node.example:99999",
         ] {
             let error = wrong.parse::<BootstrapSource>().expect_err(wrong);
             assert!(error.to_string().contains("multiaddr"), "{error}");
@@ -335,23 +292,23 @@ mod tests {
     fn bad_documents_say_what_is_wrong() {
         assert!(matches!(
             Target::from_document(b"<html>", URL),
-            Err(SourceError::Json(_))
+            Err(DocumentFault::Json)
         ));
         assert!(matches!(
             Target::from_document(br#"{"peer_id":"x","addresses":[]}"#, URL),
-            Err(SourceError::PeerId)
+            Err(DocumentFault::PeerId)
         ));
         // An id that would take seconds to decode is not looked at, and neither is such an address.
         let long = "z".repeat(60_000);
         let body = format!(r#"{{"peer_id":"{long}","addresses":[]}}"#);
         assert!(matches!(
             Target::from_document(body.as_bytes(), URL),
-            Err(SourceError::PeerId)
+            Err(DocumentFault::PeerId)
         ));
         let body = format!(r#"{{"peer_id":"{ID}","addresses":["garbage","/p2p/{long}"]}}"#);
         assert!(matches!(
             Target::from_document(body.as_bytes(), URL),
-            Err(SourceError::NoAddress)
+            Err(DocumentFault::NoAddress)
         ));
     }
 }

@@ -76,6 +76,7 @@ use crate::{
     event::{EventSink, PeerEvent},
     history::History,
     platform,
+    reason::{DocumentFault, Setback},
     snapshot::{ClockOff, Connection, DhtState, Snapshot, Status},
     swarm,
 };
@@ -104,7 +105,7 @@ struct Fetched {
     source: usize,
     /// It comes from this machine.
     is_local: bool,
-    result: Result<Target, String>,
+    result: Result<Target, DocumentFault>,
 }
 
 /// Whether the peer is on its way out.
@@ -162,7 +163,7 @@ pub(crate) struct Driver {
     lookups: Vec<Lookup>,
     asked: HashMap<OutboundRequestId, Asked>,
 
-    outbox: Outbox,
+    outbox: Outbox<Setback>,
     sends: HashMap<MessageId, PendingSend>,
     transmissions: HashMap<OutboundRequestId, Transmission>,
     received: SeenIds<MessageKey>,
@@ -391,6 +392,7 @@ impl Driver {
             bootstrap: self.entry.nodes(),
             dht: DhtState {
                 server: self.dht_mode == DhtMode::Server,
+                servers: self.connections.servers().count(),
                 peers,
             },
             connections: self

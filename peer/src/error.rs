@@ -1,7 +1,11 @@
 //! One error type per operation.
 
-use moim_protocol::{limits, text::TextError, topic::TopicError};
+use moim_protocol::{
+    limits, record::KeyError, text::TextError, topic::TopicError, wire::ErrorCode,
+};
 use thiserror::Error;
+
+use crate::reason::{Answered, InvalidValue, NotInDht, Setback};
 
 /// Why a peer could not be started.
 #[derive(Debug, Error)]
@@ -17,12 +21,13 @@ pub enum StartError {
         source: libp2p::TransportError<std::io::Error>,
     },
     /// A part of the peer could not be set up.
-    #[error("cannot set up {part}: {reason}")]
+    #[error("cannot set up {part}")]
     SetUp {
         /// Which part.
         part: &'static str,
         /// What it said.
-        reason: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
@@ -80,19 +85,16 @@ pub enum SendError {
     #[error("a message with this id waits for its receipt already")]
     Duplicate,
     /// No receipt within the deadline. The message may or may not have arrived.
-    #[error("no receipt within {seconds} s; the last attempt said: {reason}")]
+    #[error("no receipt within {seconds} s; of the last attempt: {last}")]
     NoReceipt {
         /// The deadline.
         seconds: u64,
-        /// What the last attempt said, for people.
-        reason: String,
+        /// What became of the last attempt.
+        last: Setback,
     },
     /// The receiver answered that it does not take the message.
-    #[error("the receiver refused the message: {reason}")]
-    Refused {
-        /// The receiver's words.
-        reason: String,
-    },
+    #[error("the receiver refused the message: {}", Answered(*.0))]
+    Refused(ErrorCode),
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
@@ -115,17 +117,11 @@ pub enum PutError {
     #[error("too many puts and gets wait for their turn; try again in a moment")]
     Busy,
     /// Key, value or lifetime break a limit.
-    #[error("the value cannot be stored: {reason}")]
-    Invalid {
-        /// Which limit, for people.
-        reason: String,
-    },
+    #[error("the value cannot be stored: {0}")]
+    Invalid(#[from] InvalidValue),
     /// The peer is not in the DHT and did not get there in time.
-    #[error("not in the DHT: {reason}; check the bootstrap addresses")]
-    NotConnected {
-        /// What keeps it out, for people.
-        reason: String,
-    },
+    #[error("not in the DHT: {0}; check the bootstrap addresses")]
+    NotConnected(NotInDht),
     /// No DHT server acknowledged it.
     #[error("none of {asked} DHT servers kept the value")]
     Refused {
@@ -145,17 +141,11 @@ pub enum GetError {
     #[error("too many puts and gets wait for their turn; try again in a moment")]
     Busy,
     /// The key breaks a limit.
-    #[error("the key is not valid: {reason}")]
-    Invalid {
-        /// Which limit, for people.
-        reason: String,
-    },
+    #[error("the key is not valid: {0}")]
+    Invalid(#[from] KeyError),
     /// The peer is not in the DHT and did not get there in time.
-    #[error("not in the DHT: {reason}; check the bootstrap addresses")]
-    NotConnected {
-        /// What keeps it out, for people.
-        reason: String,
-    },
+    #[error("not in the DHT: {0}; check the bootstrap addresses")]
+    NotConnected(NotInDht),
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
@@ -169,11 +159,8 @@ pub enum LookupError {
     #[error("too many topics are looked up at once; try again in a moment")]
     Busy,
     /// The peer is not in the DHT and did not get there in time.
-    #[error("not in the DHT: {reason}; check the bootstrap addresses")]
-    NotConnected {
-        /// What keeps it out, for people.
-        reason: String,
-    },
+    #[error("not in the DHT: {0}; check the bootstrap addresses")]
+    NotConnected(NotInDht),
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,

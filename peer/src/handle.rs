@@ -12,6 +12,7 @@ use crate::{
     error::{GetError, JoinError, LookupError, PutError, SayError, SendError},
     history::{DirectMessage, RoomMessage},
     platform,
+    reason::{InvalidValue, NotInDht},
     snapshot::{Member, Profile, Receipt, Snapshot, Status, Stored, Value},
 };
 
@@ -128,12 +129,8 @@ impl Peer {
         value: serde_json::Value,
         lifetime: Duration,
     ) -> Result<Stored, PutError> {
-        let key = RecordKey::new(key).map_err(|error| PutError::Invalid {
-            reason: error.to_string(),
-        })?;
-        self.in_dht()
-            .await
-            .map_err(|reason| PutError::NotConnected { reason })?;
+        let key = RecordKey::new(key).map_err(InvalidValue::Key)?;
+        self.in_dht().await.map_err(PutError::NotConnected)?;
         self.ask(|reply| Command::Put {
             key,
             value,
@@ -149,12 +146,8 @@ impl Peer {
     /// # Errors
     /// [`GetError`]; a missing value is not one.
     pub async fn get(&self, key: impl Into<String>) -> Result<Option<Value>, GetError> {
-        let key = RecordKey::new(key).map_err(|error| GetError::Invalid {
-            reason: error.to_string(),
-        })?;
-        self.in_dht()
-            .await
-            .map_err(|reason| GetError::NotConnected { reason })?;
+        let key = RecordKey::new(key)?;
+        self.in_dht().await.map_err(GetError::NotConnected)?;
         self.ask(|reply| Command::Get { key, reply })
             .await
             .unwrap_or(Err(GetError::Stopped))
@@ -167,9 +160,7 @@ impl Peer {
     /// [`LookupError`].
     pub async fn lookup(&self, topic: &str, wait: Duration) -> Result<Vec<Member>, LookupError> {
         let topic = Topic::new(topic)?;
-        self.in_dht()
-            .await
-            .map_err(|reason| LookupError::NotConnected { reason })?;
+        self.in_dht().await.map_err(LookupError::NotConnected)?;
         self.ask(|reply| Command::Lookup { topic, wait, reply })
             .await
             .unwrap_or(Err(LookupError::Stopped))
@@ -188,18 +179,15 @@ impl Peer {
     }
 
     /// Waits until the peer is in the DHT; otherwise says what keeps it out.
-    async fn in_dht(&self) -> Result<(), String> {
+    async fn in_dht(&self) -> Result<(), NotInDht> {
         let mut snapshot = self.snapshot.clone();
         let connected = snapshot.wait_for(|snapshot| snapshot.status == Status::Connected);
         match platform::within(DHT_PATIENCE, connected).await {
             // A stopped peer says so when it is asked.
             Some(_) => Ok(()),
             None => Err(match &self.snapshot.borrow().status {
-                Status::Offline => "the device is offline".to_owned(),
-                status => status
-                    .reason()
-                    .unwrap_or("no bootstrap node has answered yet")
-                    .to_owned(),
+                Status::Offline => NotInDht::Offline,
+                status => status.why().cloned().unwrap_or(NotInDht::NoAnswer),
             }),
         }
     }

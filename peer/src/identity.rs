@@ -18,22 +18,39 @@ pub use self::imp::{load_or_create, start_anew};
 pub enum IdentityError {
     /// What is stored is not a key. It is never replaced silently: with it the peer id would go.
     #[error(
-        "the identity in {location} is broken: {reason}; restore it from a backup, or move it away to start as a new peer"
+        "the identity in {location} is broken: what is there is no key; restore it from a backup, or move it away to start as a new peer"
     )]
     Broken {
         /// File or database entry.
         location: String,
-        /// What is wrong with it.
-        reason: String,
     },
     /// The storage does not work.
-    #[error("cannot {action} the identity in {location}: {reason}")]
+    #[error("cannot {action} the identity in {location}")]
     Storage {
         /// `read` or `write`.
         action: &'static str,
         /// File or database entry.
         location: String,
-        /// What the platform said.
-        reason: String,
+        /// What is wrong with it.
+        #[source]
+        source: StorageFault,
     },
+}
+
+/// What is wrong with the place for identities.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StorageFault {
+    /// The system refuses to read or write the file.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    /// This browser has no such storage, or none for this page.
+    #[error("this browser has no storage for this page")]
+    Missing,
+    /// The browser does not do it. Its own words are in the log.
+    #[error("the browser refused; its storage may be full")]
+    Refused,
+    /// The browser does not answer.
+    #[error("the browser's storage does not answer")]
+    Silent,
 }

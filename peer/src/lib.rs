@@ -36,8 +36,10 @@ pub mod fuzzing;
 mod handle;
 mod history;
 pub mod identity;
+mod place;
 mod platform;
 mod probe;
+mod reason;
 mod scoring;
 mod snapshot;
 mod sources;
@@ -55,6 +57,7 @@ pub use moim_protocol::{
     refusal_wire::Refusal,
     text::{LineError, Name, NameError, Text, TextError},
     topic::{Topic, TopicError},
+    wire::ErrorCode,
 };
 pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
 
@@ -65,6 +68,8 @@ pub use self::{
     event::{EventStream, LeaveReason, PeerEvent},
     handle::{Peer, Room},
     history::{DirectMessage, RoomMessage},
+    place::Place,
+    reason::{DocumentFault, InvalidValue, NoDirectWay, NodeFault, NotInDht, Setback, Unreached},
     snapshot::{
         BootstrapNode, BootstrapState, ClockOff, Connection, DhtState, DirectTransport, Member,
         NotDirect, Path, Profile, Reach, Receipt, Snapshot, Status, Stored, Value,

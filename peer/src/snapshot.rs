@@ -11,6 +11,8 @@ use moim_protocol::{
     topic::Topic,
 };
 
+use crate::reason::{NoDirectWay, NodeFault, NotInDht};
+
 /// This device's clock is so wrong that others take little or nothing from it: what a peer signs is dated,
 /// and everybody refuses what is dated more than ten minutes from their own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,15 +87,15 @@ pub enum Status {
     Connected,
     /// Was in the DHT, lost every DHT server, and tries again.
     Reconnecting {
-        /// Why the last attempt failed, for people.
-        reason: String,
+        /// Why it is not back yet.
+        why: NotInDht,
     },
     /// The device says that it has no network.
     Offline,
     /// Cannot get into the DHT; attempts go on with growing pauses.
     Failed {
-        /// Which step failed and why, for people.
-        reason: String,
+        /// What failed.
+        why: NotInDht,
     },
 }
 
@@ -110,9 +112,9 @@ impl Status {
     }
 
     /// Why the peer is not connected, where something is known.
-    pub fn reason(&self) -> Option<&str> {
+    pub fn why(&self) -> Option<&NotInDht> {
         match self {
-            Self::Failed { reason } | Self::Reconnecting { reason } => Some(reason),
+            Self::Failed { why } | Self::Reconnecting { why } => Some(why),
             Self::Connected | Self::Connecting | Self::Offline => None,
         }
     }
@@ -242,8 +244,8 @@ pub enum BootstrapState {
     Connecting,
     /// The last attempt failed; there will be another.
     Failed {
-        /// Which step failed and why, for people.
-        reason: String,
+        /// What of it.
+        why: NodeFault,
     },
     /// The node does not let this peer in; it is asked again after growing pauses.
     TurnedAway {
@@ -257,7 +259,9 @@ pub enum BootstrapState {
 pub struct DhtState {
     /// Whether this peer answers others' queries.
     pub server: bool,
-    /// Peers in the routing table.
+    /// DHT servers that are connected.
+    pub servers: usize,
+    /// Peers in the routing table. Some of them may have gone since they were heard of.
     pub peers: usize,
 }
 
@@ -283,8 +287,8 @@ pub struct Connection {
 /// Why there is no direct connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotDirect {
-    /// For people: it names the step.
-    pub reason: String,
+    /// What failed.
+    pub why: NoDirectWay,
     /// How far WebRTC came, if it was that.
     pub report: Option<webrtc_private::Report>,
     /// When it is tried again by itself, if it is; counted from the failure.

@@ -1,24 +1,31 @@
 //! Composes the transports, by hand and per platform: the relay client must come last among those
 //! that take an address, and each platform has its own set.
 
-use std::time::Duration;
+use std::{error::Error as StdError, io, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{muxing::StreamMuxerBox, transport::Boxed},
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, timeout::TransportTimeoutError},
+    },
     multiaddr::Protocol,
     swarm::ConnectionId,
     yamux,
 };
 use moim_dials::Dials;
+use thiserror::Error;
 use web_time::Instant;
 use webrtc_private::{
-    Reachable,
+    Reachable, Report,
     address::{is_direct, is_webrtc},
     backend::Way,
 };
 
-use crate::snapshot::{DirectTransport, NotDirect, Path};
+use crate::{
+    reason::NoDirectWay,
+    snapshot::{DirectTransport, NotDirect, Path},
+};
 
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "swarm/native.rs"]
@@ -34,7 +41,7 @@ pub(crate) use self::{
     ice::Platform,
     imp::{
         Guarded, HEAD_START, NAMES, PlatformBehaviour, PlatformBehaviourEvent, build,
-        executor_config, guarded,
+        executor_config, guarded, unreached,
     },
 };
 
@@ -42,7 +49,7 @@ pub(crate) use self::{
 pub(crate) type BoxedTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// Bytes on the wire to a secured and multiplexed connection.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Streams one connection may have open; gossip, DHT and messages need a handful each.
 const STREAMS_MAX: usize = 256;
@@ -51,6 +58,22 @@ fn yamux_config() -> yamux::Config {
     let mut config = yamux::Config::default();
     config.set_max_num_streams(STREAMS_MAX);
     config
+}
+
+/// An error of one of several transports. `Either` passes on what is below the errors that it is made of, and not these
+/// themselves; below this one they are found by their type.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(crate) struct Below<E: StdError + 'static>(#[source] E);
+
+/// An error of a transport with a time-out, whose own type does not tell without naming all below it whether it was the
+/// time.
+fn timed<E: StdError + Send + Sync + 'static>(error: TransportTimeoutError<E>) -> Below<io::Error> {
+    Below(match error {
+        TransportTimeoutError::Timeout => io::ErrorKind::TimedOut.into(),
+        TransportTimeoutError::TimerError(error) => error,
+        TransportTimeoutError::Other(error) => io::Error::other(error),
+    })
 }
 
 /// What the platform's events tell of connections.
@@ -69,13 +92,13 @@ impl Learnt {
         match event {
             webrtc_private::Event::Failed {
                 peer,
-                error,
                 report,
                 retry,
+                ..
             } => Some(Self::StaysRelayed {
                 peer,
                 why: NotDirect {
-                    reason: error,
+                    why: why_not(report),
                     report,
                     retry,
                 },
@@ -114,6 +137,13 @@ pub(crate) fn path_now(
         Some(Way::Turn) => Path::Turn,
         Some(Way::Straight) | None => path_of(address),
     }
+}
+
+fn why_not(report: Option<Report>) -> NoDirectWay {
+    let failed = report.and_then(|report| Some((report.failure?, report.step)));
+    failed.map_or(NoDirectWay::Unknown, |(failure, step)| {
+        NoDirectWay::WebRtc(failure, step)
+    })
 }
 
 /// Where WebRTC looks for a way to others.

@@ -4,10 +4,7 @@
 //! caller sends and reports. Messages to one receiver go one after the other, so that they arrive
 //! in the order in which they were written.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    fmt,
-};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use libp2p_identity::PeerId;
 use thiserror::Error;
@@ -19,7 +16,6 @@ use crate::{
     message::{MessageId, Request},
     text::Text,
     time::{UnixMillis, after},
-    wire,
 };
 
 /// Why a message was not taken.
@@ -35,7 +31,7 @@ pub enum OutboxError {
 
 /// What the caller has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutboxAction {
+pub enum OutboxAction<W> {
     /// The message was not delivered, and is not tried any more.
     Failed {
         /// The message.
@@ -43,7 +39,7 @@ pub enum OutboxAction {
         /// Whom it was for.
         to: PeerId,
         /// Why.
-        reason: FailureReason,
+        reason: FailureReason<W>,
     },
     /// Send `body` on a stream of [`MESSAGE_PROTOCOL`](crate::names::MESSAGE_PROTOCOL) and report
     /// what came of it: [`Outbox::accepted`] or [`Outbox::failure`].
@@ -59,39 +55,17 @@ pub enum OutboxAction {
 
 /// Why a message was not delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FailureReason {
+pub enum FailureReason<W> {
     /// [`OUTBOX_DEADLINE`] passed without a receipt.
     Deadline {
         /// What the last attempt failed with, if one has failed.
-        last: Option<String>,
+        last: Option<W>,
     },
     /// The receiver gave a reason for which no other attempt can succeed.
-    Refused {
-        /// The reason.
-        reason: String,
-    },
+    Refused(W),
     /// The program at the other end does not speak
     /// [`MESSAGE_PROTOCOL`](crate::names::MESSAGE_PROTOCOL).
     Unsupported,
-}
-
-impl fmt::Display for FailureReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deadline { last: None } => {
-                write!(f, "no receipt within {} s", OUTBOX_DEADLINE.as_secs())
-            }
-            Self::Deadline { last: Some(last) } => {
-                write!(
-                    f,
-                    "no receipt within {} s: {last}",
-                    OUTBOX_DEADLINE.as_secs()
-                )
-            }
-            Self::Refused { reason } => f.write_str(reason),
-            Self::Unsupported => f.write_str("the other program takes no direct messages"),
-        }
-    }
 }
 
 /// A message that its receiver has accepted and stored.
@@ -110,26 +84,37 @@ enum Step {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Entry<W> {
     to: PeerId,
     body: Vec<u8>,
     deadline: Instant,
     step: Step,
     failures: u32,
-    last: Option<String>,
+    last: Option<W>,
 }
 
-/// Messages that wait for their receipt, at most [`OUTBOX_MAX`]. See the [module](self).
-#[derive(Debug, Default)]
-pub struct Outbox {
-    entries: HashMap<MessageId, Entry>,
+/// Messages that wait for their receipt, at most [`OUTBOX_MAX`]. `W` says why an attempt has failed. See the
+/// [module](self).
+#[derive(Debug)]
+pub struct Outbox<W> {
+    entries: HashMap<MessageId, Entry<W>>,
     /// Per receiver in the order of writing; no queue is empty.
     queues: BTreeMap<PeerId, VecDeque<MessageId>>,
     /// Failed for good, not yet reported.
-    failed: Vec<(Instant, OutboxAction)>,
+    failed: Vec<(Instant, OutboxAction<W>)>,
 }
 
-impl Outbox {
+impl<W> Default for Outbox<W> {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            queues: BTreeMap::new(),
+            failed: Vec::new(),
+        }
+    }
+}
+
+impl<W> Outbox<W> {
     /// Nothing waits.
     #[must_use]
     pub fn new() -> Self {
@@ -166,7 +151,7 @@ impl Outbox {
     }
 
     /// What is to be done at `now`.
-    pub fn next(&mut self, now: Instant) -> Vec<OutboxAction> {
+    pub fn next(&mut self, now: Instant) -> Vec<OutboxAction<W>> {
         let mut actions: Vec<_> = self.failed.drain(..).map(|(_, action)| action).collect();
         actions.extend(self.overdue(now));
         for (&to, queue) in &self.queues {
@@ -186,7 +171,7 @@ impl Outbox {
         actions
     }
 
-    fn overdue(&mut self, now: Instant) -> Vec<OutboxAction> {
+    fn overdue(&mut self, now: Instant) -> Vec<OutboxAction<W>> {
         let ids: Vec<MessageId> = self
             .queues
             .values()
@@ -232,14 +217,9 @@ impl Outbox {
         Some(Delivered { id, to: entry.to })
     }
 
-    /// An attempt has failed, for a `reason` that is shown to people. It is tried again if that is
-    /// of use (`retryable`: no connection, no answer, [`busy`](wire::ErrorCode::is_retryable)).
-    pub fn failure(&mut self, id: MessageId, retryable: bool, reason: &str, now: Instant) {
-        let reason = wire::reason(reason);
-        if !retryable {
-            self.give_up(id, FailureReason::Refused { reason }, now);
-            return;
-        }
+    /// An attempt has failed in a way that another one may not: no connection, no answer,
+    /// [`busy`](crate::wire::ErrorCode::is_retryable).
+    pub fn failure(&mut self, id: MessageId, why: W, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&id)
             && matches!(entry.step, Step::InFlight)
         {
@@ -248,8 +228,13 @@ impl Outbox {
                 until: after(now, wait),
             };
             entry.failures = entry.failures.saturating_add(1);
-            entry.last = Some(reason);
+            entry.last = Some(why);
         }
+    }
+
+    /// The receiver does not take the message, and will not take it later.
+    pub fn refused(&mut self, id: MessageId, why: W, now: Instant) {
+        self.give_up(id, FailureReason::Refused(why), now);
     }
 
     /// The receiver's program does not take direct messages: no other attempt is of use.
@@ -257,7 +242,7 @@ impl Outbox {
         self.give_up(id, FailureReason::Unsupported, now);
     }
 
-    fn give_up(&mut self, id: MessageId, reason: FailureReason, now: Instant) {
+    fn give_up(&mut self, id: MessageId, reason: FailureReason<W>, now: Instant) {
         if let Some(Entry { to, .. }) = self.remove(id) {
             self.failed
                 .push((now, OutboxAction::Failed { id, to, reason }));
@@ -286,7 +271,7 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    fn remove(&mut self, id: MessageId) -> Option<Entry> {
+    fn remove(&mut self, id: MessageId) -> Option<Entry<W>> {
         let entry = self.entries.remove(&id)?;
         if let Some(queue) = self.queues.get_mut(&entry.to) {
             queue.retain(|other| *other != id);

@@ -4,6 +4,8 @@
 //! on a number or a name is a function, so that each language forms its plurals and word order by
 //! itself.
 
+use moim_peer::{DocumentFault, ErrorCode, NoDirectWay, Unreached, identity::StorageFault};
+
 mod en;
 mod errors;
 mod ko;
@@ -12,7 +14,8 @@ mod ko;
 mod tests;
 
 pub(crate) use self::errors::{
-    clock, join_refusal, name_refusal, refusal, say_refusal, send_refusal, source_problem,
+    candidate_kinds, clock, join_refusal, name_refusal, node_fault, not_in_dht, refusal,
+    say_refusal, send_refusal, source_problem,
 };
 
 /// A language of the page.
@@ -95,7 +98,15 @@ pub(crate) struct Messages {
     pub(crate) failed_help: &'static str,
     pub(crate) try_again: &'static str,
     pub(crate) reason: &'static str,
-    pub(crate) not_started: With,
+    pub(crate) not_started: &'static str,
+    pub(crate) no_answer_yet: &'static str,
+    pub(crate) no_node: &'static str,
+    pub(crate) no_server: &'static str,
+    pub(crate) restarting: &'static str,
+    pub(crate) connection_lost: &'static str,
+    pub(crate) closed_at_once: &'static str,
+    pub(crate) unreached: fn(Unreached) -> &'static str,
+    pub(crate) document: fn(DocumentFault) -> String,
     pub(crate) stopped: &'static str,
     pub(crate) reload: &'static str,
 
@@ -208,9 +219,13 @@ pub(crate) struct Messages {
     pub(crate) by_turn: &'static str,
     pub(crate) relayed_by: With,
     pub(crate) why_not_direct: &'static str,
+    pub(crate) not_direct: fn(NoDirectWay) -> &'static str,
     pub(crate) no_way_through: &'static str,
-    pub(crate) cannot_webrtc: &'static str,
     pub(crate) turn_refused: fn(u16) -> String,
+    pub(crate) kind_host: &'static str,
+    pub(crate) kind_reflexive: &'static str,
+    pub(crate) kind_relayed: &'static str,
+    pub(crate) kind_none: &'static str,
     pub(crate) candidates: fn(&str, &str) -> String,
     pub(crate) tried_again: fn(u64) -> String,
     pub(crate) round_trip: &'static str,
@@ -230,7 +245,7 @@ pub(crate) struct Messages {
     pub(crate) sources_overridden: &'static str,
     pub(crate) sources_ignored: &'static str,
     pub(crate) sources_unusable: &'static str,
-    pub(crate) source_malformed: fn(&str, &str) -> String,
+    pub(crate) source_malformed: With,
     pub(crate) source_not_dialable: With,
     pub(crate) source_blocked: With,
     pub(crate) source_too_many: Count,
@@ -238,7 +253,8 @@ pub(crate) struct Messages {
 
     // The identity.
     pub(crate) identity_unavailable: With,
-    pub(crate) identity_broken: With,
+    pub(crate) storage: fn(&StorageFault) -> &'static str,
+    pub(crate) identity_broken: &'static str,
     pub(crate) start_anew: &'static str,
 
     // Refusals.
@@ -254,10 +270,17 @@ pub(crate) struct Messages {
     pub(crate) too_many_rooms: Count,
     pub(crate) message_empty: &'static str,
     pub(crate) message_too_long: Count,
+    pub(crate) message_forbidden: With,
+    pub(crate) not_possible: &'static str,
     pub(crate) room_left: &'static str,
     pub(crate) say_too_fast: &'static str,
     pub(crate) busy: &'static str,
     pub(crate) no_receipt: fn(u64, &str) -> String,
+    pub(crate) not_connected: &'static str,
+    pub(crate) no_answer: &'static str,
+    pub(crate) broken: &'static str,
+    pub(crate) nonsense: &'static str,
+    pub(crate) answered: fn(ErrorCode) -> &'static str,
     pub(crate) refused: With,
     pub(crate) to_self: &'static str,
     pub(crate) unsupported: &'static str,

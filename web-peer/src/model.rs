@@ -51,9 +51,9 @@ pub(crate) enum Phase {
     Starting,
     Running,
     /// The stored identity is damaged; the user decides.
-    IdentityBroken(String),
-    /// The peer could not be started, and why.
-    NotStarted(String),
+    IdentityBroken,
+    /// The peer could not be started. The log tells why.
+    NotStarted,
     /// The peer ended by itself.
     Stopped,
 }

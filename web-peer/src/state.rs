@@ -49,12 +49,16 @@ pub(crate) fn start_anew(app: App) {
 async fn start_with(app: App, loaded: Result<Keypair, IdentityError>) {
     match loaded {
         Ok(keypair) => start_as(app, keypair, IdentityPlace::Browser).await,
-        Err(IdentityError::Broken { reason, .. }) => app.phase.set(Phase::IdentityBroken(reason)),
-        Err(IdentityError::Storage { reason, .. }) => {
-            app.notice((app.text.identity_unavailable)(&reason));
+        Err(IdentityError::Broken { .. }) => app.phase.set(Phase::IdentityBroken),
+        Err(IdentityError::Storage { source, .. }) => {
+            let why = (app.text.storage)(&source);
+            app.notice((app.text.identity_unavailable)(why));
             start_as(app, Keypair::generate_ed25519(), IdentityPlace::Session).await;
         }
-        Err(other) => app.phase.set(Phase::NotStarted(other.to_string())),
+        Err(error) => {
+            tracing::error!(%error, "no identity");
+            app.phase.set(Phase::NotStarted);
+        }
     }
 }
 
@@ -128,7 +132,10 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
         .await
     {
         Ok(started) => started,
-        Err(error) => return app.phase.set(Phase::NotStarted(error.to_string())),
+        Err(error) => {
+            tracing::error!(%error, "the peer does not start");
+            return app.phase.set(Phase::NotStarted);
+        }
     };
     app.peer.set(Some(peer.clone()));
     app.phase.set(Phase::Running);

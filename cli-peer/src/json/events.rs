@@ -154,7 +154,7 @@ struct NotDirectRow {
 impl From<&NotDirect> for NotDirectRow {
     fn from(why: &NotDirect) -> Self {
         Self {
-            reason: why.reason.clone(),
+            reason: why.why.to_string(),
             own_candidates: why.report.map(|report| report.local.to_string()),
             their_candidates: why.report.map(|report| report.remote.to_string()),
             retry_s: why.retry.map(|retry| retry.as_secs()),
@@ -211,7 +211,7 @@ impl Event {
     pub(crate) fn status(status: &Status, refusal: Option<Refusal>) -> Self {
         Self::Status {
             state: status.word(),
-            reason: status.reason().map(str::to_owned),
+            reason: status.why().map(ToString::to_string),
             refusal: refusal.map(Refusal::as_str),
         }
     }

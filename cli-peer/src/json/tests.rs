@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use moim_peer::{
     CandidateKinds, Connection, DirectMessage, DirectTransport, Failure, LeaveReason, MessageId,
-    NotDirect, Path, PeerEvent, Reach, Receipt, Report, Role, SayError, Status, Step, Value,
+    NoDirectWay, NodeFault, NotDirect, NotInDht, Path, PeerEvent, Reach, Receipt, Report, Role,
+    SayError, Status, Step, Value,
 };
 use serde_json::json;
 
@@ -199,7 +200,7 @@ fn connections_say_how_and_with_whom() {
         agent: None,
         bootstrap_node: false,
         not_direct: Some(NotDirect {
-            reason: "no way".to_owned(),
+            why: NoDirectWay::WebRtc(Failure::NoWay, Step::Connecting),
             report: Some(Report {
                 role: Role::Offerer,
                 step: Step::Connecting,
@@ -230,7 +231,7 @@ fn connections_say_how_and_with_whom() {
              "round_trip_ms": null, "agent": null, "bootstrap_node": true},
             {"peer": peer(1).to_string(), "address": "/ip4/127.0.0.1/udp/9/quic-v1", "path": "relayed",
              "relay": peer(9).to_string(), "round_trip_ms": null, "agent": null, "bootstrap_node": false,
-             "not_direct": {"reason": "no way", "own_candidates": "host, reflexive", "their_candidates": "none", "retry_s": 30}},
+             "not_direct": {"reason": "while looking for a way (ICE): there is no way through the networks in between", "own_candidates": "host, reflexive", "their_candidates": "none", "retry_s": 30}},
         ]}),
     );
 }
@@ -244,12 +245,13 @@ fn state_is_told_when_it_changes_and_only_then() {
         &json!({"type": "status", "state": "connecting"}),
     );
     assert_eq!(told.changes(&state), "");
+    let nodes = vec![("a".to_owned(), NodeFault::Lost)];
     state.status = Status::Failed {
-        reason: "nobody there".to_owned(),
+        why: NotInDht::Nodes(nodes),
     };
     check(
         &told.changes(&state),
-        &json!({"type": "status", "state": "failed", "reason": "nobody there"}),
+        &json!({"type": "status", "state": "failed", "reason": "a: the connection was lost"}),
     );
     state.dht.peers = 7;
     assert_eq!(told.changes(&state), "");

@@ -1,9 +1,9 @@
 //! What a person sees, word for word.
 
 use moim_peer::{
-    BootstrapNode, BootstrapState, Connection, DirectMessage, DirectTransport, LeaveReason,
-    MessageId, NotDirect, Path, PeerId, Reach, Receipt, RoomMessage, SendError, Status, Stored,
-    Value,
+    BootstrapNode, BootstrapState, Connection, DirectMessage, DirectTransport, ErrorCode,
+    LeaveReason, MessageId, NoDirectWay, NodeFault, NotDirect, NotInDht, Path, PeerId, Reach,
+    Receipt, RoomMessage, SendError, Setback, Status, Stored, Unreached, Value,
 };
 
 use super::*;
@@ -114,21 +114,19 @@ fn a_direct_message_says_what_became_of_it() {
         view().delivered("Ada", text, &receipt),
         "12:03 ✓ delivered to Ada (direct (tcp)): a rather long message that one would not…\n"
     );
-    let refused = SendError::Refused {
-        reason: "no\x1b[2J".to_owned(),
-    };
+    let refused = SendError::Refused(ErrorCode::NotAccepted);
     assert_eq!(
         view().undelivered("Ada", "hi", &refused),
-        "12:03 ✗ not delivered to Ada: hi\n      the receiver refused the message: no␛[2J\n"
+        "12:03 ✗ not delivered to Ada: hi\n      the receiver refused the message: it does not want messages from here\n"
     );
     let lost = SendError::NoReceipt {
         seconds: 30,
-        reason: "no route".to_owned(),
+        last: Setback::Unreached(Unreached::NoRoute),
     };
     assert!(
         view()
             .undelivered("Ada", "hi", &lost)
-            .contains("may have arrived")
+            .contains("this device's network does not lead there; it may have arrived")
     );
 }
 
@@ -184,11 +182,11 @@ fn comings_changes_and_goings_are_told() {
 #[test]
 fn the_state_of_the_network_comes_with_reason_and_advice() {
     let failed = Status::Failed {
-        reason: "connection refused".to_owned(),
+        why: NotInDht::NoNode,
     };
     let text = view().status(&failed);
     assert!(
-        text.starts_with("12:03 cannot get into the DHT: connection refused\n"),
+        text.starts_with("12:03 cannot get into the DHT: no bootstrap node was given\n"),
         "{text}"
     );
     assert!(text.contains("--bootstrap"), "{text}");
@@ -200,7 +198,7 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
     state.bootstrap.push(BootstrapNode {
         source: "/ip4/192.0.2.1/tcp/1".to_owned(),
         state: BootstrapState::Failed {
-            reason: "timed out".to_owned(),
+            why: NodeFault::Unreached(Unreached::NoAnswer),
         },
     });
     state.connections.push(Connection {
@@ -220,7 +218,7 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
         agent: None,
         bootstrap_node: false,
         not_direct: Some(NotDirect {
-            reason: "no way".to_owned(),
+            why: NoDirectWay::HolePunching,
             report: None,
             retry: Some(std::time::Duration::from_secs(30)),
         }),
@@ -229,7 +227,7 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
     let bob = short(&peer(2));
     assert!(
         text.contains(
-            "bootstrap node: /ip4/192.0.2.1/tcp/1: failed, will be tried again: timed out\n"
+            "bootstrap node: /ip4/192.0.2.1/tcp/1: failed, will be tried again: no answer in time\n"
         ),
         "{text}"
     );
@@ -240,7 +238,7 @@ fn the_state_of_the_network_comes_with_reason_and_advice() {
         "{text}"
     );
     assert!(
-        text.contains("/p2p-circuit\n  not direct: no way; tried again 30 s later\n"),
+        text.contains("/p2p-circuit\n  not direct: hole punching did not get through; tried again 30 s later\n"),
         "{text}"
     );
 }
@@ -292,7 +290,7 @@ fn nothing_hostile_reaches_the_terminal() {
     lines.push_str(&view().updated(&mallory, &mallory, &others(&[])));
     lines.push_str(&view().members("me", &others(&[mallory])));
     lines.push_str(&view().status(&Status::Failed {
-        reason: hostile.to_owned(),
+        why: NotInDht::Nodes(vec![(hostile.to_owned(), NodeFault::Lost)]),
     }));
     lines.push_str(&view().problem(hostile));
     assert!(
@@ -376,16 +374,13 @@ async fn in_a_crowd_comings_and_goings_are_not_shown_one_by_one() {
 #[tokio::test]
 async fn a_state_is_told_once_also_when_its_reason_changes() {
     let mut person = person().await;
-    let failed = |reason: &str| {
-        snapshot(
-            1,
-            Status::Failed {
-                reason: reason.to_owned(),
-            },
-        )
-    };
-    assert!(person.started(&failed("first")).contains("first"));
-    assert_eq!(person.snapshot(&failed("second")), "");
+    let failed = |why| snapshot(1, Status::Failed { why });
+    assert!(
+        person
+            .started(&failed(NotInDht::NoAnswer))
+            .contains("no bootstrap node has answered yet")
+    );
+    assert_eq!(person.snapshot(&failed(NotInDht::NoServer)), "");
     assert!(
         person
             .snapshot(&snapshot(1, Status::Connected))

@@ -187,8 +187,8 @@ impl View {
 
     pub(super) fn status(self, status: &Status) -> String {
         let because = status
-            .reason()
-            .map(|reason| format!(": {}", text::line(reason)))
+            .why()
+            .map(|why| format!(": {}", text::line(&why.to_string())))
             .unwrap_or_default();
         match status {
             Status::Connected => self.timed(&self.style.good("connected: in the DHT")),
@@ -287,8 +287,8 @@ impl View {
             self.style.strong("network"),
             snapshot.status.word()
         );
-        if let Some(reason) = snapshot.status.reason() {
-            lines.push_str(&format!(", {}", text::line(reason)));
+        if let Some(why) = snapshot.status.why() {
+            lines.push_str(&format!(", {}", text::line(&why.to_string())));
         }
         let serving = if snapshot.dht.server {
             ", and serves it"
@@ -296,8 +296,8 @@ impl View {
             ""
         };
         lines.push_str(&format!(
-            "; knows {} of the DHT{serving}\n",
-            count(snapshot.dht.peers, "peer")
+            "; connected to {} of the DHT{serving}\n",
+            count(snapshot.dht.servers, "server")
         ));
         lines.push_str(&format!(
             "{}: {}\n",
@@ -308,9 +308,7 @@ impl View {
             let state = match &node.state {
                 BootstrapState::Connected { peer } => format!("connected to {}", short(peer)),
                 BootstrapState::Connecting => "connecting".to_owned(),
-                BootstrapState::Failed { reason } => {
-                    format!("failed, will be tried again: {}", text::line(reason))
-                }
+                BootstrapState::Failed { why } => format!("failed, will be tried again: {why}"),
                 BootstrapState::TurnedAway { why } => format!("turned away: {why}"),
             };
             lines.push_str(&format!(
@@ -353,7 +351,7 @@ impl View {
             self.style.dim(&text::line(&connection.address.to_string()))
         );
         if let Some(why) = &connection.not_direct {
-            lines.push_str(&format!("  not direct: {}", text::line(&why.reason)));
+            lines.push_str(&format!("  not direct: {}", why.why));
             if let Some(retry) = why.retry {
                 lines.push_str(&format!("; tried again {} s later", retry.as_secs()));
             }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Program } from './process.ts';
@@ -16,6 +16,8 @@ export interface PeerEvent {
 export interface TerminalOptions {
   /** Arguments besides the usual ones. */
   readonly args?: readonly string[];
+  /** The private key that it is to have, as a page keeps it and as it stands in `identity.key`. */
+  readonly key?: Uint8Array;
   /** A program that is to start it, with its arguments: in another network, say. */
   readonly through?: readonly string[];
 }
@@ -37,9 +39,12 @@ export class Terminal {
     topic: string,
     name: string,
     bootstrap: string,
-    { args = [], through = [] }: TerminalOptions = {},
+    { args = [], key, through = [] }: TerminalOptions = {},
   ): Promise<Terminal> {
     const data = await mkdtemp(join(tmpdir(), 'moim-e2e-'));
+    if (key !== undefined) {
+      await writeFile(join(data, 'identity.key'), key, { mode: 0o600 });
+    }
     const own = ['join', topic, '--json', '--name', name, '--data-dir', data];
     const command = [...through, moimProgram(), ...own, '--bootstrap', bootstrap, ...args];
     const program = new Program(name, command[0]!, command.slice(1));

@@ -2,10 +2,11 @@
 
 use web_time::Instant;
 
-use super::{Driver, direct, room, values::NO_SERVER};
+use super::{Driver, direct, room};
 use crate::{
     command::Command,
     error::{LookupError, SayError},
+    reason::NotInDht,
 };
 
 impl Driver {
@@ -27,8 +28,7 @@ impl Driver {
             Command::Leave { topic, reply } => self.leave(topic.hash(), Some(reply), now),
             Command::Lookup { topic, wait, reply } => {
                 if !self.in_dht() {
-                    let reason = NO_SERVER.to_owned();
-                    let _ = reply.send(Err(LookupError::NotConnected { reason }));
+                    let _ = reply.send(Err(LookupError::NotConnected(NotInDht::NoServer)));
                 } else if self.lookups.len() >= room::LOOKUPS_MAX {
                     let _ = reply.send(Err(LookupError::Busy));
                 } else {

@@ -15,7 +15,7 @@ use libp2p::{
 };
 use web_time::Instant;
 
-use crate::swarm;
+use crate::{reason::Unreached, swarm};
 
 /// The longest head start, however long handshakes take.
 const HEAD_START_MAX: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Progress {
     /// Still something to hope for.
     Ongoing,
-    /// Every address failed; the last reason.
-    Failed(String),
+    /// Every address failed; what says most of why.
+    Failed(Unreached),
 }
 
 /// How long handshakes take at present. Where they take long, be it the line or a machine with too
@@ -69,7 +69,8 @@ pub(super) struct Attempt {
     under_way: HashMap<ConnectionId, Instant>,
     next_rank: Instant,
     deadline: Instant,
-    last_error: String,
+    /// What says most of those that have failed.
+    why: Option<Unreached>,
 }
 
 impl Attempt {
@@ -87,7 +88,7 @@ impl Attempt {
             under_way: HashMap::new(),
             next_rank: now,
             deadline: now + ATTEMPT_TIMEOUT,
-            last_error: "no address that this peer can dial".to_owned(),
+            why: None,
         }
     }
 
@@ -148,9 +149,9 @@ impl Attempt {
         self.under_way.is_empty()
     }
 
-    pub(super) fn failed(&mut self, id: ConnectionId, reason: String) -> Progress {
+    pub(super) fn failed(&mut self, id: ConnectionId, why: Unreached) -> Progress {
         if self.under_way.remove(&id).is_some() {
-            self.last_error = reason;
+            self.why = self.why.max(Some(why));
         }
         self.progress()
     }
@@ -158,18 +159,15 @@ impl Attempt {
     /// Gives the attempt up when its time is over.
     pub(super) fn tick(&self, now: Instant) -> Progress {
         if now >= self.deadline {
-            return Progress::Failed(if self.under_way.is_empty() {
-                self.last_error.clone()
-            } else {
-                format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs())
-            });
+            let silent = (!self.under_way.is_empty()).then_some(Unreached::NoAnswer);
+            return Progress::Failed(self.why.max(silent).unwrap_or(Unreached::NoAddress));
         }
         self.progress()
     }
 
     fn progress(&self) -> Progress {
         if self.under_way.is_empty() && self.ranks.is_empty() {
-            Progress::Failed(self.last_error.clone())
+            Progress::Failed(self.why.unwrap_or(Unreached::NoAddress))
         } else {
             Progress::Ongoing
         }
@@ -218,14 +216,15 @@ mod tests {
             "the first has its head start"
         );
         assert_eq!(
-            attempt.failed(first[0].connection_id(), "refused".into()),
+            attempt.failed(first[0].connection_id(), Unreached::Refused),
             Progress::Ongoing
         );
         let second = attempt.due(HEAD_START, start);
         assert_eq!(second.len(), 1, "at once after the failure");
         assert_eq!(
-            attempt.failed(second[0].connection_id(), "also refused".into()),
-            Progress::Failed("also refused".into())
+            attempt.failed(second[0].connection_id(), Unreached::NoAnswer),
+            Progress::Failed(Unreached::Refused),
+            "what says most"
         );
 
         let mut attempt = Attempt::new(Some(PeerId::random()), ranks, false, start);

@@ -18,7 +18,7 @@ use web_time::Instant;
 use super::Driver;
 use crate::{
     command::Reply, error::SendError, event::PeerEvent, history::DirectMessage, platform,
-    snapshot::Receipt,
+    reason::Setback, snapshot::Receipt,
 };
 
 /// A message as the handle gives it.
@@ -94,9 +94,10 @@ impl Driver {
                     let error = match reason {
                         FailureReason::Deadline { last } => SendError::NoReceipt {
                             seconds: limits::OUTBOX_DEADLINE.as_secs(),
-                            reason: last.unwrap_or_else(|| "no answer".to_owned()),
+                            last: last.unwrap_or(Setback::NoAnswer),
                         },
-                        FailureReason::Refused { reason } => SendError::Refused { reason },
+                        FailureReason::Refused(Setback::Answered(code)) => SendError::Refused(code),
+                        FailureReason::Refused(_) => SendError::Refused(ErrorCode::Other),
                         FailureReason::Unsupported => SendError::Unsupported,
                     };
                     let _ = pending.reply.send(Err(error));
@@ -111,15 +112,12 @@ impl Driver {
             return;
         }
         // The next attempt finds the connection, if there is one to be had.
-        let reason = self
-            .reaching
-            .last_error(&to)
-            .unwrap_or("not connected")
-            .to_owned();
+        let last = self.reaching.last_error(&to);
+        let why = last.map_or(Setback::NotConnected, Setback::Unreached);
         if !self.reaching.is_dialling(&to) {
             self.reaching.urge(to, now);
         }
-        self.outbox.failure(id, true, &reason, now);
+        self.outbox.failure(id, why, now);
     }
 
     pub(super) fn request_message(&mut self, to: PeerId, body: Vec<u8>, what: Transmission) {
@@ -179,10 +177,19 @@ impl Driver {
                     if matches!(error, OutboundFailure::Timeout) {
                         self.doubt_peer(&peer, now);
                     }
-                    match error {
-                        OutboundFailure::UnsupportedProtocols => self.outbox.unsupported(id, now),
-                        _ => self.outbox.failure(id, true, &error.to_string(), now),
-                    }
+                    tracing::debug!(%peer, %error, "a direct message is not answered");
+                    let why = match error {
+                        OutboundFailure::UnsupportedProtocols => {
+                            self.outbox.unsupported(id, now);
+                            return;
+                        }
+                        OutboundFailure::Timeout => Setback::NoAnswer,
+                        OutboundFailure::DialFailure => Setback::NotConnected,
+                        OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
+                            Setback::Broken
+                        }
+                    };
+                    self.outbox.failure(id, why, now);
                 }
                 Some(Transmission::CatchUp(topic)) => {
                     self.on_catch_up_failed(topic, peer, &error, now);
@@ -206,13 +213,21 @@ impl Driver {
                 self.delivered(id, connection);
             }
             Ok(Response::Accepted { .. } | Response::Missed { .. }) => {
-                let reason = "the receipt is for something else";
-                self.outbox.failure(id, true, reason, now);
+                self.outbox.failure(id, Setback::Nonsense, now);
             }
             Ok(Response::Error { code, reason }) => {
-                self.outbox.failure(id, code.is_retryable(), &reason, now);
+                tracing::debug!(%code, %reason, "a direct message is refused");
+                let why = Setback::Answered(code);
+                if code.is_retryable() {
+                    self.outbox.failure(id, why, now);
+                } else {
+                    self.outbox.refused(id, why, now);
+                }
             }
-            Err(error) => self.outbox.failure(id, true, &error.to_string(), now),
+            Err(error) => {
+                tracing::debug!(%error, "an answer is no receipt");
+                self.outbox.failure(id, Setback::Nonsense, now);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use web_time::Instant;
 use super::dial::{Attempt, Progress};
 use crate::{
     bootstrap::{BootstrapSource, Target},
+    reason::{DocumentFault, NodeFault, NotInDht, Unreached},
     snapshot::{BootstrapNode, BootstrapState, Status},
     swarm::dial_ranks,
 };
@@ -46,7 +47,7 @@ struct Source {
     /// While the node says that it does not let us in.
     turned_away: Backoff,
     refusal: Option<Refusal>,
-    last_error: Option<String>,
+    last_error: Option<NodeFault>,
 }
 
 /// What the driver has to do.
@@ -133,8 +134,8 @@ impl Entry {
             }
             if let State::Dialling(attempt) = &mut source.state {
                 actions.extend(attempt.due(head_start, now).into_iter().map(Action::Dial));
-                if let Progress::Failed(reason) = attempt.tick(now) {
-                    source.fail(reason, now);
+                if let Progress::Failed(why) = attempt.tick(now) {
+                    source.fail(NodeFault::Unreached(why), now);
                 }
             }
         }
@@ -145,7 +146,7 @@ impl Entry {
     pub(super) fn fetched(
         &mut self,
         index: usize,
-        result: Result<Target, String>,
+        result: Result<Target, DocumentFault>,
         now: Instant,
         connected: impl Fn(&PeerId) -> bool,
     ) {
@@ -157,7 +158,7 @@ impl Entry {
         }
         match result {
             Ok(target) => source.dial(target, now, &connected),
-            Err(reason) => source.fail(reason, now),
+            Err(fault) => source.fail(NodeFault::Document(fault), now),
         }
     }
 
@@ -191,13 +192,13 @@ impl Entry {
     }
 
     /// A dial failed. Returns whether it was ours.
-    pub(super) fn failed(&mut self, id: ConnectionId, reason: &str, now: Instant) -> bool {
+    pub(super) fn failed(&mut self, id: ConnectionId, why: Unreached, now: Instant) -> bool {
         for source in &mut self.sources {
             if let State::Dialling(attempt) = &mut source.state
                 && attempt.owns(id)
             {
-                if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
-                    source.fail(reason, now);
+                if let Progress::Failed(why) = attempt.failed(id, why) {
+                    source.fail(NodeFault::Unreached(why), now);
                 }
                 return true;
             }
@@ -230,7 +231,7 @@ impl Entry {
             };
             if is_it {
                 source.refusal = Some(why);
-                source.last_error = Some(why.to_string());
+                source.last_error = Some(NodeFault::TurnedAway(why));
                 ours = true;
             }
         }
@@ -257,7 +258,7 @@ impl Entry {
             if elsewhere || now >= since + limits::CONNECTION_LASTS {
                 source.backoff.reset();
                 source.turned_away.reset();
-                source.last_error = Some("the connection was lost".to_owned());
+                source.last_error = Some(NodeFault::Lost);
                 source.state = State::Waiting {
                     until: now + LOST_PAUSE,
                 };
@@ -266,9 +267,9 @@ impl Entry {
                     until: now + source.turned_away.next_delay(),
                 };
             } else if welcome {
-                source.fail("the connection was lost".to_owned(), now);
+                source.fail(NodeFault::Lost, now);
             } else {
-                source.fail("the node closed the connection at once".to_owned(), now);
+                source.fail(NodeFault::Closed, now);
             }
         }
     }
@@ -320,30 +321,24 @@ impl Entry {
         if in_dht {
             return Status::Connected;
         }
-        let reasons: Vec<String> = self
+        let faults: Vec<(String, NodeFault)> = self
             .sources
             .iter()
-            .filter_map(|source| {
-                source
-                    .last_error
-                    .as_ref()
-                    .map(|error| source.describe(error))
-            })
+            .filter_map(|source| Some((source.source.to_string(), source.last_error?)))
             .collect();
+        let every_one = faults.len() == self.sources.len();
+        let why = if self.sources.is_empty() {
+            NotInDht::NoNode
+        } else if faults.is_empty() {
+            NotInDht::NoServer
+        } else {
+            NotInDht::Nodes(faults)
+        };
         if self.was_connected {
-            return Status::Reconnecting {
-                reason: reasons.join("; "),
-            };
+            return Status::Reconnecting { why };
         }
-        if self.sources.is_empty() {
-            return Status::Failed {
-                reason: "no bootstrap node was given".to_owned(),
-            };
-        }
-        if reasons.len() == self.sources.len() {
-            return Status::Failed {
-                reason: reasons.join("; "),
-            };
+        if every_one {
+            return Status::Failed { why };
         }
         Status::Connecting
     }
@@ -362,7 +357,7 @@ impl Entry {
 impl Source {
     /// What people see. While a node turns us away, that is so between two attempts too.
     fn shown(&self) -> BootstrapState {
-        match (&self.state, self.refusal, &self.last_error) {
+        match (&self.state, self.refusal, self.last_error) {
             (
                 State::Connected {
                     peer,
@@ -372,9 +367,7 @@ impl Source {
                 ..,
             ) => BootstrapState::Connected { peer: *peer },
             (_, Some(why), _) => BootstrapState::TurnedAway { why },
-            (State::Waiting { .. }, None, Some(reason)) => BootstrapState::Failed {
-                reason: reason.clone(),
-            },
+            (State::Waiting { .. }, None, Some(why)) => BootstrapState::Failed { why },
             _ => BootstrapState::Connecting,
         }
     }
@@ -396,22 +389,9 @@ impl Source {
         self.state = State::Dialling(Box::new(Attempt::new(target.peer, ranks, false, now)));
     }
 
-    /// An error that names the address it is of need not name it twice.
-    fn describe(&self, error: &str) -> String {
-        let source = self.source.to_string();
-        let names_itself = error
-            .split_once(": ")
-            .is_some_and(|(address, _)| source.starts_with(address));
-        if names_itself && !error.contains("; ") {
-            error.to_owned()
-        } else {
-            format!("{source}: {error}")
-        }
-    }
-
-    fn fail(&mut self, reason: String, now: Instant) {
+    fn fail(&mut self, why: NodeFault, now: Instant) {
         self.refusal = None;
-        self.last_error = Some(reason);
+        self.last_error = Some(why);
         self.state = State::Waiting {
             until: now + self.backoff.next_delay(),
         };

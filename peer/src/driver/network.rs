@@ -15,7 +15,7 @@ use webrtc_private::address::is_webrtc;
 use super::{
     Driver, Fetched,
     connections::{Abilities, Open},
-    dial_error::describe_dial_error,
+    dial_error::unreached,
     entry::Action,
 };
 use crate::{
@@ -23,7 +23,8 @@ use crate::{
     bootstrap::{Target, is_local},
     builder::DhtMode,
     platform,
-    swarm::{self, Learnt, needs_relay},
+    reason::Unreached,
+    swarm::{self, Learnt, UPGRADE_TIMEOUT, needs_relay},
 };
 
 /// What identify calls the relay's hop protocol (circuit relay v2).
@@ -165,7 +166,7 @@ impl Driver {
         let event = swarm::on_event(&mut self.platform, event, reached, now);
         match event {
             Some(Learnt::StaysRelayed { peer, why }) => {
-                tracing::debug!(%peer, reason = %why.reason, "stays relayed");
+                tracing::debug!(%peer, why = %why.why, "stays relayed");
                 self.connections.stays_relayed(&peer, why);
             }
             Some(Learnt::Silent(connection)) => self.doubt_connection(connection, now),
@@ -202,11 +203,7 @@ impl Driver {
                 }
             }
         };
-        let began = self
-            .entry
-            .dialling_since(id)
-            .or_else(|| self.reaching.dialling_since(id));
-        if let Some(began) = began {
+        if let Some(began) = self.dialling_since(id) {
             self.pace.took(now.saturating_duration_since(began));
         }
         let was_connected = self.connections.is_connected(&peer);
@@ -242,12 +239,30 @@ impl Driver {
         error: &DialError,
         now: Instant,
     ) {
-        let reason = describe_dial_error(error);
-        tracing::debug!(?peer, %reason, "dial failed");
-        if !self.entry.failed(id, &reason, now) {
-            self.reaching.failed(id, &reason, now);
+        tracing::debug!(?peer, %error, "dial failed");
+        let why = self.why_unreached(id, error, now);
+        if !self.entry.failed(id, why, now) {
+            self.reaching.failed(id, why, now);
         }
         self.dirty = true;
+    }
+
+    /// Transports do not always say that they gave up waiting; how long it took does.
+    fn why_unreached(&self, id: ConnectionId, error: &DialError, now: Instant) -> Unreached {
+        let began = self.dialling_since(id);
+        let took = began.map(|began| now.saturating_duration_since(began));
+        match unreached(error) {
+            Unreached::Unknown if took.is_some_and(|took| took >= UPGRADE_TIMEOUT) => {
+                Unreached::NoAnswer
+            }
+            why => why,
+        }
+    }
+
+    /// When a dial of ours began that is under way.
+    fn dialling_since(&self, id: ConnectionId) -> Option<Instant> {
+        let of_entry = self.entry.dialling_since(id);
+        of_entry.or_else(|| self.reaching.dialling_since(id))
     }
 
     fn on_identify(&mut self, event: identify::Event, now: Instant) {
@@ -370,9 +385,8 @@ impl Driver {
                     let fetched = self.fetched_sender.clone();
                     platform::spawn(async move {
                         let result = match platform::fetch(url.clone()).await {
-                            Ok(body) => Target::from_document(&body, &url)
-                                .map_err(|error| error.to_string()),
-                            Err(error) => Err(error.to_string()),
+                            Ok(body) => Target::from_document(&body, &url),
+                            Err(fault) => Err(fault),
                         };
                         // The driver is gone if nobody takes it.
                         let is_local = is_local(&url);
@@ -414,7 +428,8 @@ impl Driver {
                     self.entry.connected(id, peer, now);
                 }
                 _ => {
-                    self.entry.failed(id, &describe_dial_error(&error), now);
+                    tracing::debug!(%error, "a bootstrap node is not dialled");
+                    self.entry.failed(id, unreached(&error), now);
                 }
             }
         }

@@ -18,7 +18,10 @@ use super::{
     dial::{Attempt, Progress},
     seldom::Seldom,
 };
-use crate::snapshot::{Path, Reach};
+use crate::{
+    reason::Unreached,
+    snapshot::{Path, Reach},
+};
 
 /// Attempts under way at once.
 const ATTEMPTS_MAX: usize = 24;
@@ -67,7 +70,7 @@ struct Target {
     /// When the connection was made that there is.
     connected: Option<Instant>,
     upgrades: u32,
-    last_error: Option<String>,
+    last_error: Option<Unreached>,
     /// An attempt has failed and nothing has changed since: it is tried again, but people need not
     /// see each try.
     failed: bool,
@@ -268,8 +271,8 @@ impl Reaching {
             }
             if let State::Dialling(attempt) = &mut target.state {
                 dials.extend(attempt.due(head_start, now));
-                if let Progress::Failed(reason) = attempt.tick(now) {
-                    target.fail(reason, now);
+                if let Progress::Failed(why) = attempt.tick(now) {
+                    target.fail(why, now);
                     self.failed.push(*peer);
                     self.changed = true;
                 }
@@ -349,13 +352,13 @@ impl Reaching {
     }
 
     /// A dial failed; with the last one its attempt has failed.
-    pub(super) fn failed(&mut self, id: ConnectionId, reason: &str, now: Instant) {
+    pub(super) fn failed(&mut self, id: ConnectionId, why: Unreached, now: Instant) {
         for (peer, target) in &mut self.targets {
             if let State::Dialling(attempt) = &mut target.state
                 && attempt.owns(id)
             {
-                if let Progress::Failed(reason) = attempt.failed(id, reason.to_owned()) {
-                    target.fail(reason, now);
+                if let Progress::Failed(why) = attempt.failed(id, why) {
+                    target.fail(why, now);
                     self.failed.push(*peer);
                     self.changed = true;
                 }
@@ -418,8 +421,8 @@ impl Reaching {
         )
     }
 
-    pub(super) fn last_error(&self, peer: &PeerId) -> Option<&str> {
-        self.targets.get(peer)?.last_error.as_deref()
+    pub(super) fn last_error(&self, peer: &PeerId) -> Option<Unreached> {
+        self.targets.get(peer)?.last_error
     }
 
     pub(super) fn next_deadline(&self, path: impl Fn(&PeerId) -> Option<Path>) -> Option<Instant> {
@@ -483,8 +486,8 @@ impl Target {
         Some(Attempt::new(Some(peer), ranks, upgrade, now))
     }
 
-    fn fail(&mut self, reason: String, now: Instant) {
-        self.last_error = Some(reason);
+    fn fail(&mut self, why: Unreached, now: Instant) {
+        self.last_error = Some(why);
         self.urgent = false;
         self.failed = true;
         self.state = State::Resting {

@@ -27,11 +27,10 @@ use super::{
 };
 use crate::{
     error::{GetError, LookupError, PutError, StartError},
-    platform, swarm,
+    platform,
+    reason::{NotInDht, Setback},
+    swarm,
 };
-
-/// What those are told whose questions were lost.
-const REASON: &str = "the network part of this peer failed and was started anew";
 
 /// How long the sockets of the old swarm may take to be free: QUIC says goodbye for up to three round trips.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(5);
@@ -56,7 +55,7 @@ impl Driver {
         if !falls.another(platform::now()) {
             return Err(StartError::SetUp {
                 part: "the peer",
-                reason: "it panics again and again".to_owned(),
+                source: "it panics again and again".into(),
             });
         }
         tracing::error!(
@@ -116,7 +115,7 @@ impl Driver {
         self.answer_lost_questions();
         for (_, lost) in self.transmissions.drain() {
             if let Transmission::Direct(id) = lost {
-                self.outbox.failure(id, true, REASON, now);
+                self.outbox.failure(id, Setback::Broken, now);
             }
         }
         let mut members = Vec::new();
@@ -138,9 +137,6 @@ impl Driver {
 
     /// Whoever waits for an answer hears that there is none. Nobody may be waiting any more.
     fn answer_lost_questions(&mut self) {
-        let not_stored = || PutError::NotConnected {
-            reason: REASON.to_owned(),
-        };
         // Those that wait for their turn go on waiting.
         self.operations.none_is_open();
         for purpose in self.queries.take_all() {
@@ -150,13 +146,12 @@ impl Driver {
                 | Purpose::Get {
                     reader: Reader::Put(draft),
                     ..
-                } => draft.refuse(not_stored()),
+                } => draft.refuse(PutError::NotConnected(NotInDht::Restarting)),
                 Purpose::Get {
                     reader: Reader::Caller(reply),
                     ..
                 } => {
-                    let reason = REASON.to_owned();
-                    let _ = reply.send(Err(GetError::NotConnected { reason }));
+                    let _ = reply.send(Err(GetError::NotConnected(NotInDht::Restarting)));
                 }
                 // Asked for by the rooms, which ask again, or for a put that was answered.
                 Purpose::AnnounceFind { .. }
@@ -167,8 +162,8 @@ impl Driver {
             }
         }
         for lookup in mem::take(&mut self.lookups) {
-            let reason = REASON.to_owned();
-            let _ = lookup.reply.send(Err(LookupError::NotConnected { reason }));
+            let lost = LookupError::NotConnected(NotInDht::Restarting);
+            let _ = lookup.reply.send(Err(lost));
         }
         for reply in mem::take(&mut self.leavings)
             .into_iter()

@@ -16,7 +16,7 @@ use libp2p::{
 use moim_protocol::{
     limits,
     presence::next_sequence,
-    record::{Record, RecordKey, SignedRecord, record_key},
+    record::{Record, RecordKey, SignRecordError, SignedRecord, record_key},
 };
 use web_time::Instant;
 
@@ -32,11 +32,9 @@ use crate::{
     error::{GetError, PutError},
     event::PeerEvent,
     platform,
+    reason::{InvalidValue, NotInDht},
     snapshot::{Stored, Value},
 };
-
-/// Why a query cannot be made, when the peer was in the DHT a moment ago.
-pub(super) const NO_SERVER: &str = "no DHT server is connected";
 
 /// Puts and gets under way at once. Each may have a stream to every server, and kad 0.49 drops what comes on more
 /// than 32 streams of a connection at one time; the rest is for other queries.
@@ -116,12 +114,10 @@ impl Operation {
         // Whoever asked may have lost interest.
         match self {
             Self::Put(Draft { reply, .. }) => {
-                let reason = NO_SERVER.to_owned();
-                let _ = reply.send(Err(PutError::NotConnected { reason }));
+                let _ = reply.send(Err(PutError::NotConnected(NotInDht::NoServer)));
             }
             Self::Get { reply, .. } => {
-                let reason = NO_SERVER.to_owned();
-                let _ = reply.send(Err(GetError::NotConnected { reason }));
+                let _ = reply.send(Err(GetError::NotConnected(NotInDht::NoServer)));
             }
         }
     }
@@ -196,12 +192,7 @@ impl Driver {
         now: Instant,
     ) {
         if !(limits::RECORD_TTL_MIN..=limits::RECORD_TTL_MAX).contains(&lifetime) {
-            let reason = format!(
-                "its lifetime must be between {} and {} s",
-                limits::RECORD_TTL_MIN.as_secs(),
-                limits::RECORD_TTL_MAX.as_secs()
-            );
-            let _ = reply.send(Err(PutError::Invalid { reason }));
+            let _ = reply.send(Err(InvalidValue::Lifetime.into()));
             return;
         }
         let wall = platform::wall();
@@ -225,8 +216,11 @@ impl Driver {
                 self.operate(Operation::Put(draft), now);
             }
             Err(error) => {
-                let reason = error.to_string();
-                let _ = reply.send(Err(PutError::Invalid { reason }));
+                let why = match error {
+                    SignRecordError::Invalid(error) => error.into(),
+                    _ => InvalidValue::Other,
+                };
+                let _ = reply.send(Err(why.into()));
             }
         }
     }
@@ -365,8 +359,9 @@ impl Driver {
             tracing::debug!(%error, "no copy of our own");
         }
         if servers.is_empty() {
-            let reason = NO_SERVER.to_owned();
-            let _ = draft.reply.send(Err(PutError::NotConnected { reason }));
+            let _ = draft
+                .reply
+                .send(Err(PutError::NotConnected(NotInDht::NoServer)));
             self.operation_done(now);
             return;
         }

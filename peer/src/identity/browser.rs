@@ -19,7 +19,7 @@ use libp2p::identity::Keypair;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 
-use super::IdentityError;
+use super::{IdentityError, StorageFault};
 use crate::platform;
 
 /// Slots that are tried before a tab is told that there is none for it; more tabs than anybody
@@ -33,6 +33,9 @@ const OWN_SLOT_WAIT: Duration = Duration::from_millis(1_000);
 /// How long the browser's storage may take, all in all: it takes milliseconds, and [`OWN_SLOT_WAIT`] at most. A page
 /// without an identity that is kept is better than one that is never there.
 const STORAGE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The name of the error of a property that there is not.
+const MISSING: &str = "Missing";
 
 /// Pause between two attempts at the own slot.
 const OWN_SLOT_RETRY: Duration = Duration::from_millis(50);
@@ -68,7 +71,7 @@ async fn in_time(
     let silent = || IdentityError::Storage {
         action: "read",
         location: format!("IndexedDB {location}"),
-        reason: format!("no answer within {} s", STORAGE_TIMEOUT.as_secs()),
+        source: StorageFault::Silent,
     };
     let answer = platform::within(STORAGE_TIMEOUT, asked).await;
     answer.unwrap_or_else(|| Err(silent()))
@@ -79,7 +82,7 @@ async fn load_or_create_unbounded(location: &str) -> Result<Keypair, IdentityErr
         move |error: JsValue| IdentityError::Storage {
             action,
             location: place,
-            reason: describe(&error),
+            source: fault(&error),
         }
     };
     let slot = take_slot(location)
@@ -93,10 +96,7 @@ async fn load_or_create_unbounded(location: &str) -> Result<Keypair, IdentityErr
         .await
         .map_err(failed("read", place.clone()))?
     {
-        Some(stored) => decode(&stored).map_err(|reason| IdentityError::Broken {
-            location: place,
-            reason,
-        }),
+        Some(stored) => decode(&stored).ok_or(IdentityError::Broken { location: place }),
         None => write(&database, slot, false)
             .await
             .map_err(failed("write", place)),
@@ -119,7 +119,7 @@ async fn start_anew_unbounded(location: &str) -> Result<Keypair, IdentityError> 
     let failed = |error: JsValue| IdentityError::Storage {
         action: "replace",
         location: place.clone(),
-        reason: describe(&error),
+        source: fault(&error),
     };
     let slot = take_slot(location).await.map_err(failed)?;
     let database = open(location).await.map_err(failed)?;
@@ -272,12 +272,9 @@ async fn read(database: &Database, slot: u32) -> Result<Option<JsValue>, JsValue
         .map_err(js_error)
 }
 
-fn decode(stored: &JsValue) -> Result<Keypair, String> {
-    let bytes = stored
-        .dyn_ref::<Uint8Array>()
-        .ok_or_else(|| "it is not a byte array".to_owned())?
-        .to_vec();
-    Keypair::from_protobuf_encoding(&bytes).map_err(|error| error.to_string())
+fn decode(stored: &JsValue) -> Option<Keypair> {
+    let bytes = stored.dyn_ref::<Uint8Array>()?.to_vec();
+    Keypair::from_protobuf_encoding(&bytes).ok()
 }
 
 /// Keeps a new key in a slot. What is there already is put aside if `replace`, else it makes the
@@ -333,7 +330,9 @@ async fn write(database: &Database, slot: u32, replace: bool) -> Result<Keypair,
 fn property(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
     let value = Reflect::get(object, &name.into())?;
     if value.is_undefined() || value.is_null() {
-        return Err(js_sys::Error::new(&format!("this browser or page has no `{name}`")).into());
+        let error = js_sys::Error::new(name);
+        error.set_name(MISSING);
+        return Err(error.into());
     }
     Ok(value)
 }
@@ -343,16 +342,12 @@ fn js_error(error: idb::Error) -> JsValue {
     js_sys::Error::new(&error.to_string()).into()
 }
 
-/// What a thrown value says, for people.
-fn describe(error: &JsValue) -> String {
-    let text = |name| {
-        Reflect::get(error, &JsValue::from(name))
-            .ok()
-            .and_then(|value| value.as_string())
-    };
-    text("message")
-        .filter(|message| !message.is_empty())
-        .or_else(|| text("name"))
-        .or_else(|| error.as_string())
-        .unwrap_or_else(|| format!("{error:?}"))
+/// What a thrown value means.
+fn fault(error: &JsValue) -> StorageFault {
+    tracing::debug!(?error, "the browser's storage");
+    let name = Reflect::get(error, &"name".into()).ok();
+    match name.and_then(|name| name.as_string()).as_deref() {
+        Some(MISSING | "SecurityError") => StorageFault::Missing,
+        _ => StorageFault::Refused,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Write},
     path::Path,
 };
 
@@ -19,23 +19,23 @@ use crate::platform;
 pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
     let path = Path::new(location);
     match fs::read(path) {
-        Ok(bytes) => {
-            Keypair::from_protobuf_encoding(&bytes).map_err(|error| IdentityError::Broken {
+        Ok(bytes) => Keypair::from_protobuf_encoding(&bytes).map_err(|error| {
+            tracing::debug!(%error, "what is kept is no key");
+            IdentityError::Broken {
                 location: location.to_owned(),
-                reason: error.to_string(),
-            })
-        }
+            }
+        }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            create(path).map_err(|reason| IdentityError::Storage {
+            create(path).map_err(|error| IdentityError::Storage {
                 action: "write",
                 location: location.to_owned(),
-                reason,
+                source: error.into(),
             })
         }
         Err(error) => Err(IdentityError::Storage {
             action: "read",
             location: location.to_owned(),
-            reason: error.to_string(),
+            source: error.into(),
         }),
     }
 }
@@ -47,32 +47,30 @@ pub async fn load_or_create(location: &str) -> Result<Keypair, IdentityError> {
 /// # Errors
 /// [`IdentityError::Storage`] when the file cannot be moved or written.
 pub async fn start_anew(location: &str) -> Result<Keypair, IdentityError> {
-    let storage = |reason| IdentityError::Storage {
+    let storage = |error: io::Error| IdentityError::Storage {
         action: "write",
         location: location.to_owned(),
-        reason,
+        source: error.into(),
     };
     let aside = format!("{location}.broken-{}", platform::wall().0);
     match fs::rename(location, aside) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(storage(error.to_string()));
+            return Err(storage(error));
         }
         Ok(()) | Err(_) => {}
     }
     create(Path::new(location)).map_err(storage)
 }
 
-fn create(path: &Path) -> Result<Keypair, String> {
+fn create(path: &Path) -> io::Result<Keypair> {
     let keypair = Keypair::generate_ed25519();
-    let bytes = keypair
-        .to_protobuf_encoding()
-        .map_err(|error| error.to_string())?;
-    write_private(path, &bytes).map_err(|error| error.to_string())?;
+    let bytes = keypair.to_protobuf_encoding().map_err(io::Error::other)?;
+    write_private(path, &bytes)?;
     Ok(keypair)
 }
 
 /// Writes beside the target and renames, so that a crash or a full disk leaves no half key.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

@@ -11,8 +11,9 @@ use web_sys::{
 };
 
 use crate::{
-    bootstrap::{DOCUMENT_BYTES_MAX, SourceError},
+    bootstrap::DOCUMENT_BYTES_MAX,
     platform,
+    reason::{DocumentFault, Unreached},
 };
 
 /// Longer than any answer of a living bootstrap node, shorter than a user's patience.
@@ -43,15 +44,14 @@ impl AddressWatch {
 }
 
 /// The body found at `url`.
-pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
+pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, DocumentFault> {
     platform::within(FETCH_TIMEOUT, fetch_unbounded(url))
         .await
-        .unwrap_or_else(|| Err(SourceError::Fetch("no answer in time".to_owned())))
+        .unwrap_or(Err(DocumentFault::Unreached(Unreached::NoAnswer)))
 }
 
-async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
-    let window =
-        web_sys::window().ok_or_else(|| SourceError::Fetch("there is no window".to_owned()))?;
+async fn fetch_unbounded(url: String) -> Result<Vec<u8>, DocumentFault> {
+    let window = web_sys::window().ok_or(DocumentFault::Unreached(Unreached::Unknown))?;
     let options = RequestInit::new();
     options.set_cache(RequestCache::NoStore);
     // Where they lead, another than the user has chosen.
@@ -61,13 +61,10 @@ async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
         .and_then(JsCast::dyn_into)
         .map_err(|error| fetch_error(&error))?;
     if response.type_() == ResponseType::Opaqueredirect {
-        return Err(SourceError::Redirect);
+        return Err(DocumentFault::Redirect);
     }
     if !response.ok() {
-        return Err(SourceError::Fetch(format!(
-            "the server answered {}",
-            response.status()
-        )));
+        return Err(DocumentFault::Status(response.status()));
     }
     match response.body() {
         Some(body) => read(&body).await,
@@ -76,7 +73,7 @@ async fn fetch_unbounded(url: String) -> Result<Vec<u8>, SourceError> {
 }
 
 /// Reads a body of at most [`DOCUMENT_BYTES_MAX`] bytes, and leaves off where there are more.
-async fn read(body: &ReadableStream) -> Result<Vec<u8>, SourceError> {
+async fn read(body: &ReadableStream) -> Result<Vec<u8>, DocumentFault> {
     let reader: ReadableStreamDefaultReader = body.get_reader().unchecked_into();
     let mut bytes = Vec::new();
     loop {
@@ -93,16 +90,14 @@ async fn read(body: &ReadableStream) -> Result<Vec<u8>, SourceError> {
         if length > DOCUMENT_BYTES_MAX.saturating_sub(bytes.len()) {
             // Nobody waits for the end of what is thrown away.
             let _ = reader.cancel();
-            return Err(SourceError::TooLarge);
+            return Err(DocumentFault::TooLarge);
         }
         bytes.extend(chunk.to_vec());
     }
 }
 
-fn fetch_error(error: &JsValue) -> SourceError {
-    let text = error.dyn_ref::<js_sys::Error>().map_or_else(
-        || "the browser refused".to_owned(),
-        |error| String::from(error.message()),
-    );
-    SourceError::Fetch(text)
+/// A browser says no more to pages than that it did not work.
+fn fetch_error(error: &JsValue) -> DocumentFault {
+    tracing::debug!(?error, "a bootstrap.json is not fetched");
+    DocumentFault::Unreached(Unreached::Silent)
 }

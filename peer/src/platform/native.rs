@@ -5,7 +5,10 @@ use std::{future::Future, io::Read as _, time::Duration};
 use futures::StreamExt as _;
 use if_watch::tokio::IfWatcher;
 
-use crate::bootstrap::{DOCUMENT_BYTES_MAX, SourceError};
+use crate::{
+    bootstrap::DOCUMENT_BYTES_MAX,
+    reason::{DocumentFault, Unreached},
+};
 
 /// Longer than any answer of a living bootstrap node, shorter than a user's patience.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,25 +52,22 @@ impl AddressWatch {
 }
 
 /// The body found at `url`.
-pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, SourceError> {
+pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, DocumentFault> {
     tokio::task::spawn_blocking(move || fetch_blocking(&url))
         .await
-        .unwrap_or_else(|error| Err(SourceError::Fetch(error.to_string())))
+        .unwrap_or(Err(DocumentFault::Unreached(Unreached::Unknown)))
 }
 
-fn fetch_blocking(url: &str) -> Result<Vec<u8>, SourceError> {
+fn fetch_blocking(url: &str) -> Result<Vec<u8>, DocumentFault> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(FETCH_TIMEOUT))
         // Where they lead, another than the user has chosen.
         .max_redirects(0)
         .build()
         .into();
-    let mut response = agent
-        .get(url)
-        .call()
-        .map_err(|error| SourceError::Fetch(error.to_string()))?;
+    let mut response = agent.get(url).call().map_err(|error| fault(url, &error))?;
     if response.status().is_redirection() {
-        return Err(SourceError::Redirect);
+        return Err(DocumentFault::Redirect);
     }
     let mut body = Vec::new();
     let limit = u64::try_from(DOCUMENT_BYTES_MAX)
@@ -78,11 +78,23 @@ fn fetch_blocking(url: &str) -> Result<Vec<u8>, SourceError> {
         .as_reader()
         .take(limit)
         .read_to_end(&mut body)
-        .map_err(|error| SourceError::Fetch(error.to_string()))?;
+        .map_err(|error| fault(url, &error.into()))?;
     if body.len() > DOCUMENT_BYTES_MAX {
-        return Err(SourceError::TooLarge);
+        return Err(DocumentFault::TooLarge);
     }
     Ok(body)
+}
+
+fn fault(url: &str, error: &ureq::Error) -> DocumentFault {
+    tracing::debug!(url, %error, "a bootstrap.json is not fetched");
+    DocumentFault::Unreached(match error {
+        ureq::Error::StatusCode(status) => return DocumentFault::Status(*status),
+        ureq::Error::HostNotFound => Unreached::NoHost,
+        ureq::Error::Io(error) => error.kind().into(),
+        ureq::Error::Timeout(_) => Unreached::NoAnswer,
+        ureq::Error::Protocol(_) => Unreached::Broken,
+        _ => Unreached::Unknown,
+    })
 }
 
 #[cfg(test)]

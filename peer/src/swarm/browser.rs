@@ -3,7 +3,7 @@
 use std::{error::Error, io, time::Duration};
 
 use connection_guard::{Panics, RelayServer};
-use futures::{AsyncRead, AsyncWrite};
+use futures::{AsyncRead, AsyncWrite, TryFutureExt as _};
 use libp2p::{
     Multiaddr, PeerId, Transport as _,
     core::{
@@ -22,8 +22,10 @@ use multistream_select::dialer_select_proto;
 use webrtc_private::{AsDirect, IceServers, backend::browser::Browser};
 use websocket_browser::Connection;
 
-use super::{BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, yamux_config};
-use crate::error::StartError;
+use super::{
+    Below, BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, timed, yamux_config,
+};
+use crate::{error::StartError, reason::Unreached};
 
 /// The browser looks names up, and does not tell.
 pub(crate) const NAMES: Names = Names::AsWritten;
@@ -103,6 +105,11 @@ fn relay_for_others(me: PeerId) -> RelayServer {
     RelayServer::new(relay)
 }
 
+/// Nothing more: a page's transports have no errors of their own.
+pub(crate) fn unreached(_: &(dyn Error + 'static)) -> Unreached {
+    Unreached::Unknown
+}
+
 pub(crate) fn executor_config() -> swarm::Config {
     swarm::Config::with_wasm_executor()
 }
@@ -151,18 +158,21 @@ pub(crate) fn build(
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
             part: "noise",
-            reason: error.to_string(),
+            source: error.into(),
         })
     };
     let websocket_noise = noise()?;
     let websocket = websocket_browser::Transport::default()
-        .and_then(|connection, _| authenticate(connection, websocket_noise));
-    let websocket = TransportTimeout::new(websocket, UPGRADE_TIMEOUT);
+        .map_err(Below)
+        .and_then(|connection, _| authenticate(connection, websocket_noise).map_err(Below));
+    let websocket = TransportTimeout::new(websocket, UPGRADE_TIMEOUT).map_err(timed);
     let circuits = relay
+        .map_err(Below)
         .upgrade(Version::V1Lazy)
         .authenticate(noise()?)
         .multiplex(yamux_config())
-        .timeout(UPGRADE_TIMEOUT);
+        .timeout(UPGRADE_TIMEOUT)
+        .map_err(timed);
     let webrtc_direct =
         webrtc_private::direct::Transport::new(Browser, keypair.clone(), UPGRADE_TIMEOUT);
 
@@ -182,15 +192,20 @@ pub(crate) fn build(
     let others = OrTransport::new(
         circuits.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
         OrTransport::new(
-            websocket.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))),
-            webrtc_direct.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))),
+            websocket,
+            webrtc_direct
+                .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+                .map_err(Below),
         )
-        .map(|either, _| either.into_inner()),
+        .map(|either, _| either.into_inner())
+        .map_err(Below),
     )
     .map(|either, _| either.into_inner());
     let transport = OrTransport::new(
-        direct.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))),
-        others,
+        direct
+            .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+            .map_err(Below),
+        others.map_err(Below),
     )
     .map(|either, _| either.into_inner())
     .boxed();

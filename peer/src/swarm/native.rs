@@ -1,7 +1,7 @@
 //! Native transports: TCP, QUIC, WebSocket, circuits through a relay, and WebRTC to those who cannot be
 //! dialled.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use connection_guard::Panics;
 use libp2p::{
@@ -17,8 +17,14 @@ use libp2p::{
 use moim_dials::{Checked, Dials, Names, Resolved};
 use webrtc_private::{BetterWay, IceServers};
 
-use super::{BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, yamux_config};
-use crate::{error::StartError, snapshot::NotDirect};
+use super::{
+    Below, BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, timed, yamux_config,
+};
+use crate::{
+    error::StartError,
+    reason::{NoDirectWay, Unreached},
+    snapshot::NotDirect,
+};
 
 /// Names are looked up below, and what they stand for is judged there.
 pub(crate) const NAMES: Names = Names::Resolved;
@@ -66,14 +72,28 @@ pub(super) fn on_own_event(event: PlatformBehaviourEvent) -> Option<Learnt> {
     else {
         return None;
     };
+    tracing::debug!(%peer, %error, "holes were punched in vain");
     Some(Learnt::StaysRelayed {
         peer,
         why: NotDirect {
-            reason: error.to_string(),
+            why: NoDirectWay::HolePunching,
             report: None,
             retry: None,
         },
     })
+}
+
+/// What an error that only a program's transports have tells of why an address led nowhere.
+pub(crate) fn unreached(error: &(dyn Error + 'static)) -> Unreached {
+    if error.is::<dns::ResolveError>() {
+        return Unreached::NoHost;
+    }
+    match error.downcast_ref::<quic::Error>() {
+        Some(quic::Error::HandshakeTimedOut) => Unreached::NoAnswer,
+        Some(quic::Error::Reach(_)) => Unreached::NoRoute,
+        Some(quic::Error::Connection(_)) => Unreached::Broken,
+        _ => Unreached::Unknown,
+    }
 }
 
 pub(crate) fn executor_config() -> swarm::Config {
@@ -104,19 +124,21 @@ pub(crate) fn build(
     let noise = || {
         noise::Config::new(keypair).map_err(|error| StartError::SetUp {
             part: "noise",
-            reason: error.to_string(),
+            source: error.into(),
         })
     };
-    let new_tcp = || tcp_reuse::Transport::new(tcp::Config::default().nodelay(true));
+    let new_tcp = || tcp_reuse::Transport::new(tcp::Config::default().nodelay(true)).map_err(Below);
 
     // WebSocket resolves names below itself, because TLS needs the name; the others above.
     let mut websocket = websocket::Config::new(resolving(new_tcp(), dials)?);
     websocket.set_max_data_size(WEBSOCKET_FRAME_BYTES_MAX);
     let websocket = websocket
+        .map_err(Below)
         .upgrade(Version::V1Lazy)
         .authenticate(noise()?)
         .multiplex(yamux_config())
         .timeout(UPGRADE_TIMEOUT)
+        .map_err(timed)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
     let tcp = new_tcp()
@@ -124,17 +146,21 @@ pub(crate) fn build(
         .authenticate(noise()?)
         .multiplex(yamux_config())
         .timeout(UPGRADE_TIMEOUT)
+        .map_err(timed)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
-    let sockets = OrTransport::new(quic, tcp).map(|either, _| either.into_inner());
+    let sockets = OrTransport::new(quic.map_err(Below), tcp);
+    let sockets = sockets.map(|either, _| either.into_inner());
     let sockets = resolving(sockets, dials)?;
 
     let circuits = relay
+        .map_err(Below)
         .upgrade(Version::V1Lazy)
         .authenticate(noise()?)
         .multiplex(yamux_config())
         .timeout(UPGRADE_TIMEOUT)
+        .map_err(timed)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
     let ice_servers = IceServers::default();
@@ -156,9 +182,11 @@ pub(crate) fn build(
     // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
     // signalled over a relay: so these come before it. The others take none of these. The resolver takes
     // everything, so it comes last.
-    let direct = OrTransport::new(websocket, sockets).map(|either, _| either.into_inner());
-    let others = OrTransport::new(circuits, direct).map(|either, _| either.into_inner());
-    let transport = OrTransport::new(webrtc, others)
+    let direct = OrTransport::new(websocket, sockets.map_err(Below));
+    let direct = direct.map(|either, _| either.into_inner());
+    let others = OrTransport::new(circuits, direct.map_err(Below));
+    let others = others.map(|either, _| either.into_inner());
+    let transport = OrTransport::new(webrtc.map_err(Below), others.map_err(Below))
         .map(|either, _| either.into_inner())
         .boxed();
     Ok((
@@ -183,6 +211,6 @@ fn resolving<T>(inner: T, dials: &Dials) -> Result<dns::tokio::Transport<Resolve
     }
     dns::tokio::Transport::system(inner).map_err(|error| StartError::SetUp {
         part: "the resolver",
-        reason: error.to_string(),
+        source: error.into(),
     })
 }

@@ -246,7 +246,7 @@ async fn what_is_wrong_with_a_webrtc_direct_address_is_said_in_time() {
     for (address, words) in [
         (
             format!("{before}/certhash/{other_hash}/p2p/{id}"),
-            "while looking for a way (ICE): the other side has not the certificate",
+            "the other side has not the certificate",
         ),
         (
             format!("{before}/certhash/{hash}/p2p/{stranger}"),
@@ -254,7 +254,7 @@ async fn what_is_wrong_with_a_webrtc_direct_address_is_said_in_time() {
         ),
         (
             format!("{host}/9/webrtc-direct/certhash/{hash}/p2p/{id}"),
-            "while looking for a way (ICE): it took too long",
+            "no answer in time",
         ),
     ] {
         let source: BootstrapSource = address.parse().expect("an address");
@@ -262,8 +262,8 @@ async fn what_is_wrong_with_a_webrtc_direct_address_is_said_in_time() {
         let lost = peer(&source).await;
         let mut snapshot = lost.peer.snapshot();
         let failed = snapshot.wait_for(|snapshot| {
-            let reason = snapshot.status.reason();
-            reason.is_some_and(|reason| reason.contains(words))
+            let why = snapshot.status.why().map(ToString::to_string);
+            why.is_some_and(|why| why.contains(words))
         });
         let failed = timeout(FAILED_WITHIN, failed).await;
         assert!(

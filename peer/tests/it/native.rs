@@ -116,7 +116,7 @@ async fn one_good_bootstrap_address_among_bad_ones_is_enough() {
         .expect("in time")
         .expect("runs")
         .clone();
-    let reason = failed.status.reason().expect("a reason").to_owned();
+    let reason = failed.status.why().expect("a reason").to_string();
     for part in [
         "/ip4/127.0.0.1/tcp/9",
         "another peer",

@@ -11,7 +11,7 @@ fn id(n: u8) -> MessageId {
 
 /// An outbox whose clock a test moves. Message `n` is for the peer that the test names.
 struct Sender {
-    outbox: Outbox,
+    outbox: Outbox<&'static str>,
     start: Instant,
     now: Instant,
 }
@@ -47,23 +47,23 @@ impl Sender {
             .into_iter()
             .map(|action| match action {
                 OutboxAction::Transmit { id, .. } => id,
-                OutboxAction::Failed { reason, .. } => panic!("failed: {reason}"),
+                OutboxAction::Failed { reason, .. } => panic!("failed: {reason:?}"),
             })
             .collect()
     }
 
     /// The messages that have failed.
-    fn failures(&mut self) -> Vec<(MessageId, String)> {
+    fn failures(&mut self) -> Vec<(MessageId, FailureReason<&'static str>)> {
         self.actions()
             .into_iter()
             .filter_map(|action| match action {
                 OutboxAction::Transmit { .. } => None,
-                OutboxAction::Failed { id, reason, .. } => Some((id, reason.to_string())),
+                OutboxAction::Failed { id, reason, .. } => Some((id, reason)),
             })
             .collect()
     }
 
-    fn actions(&mut self) -> Vec<OutboxAction> {
+    fn actions(&mut self) -> Vec<OutboxAction<&'static str>> {
         let actions = self.outbox.next(self.now);
         assert!(
             self.outbox
@@ -73,9 +73,8 @@ impl Sender {
         actions
     }
 
-    fn fail(&mut self, n: u8, retryable: bool) {
-        self.outbox
-            .failure(id(n), retryable, "no connection", self.now);
+    fn fail(&mut self, n: u8) {
+        self.outbox.failure(id(n), "no connection", self.now);
     }
 }
 
@@ -123,7 +122,7 @@ fn it_is_tried_again_with_growing_pauses_until_the_deadline() {
             Some(OutboxAction::Failed { reason, .. }) => break (at, reason),
             None => panic!("woken for nothing at {at}"),
         }
-        sender.fail(1, true);
+        sender.fail(1);
     };
     assert_eq!(
         attempts,
@@ -133,8 +132,10 @@ fn it_is_tried_again_with_growing_pauses_until_the_deadline() {
     );
     assert_eq!(failed.0, 60_000);
     assert_eq!(
-        failed.1.to_string(),
-        "no receipt within 60 s: no connection"
+        failed.1,
+        FailureReason::Deadline {
+            last: Some("no connection")
+        }
     );
     assert!(sender.outbox.is_empty());
 }
@@ -146,10 +147,10 @@ fn an_attempt_that_is_never_answered_fails_at_the_deadline() {
     sender.transmits();
     assert_eq!(sender.at(59_999).failures(), []);
     let failures = sender.at(60_000).failures();
-    assert_eq!(failures, [(id(1), "no receipt within 60 s".to_owned())]);
+    assert_eq!(failures, [(id(1), FailureReason::Deadline { last: None })]);
     // Its answer comes after all: too late to be called delivered.
     assert_eq!(sender.outbox.accepted(id(1)), None);
-    sender.fail(1, true);
+    sender.fail(1);
     assert!(sender.outbox.is_empty());
 }
 
@@ -158,11 +159,12 @@ fn a_refusal_is_final() {
     let mut sender = Sender::new();
     sender.send(1, 7).unwrap();
     sender.transmits();
-    sender
-        .outbox
-        .failure(id(1), false, &"x".repeat(1000), sender.now);
+    sender.outbox.refused(id(1), "not wanted", sender.now);
     assert_eq!(sender.outbox.next_deadline(), Some(sender.now));
-    assert_eq!(sender.failures(), [(id(1), "x".repeat(256))]);
+    assert_eq!(
+        sender.failures(),
+        [(id(1), FailureReason::Refused("not wanted"))]
+    );
     assert_eq!(sender.outbox.next_deadline(), None);
 }
 
@@ -174,7 +176,7 @@ fn messages_to_one_peer_go_in_order_and_to_several_at_once() {
     }
     let first: HashSet<MessageId> = sender.transmits().into_iter().collect();
     assert_eq!(first, HashSet::from([id(1), id(3)]));
-    sender.fail(1, true);
+    sender.fail(1);
     assert!(
         sender.transmits().is_empty(),
         "the second waits for the first"
@@ -197,7 +199,7 @@ fn a_connection_ends_the_pause() {
     for at in [0, 250, 750, 1750] {
         sender.at(at);
         assert_eq!(sender.transmits(), [id(1)], "{at}");
-        sender.fail(1, true);
+        sender.fail(1);
     }
     sender.at(2000);
     sender.outbox.connected(&peer(8), sender.now);
@@ -213,7 +215,7 @@ fn a_late_receipt_of_an_earlier_attempt_counts() {
     let mut sender = Sender::new();
     sender.send(1, 7).unwrap();
     sender.transmits();
-    sender.fail(1, true);
+    sender.fail(1);
     assert!(sender.outbox.accepted(id(1)).is_some());
     assert!(sender.at(60_000).actions().is_empty());
 }
@@ -224,7 +226,7 @@ fn one_failed_attempt_counts_once() {
     sender.send(1, 7).unwrap();
     sender.transmits();
     for _ in 0..5 {
-        sender.fail(1, true);
+        sender.fail(1);
     }
     assert_eq!(
         sender.outbox.next_deadline(),
@@ -265,7 +267,7 @@ fn a_full_outbox_refuses_more() {
     assert_eq!(send(&mut sender), Err(OutboxError::Full));
     assert_eq!(sender.transmits().len(), 256);
     // Failed, but not reported yet.
-    sender.fail(3, false);
+    sender.outbox.refused(id(3), "not wanted", sender.now);
     assert_eq!(send(&mut sender), Err(OutboxError::Full));
     assert_eq!(sender.failures().len(), 1);
     assert_eq!(send(&mut sender), Ok(()));
@@ -312,7 +314,8 @@ proptest! {
                     }
                 }
                 Input::Connected(to) => sender.outbox.connected(&peer(to), sender.now),
-                Input::Failure(n, retryable) => sender.fail(n, retryable),
+                Input::Failure(n, true) => sender.fail(n),
+                Input::Failure(n, false) => sender.outbox.refused(id(n), "not wanted", sender.now),
                 Input::Pause(pause) => sender.now += millis(pause),
                 Input::Send(n, to) => match sender.send(n, to) {
                     Ok(()) => prop_assert!(waiting.insert(id(n))),

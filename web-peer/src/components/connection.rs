@@ -2,7 +2,8 @@
 
 use leptos::prelude::*;
 use moim_peer::{
-    BootstrapNode, BootstrapState, Connection, DirectTransport, Failure, NotDirect, Path, Snapshot,
+    BootstrapNode, BootstrapState, Connection, DirectTransport, Failure, NoDirectWay, NotDirect,
+    Path, Snapshot,
 };
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     actions, format,
-    i18n::refusal,
+    i18n::{candidate_kinds, node_fault, refusal},
     model::{App, IdentityPlace},
 };
 
@@ -67,7 +68,7 @@ pub(crate) fn ConnectionPanel() -> impl IntoView {
                 <h3 id="dht-heading">{text.dht}</h3>
                 <p>
                     {move || match (inside.get(), dht.get()) {
-                        (Some(true), Some(dht)) => (text.dht_inside)(dht.peers),
+                        (Some(true), Some(dht)) => (text.dht_inside)(dht.servers),
                         _ => text.dht_outside.to_owned(),
                     }}
                 </p>
@@ -170,21 +171,20 @@ fn Bootstrap(node: BootstrapNode) -> impl IntoView {
             "connected",
             Icon::Check,
             text.bootstrap_connected,
-            Some((format::short_id(&peer), Some("en"))),
+            Some(format::short_id(&peer)),
         ),
         BootstrapState::Connecting => ("connecting", Icon::Wait, text.bootstrap_connecting, None),
-        BootstrapState::Failed { reason } => (
+        BootstrapState::Failed { why } => (
             "failed",
             Icon::Cross,
             text.bootstrap_failed,
-            // The peer's own words, which are English.
-            Some((reason, Some("en"))),
+            Some(node_fault(text, why)),
         ),
         BootstrapState::TurnedAway { why } => (
             "failed",
             Icon::Cross,
             text.bootstrap_turned_away,
-            Some((refusal(text, why).to_owned(), None)),
+            Some(refusal(text, why).to_owned()),
         ),
     };
     view! {
@@ -193,7 +193,7 @@ fn Bootstrap(node: BootstrapNode) -> impl IntoView {
             <p class="state" data-state=state>
                 <Drawn icon=icon />
                 {word}
-                {detail.map(|(detail, lang)| view! { <bdi class="reason" lang=lang>{detail}</bdi> })}
+                {detail.map(|detail| view! { <bdi class="reason">{detail}</bdi> })}
             </p>
         </li>
     }
@@ -258,25 +258,22 @@ fn ConnectionRow(connection: Connection) -> impl IntoView {
 #[component]
 fn WhyNotDirect(why: NotDirect) -> impl IntoView {
     let text = App::of_page().text;
-    let NotDirect {
-        reason,
-        report,
-        retry,
-    } = why;
-    let advice = match report.and_then(|report| report.failure) {
-        Some(Failure::NoWay) => text.no_way_through,
-        Some(Failure::Unsupported) => text.cannot_webrtc,
+    let NotDirect { why, report, retry } = why;
+    let advice = match why {
+        NoDirectWay::WebRtc(Failure::NoWay, _) => text.no_way_through,
         _ => "",
     };
-    let tried = report
-        .map(|report| (text.candidates)(&report.local.to_string(), &report.remote.to_string()));
+    let tried = report.map(|report| {
+        let kinds = |kinds| candidate_kinds(text, kinds);
+        (text.candidates)(&kinds(report.local), &kinds(report.remote))
+    });
     let refused = report.and_then(|report| report.refused);
     let refused = refused.map(text.turn_refused);
     let retry = retry.map(|retry| (text.tried_again)(retry.as_secs()));
     view! {
         <dt>{text.why_not_direct}</dt>
         <dd data-testid="not-direct">
-            <bdi class="reason" lang="en">{reason}</bdi>
+            {(text.not_direct)(why)}
             " "
             {advice}
             " "

@@ -1,12 +1,12 @@
 //! What surrounds the columns: head line, state of the network, tabs, notices.
 
 use leptos::prelude::*;
-use moim_peer::Refusal;
+use moim_peer::{NotInDht, Refusal};
 
 use super::icons::{Drawn, Icon};
 use crate::{
     actions,
-    i18n::{clock, refusal},
+    i18n::{clock, not_in_dht, refusal},
     model::{App, Pane, Phase, Side},
     page, state,
 };
@@ -14,8 +14,8 @@ use crate::{
 /// Why something is wrong.
 #[derive(Clone, PartialEq)]
 enum Why {
-    /// The peer's own words, which are English.
-    Peer(String),
+    /// The page is not in the network.
+    NotIn(NotInDht),
     /// A bootstrap node does not let this page in.
     TurnedAway(Refusal),
 }
@@ -27,12 +27,12 @@ fn status(app: App) -> Memo<(&'static str, Option<Why>)> {
         Phase::Running => app.snapshot.with(|snapshot| match snapshot {
             Some(snapshot) => {
                 let turned_away = snapshot.refusal().map(Why::TurnedAway);
-                let reason = || snapshot.status.reason().map(str::to_owned).map(Why::Peer);
+                let reason = || snapshot.status.why().cloned().map(Why::NotIn);
                 (snapshot.status.word(), turned_away.or_else(reason))
             }
             None => ("connecting", None),
         }),
-        Phase::IdentityBroken(_) | Phase::NotStarted(_) | Phase::Stopped => ("failed", None),
+        Phase::IdentityBroken | Phase::NotStarted | Phase::Stopped => ("failed", None),
     })
 }
 
@@ -121,15 +121,15 @@ pub(crate) fn Banner() -> impl IntoView {
     };
     let problem = move || {
         let (help, reason, button) = match (app.phase.get(), status.get()) {
-            (Phase::IdentityBroken(reason), _) => {
+            (Phase::IdentityBroken, _) => {
                 let button = view! {
                     <button type="button" class="button" on:click=move |_| state::start_anew(app)>
                         {text.start_anew}
                     </button>
                 };
-                ((text.identity_broken)(&reason), None, button.into_any())
+                (text.identity_broken.to_owned(), None, button.into_any())
             }
-            (Phase::NotStarted(reason), _) => ((text.not_started)(&reason), None, reload()),
+            (Phase::NotStarted, _) => (text.not_started.to_owned(), None, reload()),
             (Phase::Stopped, _) => (text.stopped.to_owned(), None, reload()),
             _ if app
                 .sources
@@ -146,13 +146,13 @@ pub(crate) fn Banner() -> impl IntoView {
             _ => return None,
         };
         let reason = reason.map(|reason| {
-            let (reason, language) = match reason {
-                Why::Peer(reason) => (reason, Some("en")),
-                Why::TurnedAway(why) => (refusal(text, why).to_owned(), None),
+            let reason = match reason {
+                Why::NotIn(why) => not_in_dht(text, &why),
+                Why::TurnedAway(why) => refusal(text, why).to_owned(),
             };
             view! {
                 <span class="reason">
-                    {text.reason} " " <bdi lang=language>{reason}</bdi>
+                    {text.reason} " " <bdi>{reason}</bdi>
                 </span>
             }
         });

@@ -1,6 +1,10 @@
 //! English.
 
-use moim_peer::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX, TOPIC_BYTES_MAX};
+use moim_peer::{
+    DocumentFault, ErrorCode, Failure, NoDirectWay, Unreached,
+    identity::StorageFault,
+    limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX, TOPIC_BYTES_MAX},
+};
 
 use super::Messages;
 
@@ -32,8 +36,48 @@ pub(super) static MESSAGES: Messages = Messages {
         bootstrap node is running and that its address is right (Connection, Settings).",
     try_again: "Try again now",
     reason: "Reason:",
-    not_started: |reason| {
-        format!("The peer could not be started: {reason}. Reload the page to try again.")
+    not_started: "The peer could not be started. Reload the page to try again.",
+    no_answer_yet: "No bootstrap node has answered yet.",
+    no_node: "No bootstrap node is set.",
+    no_server: "No DHT server is connected.",
+    restarting: "The part that talks to the network has broken down and is starting again.",
+    connection_lost: "The connection was lost.",
+    closed_at_once: "The node closed the connection at once.",
+    unreached: |why| match why {
+        Unreached::NoAddress => "No address is known that this page can dial.",
+        Unreached::Forbidden => "This page must not dial that address.",
+        Unreached::Busy => "Too many connections to that host are being made.",
+        Unreached::TooMany => "Too many connections are open.",
+        Unreached::NoRoute => "This device's network does not lead there.",
+        Unreached::Silent => "Nobody answers there, or the connection was dropped.",
+        Unreached::NoAnswer => "No answer in time.",
+        Unreached::NoHost => "There is no such host name.",
+        Unreached::Broken => "The connection broke while it was being made.",
+        Unreached::Relay => "The relay does not reach the other side either.",
+        Unreached::Refused => "Nothing takes connections at that address.",
+        Unreached::Certificate => {
+            "The other side does not have the certificate that the address names, or gave up."
+        }
+        Unreached::OtherPeer => "Another peer answers at that address.",
+        _ => "No connection could be made.",
+    },
+    document: |fault| {
+        match fault {
+        DocumentFault::Status(status) => {
+            format!("The bootstrap.json could not be fetched: the server answered {status}.")
+        }
+        DocumentFault::NoAddress => {
+            "The bootstrap.json names no address that this page can dial.".to_owned()
+        }
+        DocumentFault::Redirect => {
+            "The bootstrap.json is elsewhere. Give the URL to which this one redirects.".to_owned()
+        }
+        DocumentFault::Json | DocumentFault::PeerId | DocumentFault::TooLarge => {
+            "What came is not a valid bootstrap.json.".to_owned()
+        }
+        _ => "The bootstrap.json could not be fetched: nobody answers there, or the browser does not allow it."
+            .to_owned(),
+    }
     },
     stopped: "The peer has stopped. Reload the page to start it again.",
     reload: "Reload",
@@ -150,8 +194,8 @@ pub(super) static MESSAGES: Messages = Messages {
     dht: "DHT",
     dht_outside: "Not in it",
     dht_inside: |count| match count {
-        1 => "In it, knows 1 server".to_owned(),
-        _ => format!("In it, knows {count} servers"),
+        1 => "In it, connected to 1 server".to_owned(),
+        _ => format!("In it, connected to {count} servers"),
     },
     addresses: "Your addresses",
     addresses_help: "Where others reach this tab, through a relay.",
@@ -166,8 +210,22 @@ pub(super) static MESSAGES: Messages = Messages {
     by_turn: "through a TURN server, WebRTC",
     relayed_by: |id| format!("relayed by {id}"),
     why_not_direct: "Why not direct",
+    not_direct: |why| match why {
+        NoDirectWay::HolePunching => "Hole punching did not get through.",
+        NoDirectWay::WebRtc(failure, _) => match failure {
+            Failure::Unsupported => "The other program does not use WebRTC.",
+            Failure::NoSignaling | Failure::Signaling => {
+                "The exchange about the connection broke off."
+            }
+            Failure::Refused => "This browser refused the WebRTC connection.",
+            Failure::NoWay => "There is no way through the networks in between.",
+            Failure::GivenUp => "The other side gave up.",
+            Failure::Timeout => "It took too long.",
+            _ => "No direct connection could be made.",
+        },
+        _ => "No direct connection could be made.",
+    },
     no_way_through: "Strict (symmetric) NATs and firewalls do this; another network on either side may help.",
-    cannot_webrtc: "The other program does not offer WebRTC.",
     turn_refused: |code| match code {
         401 | 438 | 441 => format!(
             "The bootstrap node's TURN server does not take the credentials it has given (error {code}); reload the page for new ones."
@@ -177,6 +235,10 @@ pub(super) static MESSAGES: Messages = Messages {
         ),
         _ => format!("The bootstrap node's TURN server has refused (error {code})."),
     },
+    kind_host: "device",
+    kind_reflexive: "NAT",
+    kind_relayed: "TURN",
+    kind_none: "none",
     candidates: |own, theirs| format!("Addresses tried: {own} here, {theirs} there."),
     tried_again: |seconds| format!("Trying again in {seconds} s."),
     round_trip: "Round trip",
@@ -198,9 +260,7 @@ pub(super) static MESSAGES: Messages = Messages {
     sources_ignored: "These bootstrap nodes are left out:",
     sources_unusable: "None of the given bootstrap nodes can be used, so there is no way into \
         the network. Correct them in the page's address or under Connection, Settings.",
-    source_malformed: |entry, reason| {
-        format!("“{entry}” is neither a multiaddr nor a URL: {reason}")
-    },
+    source_malformed: |entry| format!("“{entry}” is neither a multiaddr nor a URL."),
     source_not_dialable: |entry| {
         format!(
             "A page cannot dial “{entry}”: browsers have no TCP or QUIC of their own. Take the \
@@ -224,13 +284,13 @@ pub(super) static MESSAGES: Messages = Messages {
              window over https or from localhost."
         )
     },
-    identity_broken: |reason| {
-        format!(
-            "The identity kept in this browser is damaged ({reason}), so this tab cannot be the \
-             peer it was. You can start as somebody new; the damaged one is put aside, not \
-             deleted."
-        )
+    storage: |fault| match fault {
+        StorageFault::Missing => "there is no storage for this page",
+        StorageFault::Silent => "the browser's storage does not answer",
+        _ => "the browser refuses to store it",
     },
+    identity_broken: "The identity kept in this browser is damaged, so this tab cannot be the same peer as before. You \
+        can start as a new one; what is damaged is put aside, not deleted.",
     start_anew: "Start as somebody new",
 
     name_empty: "Type a name.",
@@ -262,6 +322,8 @@ pub(super) static MESSAGES: Messages = Messages {
             Send it in parts."
         )
     },
+    message_forbidden: |code| format!("A message cannot have the control character {code}."),
+    not_possible: "That is not possible.",
     room_left: "You have left this room.",
     say_too_fast: "Too many messages at once. Send this one again in a moment.",
     busy: "Too many messages are waiting to be sent. Try again when the network is back.",
@@ -271,7 +333,18 @@ pub(super) static MESSAGES: Messages = Messages {
             sending it again is safe."
         )
     },
-    refused: |reason| format!("The other side refused it: {reason}"),
+    not_connected: "not connected to the other side",
+    no_answer: "no answer from the other side",
+    broken: "the connection broke",
+    nonsense: "the answer was no receipt",
+    answered: |code| match code {
+        ErrorCode::Busy => "It has too much to do right now.",
+        ErrorCode::Expired => "The clocks of the two devices differ too much.",
+        ErrorCode::NotAccepted => "It does not want messages from you.",
+        ErrorCode::TooLarge => "The message is too long for it.",
+        _ => "Its program does not understand the message.",
+    },
+    refused: |reason| format!("The other side refused it. {reason}"),
     to_self: "That is you.",
     unsupported: "The other side's program takes no direct messages.",
     peer_stopped: "The peer has stopped. Reload the page.",

@@ -1,10 +1,10 @@
-//! The peer's refusals in the user's language. What has no text of its own falls back to the
-//! error's English one, which says what happened and why.
+//! The peer's refusals and reasons in the user's language. Errors of libraries are in none: they go to the console.
 
 use std::time::Duration;
 
 use moim_peer::{
-    ClockOff, JoinError, LineError, NameError, Refusal, SayError, SendError, TextError, TopicError,
+    BootstrapSource, CandidateKinds, ClockOff, JoinError, LineError, NameError, NodeFault,
+    NotInDht, Refusal, SayError, SendError, Setback, TextError, TopicError,
 };
 
 use super::Messages;
@@ -17,7 +17,7 @@ pub(crate) fn name_refusal(text: &Messages, NameError(error): NameError) -> Stri
         LineError::Forbidden(character) => (text.name_forbidden)(&code_point(character)),
         LineError::Marks => text.name_marks.to_owned(),
         LineError::TooLong { bytes, .. } => (text.name_too_long)(bytes),
-        other => NameError(other).to_string(),
+        _ => text.not_possible.to_owned(),
     }
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn join_refusal(text: &Messages, error: &JoinError) -> String {
         JoinError::Stopped => text.peer_stopped.to_owned(),
         JoinError::Topic(error) => topic_refusal(text, *error),
         JoinError::TooManyRooms { max } => (text.too_many_rooms)(*max),
-        other => other.to_string(),
+        _ => text.not_possible.to_owned(),
     }
 }
 
@@ -38,7 +38,7 @@ fn topic_refusal(text: &Messages, TopicError(error): TopicError) -> String {
         LineError::Forbidden(character) => (text.topic_forbidden)(&code_point(character)),
         LineError::Marks => text.topic_marks.to_owned(),
         LineError::TooLong { bytes, .. } => (text.topic_too_long)(bytes),
-        other => TopicError(other).to_string(),
+        _ => text.not_possible.to_owned(),
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn say_refusal(text: &Messages, error: &SayError) -> String {
         SayError::Stopped => text.peer_stopped.to_owned(),
         SayError::TooFast => text.say_too_fast.to_owned(),
         SayError::Text(error) => text_refusal(text, *error),
-        other => other.to_string(),
+        _ => text.not_possible.to_owned(),
     }
 }
 
@@ -61,21 +61,95 @@ fn text_refusal(text: &Messages, error: TextError) -> String {
     match error {
         TextError::Empty => text.message_empty.to_owned(),
         TextError::TooLong(bytes) => (text.message_too_long)(bytes),
-        other => other.to_string(),
+        TextError::Forbidden(character) => (text.message_forbidden)(&code_point(character)),
+        _ => text.not_possible.to_owned(),
     }
 }
 
 /// Why a direct message was not delivered.
 pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
     match error {
-        SendError::Busy => text.busy.to_owned(),
-        SendError::NoReceipt { seconds, reason } => (text.no_receipt)(*seconds, reason),
-        SendError::Refused { reason } => (text.refused)(reason),
+        SendError::Busy | SendError::Duplicate => text.busy.to_owned(),
+        SendError::NoReceipt { seconds, last } => (text.no_receipt)(*seconds, setback(text, *last)),
+        SendError::Refused(code) => (text.refused)((text.answered)(*code)),
         SendError::Stopped => text.peer_stopped.to_owned(),
         SendError::Text(error) => text_refusal(text, *error),
         SendError::ToSelf => text.to_self.to_owned(),
         SendError::Unsupported => text.unsupported.to_owned(),
-        other => other.to_string(),
+        _ => text.not_possible.to_owned(),
+    }
+}
+
+/// What became of the last attempt, in a few words.
+fn setback(text: &Messages, last: Setback) -> &'static str {
+    match last {
+        Setback::Answered(code) => (text.answered)(code),
+        Setback::Broken => text.broken,
+        Setback::NoAnswer => text.no_answer,
+        Setback::Nonsense => text.nonsense,
+        // Which of its addresses led where is nothing to the one who writes.
+        _ => text.not_connected,
+    }
+}
+
+/// Why the page is not in the network.
+pub(crate) fn not_in_dht(text: &Messages, why: &NotInDht) -> String {
+    let why = match why {
+        NotInDht::Nodes(nodes) => return faults(text, nodes),
+        NotInDht::NoNode => text.no_node,
+        NotInDht::NoServer => text.no_server,
+        NotInDht::Offline => text.offline_help,
+        NotInDht::Restarting => text.restarting,
+        _ => text.no_answer_yet,
+    };
+    why.to_owned()
+}
+
+/// What became of each bootstrap node; said once where it is the same of all, and with the node's place else.
+fn faults(text: &Messages, nodes: &[(String, NodeFault)]) -> String {
+    let mut faults = nodes.iter().map(|(_, fault)| *fault);
+    match faults.next() {
+        Some(first) if faults.all(|fault| fault == first) => node_fault(text, first),
+        _ => {
+            let each = nodes.iter().map(|(node, fault)| {
+                let place = node
+                    .parse()
+                    .ok()
+                    .and_then(|node: BootstrapSource| node.place());
+                let place = place.map_or_else(|| node.clone(), |place| place.to_string());
+                format!("\u{2068}{place}\u{2069}: {}", node_fault(text, *fault))
+            });
+            each.collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// Why a bootstrap node is not connected.
+pub(crate) fn node_fault(text: &Messages, fault: NodeFault) -> String {
+    match fault {
+        NodeFault::Closed => text.closed_at_once.to_owned(),
+        NodeFault::Document(fault) => (text.document)(fault),
+        NodeFault::Lost => text.connection_lost.to_owned(),
+        NodeFault::TurnedAway(why) => refusal(text, why).to_owned(),
+        NodeFault::Unreached(why) => (text.unreached)(why).to_owned(),
+        _ => text.bootstrap_failed.to_owned(),
+    }
+}
+
+/// Kinds of addresses that were tried.
+pub(crate) fn candidate_kinds(text: &Messages, kinds: CandidateKinds) -> String {
+    let named = [
+        (kinds.host, text.kind_host),
+        (kinds.reflexive, text.kind_reflexive),
+        (kinds.relayed, text.kind_relayed),
+    ];
+    let named: Vec<_> = named
+        .into_iter()
+        .filter_map(|(is_named, word)| is_named.then_some(word))
+        .collect();
+    match named[..] {
+        [] => text.kind_none.to_owned(),
+        _ => named.join(", "),
     }
 }
 
@@ -111,7 +185,7 @@ pub(crate) fn refusal(text: &Messages, why: Refusal) -> &'static str {
 pub(crate) fn source_problem(text: &Messages, refused: &Refused) -> String {
     match &refused.problem {
         Problem::BlockedByHttps => (text.source_blocked)(&refused.text),
-        Problem::Malformed(reason) => (text.source_malformed)(&refused.text, reason),
+        Problem::Malformed => (text.source_malformed)(&refused.text),
         Problem::NotDialable => (text.source_not_dialable)(&refused.text),
         Problem::TooMany => (text.source_too_many)(SOURCES_MAX),
     }

@@ -1,6 +1,10 @@
 //! Korean.
 
-use moim_peer::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX, TOPIC_BYTES_MAX};
+use moim_peer::{
+    DocumentFault, ErrorCode, Failure, NoDirectWay, Unreached,
+    identity::StorageFault,
+    limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX, TOPIC_BYTES_MAX},
+};
 
 use super::Messages;
 
@@ -30,8 +34,46 @@ pub(super) static MESSAGES: Messages = Messages {
         있는지, 연결 화면의 설정에 있는 주소가 맞는지 확인하세요.",
     try_again: "지금 다시 시도",
     reason: "이유:",
-    not_started: |reason| {
-        format!("피어를 시작하지 못했습니다: {reason}. 페이지를 새로 고쳐 다시 시도하세요.")
+    not_started: "피어를 시작하지 못했습니다. 페이지를 새로 고쳐 다시 시도하세요.",
+    no_answer_yet: "아직 응답한 부트스트랩 노드가 없습니다.",
+    no_node: "정해진 부트스트랩 노드가 없습니다.",
+    no_server: "연결된 DHT 서버가 없습니다.",
+    restarting: "네트워크를 맡은 부분이 고장 나서 다시 시작하고 있습니다.",
+    connection_lost: "연결이 끊겼습니다.",
+    closed_at_once: "노드가 연결을 받자마자 끊었습니다.",
+    unreached: |why| match why {
+        Unreached::NoAddress => "이 페이지에서 연결할 수 있는 주소를 모릅니다.",
+        Unreached::Forbidden => "이 페이지에서 연결해서는 안 되는 주소입니다.",
+        Unreached::Busy => "그 호스트로 동시에 시도하는 연결이 너무 많습니다.",
+        Unreached::TooMany => "열린 연결이 너무 많습니다.",
+        Unreached::NoRoute => "이 기기의 네트워크에서는 그 주소로 갈 수 없습니다.",
+        Unreached::Silent => "그 주소에서 응답이 없거나 연결이 끊겼습니다.",
+        Unreached::NoAnswer => "시간 안에 응답이 없습니다.",
+        Unreached::NoHost => "그런 호스트 이름이 없습니다.",
+        Unreached::Broken => "연결하는 도중에 끊겼습니다.",
+        Unreached::Relay => "릴레이도 상대에게 닿지 못합니다.",
+        Unreached::Refused => "그 주소에서 연결을 받는 프로그램이 없습니다.",
+        Unreached::Certificate => {
+            "그 주소에서 응답하는 쪽의 인증서가 주소에 적힌 것과 다르거나, 상대가 연결을 그만두었습니다."
+        }
+        Unreached::OtherPeer => "그 주소에서 다른 피어가 응답합니다.",
+        _ => "연결하지 못했습니다.",
+    },
+    document: |fault| match fault {
+        DocumentFault::Status(status) => {
+            format!("bootstrap.json을 받지 못했습니다. 서버가 {status}(으)로 응답했습니다.")
+        }
+        DocumentFault::NoAddress => {
+            "bootstrap.json에 이 페이지에서 연결할 수 있는 주소가 없습니다.".to_owned()
+        }
+        DocumentFault::Redirect => {
+            "bootstrap.json이 다른 곳으로 옮겨졌습니다. 옮겨 간 URL을 넣으세요.".to_owned()
+        }
+        DocumentFault::Json | DocumentFault::PeerId | DocumentFault::TooLarge => {
+            "받은 것이 올바른 bootstrap.json이 아닙니다.".to_owned()
+        }
+        _ => "bootstrap.json을 받지 못했습니다. 그 주소에서 응답이 없거나 브라우저가 막았습니다."
+            .to_owned(),
     },
     stopped: "피어가 멈췄습니다. 페이지를 새로 고치면 다시 시작합니다.",
     reload: "새로 고침",
@@ -141,7 +183,7 @@ pub(super) static MESSAGES: Messages = Messages {
     turned_away_other: "노드가 알려 준 이유를 이 페이지는 알지 못합니다.",
     dht: "DHT",
     dht_outside: "참여하지 않음",
-    dht_inside: |count| format!("참여 중, 서버 {count}개"),
+    dht_inside: |count| format!("참여 중, 연결된 서버 {count}개"),
     addresses: "내 주소",
     addresses_help: "다른 피어가 릴레이를 거쳐 이 탭에 연결하는 주소입니다.",
     no_addresses: "아직 없습니다. 릴레이에 예약되면 다른 피어가 이 탭에 연결할 수 있습니다.",
@@ -154,8 +196,20 @@ pub(super) static MESSAGES: Messages = Messages {
     by_turn: "TURN 서버 경유, WebRTC",
     relayed_by: |id| format!("{id} 중계"),
     why_not_direct: "직접 연결되지 않은 이유",
+    not_direct: |why| match why {
+        NoDirectWay::HolePunching => "NAT에 구멍을 내지 못했습니다.",
+        NoDirectWay::WebRtc(failure, _) => match failure {
+            Failure::Unsupported => "상대 프로그램은 WebRTC를 쓰지 않습니다.",
+            Failure::NoSignaling | Failure::Signaling => "연결 정보를 주고받다가 끊겼습니다.",
+            Failure::Refused => "이 브라우저가 WebRTC 연결을 거절했습니다.",
+            Failure::NoWay => "두 네트워크 사이에 길이 없습니다.",
+            Failure::GivenUp => "상대가 연결을 그만두었습니다.",
+            Failure::Timeout => "시간이 너무 오래 걸렸습니다.",
+            _ => "직접 연결하지 못했습니다.",
+        },
+        _ => "직접 연결하지 못했습니다.",
+    },
     no_way_through: "엄격한(대칭형) NAT나 방화벽이 있으면 그렇습니다. 어느 한쪽이 다른 네트워크를 쓰면 될 수 있습니다.",
-    cannot_webrtc: "상대 프로그램은 WebRTC를 쓰지 않습니다.",
     turn_refused: |code| match code {
         401 | 438 | 441 => format!(
             "부트스트랩 노드의 TURN 서버가 자기가 준 자격을 더는 받아 주지 않습니다(오류 {code}). 페이지를 새로 고치면 새 자격을 받습니다."
@@ -165,6 +219,10 @@ pub(super) static MESSAGES: Messages = Messages {
         ),
         _ => format!("부트스트랩 노드의 TURN 서버가 거절했습니다(오류 {code})."),
     },
+    kind_host: "기기",
+    kind_reflexive: "NAT",
+    kind_relayed: "TURN",
+    kind_none: "없음",
     candidates: |own, theirs| format!("시도한 주소: 이쪽 {own}, 저쪽 {theirs}."),
     tried_again: |seconds| format!("{seconds}초 뒤에 다시 시도합니다."),
     round_trip: "왕복 시간",
@@ -186,7 +244,7 @@ pub(super) static MESSAGES: Messages = Messages {
     sources_ignored: "다음 부트스트랩 노드는 쓰지 않습니다:",
     sources_unusable: "적힌 부트스트랩 노드를 하나도 쓸 수 없어 네트워크에 들어갈 길이 \
         없습니다. 페이지 주소나 설정에서 고치세요.",
-    source_malformed: |entry, reason| format!("“{entry}”: 멀티주소도 URL도 아닙니다 ({reason})"),
+    source_malformed: |entry| format!("“{entry}”: 멀티주소도 URL도 아닙니다."),
     source_not_dialable: |entry| {
         format!(
             "페이지는 “{entry}”에 연결할 수 없습니다. 브라우저에는 TCP나 QUIC을 직접 쓰는 길이 \
@@ -208,12 +266,13 @@ pub(super) static MESSAGES: Messages = Messages {
              새로운 피어로 참여합니다. ID를 보관하려면 일반 창에서 https나 localhost로 여세요."
         )
     },
-    identity_broken: |reason| {
-        format!(
-            "이 브라우저에 보관된 ID가 손상되어({reason}) 이 탭은 전과 같은 피어가 될 수 \
-             없습니다. 새로운 피어로 시작할 수 있으며, 손상된 것은 지우지 않고 옆에 치워 둡니다."
-        )
+    storage: |fault| match fault {
+        StorageFault::Missing => "페이지가 쓸 수 있는 저장소가 없음",
+        StorageFault::Silent => "브라우저의 저장소가 응답하지 않음",
+        _ => "브라우저가 저장을 거절함",
     },
+    identity_broken: "이 브라우저에 보관된 ID가 손상되어 이 탭은 전과 같은 피어가 될 수 없습니다. 새로운 피어로 \
+        시작할 수 있으며, 손상된 것은 지우지 않고 옆에 치워 둡니다.",
     start_anew: "새로운 피어로 시작",
 
     name_empty: "이름을 적으세요.",
@@ -245,6 +304,8 @@ pub(super) static MESSAGES: Messages = Messages {
             있습니다. 나누어 보내세요."
         )
     },
+    message_forbidden: |code| format!("메시지에 {code} 제어 문자를 쓸 수 없습니다."),
+    not_possible: "할 수 없습니다.",
     room_left: "이미 이 방에서 나갔습니다.",
     say_too_fast: "한꺼번에 보낸 메시지가 너무 많습니다. 잠시 후 다시 보내세요.",
     busy: "보내기를 기다리는 메시지가 너무 많습니다. 네트워크가 돌아오면 다시 시도하세요.",
@@ -254,7 +315,18 @@ pub(super) static MESSAGES: Messages = Messages {
             보내도 됩니다."
         )
     },
-    refused: |reason| format!("상대가 받지 않았습니다: {reason}"),
+    not_connected: "상대와 연결되지 않음",
+    no_answer: "상대의 응답이 없음",
+    broken: "연결이 끊김",
+    nonsense: "수신 확인이 아닌 응답이 옴",
+    answered: |code| match code {
+        ErrorCode::Busy => "상대가 지금 너무 바쁩니다.",
+        ErrorCode::Expired => "두 기기의 시계가 너무 다릅니다.",
+        ErrorCode::NotAccepted => "상대가 이쪽의 메시지를 받지 않으려 합니다.",
+        ErrorCode::TooLarge => "상대에게는 메시지가 너무 깁니다.",
+        _ => "상대 프로그램이 이 메시지를 이해하지 못합니다.",
+    },
+    refused: |reason| format!("상대가 받지 않았습니다. {reason}"),
     to_self: "자기 자신입니다.",
     unsupported: "상대 프로그램은 개인 메시지를 받지 않습니다.",
     peer_stopped: "피어가 멈췄습니다. 페이지를 새로 고치세요.",

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use moim_peer::{
-    ClockOff, JoinError, LineError, NameError, SayError, SendError, TextError, TopicError,
+    CandidateKinds, ClockOff, Failure, JoinError, LineError, NameError, NodeFault, NotInDht,
+    Refusal, SayError, SendError, Setback, Step, TextError, TopicError,
 };
 
 use super::*;
@@ -27,7 +28,7 @@ fn numbers_have_their_plurals() {
     assert_eq!((english.others_here)(0), "Nobody else here yet");
     assert_eq!((english.others_here)(1), "1 other here");
     assert_eq!((english.others_here)(2), "2 others here");
-    assert_eq!((english.dht_inside)(1), "In it, knows 1 server");
+    assert_eq!((english.dht_inside)(1), "In it, connected to 1 server");
     let korean = Language::Korean.messages();
     assert_eq!((korean.others_here)(2), "나 말고 2명");
 }
@@ -121,4 +122,145 @@ fn a_wrong_clock_is_told_in_both_languages() {
     assert!(clock(english, behind).contains("30 minutes behind"));
     assert!(clock(korean, behind).contains("30분 느립니다"));
     assert!(clock(english, ClockOff::Unknown).contains("refuse"));
+}
+
+/// Whatever a person may be told of: every reason of each kind.
+fn reasons(text: &Messages) -> Vec<String> {
+    let unreached = [
+        Unreached::Unknown,
+        Unreached::NoAddress,
+        Unreached::Forbidden,
+        Unreached::Busy,
+        Unreached::TooMany,
+        Unreached::NoRoute,
+        Unreached::Silent,
+        Unreached::NoAnswer,
+        Unreached::NoHost,
+        Unreached::Broken,
+        Unreached::Relay,
+        Unreached::Refused,
+        Unreached::Certificate,
+        Unreached::OtherPeer,
+    ];
+    let documents = [
+        DocumentFault::Status(404),
+        DocumentFault::Unreached(Unreached::Silent),
+        DocumentFault::Json,
+        DocumentFault::NoAddress,
+        DocumentFault::Redirect,
+        DocumentFault::PeerId,
+        DocumentFault::TooLarge,
+    ];
+    let refusals = [
+        Refusal::AddressFull,
+        Refusal::Blocked,
+        Refusal::Full,
+        Refusal::IdentityInUse,
+        Refusal::Other,
+    ];
+    let faults = unreached.map(NodeFault::Unreached).into_iter();
+    let faults = faults
+        .chain(documents.map(NodeFault::Document))
+        .chain(refusals.map(NodeFault::TurnedAway))
+        .chain([NodeFault::Closed, NodeFault::Lost]);
+    let outside = [
+        NotInDht::NoAnswer,
+        NotInDht::NoNode,
+        NotInDht::NoServer,
+        NotInDht::Offline,
+        NotInDht::Restarting,
+    ];
+    let setbacks = [
+        Setback::Answered(ErrorCode::Busy),
+        Setback::Broken,
+        Setback::NoAnswer,
+        Setback::NotConnected,
+        Setback::Nonsense,
+        Setback::Unreached(Unreached::Refused),
+    ];
+    let codes = [
+        ErrorCode::Expired,
+        ErrorCode::Invalid,
+        ErrorCode::NotAccepted,
+        ErrorCode::TooLarge,
+        ErrorCode::Other,
+    ];
+    let failures = [
+        Failure::Unsupported,
+        Failure::NoSignaling,
+        Failure::Signaling,
+        Failure::Refused,
+        Failure::NoWay,
+        Failure::GivenUp,
+        Failure::Timeout,
+        Failure::Superseded,
+    ];
+    let ways = failures.map(|failure| NoDirectWay::WebRtc(failure, Step::Connecting));
+    let storage = [
+        StorageFault::Missing,
+        StorageFault::Refused,
+        StorageFault::Silent,
+    ];
+    let seconds = 60;
+    let mut said: Vec<String> = faults.map(|fault| node_fault(text, fault)).collect();
+    said.extend(outside.map(|why| not_in_dht(text, &why)));
+    said.extend(setbacks.map(|last| send_refusal(text, &SendError::NoReceipt { seconds, last })));
+    said.extend(codes.map(|code| send_refusal(text, &SendError::Refused(code))));
+    said.extend(ways.map(|way| (text.not_direct)(way).to_owned()));
+    said.push((text.not_direct)(NoDirectWay::HolePunching).to_owned());
+    said.extend(storage.map(|fault| (text.identity_unavailable)((text.storage)(&fault))));
+    let all = CandidateKinds {
+        host: true,
+        reflexive: true,
+        relayed: true,
+    };
+    said.extend([all, CandidateKinds::default()].map(|kinds| candidate_kinds(text, kinds)));
+    said
+}
+
+#[test]
+fn every_reason_has_words_in_both_languages() {
+    // Names of things, which are written so in Korean too.
+    const NAMES: [&str; 10] = [
+        "bootstrap",
+        "json",
+        "DHT",
+        "NAT",
+        "TURN",
+        "WebRTC",
+        "ID",
+        "URL",
+        "https",
+        "localhost",
+    ];
+    let english = reasons(Language::English.messages());
+    let korean = reasons(Language::Korean.messages());
+    for (english, korean) in english.iter().zip(&korean) {
+        assert!(!english.is_empty() && english.is_ascii() || english.contains('\u{2026}'));
+        let foreign = korean
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .find(|word| !word.is_empty() && !NAMES.contains(word));
+        assert_eq!(foreign, None, "{korean}");
+        assert!(!korean.is_empty());
+    }
+}
+
+#[test]
+fn nodes_are_told_apart_by_their_place_and_only_where_they_differ() {
+    let text = Language::English.messages();
+    let node = |node: &str, fault| (node.to_owned(), fault);
+    let address =
+        "/ip4/192.0.2.1/tcp/8469/ws/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+    let lost = NodeFault::Lost;
+    let one = NotInDht::Nodes(vec![node(address, lost)]);
+    assert_eq!(not_in_dht(text, &one), "The connection was lost.");
+    let same = NotInDht::Nodes(vec![node(address, lost), node("https://a.example/b", lost)]);
+    assert_eq!(not_in_dht(text, &same), "The connection was lost.");
+    let closed = node("https://a.example/bootstrap.json", NodeFault::Closed);
+    let others = NotInDht::Nodes(vec![node(address, lost), closed]);
+    assert_eq!(
+        not_in_dht(text, &others),
+        "\u{2068}192.0.2.1:8469\u{2069}: The connection was lost. \
+         \u{2068}a.example\u{2069}: The node closed the connection at once."
+    );
 }

@@ -40,7 +40,7 @@ fn dials(entry: &mut Entry, peer: PeerId, node: Node, from: Instant, time: Durat
             dials += 1;
             now += Duration::from_millis(50);
             if matches!(node, Node::IsAway) {
-                entry.failed(id, "refused", now);
+                entry.failed(id, Unreached::Refused, now);
                 continue;
             }
             assert!(entry.connected(id, peer, now));
@@ -90,12 +90,10 @@ fn the_reason_is_shown_from_one_attempt_to_the_next() {
         entry.turned_away(&peer, Refusal::Full);
         assert_eq!(entry.nodes()[0].state, turned_away);
         let status = entry.status(false);
-        assert!(
-            status
-                .reason()
-                .is_some_and(|reason| reason.contains("full")),
-            "{status:?}"
-        );
+        let NotInDht::Nodes(nodes) = status.why().expect("why not") else {
+            panic!("{status:?}");
+        };
+        assert_eq!(nodes[0].1, NodeFault::TurnedAway(Refusal::Full));
         entry.disconnected(&peer, now);
         assert_eq!(entry.nodes()[0].state, turned_away);
         now = entry.next_deadline().expect("it is tried again");
@@ -138,7 +136,7 @@ fn a_connection_that_has_lasted_is_replaced_at_once() {
     assert_eq!(entry.next_deadline(), Some(now + LOST_PAUSE));
     // With it the pauses are short again.
     let id = dial(&mut entry, now + LOST_PAUSE).expect("a dial");
-    entry.failed(id, "refused", now);
+    entry.failed(id, Unreached::Refused, now);
     let next = entry.next_deadline().expect("it is tried again");
     assert!(next <= now + limits::REDIAL_BASE);
 }

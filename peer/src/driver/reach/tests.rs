@@ -68,7 +68,7 @@ fn a_member_that_has_other_addresses_all_the_time_is_dialled_now_and_then() {
         reaching.member(member, addresses(port), true, now);
         if let Some(id) = dial(&mut reaching, now) {
             dials += 1;
-            reaching.failed(id, "refused", now);
+            reaching.failed(id, Unreached::Refused, now);
         }
     }
     // Each time, it were 36,000.

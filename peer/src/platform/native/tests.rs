@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     BootstrapSource, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, Profile, Room,
-    bootstrap::SourceError, command::Command, error::SayError, snapshot::Status,
+    command::Command, error::SayError, reason::DocumentFault, snapshot::Status,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ async fn a_document_is_fetched_where_the_url_says_and_nowhere_else() {
         asker
     });
     let fetched = soon("an answer", super::fetch(url)).await;
-    assert!(matches!(fetched, Err(SourceError::Redirect)), "{fetched:?}");
+    assert_eq!(fetched, Err(DocumentFault::Redirect));
     let call = elsewhere.accept().now_or_never();
     assert!(call.is_none(), "the redirect was followed");
     serving.abort();
