@@ -27,10 +27,11 @@ use self::{
 };
 
 /// What can be measured, in this order.
-const MEASURES: [&str; 8] = [
+const MEASURES: [&str; 9] = [
     "idle",
     "cycles",
     "handshakes",
+    "webrtc",
     "flood",
     "dht",
     "hung",
@@ -176,6 +177,7 @@ impl Bench {
             "idle" => idle::held(self, round, table).await,
             "cycles" => idle::cycles(self, round, table).await,
             "handshakes" => handshakes::round(self, round, table).await,
+            "webrtc" => handshakes::webrtc(self, round, table).await,
             "flood" => flood::round(self, round, table).await,
             "dht" => dht::load(self, round, table).await,
             "hung" => hung::round(self, round, table).await,

@@ -1,4 +1,4 @@
-//! How fast a server lets clients in, by transport.
+//! How fast a server lets clients in, by transport, and whether all of them get in.
 
 use std::{fs, time::Instant};
 
@@ -12,11 +12,14 @@ use super::{
     Bench,
     dial::{connect, source},
     process::{Server, Subject},
+    say,
     table::{Aim, Table},
 };
 
 /// Handshakes of each transport in a round.
 const COUNT: usize = 500;
+/// Handshakes by WebRTC-direct in a round of `webrtc`.
+const MANY: usize = 2000;
 /// Before them, so that neither side does anything for the first time.
 const WARM_UP: usize = 50;
 /// Handshakes at one time.
@@ -77,12 +80,34 @@ pub(super) async fn round(bench: &Bench, round: usize, table: &mut Table) -> Res
     Ok(())
 }
 
+/// Many handshakes by WebRTC-direct, of which none is to fail. Others have no server of it.
+pub(super) async fn webrtc(bench: &Bench, _: usize, table: &mut Table) -> Result<()> {
+    let server = Server::start(&bench.programs, Subject::Ours, &[]).await?;
+    let address = server.address("webrtc")?;
+    let count = bench.scaled(MANY);
+    let failed = connections(&address, None, count).await;
+    table.add(
+        format!("of {count} handshakes by WebRTC-direct, failed"),
+        "handshakes",
+        Some(Aim::Most(0.0)),
+        Subject::Ours,
+        failed as f64,
+    );
+    server.stop().await
+}
+
 /// So many clients come, each somebody new, and leave when they are in. Says how many did not get in.
 async fn connections(address: &Multiaddr, trust: Option<&[u8]>, count: usize) -> usize {
     stream::iter(0..count)
         .map(|number| connect(address, source(number), trust))
         .buffer_unordered(AT_ONCE)
-        .filter(|connection| future::ready(connection.is_err()))
+        .filter(|connection| {
+            if let Err(error) = connection {
+                // That the line is not said must not change the count.
+                let _ = say(&format!("a handshake failed: {error:#}"));
+            }
+            future::ready(connection.is_err())
+        })
         .count()
         .await
 }

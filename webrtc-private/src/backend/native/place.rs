@@ -29,12 +29,17 @@ pub(super) struct Waiting {
 impl Waiting {
     /// So many more are to wait. Whether they may.
     pub(super) fn put(&self, bytes: usize) -> bool {
-        let max = match self.is_trusted.load(Relaxed) {
+        let max = match self.is_trusted() {
             true => WAITING_MAX,
             false => UNKNOWN_UNREAD_MAX,
         };
         let fits = |waiting: usize| waiting.checked_add(bytes).filter(|sum| *sum <= max);
         self.bytes.fetch_update(Relaxed, Relaxed, fits).is_ok()
+    }
+
+    /// Whether it is known who is at the other end.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.is_trusted.load(Relaxed)
     }
 
     /// So many wait no more.

@@ -20,7 +20,10 @@ use rtc_stun::{
 use tokio::net::UdpSocket;
 
 use super::{
-    super::place::{Place, Waiting},
+    super::{
+        guard::is_dtls,
+        place::{Place, Waiting},
+    },
     dialler::Dialler,
     newcomers::Newcomers,
 };
@@ -34,7 +37,7 @@ const ADDRESSES_MAX: usize = 16;
 /// Datagrams that wait for a client's task, beside the bound for their bytes. More are dropped, and sent again.
 const QUEUE: usize = 896;
 
-/// How long a client is remembered that has left, so that what is still under way from it is not taken
+/// How long a client is remembered that has left, so that a check that is still under way from it is not taken
 /// for a new one's.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
@@ -102,9 +105,12 @@ impl Clients {
         local: SocketAddr,
         socket: &Arc<UdpSocket>,
     ) -> Option<Taken> {
-        let name = self.names.get(&from);
-        if let Some(client) = name.and_then(|name| self.by_name.get_mut(name)) {
-            client.forward(from, data);
+        if let Some(name) = self.names.get(&from)
+            && !self.is_of_another(from, &data, name)
+        {
+            if let Some(client) = self.by_name.get_mut(name) {
+                client.forward(from, data);
+            }
             return None;
         }
         let mut message = Message::new();
@@ -113,8 +119,10 @@ impl Clients {
             return self.admit(from, dialler, first, now, local, socket);
         }
         let dialler = first_check(&mut message, &*self.crypto)?;
+        let owner = self.names.get(&from).and_then(|it| self.by_name.get(it));
+        let is_free = owner.is_none_or(Client::has_left);
         if let Some(client) = self.by_name.get_mut(dialler.server()) {
-            if client.addresses.len() < ADDRESSES_MAX {
+            if is_free && !client.has_left() && client.addresses.len() < ADDRESSES_MAX {
                 client.addresses.push(from);
                 self.names.insert(from, dialler.server().to_owned());
                 client.forward(from, data);
@@ -125,6 +133,26 @@ impl Clients {
             .newcomers
             .ask(from, dialler, data, now, self.crypto.crypto());
         asked.map(Taken::Ask)
+    }
+
+    /// Whether a datagram is of somebody else than the client of this name who came from there. Systems give the
+    /// port of somebody who has left again, and of a dial that was given up nobody says so. Who is known keeps
+    /// its address.
+    fn is_of_another(&self, from: SocketAddr, data: &[u8], name: &str) -> bool {
+        let client = self.by_name.get(name);
+        if is_dtls(data) || client.is_some_and(Client::is_known) {
+            return false;
+        }
+        let mut message = Message::new();
+        if message.unmarshal_binary(data).is_err() {
+            return false;
+        }
+        if message.typ == BINDING_REQUEST {
+            let dialler = dialler_of(&message);
+            dialler.is_some_and(|dialler| dialler.server() != name)
+        } else {
+            self.newcomers.is_answer(from, &message)
+        }
     }
 
     fn admit(
@@ -168,8 +196,8 @@ impl Clients {
         }
         self.swept = Some(now);
         let names = &mut self.names;
-        self.by_name.retain(|_, client| {
-            if !client.datagrams.is_closed() {
+        self.by_name.retain(|name, client| {
+            if !client.has_left() {
                 return true;
             }
             let left = *client.left.get_or_insert(now);
@@ -177,7 +205,10 @@ impl Clients {
                 return true;
             }
             for address in &client.addresses {
-                names.remove(address);
+                // It may be somebody else's by now.
+                if names.get(address).is_some_and(|now| now == name) {
+                    names.remove(address);
+                }
             }
             false
         });
@@ -185,6 +216,16 @@ impl Clients {
 }
 
 impl Client {
+    /// Whether nobody serves it any more.
+    fn has_left(&self) -> bool {
+        self.datagrams.is_closed()
+    }
+
+    /// Whether it is served, and has proven who it is.
+    fn is_known(&self) -> bool {
+        !self.has_left() && self.waiting.is_trusted()
+    }
+
     fn forward(&mut self, from: SocketAddr, data: BytesMut) {
         // Lost, as datagrams may be, when the task is too slow or gone.
         let length = data.len();
@@ -199,8 +240,128 @@ fn first_check(check: &mut Message, crypto: &dyn RTCCryptoProvider) -> Option<Di
     if check.typ != BINDING_REQUEST {
         return None;
     }
-    let name = TextAttribute::get_from_as(check, ATTR_USERNAME).ok()?;
-    let dialler = Dialler::parse(&name.text)?;
+    let dialler = dialler_of(check)?;
     MessageIntegrity::check(check, dialler.server().as_bytes(), crypto.crypto()).ok()?;
     Some(dialler)
+}
+
+/// What the user name of a check says, whoever has written it.
+fn dialler_of(check: &Message) -> Option<Dialler> {
+    let name = TextAttribute::get_from_as(check, ATTR_USERNAME).ok()?;
+    Dialler::parse(&name.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, SocketAddrV4},
+        task::{Context, Poll},
+    };
+
+    use rtc_crypto::default_provider;
+    use rtc_stun::message::BINDING_SUCCESS;
+
+    use super::{super::tests::signed_check, *};
+
+    const LOCAL: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
+
+    struct Server {
+        clients: Clients,
+        socket: Arc<UdpSocket>,
+        start: Instant,
+    }
+
+    impl Server {
+        async fn new() -> Self {
+            Self {
+                clients: Clients::new(default_provider().unwrap()),
+                socket: Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap()),
+                start: Instant::now(),
+            }
+        }
+
+        fn take(&mut self, data: &[u8], seconds: u64) -> Option<Taken> {
+            let from = "192.0.2.1:9".parse().unwrap();
+            let now = self.start + Duration::from_secs(seconds);
+            let data = BytesMut::from(data);
+            self.clients.take(from, data, now, LOCAL, &self.socket)
+        }
+
+        /// Somebody comes with this check and answers what it is asked.
+        fn admit(&mut self, check: &[u8], seconds: u64) -> NewClient {
+            let Some(Taken::Ask(question)) = self.take(check, seconds) else {
+                panic!("it is asked");
+            };
+            let mut answer = Message::new();
+            let mut asked = Message::new();
+            asked.unmarshal_binary(&question).unwrap();
+            let transaction = Box::new(asked.transaction_id);
+            answer
+                .build(&[transaction, Box::new(BINDING_SUCCESS)])
+                .unwrap();
+            match self.take(&answer.raw, seconds) {
+                Some(Taken::Client(client)) => client,
+                _ => panic!("it has answered"),
+            }
+        }
+
+        fn remembered(&self) -> (usize, usize) {
+            (self.clients.by_name.len(), self.clients.names.len())
+        }
+    }
+
+    fn check_of(number: usize) -> Vec<u8> {
+        signed_check(&format!("libp2p+webrtc+v2/{number:022}"), "abcd")
+    }
+
+    #[tokio::test]
+    async fn the_next_one_at_an_address_is_let_in_as_soon_as_the_last_has_left() {
+        let (mut server, first, second) = (Server::new().await, check_of(1), check_of(2));
+        let client = server.admit(&first, 0);
+        client.place.trust();
+        assert!(server.take(&second, 1).is_none(), "the address is taken");
+        drop(client);
+        assert!(server.take(&first, 2).is_none(), "it was under way");
+        let client = server.admit(&second, 2);
+        client.place.trust();
+        assert_eq!(server.remembered(), (2, 1));
+
+        // When the first is forgotten, the address is still the second's.
+        let sweep = |server: &mut Server, seconds| {
+            let now = server.start + Duration::from_secs(seconds);
+            server.clients.sweep(now);
+        };
+        sweep(&mut server, 10);
+        sweep(&mut server, 60);
+        assert_eq!(server.remembered(), (1, 1));
+        assert!(server.take(&check_of(3), 60).is_none());
+        drop(client);
+        sweep(&mut server, 70);
+        sweep(&mut server, 120);
+        assert_eq!(server.remembered(), (0, 0));
+    }
+    #[tokio::test]
+    async fn who_has_proven_nothing_yet_keeps_nobody_from_its_address() {
+        let (mut server, first, second) = (Server::new().await, check_of(1), check_of(2));
+        let mut client = server.admit(&first, 0);
+        let forged = signed_check("libp2p+webrtc+v2/0000000000000000000001", "efgh");
+        assert!(server.take(&forged, 1).is_none(), "of the same name");
+        assert!(server.take(&[22, 254, 253], 1).is_none(), "DTLS");
+        let mut other = server.admit(&second, 1);
+        assert!(server.take(&first, 2).is_none(), "it has lost its address");
+
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut lengths = |client: &mut NewClient| {
+            let all = std::iter::from_fn(|| match client.place.poll_receive(&mut cx) {
+                Poll::Ready(datagram) => Some(datagram.data.len()),
+                Poll::Pending => None,
+            });
+            all.collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&mut client), [first.len(), forged.len(), 3]);
+        assert_eq!(lengths(&mut other), [second.len()]);
+        server.take(&[22, 254, 253], 2);
+        assert!(lengths(&mut client).is_empty());
+        assert_eq!(lengths(&mut other), [3]);
+    }
 }

@@ -95,12 +95,18 @@ impl Newcomers {
         now: Instant,
     ) -> Option<(Dialler, BytesMut)> {
         self.forget(now);
-        let newcomer = self.waiting.get(&from)?;
-        if message.typ != BINDING_SUCCESS || message.transaction_id != newcomer.transaction {
+        if !self.is_answer(from, message) {
             return None;
         }
         let Newcomer { dialler, first, .. } = self.waiting.remove(&from)?;
         Some((dialler, first))
+    }
+
+    /// Whether a message is the answer to what somebody there was asked.
+    pub(super) fn is_answer(&self, from: SocketAddr, message: &Message) -> bool {
+        let newcomer = self.waiting.get(&from);
+        message.typ == BINDING_SUCCESS
+            && newcomer.is_some_and(|newcomer| newcomer.transaction == message.transaction_id)
     }
 
     /// Forgets those who did not answer, and the oldest where there are too many.

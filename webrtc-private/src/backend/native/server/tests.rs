@@ -295,7 +295,7 @@ async fn who_does_not_answer_is_not_heard_of() {
 }
 
 /// The first check of a client that is called so.
-fn signed_check(server: &str, client: &str) -> Vec<u8> {
+pub(super) fn signed_check(server: &str, client: &str) -> Vec<u8> {
     let crypto = default_provider().unwrap();
     let mut check = Message::new();
     let signature = MessageIntegrity::new_short_term_integrity_with_provider(
