@@ -3,7 +3,7 @@
 //! [`mod@file`] is the database, [`writer`] the thread that writes to it while the node works.
 
 #[cfg(fuzzing)]
-pub(crate) use self::file::{decode_addresses, decode_peer, decode_record};
+pub(crate) use self::file::rows::{decode_addresses, decode_peer, decode_record};
 pub(crate) use self::{
     file::{RememberedPeer, StoreFile},
     writer::{Counters, Writer},

@@ -13,8 +13,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-pub use self::origin::{Origin, Whence};
+pub use self::{
+    filling::Filling,
+    origin::{Origin, Whence},
+};
 
+mod filling;
 mod origin;
 
 /// The part of a pool that one site may have held: as of connections, a quarter.
@@ -58,6 +62,7 @@ pub struct Full;
 /// A table's room and who has how much of it. Things are numbers here; what they cost and when they
 /// end is told by whoever keeps them. See the [module](self).
 #[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 pub struct Pool {
     max: usize,
     held: Shares,
@@ -73,6 +78,12 @@ impl Pool {
             held: Shares::default(),
             loose: Shares::default(),
         }
+    }
+
+    /// What it has room for.
+    #[must_use]
+    pub const fn max(&self) -> usize {
+        self.max
     }
 
     /// What is in it costs so much.
@@ -178,6 +189,7 @@ impl Pool {
 
 /// What one peer at one network has.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(PartialEq))]
 struct Leaf {
     origin: Origin,
     cost: usize,
@@ -188,6 +200,7 @@ struct Leaf {
 ///
 /// **Invariant:** every cost is the sum of those below it, and nothing is kept of what has nothing.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(PartialEq))]
 struct Shares {
     cost: usize,
     leaves: Vec<Option<Leaf>>,

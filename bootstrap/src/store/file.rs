@@ -10,15 +10,18 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId};
-use moim_dht::{Batch, Change, HeldRecord, ProviderRow, RecordRow};
-use moim_protocol::{UnixMillis, shares::Origin};
+use moim_dht::{Batch, Change};
+use moim_protocol::shares::Origin;
 use redb::{
     Builder, Database, ReadOnlyTable, ReadableDatabase as _, ReadableTableMetadata as _,
     StorageBackend, StorageError, TableDefinition, WriteTransaction, backends::FileBackend,
 };
 
+use self::rows::{Rows, decode_addresses, decode_peer};
 use super::StoreError;
 use crate::data_dir::open_private;
+
+pub(super) mod rows;
 
 /// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, origin and
 /// envelope, the last empty if nothing is. Times in milliseconds since 1970. Rows of schema 1 have the publisher
@@ -168,7 +171,7 @@ impl StoreFile {
         secret.ok_or_else(|| StoreError::Damaged("it has no secret".to_owned()))
     }
 
-    /// Every record and provider, one after the other.
+    /// Every record and provider, one after the other, and beforehand how many there are.
     ///
     /// # Errors
     ///
@@ -176,34 +179,17 @@ impl StoreFile {
     pub(crate) fn rows(
         &self,
     ) -> Result<impl Iterator<Item = Result<Change, StoreError>> + use<>, StoreError> {
-        let (records, providers) = self.guarded(|| {
+        self.guarded(|| {
             let transaction = self.database.begin_read()?;
             let records = transaction.open_table(RECORDS)?;
             let providers = transaction.open_table(PROVIDERS)?;
-            Ok((all(&records)?, all(&providers)?))
-        })?;
-        let path = self.path.clone();
-        let records = records.map(move |row| {
-            let (key, row) = row.map_err(|error| database_error(&path, error.into()))?;
-            Ok(Change::Record {
-                key: key.value().to_vec(),
-                row: Some(decode_record(row.value())),
+            Ok(Rows {
+                path: self.path.clone(),
+                records: all(&records)?,
+                providers: all(&providers)?,
+                expected: records.len()?.saturating_add(providers.len()?),
             })
-        });
-        let path = self.path.clone();
-        let providers = providers.map(move |row| {
-            let (key, row) = row.map_err(|error| database_error(&path, error.into()))?;
-            let ((key, peer), (expires, addresses)) = (key.value(), row.value());
-            Ok(Change::Provider {
-                key: key.to_vec(),
-                peer: decode_peer(peer)?,
-                row: Some(ProviderRow {
-                    expires: UnixMillis(expires),
-                    addresses: decode_addresses(&addresses)?,
-                }),
-            })
-        });
-        Ok(records.chain(providers))
+        })
     }
 
     /// The peers that were remembered last.
@@ -428,35 +414,6 @@ fn write_peers(
         table.insert(peer.to_bytes().as_slice(), addresses)?;
     }
     Ok(())
-}
-
-pub(crate) fn decode_record(
-    (sequence, flags, remembered_until, expires, origin, value): (u64, u8, u64, u64, &[u8], &[u8]),
-) -> RecordRow {
-    let held = (!value.is_empty()).then(|| HeldRecord {
-        origin: Origin::from_bytes(origin),
-        expires: UnixMillis(expires),
-        value: value.to_vec(),
-    });
-    RecordRow {
-        sequence,
-        is_left: flags & FLAG_LEFT != 0,
-        remembered_until: UnixMillis(remembered_until),
-        held,
-    }
-}
-
-pub(crate) fn decode_peer(bytes: &[u8]) -> Result<PeerId, StoreError> {
-    PeerId::from_bytes(bytes)
-        .map_err(|error| StoreError::Damaged(format!("a row with no peer id: {error}")))
-}
-
-pub(crate) fn decode_addresses(addresses: &[&[u8]]) -> Result<Vec<Multiaddr>, StoreError> {
-    let decoded = addresses.iter().map(|bytes| {
-        Multiaddr::try_from(bytes.to_vec())
-            .map_err(|error| StoreError::Damaged(format!("a row with no address: {error}")))
-    });
-    decoded.collect()
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use moim_protocol::{
     UnixMillis,
     changes::Changed,
     limits,
+    providers::ProviderTable,
     shares::{Origin, Putter},
 };
 use web_time::Instant;
 
 use super::{
     Store, Time,
-    records::{New, Seen},
+    records::{Filling, New, Seen},
 };
 use crate::journal::{Batch, Change, HeldRecord, ProviderRow, RecordRow};
 
@@ -45,23 +46,31 @@ impl Store {
         rows: impl IntoIterator<Item = Result<Change, E>>,
         time: Time,
     ) -> Result<(), E> {
-        let mut records = Vec::new();
-        let mut providers = Vec::new();
+        let rows = rows.into_iter();
+        let (mut records, mut providers) = (Vec::new(), Vec::new());
+        let earlier = self.earlier;
         self.records.log_changes(CHANGES_MAX);
+        let mut filling = Filling::new(&mut self.records, rows.size_hint().0);
         for row in rows {
             match row? {
                 Change::Record { key, row } => {
-                    if !row.is_some_and(|row| self.restore_record(&key, &row, time)) {
+                    let restore =
+                        |row: RecordRow| restore_record(&mut filling, &key, &row, earlier, time);
+                    if !row.is_some_and(restore) {
                         records.push(RecordKey::from(key));
                     }
                 }
                 Change::Provider { key, peer, row } => {
-                    if !row.is_some_and(|row| self.restore_provider(&key, peer, &row, time)) {
+                    let table = &mut self.providers;
+                    let restore =
+                        |row: ProviderRow| restore_provider(table, &key, peer, &row, earlier, time);
+                    if !row.is_some_and(restore) {
                         providers.push((key, peer));
                     }
                 }
             }
         }
+        drop(filling);
         self.providers.log_changes(CHANGES_MAX);
         for key in records {
             self.records.changes().note(|| key);
@@ -71,53 +80,6 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Whether the record is in the store as it was written.
-    fn restore_record(&mut self, key: &[u8], row: &RecordRow, time: Time) -> bool {
-        let until = time.instant_of(row.remembered_until, REMEMBERED_MAX);
-        let held = row.held.as_ref();
-        let expires = held.map_or(time.now, |held| {
-            time.instant_of(held.expires, limits::RECORD_TTL_MAX)
-        });
-        let held = held.filter(|_| expires > time.now);
-        if held.is_none() && until <= time.now {
-            return false;
-        }
-        let new = New {
-            key,
-            value: held.map_or(&[], |held| &held.value),
-            sequence: row.sequence,
-            is_left: row.is_left,
-            expires,
-            remembered_until: until,
-        };
-        let origin = held.and_then(|held| held.origin);
-        let is_kept = self.records.restore(new, self.restored(origin)).is_ok();
-        is_kept && held.is_some() == row.held.is_some()
-    }
-
-    /// Who put what was there before the process began. Where that isn't known, it is all of one.
-    fn restored(&self, origin: Option<Origin>) -> Putter {
-        Putter {
-            origin: origin.unwrap_or(self.earlier),
-            is_held: false,
-        }
-    }
-
-    fn restore_provider(
-        &mut self,
-        key: &[u8],
-        peer: PeerId,
-        row: &ProviderRow,
-        time: Time,
-    ) -> bool {
-        let expires = time.instant_of(row.expires, limits::PROVIDER_TTL);
-        let putter = self.restored(None);
-        self.providers
-            .add(key, peer, &row.addresses, expires, putter, time.now)
-            .is_ok()
-    }
-
     /// Whether there is something to write down.
     pub fn has_changes(&mut self) -> bool {
         !self.records.changes().is_empty() || !self.providers.changes().is_empty()
@@ -172,6 +134,53 @@ impl Store {
             changes: records.chain(providers).collect(),
         }
     }
+}
+
+/// Whether the record is in the store as it was written. If it isn't known who put it, it is of `earlier`.
+fn restore_record(
+    filling: &mut Filling<'_>,
+    key: &[u8],
+    row: &RecordRow,
+    earlier: Origin,
+    time: Time,
+) -> bool {
+    let until = time.instant_of(row.remembered_until, REMEMBERED_MAX);
+    let held = row.held.as_ref();
+    let expires = held.map_or(time.now, |held| {
+        time.instant_of(held.expires, limits::RECORD_TTL_MAX)
+    });
+    let held = held.filter(|_| expires > time.now);
+    if held.is_none() && until <= time.now {
+        return false;
+    }
+    let new = New {
+        key,
+        value: held.map_or(&[], |held| &held.value),
+        sequence: row.sequence,
+        is_left: row.is_left,
+        expires,
+        remembered_until: until,
+    };
+    let origin = held.and_then(|held| held.origin).unwrap_or(earlier);
+    filling.add(new, origin).is_ok() && held.is_some() == row.held.is_some()
+}
+
+fn restore_provider(
+    providers: &mut ProviderTable,
+    key: &[u8],
+    peer: PeerId,
+    row: &ProviderRow,
+    earlier: Origin,
+    time: Time,
+) -> bool {
+    let expires = time.instant_of(row.expires, limits::PROVIDER_TTL);
+    let putter = Putter {
+        origin: earlier,
+        is_held: false,
+    };
+    providers
+        .add(key, peer, &row.addresses, expires, putter, time.now)
+        .is_ok()
 }
 
 fn record_row(seen: Seen<'_>, time: Time) -> RecordRow {

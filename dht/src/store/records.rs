@@ -23,10 +23,14 @@ use moim_protocol::{
 use slab::Slab;
 use web_time::Instant;
 
-pub(super) use self::row::{Kind, New, Seen};
 use self::row::{Row, Stored, cost};
+pub(super) use self::{
+    filling::Filling,
+    row::{Kind, New, Seen},
+};
 use super::StoreLimits;
 
+mod filling;
 mod row;
 
 /// The part of the store that is for presences. Values can't touch it, nor presences what is for
@@ -178,38 +182,20 @@ impl Records {
     }
 
     /// The same with a record that is written down already: only what gives way to it has changed.
-    pub(super) fn restore(&mut self, new: New<'_>, putter: Putter) -> Result<()> {
-        // Keys of what is admitted have 100 bytes at most.
-        let key_length = u16::try_from(new.key.len()).map_err(|_| Error::ValueTooLarge)?;
+    fn restore(&mut self, new: New<'_>, putter: Putter) -> Result<()> {
+        let stored = self.stored(new)?;
         let old = self.find(new.key);
         let putter = old
             .filter(|_| !putter.is_held)
             .and_then(|number| self.owner_before(number, new))
             .unwrap_or(putter);
         let old = old.and_then(|number| self.take(number));
-        let end = self.nanos(if new.value.is_empty() {
-            new.remembered_until
-        } else {
-            new.expires
-        });
-        let length = new.key.len() + new.value.len();
-        if let Err(Full) = self.make_room(Kind::of(new.key), putter, cost(length), end) {
+        if let Err(Full) = self.make_room(stored.kind(), putter, stored.cost(), stored.end()) {
             if let Some((row, putter)) = old {
                 self.link(row, putter);
             }
             return Err(Error::MaxRecords);
         }
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend(new.key);
-        bytes.extend(new.value);
-        let stored = Stored {
-            bytes: bytes.into(),
-            sequence: new.sequence,
-            expires: self.nanos(new.expires),
-            remembered_until: self.nanos(new.remembered_until),
-            key_length,
-            is_left: new.is_left,
-        };
         self.link(stored, putter);
         Ok(())
     }
@@ -308,19 +294,44 @@ impl Records {
         }
     }
 
+    /// A record as it is kept.
+    fn stored(&self, new: New<'_>) -> Result<Stored> {
+        // Keys of what is admitted have 100 bytes at most.
+        let key_length = u16::try_from(new.key.len()).map_err(|_| Error::ValueTooLarge)?;
+        let mut bytes = Vec::with_capacity(new.key.len() + new.value.len());
+        bytes.extend(new.key);
+        bytes.extend(new.value);
+        Ok(Stored {
+            bytes: bytes.into(),
+            sequence: new.sequence,
+            expires: self.nanos(new.expires),
+            remembered_until: self.nanos(new.remembered_until),
+            key_length,
+            is_left: new.is_left,
+        })
+    }
+
     fn find(&self, key: &[u8]) -> Option<u32> {
-        let rows = &self.rows;
-        let is_it = |number: &u32| {
-            let row = rows.get(*number as usize);
-            row.is_some_and(|row| row.stored.key() == key)
-        };
-        self.index.find(self.hasher.hash_one(key), is_it).copied()
+        let hash = self.hasher.hash_one(key);
+        self.index.find(hash, is_under(&self.rows, key)).copied()
+    }
+
+    /// Makes room for so many more rows at once.
+    fn reserve(&mut self, more: usize) {
+        self.rows.reserve(more);
+        let hash_of = hash_of(&self.rows, &self.hasher);
+        self.index.reserve(more, hash_of);
+    }
+
+    /// The number of the next row.
+    fn next_number(&self) -> u32 {
+        // There is memory for some millions of them.
+        u32::try_from(self.rows.vacant_key()).unwrap_or(u32::MAX)
     }
 
     /// Puts a row where there is room.
     fn link(&mut self, stored: Stored, putter: Putter) {
-        // There is memory for some millions of them.
-        let number = u32::try_from(self.rows.vacant_key()).unwrap_or(u32::MAX);
+        let number = self.next_number();
         let (cost, end) = (stored.cost(), stored.end());
         let hash = self.hasher.hash_one(stored.key());
         let part = self.part_mut(stored.kind());
@@ -328,11 +339,8 @@ impl Records {
         part.kept += usize::from(stored.value().is_some());
         self.by_end.insert((end, number));
         self.rows.insert(Row { stored, place });
-        let (rows, hasher) = (&self.rows, &self.hasher);
-        self.index.insert_unique(hash, number, |number| {
-            let row = rows.get(*number as usize);
-            row.map_or(0, |row| hasher.hash_one(row.stored.key()))
-        });
+        let hash_of = hash_of(&self.rows, &self.hasher);
+        self.index.insert_unique(hash, number, hash_of);
     }
 
     /// Takes a row out, and says who put it.
@@ -377,6 +385,22 @@ impl Records {
 
     fn instant(&self, nanos: u64) -> Instant {
         self.epoch + Duration::from_nanos(nanos)
+    }
+}
+
+/// Tells whether the row of a number is the one of this key.
+fn is_under(rows: &Slab<Row>, key: &[u8]) -> impl Fn(&u32) -> bool {
+    move |number| {
+        let row = rows.get(*number as usize);
+        row.is_some_and(|row| row.stored.key() == key)
+    }
+}
+
+/// Tells the hash of the key of a row.
+fn hash_of(rows: &Slab<Row>, hasher: &RandomState) -> impl Fn(&u32) -> u64 {
+    move |number| {
+        let row = rows.get(*number as usize);
+        row.map_or(0, |row| hasher.hash_one(row.stored.key()))
     }
 }
 

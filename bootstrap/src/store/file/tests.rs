@@ -4,7 +4,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use moim_protocol::shares::Whence;
+use moim_dht::{HeldRecord, ProviderRow, RecordRow};
+use moim_protocol::{UnixMillis, shares::Whence};
 
 use super::*;
 

@@ -258,3 +258,70 @@ fn whatever_happens_the_disk_has_what_the_store_has() {
     }
     assert!(disk.rows.len() > 5);
 }
+
+#[test]
+fn many_at_one_time_are_taken_in_as_they_are_one_by_one() {
+    let (mut store, mut disk, t) = (
+        fresh(StoreLimits::default().into()),
+        Disk::default(),
+        start(),
+    );
+    for n in 0..60 {
+        let peer = Peer::new();
+        let sender = peer.from(&mut store, &format!("192.0.{}.{}", n % 3, n % 7));
+        store.set_sender(Some(sender));
+        let record = match n % 4 {
+            0 => peer.presence(State::Here, 1, t),
+            1 => peer.presence(State::Left, 1, t),
+            _ => peer.value(&format!("k{n}"), json!(n), 1, t),
+        };
+        store.put_at(record, t).unwrap();
+        store.set_sender(None);
+    }
+    disk.write(store.take_batch_at(t));
+    // Room for all of them, and for some.
+    for presences_cost_max in [1_000_000, 12_000, 0] {
+        let limits = Limits {
+            presences_cost_max,
+            values_cost_max: presences_cost_max,
+        };
+        let local = PeerId::random();
+        let mut stores = [(); 2].map(|()| Store::with_limits(local, 7, limits));
+        let [at_once, one_by_one] = &mut stores;
+        at_once.restore_at(disk.read(), t).unwrap();
+        // A row that is there already comes twice: from there on the rest are taken in one by one.
+        let first = disk
+            .read()
+            .find(|row| matches!(row, Ok(Change::Record { .. })));
+        let rows = first.clone().into_iter().chain(first).chain(disk.read());
+        one_by_one.restore_at(rows, t).unwrap();
+        assert!(stores.iter().all(|store| store.records.is_consistent()));
+        // They have the same, and go on alike when it becomes full, and in time.
+        let again = Peer::new();
+        for step in 0..80 {
+            let record = again.value(&format!("again {step}"), json!(step), 1, t);
+            let results = stores.each_mut().map(|store| {
+                let sender = again.from(store, "198.51.100.1");
+                store.set_sender(Some(sender));
+                store.put_at(record.clone(), t).is_ok()
+            });
+            assert_eq!(results[0], results[1], "step {step}");
+            assert_same(&stores, t);
+        }
+        for seconds in [100, 130, 600, 4_000] {
+            let t = t.plus_secs(seconds);
+            stores.each_mut().map(|store| store.sweep_at(t.now));
+            assert_same(&stores, t);
+        }
+    }
+}
+
+fn assert_same(stores: &[Store; 2], time: Time) {
+    let [one, other] = stores.each_ref().map(|store| {
+        let mut disk = Disk::default();
+        disk.write(store.everything(time));
+        assert!(store.records.is_consistent());
+        disk.rows
+    });
+    assert_eq!(one, other);
+}
