@@ -242,6 +242,7 @@ impl Driver {
         self.advance_ice(now);
         if self.members_changed {
             let wanted = self.wanted();
+            swarm::want(&mut self.swarm.behaviour_mut().platform, wanted.clone());
             self.reaching.want(wanted);
         }
         if !behind {

@@ -1,7 +1,7 @@
 //! Composes the transports, by hand and per platform: the relay client must come last among those
 //! that take an address, and each platform has its own set.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{collections::HashSet, error::Error as StdError, io, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -144,6 +144,11 @@ fn why_not(report: Option<Report>) -> NoDirectWay {
     failed.map_or(NoDirectWay::Unknown, |(failure, step)| {
         NoDirectWay::WebRtc(failure, step)
     })
+}
+
+/// Those whom the rooms want a connection to: strangers leave half of WebRTC's sessions to them.
+pub(crate) fn want(behaviour: &mut PlatformBehaviour, wanted: HashSet<PeerId>) {
+    behaviour.webrtc.set_known(wanted);
 }
 
 /// Where WebRTC looks for a way to others.

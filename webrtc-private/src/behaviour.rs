@@ -1,7 +1,7 @@
 //! The half of the pair that sees the connections of the swarm.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     future::Future as _,
     pin::Pin,
@@ -126,6 +126,12 @@ impl Behaviour {
     #[must_use]
     pub fn way(&self, connection: ConnectionId) -> Option<Way> {
         self.connections.get(&connection)?.way
+    }
+
+    /// Those whom the user of this crate knows, instead of those it knew before. Anybody can make up any number of
+    /// peer ids and begin sessions with them; to these peers half of the sessions is left.
+    pub fn set_known(&mut self, known: HashSet<PeerId>) {
+        self.sessions.set_known(known);
     }
 
     fn handler(&self) -> Handler {

@@ -25,7 +25,8 @@ pub struct Config {
     pub upgrade_inbound: bool,
     /// Another way to a direct connection, which is better where both sides know it. Browsers know none.
     pub better: Option<BetterWay>,
-    /// Sessions that others may have under way with us.
+    /// Sessions that others may have under way with us; half of them, if they are not
+    /// [known](crate::Behaviour::set_known).
     pub inbound_max: usize,
     /// Where we may be had check for the other side. A session that is bound to fail for it takes no longer.
     pub reachable: Reachable,

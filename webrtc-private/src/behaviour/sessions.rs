@@ -1,6 +1,9 @@
 //! Sessions under way, ours and those of others, and which counts when both sides begin one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures::channel::oneshot;
 use libp2p_identity::PeerId;
@@ -17,7 +20,8 @@ const OF_PEER: Pace = Pace {
 };
 
 /// Those of all others together. In a room of hundreds some dozens come to a newcomer at once; whoever makes
-/// up ids for each session is bounded by this.
+/// up ids for each session is bounded by half of this, and of whatever else there is: the other half is for
+/// those whom the user knows.
 const OF_ALL: Pace = Pace {
     burst: 64,
     interval: Duration::from_secs(1),
@@ -38,13 +42,15 @@ struct Pace {
 struct Meter(Option<Instant>);
 
 impl Meter {
-    fn take(&mut self, pace: Pace, now: Instant) -> bool {
+    /// Whether one of so many at once may begin.
+    fn is_open(&self, pace: Pace, burst: u32, now: Instant) -> bool {
+        let under_way = self.0.map(|full| full.saturating_duration_since(now));
+        under_way.unwrap_or_default() < pace.interval * burst
+    }
+
+    fn take(&mut self, pace: Pace, now: Instant) {
         let full = self.0.map_or(now, |full| full.max(now));
-        let is_open = full.saturating_duration_since(now) < pace.interval * pace.burst;
-        if is_open {
-            self.0 = Some(full + pace.interval);
-        }
-        is_open
+        self.0 = Some(full + pace.interval);
     }
 
     fn is_empty(&self, now: Instant) -> bool {
@@ -57,6 +63,8 @@ impl Meter {
 pub(super) struct Sessions {
     local: PeerId,
     inbound_max: usize,
+    /// Those whom strangers leave half of everything.
+    known: HashSet<PeerId>,
     /// Ours: the sender ends one in favour of the other side's.
     offering: HashMap<PeerId, oneshot::Sender<()>>,
     /// Those of others: the sender ends one in favour of ours.
@@ -71,10 +79,24 @@ impl Sessions {
         Self {
             local,
             inbound_max,
+            known: HashSet::new(),
             offering: HashMap::new(),
             answering: HashMap::new(),
             begun: HashMap::new(),
             begun_in_all: Meter::default(),
+        }
+    }
+
+    pub(super) fn set_known(&mut self, known: HashSet<PeerId>) {
+        self.known = known;
+    }
+
+    /// How many there may be when a peer comes for one more.
+    fn share(&self, peer: &PeerId, of: usize) -> usize {
+        if self.known.contains(peer) {
+            of
+        } else {
+            of.div_ceil(2)
         }
     }
 
@@ -114,14 +136,23 @@ impl Sessions {
 
     /// Whether this peer may begin a session, as far as those count that it and others have begun.
     fn may_begin(&mut self, peer: PeerId, now: Instant) -> bool {
-        if self.begun.len() >= PEERS_MAX && !self.begun.contains_key(&peer) {
+        let peers_max = self.share(&peer, PEERS_MAX);
+        if self.begun.len() >= peers_max && !self.begun.contains_key(&peer) {
             self.begun.retain(|_, meter| !meter.is_empty(now));
-            if self.begun.len() >= PEERS_MAX {
+            if self.begun.len() >= peers_max {
                 return false;
             }
         }
-        let meter = self.begun.entry(peer).or_default();
-        meter.take(OF_PEER, now) && self.begun_in_all.take(OF_ALL, now)
+        let is_known = self.known.contains(&peer);
+        let burst = OF_ALL.burst / if is_known { 1 } else { 2 };
+        let meter = self.begun.get(&peer).copied().unwrap_or_default();
+        let may = meter.is_open(OF_PEER, OF_PEER.burst, now)
+            && self.begun_in_all.is_open(OF_ALL, burst, now);
+        if may {
+            self.begun.entry(peer).or_default().take(OF_PEER, now);
+            self.begun_in_all.take(OF_ALL, now);
+        }
+        may
     }
 
     /// The other side wants to begin a session. `None` if it is not to: dropping its stream tells it.
@@ -140,7 +171,7 @@ impl Sessions {
         if self.is_answering(&peer) {
             // It would not begin another, had the first not failed on its side.
             supersede(&mut self.answering, &peer);
-        } else if self.answering.len() >= self.inbound_max {
+        } else if self.answering.len() >= self.share(&peer, self.inbound_max) {
             tracing::debug!(%peer, "too many others signal");
             return None;
         }
@@ -173,11 +204,35 @@ mod tests {
         assert!(!sessions.may_begin(peer, now + OF_PEER.interval));
         let others = (0..1_000).filter(|_| sessions.may_begin(PeerId::random(), now));
         let others = others.count() as u32;
-        assert_eq!(others + OF_PEER.burst + 1, OF_ALL.burst);
+        assert_eq!(others + OF_PEER.burst + 1, OF_ALL.burst / 2);
         assert!(sessions.begun.len() <= PEERS_MAX);
         // Whoever was turned away for the others' sake is not remembered for ever.
         let later = now + Duration::from_secs(600);
         assert!(sessions.may_begin(PeerId::random(), later));
         assert!(sessions.begun.len() <= 2, "{}", sessions.begun.len());
+    }
+
+    #[test]
+    fn strangers_leave_half_to_those_who_are_known() {
+        let now = Instant::now();
+        let mut sessions = Sessions::new(PeerId::random(), 16);
+        let known: Vec<PeerId> = (0..8).map(|_| PeerId::random()).collect();
+        sessions.set_known(known.iter().copied().collect());
+        // They begin as many as they may, for as long as it takes to be all that is remembered.
+        for second in 0..600 {
+            let later = now + Duration::from_secs(second);
+            let strangers = (0..100).filter(|_| sessions.may_begin(PeerId::random(), later));
+            assert!(strangers.count() <= 32);
+        }
+        let later = now + Duration::from_secs(600);
+        for peer in &known {
+            let begun = (0..4).filter(|_| sessions.may_begin(*peer, later));
+            assert_eq!(begun.count(), 4, "sessions of a member");
+        }
+        let stranger = PeerId::random();
+        assert!(!sessions.may_begin(stranger, later));
+        assert_eq!(sessions.share(&known[0], 16), 16);
+        assert_eq!(sessions.share(&stranger, 16), 8);
+        assert_eq!(sessions.share(&stranger, 1), 1);
     }
 }
