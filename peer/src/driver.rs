@@ -46,7 +46,7 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
 use moim_dials::Dials;
-use moim_protocol::{message::MessageId, outbox::Outbox, seen::SeenIds, topic::TopicHash};
+use moim_protocol::{message::MessageId, outbox::Outbox, seen::SeenByPeer, topic::TopicHash};
 use tokio::sync::{mpsc, watch};
 use web_time::Instant;
 
@@ -63,7 +63,7 @@ use self::{
     queries::Queries,
     reach::Reaching,
     relays::Relays,
-    room::{Leaving, Lookup, MessageKey, RoomState},
+    room::{Leaving, Lookup, RoomState},
     seldom::Seldom,
     shares::PeerShares,
     values::Operations,
@@ -166,7 +166,7 @@ pub(crate) struct Driver {
     outbox: Outbox<Setback>,
     sends: HashMap<MessageId, PendingSend>,
     transmissions: HashMap<OutboundRequestId, Transmission>,
-    received: SeenIds<MessageKey>,
+    received: SeenByPeer<PeerId, MessageId>,
     history: History,
     shares: PeerShares,
 

@@ -186,6 +186,11 @@ impl History {
         }
     }
 
+    /// Whether something was said to a peer.
+    pub(crate) fn is_answered(&self, other: &PeerId) -> bool {
+        self.answered.contains(other)
+    }
+
     fn bytes(&self) -> usize {
         self.conversations.values().map(Conversation::bytes).sum()
     }

@@ -35,7 +35,7 @@
 //! | [`ordering::Ordering`] | when a room message is delivered | a member |
 //! | [`said::Said`] | what a member is given that missed it | a member |
 //! | [`outbox::Outbox`] | when a direct message is sent, tried again, has failed | a sender |
-//! | [`seen::SeenIds`] | what has been there before | a receiver |
+//! | [`seen::SeenByPeer`] | what has been there before | a receiver |
 //! | [`backoff::Backoff`] | how long to wait before another try | whoever dials |
 //! | [`dials::Rules`] | which addresses are dialled | whoever dials |
 //! | [`admission`] | what a DHT server keeps, and what takes its place | a DHT server |

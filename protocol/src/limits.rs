@@ -285,7 +285,11 @@ pub const CONVERSATIONS_BYTES_MAX: usize = 16 << 20;
 /// Most direct messages that wait for their receipt.
 pub const OUTBOX_MAX: usize = 256;
 
-/// Message ids remembered against duplicates, per kind of message.
+/// Ids of direct messages remembered against duplicates, of one peer: more than it may send within
+/// [`OUTBOX_DEADLINE`], after which nobody repeats one.
+pub const SEEN_PER_PEER: usize = 1024;
+
+/// The same of all peers: more than all of them may send within that time.
 pub const SEEN_MAX: usize = 8192;
 
 /// Most providers of one key on a DHT server.

@@ -315,6 +315,8 @@ fn limits_are_as_documented() {
             limits::PROVIDER_KEYS_PER_PEER_MAX,
         ),
         ("OUTBOX_MAX", limits::OUTBOX_MAX),
+        ("SEEN_PER_PEER", limits::SEEN_PER_PEER),
+        ("SEEN_MAX", limits::SEEN_MAX),
         ("SAY_WAITING_MAX", limits::SAY_WAITING_MAX),
         (
             "CONVERSATION_MESSAGES_MAX",

@@ -271,7 +271,13 @@ impl Driver {
         sent: UnixMillis,
     ) -> Response {
         // A repeated message has lost its receipt on the way, not itself.
-        if self.received.insert((from, id)) {
+        let (rooms, history) = (&self.rooms, &self.history);
+        // Anybody can be a member under any number of names; to whom the user has written is its own choice.
+        let standing = |peer: &PeerId| {
+            let is_member = rooms.values().any(|room| room.search.roster.contains(peer));
+            (history.is_answered(peer), is_member)
+        };
+        if self.received.insert(from, id, standing) {
             let path = self.connections.path(connection);
             let message = DirectMessage {
                 id,

@@ -10,7 +10,6 @@ use libp2p::{Multiaddr, PeerId, gossipsub::IdentTopic};
 use moim_protocol::{
     alike::Alike,
     announcer::Announcer,
-    message::MessageId,
     newcomers::Newcomers,
     ordering::Ordering,
     presence::{Presence, SignedPresence},
@@ -396,9 +395,6 @@ pub(super) const ROOMS_MAX: usize = 32;
 
 /// How long leaving takes at most.
 pub(super) const LEAVE_DEADLINE: Duration = Duration::from_millis(1500);
-
-/// The identity of a message between peers.
-pub(super) type MessageKey = (PeerId, MessageId);
 
 #[cfg(test)]
 mod tests {

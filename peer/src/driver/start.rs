@@ -8,7 +8,7 @@ use std::{
 use connection_guard::{Limits, Panics};
 use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
 use moim_dials::Dials;
-use moim_protocol::{limits, outbox::Outbox, seen::SeenIds};
+use moim_protocol::{limits, outbox::Outbox, seen::SeenByPeer};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
@@ -168,7 +168,7 @@ impl Driver {
             outbox: Outbox::new(),
             sends: HashMap::new(),
             transmissions: HashMap::new(),
-            received: SeenIds::new(limits::SEEN_MAX),
+            received: SeenByPeer::new(limits::SEEN_PER_PEER, limits::SEEN_MAX),
             history: History::default(),
             shares: PeerShares::new(now),
             status: Status::Connecting,
