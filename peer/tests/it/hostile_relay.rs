@@ -145,7 +145,7 @@ struct Hostile {
     ping: ping::Behaviour,
 }
 
-fn varint(mut number: u64) -> Vec<u8> {
+pub(crate) fn varint(mut number: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
@@ -155,7 +155,7 @@ fn varint(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
     [
         vec![tag << 3 | 2],
         varint(bytes.len() as u64),

@@ -5,11 +5,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{AsyncReadExt as _, AsyncWriteExt as _, FutureExt as _, StreamExt as _};
 use libp2p::{
     Multiaddr, PeerId, Swarm, SwarmBuilder,
     core::SignedEnvelope,
-    identify,
+    dcutr, identify,
     identity::Keypair,
     kad,
     multiaddr::Protocol,
@@ -19,10 +19,14 @@ use libp2p::{
 };
 use moim_peer::{BootstrapSource, Peer, Topic};
 use moim_protocol::{names, presence::presence_record_key};
+use n0_future::time::timeout;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::common::{PATIENCE, TestPeer, peer, server, test};
+use crate::{
+    common::{PATIENCE, TestPeer, builder, peer, server, test},
+    hostile_relay::{field, varint},
+};
 
 /// Listens where nobody should call.
 struct Canary(TcpListener);
@@ -35,7 +39,7 @@ impl Canary {
     }
 
     async fn called(&self) {
-        let call = tokio::time::timeout(PATIENCE, self.0.accept()).await;
+        let call = timeout(PATIENCE, self.0.accept()).await;
         call.expect("a call in time").expect("a call");
     }
 
@@ -107,9 +111,7 @@ async fn put(records: Vec<kad::Record>, source: &BootstrapSource) {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, putting)
-        .await
-        .expect("put in time");
+    timeout(PATIENCE, putting).await.expect("put in time");
 }
 
 fn split(source: &BootstrapSource) -> (PeerId, Multiaddr) {
@@ -123,56 +125,78 @@ fn split(source: &BootstrapSource) -> (PeerId, Multiaddr) {
     }
 }
 
+/// Canaries on this machine, and addresses that would lead to them.
+struct Trap {
+    canaries: [Canary; 3],
+    addresses: Vec<String>,
+}
+
+impl Trap {
+    async fn lay() -> Self {
+        let (here, here_port) = Canary::at(Ipv4Addr::LOCALHOST.into()).await;
+        let (beside, beside_port) = Canary::at(Ipv4Addr::new(127, 0, 0, 98).into()).await;
+        let (six, six_port) = Canary::at(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])).await;
+        let relay = PeerId::random();
+        let addresses = [
+            "/ip4/127.0.0.1/tcp/HERE/x-parity-ws/%0D%0AFLUSHALL%0D%0A",
+            "/ip4/127.0.0.1/tcp/HERE/x-parity-ws/%2Fgoform%2Freboot",
+            "/ip4/127.0.0.1/tcp/HERE/x-parity-wss/%2Fa",
+            "/ip4/127.0.0.1/tcp/HERE/tls/x-parity-ws/%2Fa",
+            "/dns4/user@localhost/tcp/HERE/wss",
+            "/dns4/localhost/tcp/HERE",
+            "/dns4/localhost/tcp/HERE/ws",
+            "/dns4/x.localhost/tcp/HERE/wss",
+            "/dns4/127.0.0.1/tcp/HERE",
+            "/dns4/2130706433/tcp/HERE/ws",
+            "/ip4/127.0.0.1/tcp/HERE/x-parity-ws/%2Fa/p2p/RELAY/p2p-circuit",
+            "/dns4/localhost/tcp/HERE/p2p/RELAY/p2p-circuit",
+            "/ip4/127.0.0.98/tcp/BESIDE",
+            "/ip4/127.0.0.98/tcp/BESIDE/ws",
+            "/ip4/127.0.0.98/tcp/BESIDE/wss",
+            "/ip4/127.0.0.98/tcp/BESIDE/p2p/RELAY/p2p-circuit",
+            "/ip4/0.0.0.0/tcp/HERE",
+            "/ip6/::ffff:127.0.0.1/tcp/HERE",
+            "/ip6/::1/tcp/SIX",
+            "/ip6/::1/tcp/SIX/ws",
+            "/ip6/64:ff9b::7f00:1/tcp/HERE",
+            "/ip6/2002:7f00:1::1/tcp/HERE",
+            "/ip4/127.0.0.1/tcp/22",
+            "/ip4/127.0.0.1/tcp/6379",
+            "/memory/7",
+            "/unix/tmp%2Fa",
+            "/dnsaddr/localhost",
+            "/newproto/7",
+        ]
+        .iter()
+        .map(|text| {
+            text.replace("HERE", &here_port.to_string())
+                .replace("BESIDE", &beside_port.to_string())
+                .replace("SIX", &six_port.to_string())
+                .replace("RELAY", &relay.to_string())
+        })
+        .collect();
+        Self {
+            canaries: [here, beside, six],
+            addresses,
+        }
+    }
+
+    fn assert_untouched(&self) {
+        for canary in &self.canaries {
+            canary.assert_untouched();
+        }
+    }
+}
+
 #[test]
 async fn members_in_the_dht_lead_nowhere_but_to_peers() {
     let (_server, source) = server().await;
     let topic = Topic::new("trap").expect("a topic");
-    let (here, here_port) = Canary::at(Ipv4Addr::LOCALHOST.into()).await;
-    let (beside, beside_port) = Canary::at(Ipv4Addr::new(127, 0, 0, 98).into()).await;
-    let (six, six_port) = Canary::at(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])).await;
+    let trap = Trap::lay().await;
     // Tried last, so that all others have been by then.
     let (open, open_port) = Canary::at(Ipv4Addr::LOCALHOST.into()).await;
-    let relay = PeerId::random();
-    let traps: Vec<String> = [
-        "/ip4/127.0.0.1/tcp/HERE/x-parity-ws/%0D%0AFLUSHALL%0D%0A",
-        "/ip4/127.0.0.1/tcp/HERE/x-parity-ws/%2Fgoform%2Freboot",
-        "/ip4/127.0.0.1/tcp/HERE/x-parity-wss/%2Fa",
-        "/ip4/127.0.0.1/tcp/HERE/tls/x-parity-ws/%2Fa",
-        "/dns4/user@localhost/tcp/HERE/wss",
-        "/dns4/localhost/tcp/HERE",
-        "/dns4/localhost/tcp/HERE/ws",
-        "/dns4/x.localhost/tcp/HERE/wss",
-        "/dns4/127.0.0.1/tcp/HERE",
-        "/dns4/2130706433/tcp/HERE/ws",
-        "/ip4/127.0.0.1/tcp/HERE/x-parity-ws/%2Fa/p2p/RELAY/p2p-circuit",
-        "/dns4/localhost/tcp/HERE/p2p/RELAY/p2p-circuit",
-        "/ip4/127.0.0.98/tcp/BESIDE",
-        "/ip4/127.0.0.98/tcp/BESIDE/ws",
-        "/ip4/127.0.0.98/tcp/BESIDE/wss",
-        "/ip4/127.0.0.98/tcp/BESIDE/p2p/RELAY/p2p-circuit",
-        "/ip4/0.0.0.0/tcp/HERE",
-        "/ip6/::ffff:127.0.0.1/tcp/HERE",
-        "/ip6/::1/tcp/SIX",
-        "/ip6/::1/tcp/SIX/ws",
-        "/ip6/64:ff9b::7f00:1/tcp/HERE",
-        "/ip6/2002:7f00:1::1/tcp/HERE",
-        "/ip4/127.0.0.1/tcp/22",
-        "/ip4/127.0.0.1/tcp/6379",
-        "/memory/7",
-        "/unix/tmp%2Fa",
-        "/dnsaddr/localhost",
-        "/newproto/7",
-    ]
-    .iter()
-    .map(|text| {
-        text.replace("HERE", &here_port.to_string())
-            .replace("BESIDE", &beside_port.to_string())
-            .replace("SIX", &six_port.to_string())
-            .replace("RELAY", &relay.to_string())
-    })
-    .collect();
     let last = format!("/ip4/127.0.0.1/tcp/{open_port}/ws");
-    let records = traps.chunks(7).map(|traps| {
+    let records = trap.addresses.chunks(7).map(|traps| {
         let addresses: Vec<String> = traps.iter().chain([&last]).cloned().collect();
         presence(&topic, &addresses)
     });
@@ -185,9 +209,107 @@ async fn members_in_the_dht_lead_nowhere_but_to_peers() {
     for _ in 0..members {
         open.called().await;
     }
-    for canary in [here, beside, six] {
-        canary.assert_untouched();
+    trap.assert_untouched();
+}
+
+#[derive(NetworkBehaviour)]
+struct Puncher {
+    identify: identify::Behaviour,
+    relay: relay::client::Behaviour,
+    streams: libp2p_stream::Behaviour,
+}
+
+/// Somebody who answers whoever would punch a hole to it with these addresses.
+fn puncher(addresses: &[Multiaddr]) -> Swarm<Puncher> {
+    let swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default(),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .expect("transport")
+        .with_relay_client(noise::Config::new, yamux::Config::default)
+        .expect("relay")
+        .with_behaviour(|key, relay| Puncher {
+            identify: identify::Behaviour::new(identify::Config::new(
+                names::IDENTIFY_PROTOCOL.to_owned(),
+                key.public(),
+            )),
+            relay,
+            streams: libp2p_stream::Behaviour::new(),
+        })
+        .expect("behaviour")
+        .build();
+    // DCUtR, section "RPC messages": CONNECT, with addresses.
+    let addresses = addresses.iter().flat_map(|one| field(2, &one.to_vec()));
+    let connect: Vec<u8> = [8, 100].into_iter().chain(addresses).collect();
+    let connect = [varint(connect.len() as u64), connect].concat();
+    let mut control = swarm.behaviour().streams.new_control();
+    let mut asked = control.accept(dcutr::PROTOCOL_NAME).expect("nobody else's");
+    tokio::spawn(async move {
+        while let Some((_, mut stream)) = asked.next().await {
+            let connect = connect.clone();
+            tokio::spawn(async move {
+                stream.read_exact(&mut [0; 1]).await?;
+                stream.write_all(&connect).await?;
+                stream.flush().await?;
+                // Its SYNC, upon which it dials.
+                stream.read_to_end(&mut Vec::new()).await
+            });
+        }
+    });
+    swarm
+}
+
+/// By DCUtR a peer is asked to dial whoever has reached it through a relay.
+#[test]
+async fn holes_are_punched_to_peers_and_nowhere_else() {
+    let (mut node, address) = relay(&[]).await;
+    node.add_external_address(address.clone());
+    let circuit = format!("{address}/p2p/{}", node.local_peer_id());
+    let node = tokio::spawn(async move {
+        loop {
+            node.select_next_some().await;
+        }
+    });
+    let source: BootstrapSource = circuit.parse().expect("valid");
+    let ada = TestPeer::start(builder(&source)).await;
+    let mut snapshot = ada.peer.snapshot();
+    let reserved = snapshot.wait_for(|snapshot| {
+        let mut addresses = snapshot.addresses.iter();
+        addresses.any(|address| address.to_string().contains("p2p-circuit"))
+    });
+    timeout(PATIENCE, reserved)
+        .await
+        .expect("reserved in time")
+        .expect("runs");
+    let trap = Trap::lay().await;
+    let traps = trap.addresses.iter().filter_map(|text| text.parse().ok());
+    let traps: Vec<Multiaddr> = traps.collect();
+    for traps in traps.chunks(16) {
+        // The first and the last to be tried, from whichever end that is.
+        let (first, first_port) = Canary::at(Ipv4Addr::LOCALHOST.into()).await;
+        let (last, last_port) = Canary::at(Ipv4Addr::LOCALHOST.into()).await;
+        let ends = [first_port, last_port]
+            .map(|port| Multiaddr::from(Ipv4Addr::LOCALHOST).with(Protocol::Tcp(port)));
+        let addresses: Vec<Multiaddr> = [&ends[..1], traps, &ends[1..]].concat();
+        let mut puncher = puncher(&addresses);
+        let through = format!("{circuit}/p2p-circuit/p2p/{}", ada.peer.id());
+        let through: Multiaddr = through.parse().expect("valid");
+        puncher.dial(through).expect("dials");
+        let punching = async {
+            loop {
+                puncher.select_next_some().await;
+            }
+        };
+        tokio::select! {
+            () = punching => {}
+            ((), ()) = futures::future::join(first.called(), last.called()) => {}
+        }
+        trap.assert_untouched();
     }
+    node.abort();
 }
 
 #[derive(NetworkBehaviour)]
@@ -284,9 +406,7 @@ async fn who_dials_a_peer_does_not_become_its_relay() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, watching)
-        .await
-        .expect("in time");
+    timeout(PATIENCE, watching).await.expect("in time");
     assert_eq!(addresses(&ada), own);
 }
 
@@ -303,7 +423,7 @@ async fn a_relay_is_named_as_it_was_reached_and_not_as_it_calls_itself() {
     let ada = TestPeer::start(Peer::builder().bootstrap([source])).await;
     let mut snapshot = ada.peer.snapshot();
     let reserved = snapshot.wait_for(|snapshot| !snapshot.addresses.is_empty());
-    tokio::time::timeout(PATIENCE, reserved)
+    timeout(PATIENCE, reserved)
         .await
         .expect("reserved in time")
         .expect("runs");

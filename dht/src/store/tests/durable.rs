@@ -310,7 +310,9 @@ fn many_at_one_time_are_taken_in_as_they_are_one_by_one() {
         }
         for seconds in [100, 130, 600, 4_000] {
             let t = t.plus_secs(seconds);
-            stores.each_mut().map(|store| store.sweep_at(t.now));
+            for store in &mut stores {
+                store.sweep_at(t.now);
+            }
             assert_same(&stores, t);
         }
     }
