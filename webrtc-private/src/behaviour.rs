@@ -128,8 +128,7 @@ impl Behaviour {
         self.connections.get(&connection)?.way
     }
 
-    /// Those whom the user of this crate knows, instead of those it knew before. Anybody can make up any number of
-    /// peer ids and begin sessions with them; to these peers half of the sessions is left.
+    /// Leaves half of the sessions to these peers, and no longer to those named before: others may be made up.
     pub fn set_known(&mut self, known: HashSet<PeerId>) {
         self.sessions.set_known(known);
     }
