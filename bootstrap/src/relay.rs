@@ -2,7 +2,7 @@
 //! one address.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -52,6 +52,8 @@ struct Accounts {
     /// counts them from then on, too.
     peers: HashMap<PeerId, (Source, u32)>,
     sources: HashMap<Source, u32>,
+    /// Circuits that are carried, by both ends. libp2p tells twice of the end of one whose other end was lost.
+    carried: HashMap<(PeerId, PeerId), u32>,
     peer_rates: Buckets<PeerId>,
     source_rates: Buckets<Source>,
 }
@@ -62,12 +64,25 @@ impl Circuits {
             limit_loopback,
             peers: HashMap::new(),
             sources: HashMap::new(),
+            carried: HashMap::new(),
             peer_rates: Buckets::new(limits::PEER_CIRCUIT_RATE, limits::SOURCES_MAX),
             source_rates: Buckets::new(limits::SOURCE_CIRCUIT_RATE, limits::SOURCES_MAX),
         })))
     }
 
-    /// A circuit that this peer asked for came to nothing, or is closed.
+    /// A circuit from one peer to another is carried from now on.
+    pub(crate) fn accepted(&self, from: PeerId, to: PeerId) {
+        let mut accounts = self.lock();
+        let count = accounts.carried.entry((from, to)).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// A circuit is carried no longer. Whether that is news.
+    pub(crate) fn ended(&self, from: PeerId, to: PeerId) -> bool {
+        self.lock().ended(from, to)
+    }
+
+    /// A circuit that this peer asked for came to nothing.
     pub(crate) fn closed(&self, peer: PeerId) {
         self.lock().closed(peer);
     }
@@ -98,6 +113,18 @@ impl Accounts {
         let (source, count) = self.peers.entry(peer).or_insert((source, 0));
         *count += 1;
         *self.sources.entry(*source).or_default() += 1;
+        true
+    }
+
+    fn ended(&mut self, from: PeerId, to: PeerId) -> bool {
+        let Entry::Occupied(mut carried) = self.carried.entry((from, to)) else {
+            return false;
+        };
+        *carried.get_mut() = carried.get().saturating_sub(1);
+        if *carried.get() == 0 {
+            carried.remove();
+        }
+        self.closed(from);
         true
     }
 
@@ -187,6 +214,25 @@ mod tests {
         accounts.closed(last);
         assert!(accounts.peers.is_empty() && accounts.sources.is_empty());
         accounts.closed(PeerId::random());
+    }
+
+    #[test]
+    fn the_end_of_a_circuit_counts_once_however_often_it_is_told() {
+        let now = Instant::now();
+        let circuits = Circuits::new(false);
+        let source = Some(Source::from(IpAddr::from([192, 0, 2, 1])));
+        let (from, to) = (PeerId::random(), PeerId::random());
+        for _ in 0..3 {
+            assert!(circuits.lock().allows(from, source, now));
+        }
+        // The third is still asked for.
+        circuits.accepted(from, to);
+        circuits.accepted(from, to);
+        let told = [(); 4].map(|()| circuits.ended(from, to));
+        assert_eq!(told, [true, true, false, false]);
+        let accounts = circuits.lock();
+        assert_eq!(accounts.peers[&from].1, 1);
+        assert!(accounts.carried.is_empty());
     }
 
     #[test]

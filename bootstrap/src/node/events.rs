@@ -270,6 +270,7 @@ impl Node {
                 dst_peer_id,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, "relaying");
+                self.circuits.accepted(src_peer_id, dst_peer_id);
                 node.relay_circuits.inc();
                 node.relay_circuits_accepted.inc();
             }
@@ -298,8 +299,9 @@ impl Node {
                 error,
             } => {
                 tracing::debug!(from = %src_peer_id, to = %dst_peer_id, ?error, "relayed");
-                self.circuits.closed(src_peer_id);
-                node.relay_circuits.dec();
+                if self.circuits.ended(src_peer_id, dst_peer_id) {
+                    node.relay_circuits.dec();
+                }
             }
             #[allow(deprecated, reason = "there is no other word of it")]
             relay::Event::CircuitReqOutboundConnectFailed { src_peer_id, .. }

@@ -50,6 +50,8 @@ pub(super) struct Silence {
     dialled: HashMap<PeerId, Instant>,
     /// How long an answer takes, smoothed; without any there is nothing to compare with.
     usual: Option<Duration>,
+    /// Two servers that have answered something, the first two.
+    answerers: [Option<PeerId>; 2],
 }
 
 impl Silence {
@@ -91,6 +93,11 @@ impl Silence {
         asked.is_silent = false;
         asked.given_up = 0;
         self.failed(peer);
+        if !self.answerers.contains(&Some(*peer))
+            && let Some(place) = self.answerers.iter_mut().find(|place| place.is_none())
+        {
+            *place = Some(*peer);
+        }
     }
 
     /// A server is dialled for a query.
@@ -131,15 +138,17 @@ impl Silence {
         // Whatever became of it, nobody waits for that answer any more.
         self.asked
             .retain(|_, asked| now.saturating_duration_since(asked.since) < REQUEST_TIMEOUT);
-        let allowed = self.allowed();
         let dial_allowed = self.dial_allowed();
-        let silent = self.asked.iter_mut().find(|(_, asked)| {
-            !asked.is_silent && now.saturating_duration_since(asked.since) >= allowed
+        let silent = self.asked.iter().find(|(peer, asked)| {
+            !asked.is_silent && now.saturating_duration_since(asked.since) >= self.allowed(peer)
         });
-        if let Some((peer, asked)) = silent {
-            asked.is_silent = true;
-            asked.given_up = asked.given_up.saturating_add(1);
-            return Some(*peer);
+        if let Some((peer, _)) = silent {
+            let peer = *peer;
+            if let Some(asked) = self.asked.get_mut(&peer) {
+                asked.is_silent = true;
+                asked.given_up = asked.given_up.saturating_add(1);
+            }
+            return Some(peer);
         }
         let (peer, _) = self
             .dialled
@@ -154,9 +163,9 @@ impl Silence {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let asked = self
             .asked
-            .values()
-            .filter(|asked| !asked.is_silent)
-            .filter_map(|asked| asked.since.checked_add(self.allowed()));
+            .iter()
+            .filter(|(_, asked)| !asked.is_silent)
+            .filter_map(|(peer, asked)| asked.since.checked_add(self.allowed(peer)));
         let dialled = self
             .dialled
             .values()
@@ -164,10 +173,14 @@ impl Silence {
         asked.chain(dialled).min()
     }
 
-    fn allowed(&self) -> Duration {
-        self.usual.map_or(REQUEST_TIMEOUT, |usual| {
-            PATIENCE.max(usual.saturating_mul(TIMES_USUAL))
-        })
+    /// How long this server may be silent. The only one there is has nobody to be compared with, and without it there is
+    /// nothing to go on with.
+    fn allowed(&self, peer: &PeerId) -> Duration {
+        let is_alone = self.answerers.iter().flatten().all(|other| other == peer);
+        match self.usual {
+            Some(usual) if !is_alone => PATIENCE.max(usual.saturating_mul(TIMES_USUAL)),
+            _ => REQUEST_TIMEOUT,
+        }
     }
 
     fn dial_allowed(&self) -> Duration {
@@ -241,6 +254,18 @@ mod tests {
         silence.asked(second, now + slow);
         assert_eq!(silence.overdue(now + slow * 2), None);
         assert_eq!(silence.overdue(now + slow * 4), Some(second));
+    }
+
+    #[test]
+    fn the_only_server_is_waited_for() {
+        let now = Instant::now();
+        let (mut silence, [only, other]) = after_an_answer(now);
+        silence.asked(only, now);
+        assert_eq!(silence.next_deadline(), Some(now + REQUEST_TIMEOUT));
+        assert_eq!(silence.overdue(now + 2 * PATIENCE), None);
+        silence.asked(other, now);
+        silence.answered(&other, now + FAST);
+        assert_eq!(silence.overdue(now + 2 * PATIENCE), Some(only));
     }
 
     #[test]
