@@ -115,7 +115,8 @@ fn a_peer_that_stands_still_for_a_while_is_back_at_once() {
     let (mut goer, watchers) = watched(&node, "pause", None);
     let mark = watchers[0].mark();
     goer.process().signal(Signal::Stop);
-    let (_, reason) = watchers[0].loses(mark, goer.peer_id(), PATIENCE);
+    // Its kernel takes connections all the while, so that it takes long to be sure.
+    let (_, reason) = watchers[0].loses(mark, goer.peer_id(), 3 * PATIENCE);
     assert_eq!(reason, "lost");
     let mark = watchers[0].mark();
     goer.process().signal(Signal::Continue);

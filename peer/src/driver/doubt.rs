@@ -80,7 +80,11 @@ impl Driver {
     /// The last connection to a peer is gone. If it was a member that the rooms want a connection to, it is dialled
     /// anyway; others are asked for a sign of life, which tells whether we are cut off ourselves.
     pub(super) fn on_lost(&mut self, peer: PeerId, now: Instant) {
-        if !self.reaching.wants(&peer) || !self.is_member(&peer) || !self.lost.lost(peer, now) {
+        let is_dialled = self.reaching.is_dialling(&peer);
+        if !self.reaching.wants(&peer)
+            || !self.is_member(&peer)
+            || !self.lost.lost(peer, is_dialled, now)
+        {
             return;
         }
         let mut witnesses: Vec<(PeerId, ConnectionId)> = self.connections.ids().collect();

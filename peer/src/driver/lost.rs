@@ -26,8 +26,8 @@ const LOST_MAX: usize = 256;
 #[derive(Debug)]
 struct Since {
     lost: Instant,
-    /// It was tried to reach it since, in vain.
-    failed: bool,
+    /// How often it has yet to be tried in vain to reach it.
+    to_try: u32,
 }
 
 #[derive(Debug, Default)]
@@ -38,14 +38,14 @@ pub(super) struct Lost {
 }
 
 impl Lost {
-    /// The last connection to a member is gone. Returns whether that is news, so that others are to be asked for a
-    /// sign of life.
-    pub(super) fn lost(&mut self, peer: PeerId, now: Instant) -> bool {
+    /// The last connection to a member is gone. A dial that is under way already (`is_dialled`) says nothing: it may be
+    /// by a way that has just ended. Returns whether that is news, so that others are to be asked for a sign of life.
+    pub(super) fn lost(&mut self, peer: PeerId, is_dialled: bool, now: Instant) -> bool {
         if self.members.len() >= LOST_MAX || self.members.contains_key(&peer) {
             return false;
         }
-        let failed = false;
-        self.members.insert(peer, Since { lost: now, failed });
+        let to_try = 1 + u32::from(is_dialled);
+        self.members.insert(peer, Since { lost: now, to_try });
         true
     }
 
@@ -53,8 +53,10 @@ impl Lost {
     /// hear from others.
     pub(super) fn failed(&mut self, peer: &PeerId) {
         let heard = self.heard;
-        if let Some(since) = self.members.get_mut(peer) {
-            since.failed |= heard.is_some_and(|heard| heard > since.lost);
+        if let Some(since) = self.members.get_mut(peer)
+            && heard.is_some_and(|heard| heard > since.lost)
+        {
+            since.to_try = since.to_try.saturating_sub(1);
         }
     }
 
@@ -81,7 +83,7 @@ impl Lost {
     pub(super) fn poll(&mut self, now: Instant) -> Vec<PeerId> {
         self.members
             .retain(|_, since| now < since.lost + JUDGED_WITHIN);
-        let is_gone = |since: &Since| since.failed && now >= since.lost + GRACE;
+        let is_gone = |since: &Since| since.to_try == 0 && now >= since.lost + GRACE;
         let gone = self.members.extract_if(|_, since| is_gone(since));
         gone.map(|(peer, _)| peer).collect()
     }
@@ -104,9 +106,17 @@ mod tests {
     fn who_is_lost_and_cannot_be_reached_is_gone_after_the_grace() {
         let (start, bob) = (platform::now(), PeerId::random());
         let mut lost = Lost::default();
-        assert!(lost.lost(bob, start));
-        assert!(!lost.lost(bob, start + SECOND), "it is watched already");
+        assert!(lost.lost(bob, true, start));
+        assert!(
+            !lost.lost(bob, false, start + SECOND),
+            "it is watched already"
+        );
         lost.heard(start + SECOND);
+        lost.failed(&bob);
+        assert!(
+            lost.poll(start + GRACE).is_empty(),
+            "that was a dial of before"
+        );
         lost.failed(&bob);
         assert_eq!(lost.next_deadline(start), Some(start + GRACE));
         assert!(lost.poll(start + GRACE - SECOND).is_empty());
@@ -119,9 +129,10 @@ mod tests {
     fn who_is_back_in_time_or_was_not_tried_stays() {
         let (start, bob, eve) = (platform::now(), PeerId::random(), PeerId::random());
         let mut lost = Lost::default();
-        lost.lost(bob, start);
-        lost.lost(eve, start);
+        lost.lost(bob, false, start);
+        lost.lost(eve, false, start);
         lost.heard(start + SECOND);
+        lost.failed(&bob);
         lost.failed(&bob);
         lost.found(&bob);
         assert!(lost.poll(start + 2 * GRACE).is_empty());
@@ -132,10 +143,10 @@ mod tests {
         let (start, bob, eve) = (platform::now(), PeerId::random(), PeerId::random());
         let mut lost = Lost::default();
         for peer in [bob, eve] {
-            lost.lost(peer, start);
+            lost.lost(peer, false, start);
         }
         lost.heard(start + SECOND);
-        for peer in [bob, eve] {
+        for peer in [bob, eve, bob, eve] {
             lost.failed(&peer);
         }
         lost.heard_of(&eve, start + SECOND);
@@ -148,7 +159,7 @@ mod tests {
         let (start, bob) = (platform::now(), PeerId::random());
         let mut lost = Lost::default();
         lost.heard(start);
-        lost.lost(bob, start);
+        lost.lost(bob, false, start);
         lost.failed(&bob);
         assert!(lost.poll(start + 2 * GRACE).is_empty());
         lost.heard(start + 3 * GRACE);
@@ -157,6 +168,7 @@ mod tests {
             "it was tried without a network"
         );
         lost.failed(&bob);
+        lost.failed(&bob);
         assert_eq!(lost.poll(start + 3 * GRACE), [bob]);
     }
 
@@ -164,10 +176,12 @@ mod tests {
     fn what_was_lost_long_ago_is_no_reason_any_more() {
         let (start, bob) = (platform::now(), PeerId::random());
         let mut lost = Lost::default();
-        lost.lost(bob, start);
+        lost.lost(bob, false, start);
         lost.heard(start + JUDGED_WITHIN);
         lost.failed(&bob);
+        lost.failed(&bob);
         assert!(lost.poll(start + JUDGED_WITHIN).is_empty());
+        lost.failed(&bob);
         lost.failed(&bob);
         assert!(lost.poll(start + 2 * JUDGED_WITHIN).is_empty());
     }
@@ -177,8 +191,8 @@ mod tests {
         let start = platform::now();
         let mut lost = Lost::default();
         for _ in 0..LOST_MAX {
-            assert!(lost.lost(PeerId::random(), start));
+            assert!(lost.lost(PeerId::random(), false, start));
         }
-        assert!(!lost.lost(PeerId::random(), start));
+        assert!(!lost.lost(PeerId::random(), false, start));
     }
 }
