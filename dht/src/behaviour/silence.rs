@@ -295,9 +295,12 @@ mod tests {
         silence.dialling(dialled, now);
         assert_eq!(silence.overdue(now + PATIENCE), None);
         assert_eq!(silence.overdue(now + DIAL_PATIENCE), Some(dialled));
-        silence.dialling(peer, now);
-        silence.connected(peer, now + DIAL_PATIENCE);
+        silence.dialling(dialled, now);
+        silence.connected(dialled, now + DIAL_PATIENCE);
         assert_eq!(silence.overdue(now + DIAL_PATIENCE), None);
-        assert_eq!(silence.overdue(now + DIAL_PATIENCE + PATIENCE), Some(peer));
+        assert_eq!(
+            silence.overdue(now + DIAL_PATIENCE + PATIENCE),
+            Some(dialled)
+        );
     }
 }

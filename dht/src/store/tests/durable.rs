@@ -268,7 +268,7 @@ fn many_at_one_time_are_taken_in_as_they_are_one_by_one() {
     );
     for n in 0..60 {
         let peer = Peer::new();
-        let sender = peer.from(&mut store, &format!("192.0.{}.{}", n % 3, n % 7));
+        let sender = peer.from(&store, &format!("192.0.{}.{}", n % 3, n % 7));
         store.set_sender(Some(sender));
         let record = match n % 4 {
             0 => peer.presence(State::Here, 1, t),
