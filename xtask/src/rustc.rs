@@ -4,7 +4,14 @@
 //! weigh a twentieth of the page, so this program stands between cargo and rustc (`RUSTC_WRAPPER`) and leaves them out there. What is
 //! built without it works as well, and is larger.
 
-use std::{env, ffi::OsString, fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{self, Command},
+};
 
 use anyhow::{Context, Result};
 
@@ -27,7 +34,7 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
 
 /// Makes a cargo or trunk command build the page as it is published.
 pub(crate) fn publish(project: &Project, command: &mut Command) -> Result<()> {
-    let program = env::current_exe().context("finding this program")?;
+    let program = kept(project)?;
     if let Some(next) = env::var_os(WRAPPER).filter(|next| !next.is_empty()) {
         command.env(NEXT, next);
     }
@@ -35,6 +42,23 @@ pub(crate) fn publish(project: &Project, command: &mut Command) -> Result<()> {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", TARGET.replace('-', "_"));
     command.env(variable.to_uppercase(), flags(project)?);
     Ok(())
+}
+
+/// A copy of this program that stays where it is. Cargo replaces the program itself when the tests are built.
+fn kept(project: &Project) -> Result<PathBuf> {
+    let running = if cfg!(target_os = "linux") {
+        // Also when that is the program of before.
+        "/proc/self/exe".into()
+    } else {
+        env::current_exe().context("finding this program")?
+    };
+    let kept = project.work().join("instead-of-rustc");
+    let new = kept.with_extension(process::id().to_string());
+    let copied = fs::create_dir_all(project.work())
+        .and_then(|()| fs::copy(&running, &new))
+        .and_then(|_| fs::rename(&new, &kept));
+    copied.with_context(|| format!("copying this program to {}", kept.display()))?;
+    Ok(kept)
 }
 
 /// Panics name files: without the folders that this machine keeps them in, and so the same on every machine.
