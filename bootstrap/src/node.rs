@@ -62,7 +62,8 @@ mod stop;
 /// A node that listens. [`Node::run`] makes it work.
 #[allow(missing_debug_implementations, reason = "the swarm has no Debug")]
 pub struct Node {
-    swarm: NodeSwarm,
+    /// Apart, because a node is moved, and a swarm takes a good part of a thread's stack.
+    swarm: Box<NodeSwarm>,
     http: JoinHandle<Infallible>,
     turn: JoinHandle<Infallible>,
     /// `None` if there is no TURN server.

@@ -186,7 +186,7 @@ impl Node {
             background.spawn(tls.keeping);
         }
         let mut node = Self {
-            swarm,
+            swarm: Box::new(swarm),
             http,
             turn,
             credentials,
