@@ -53,7 +53,7 @@ async function meet(network: Network, node: BootstrapNode, needsTurn = false): P
     await tab.sees(terminal.peerId);
   }
   await tabs[0].sees(tabs[1].peerId);
-  await tabs[0].reachesDirectly(tabs[1].peerId);
+  await tabs[0].reaches(tabs[1].peerId, needsTurn ? 'turn' : 'direct');
   await tabs[0].talkTo(tabs[1]);
   await terminal.hears(tabs[0].peerId, `room, ${tabs[0].peerId}`);
   for (const tab of tabs) {
