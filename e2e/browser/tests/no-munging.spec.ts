@@ -31,6 +31,6 @@ test('where offers may not be changed, a server of version 1 alone is not reache
   const tab = await network.open(only(front.address));
   await expect(tab.status).toHaveAttribute('data-state', 'failed', { timeout: PATIENCE });
   await tab.openConnection();
-  await expect(tab.page.getByText('looking for a way').first()).toBeVisible();
+  await expect(tab.page.getByText('No answer in time').first()).toBeVisible();
   expect(tab.consoleErrors, 'errors in the console').toEqual([]);
 });

@@ -74,9 +74,9 @@ test('a WebRTC-direct address that is wrong is named with what is wrong about it
   // The hash of nothing.
   const hash = 'uEiDjsMRCmPwcFJr79MiZb7kkJ65B5GSbk0yklZkbeFK4VQ';
   for (const [wrong, why] of [
-    [good.replace(/certhash\/[^/]+/, `certhash/${hash}`), 'has not the certificate'],
-    [good.replace(network.node.peerId, stranger), 'another peer'],
-    [good.replace(/udp\/\d+/, 'udp/9'), 'looking for a way'],
+    [good.replace(/certhash\/[^/]+/, `certhash/${hash}`), 'does not have the certificate'],
+    [good.replace(network.node.peerId, stranger), 'Another peer'],
+    [good.replace(/udp\/\d+/, 'udp/9'), 'No answer in time'],
   ] as const) {
     const began = now();
     const tab = await network.open(only(wrong));
