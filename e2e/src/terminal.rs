@@ -302,6 +302,22 @@ impl Terminal {
         );
     }
 
+    /// Waits until the list of members shows a direct connection to `peer`.
+    ///
+    /// # Panics
+    /// If it does not within [`PATIENCE`].
+    pub fn is_connected_to(&self, peer: &str) {
+        self.wait(
+            &format!("a direct connection to {peer}"),
+            PATIENCE,
+            |event| {
+                ["member_joined", "member_updated"].contains(&event.kind())
+                    && event.text("peer") == peer
+                    && event.text("path") == "direct"
+            },
+        );
+    }
+
     /// Waits until `peer` is no member any more; answers when it went and why.
     ///
     /// # Panics

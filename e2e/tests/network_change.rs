@@ -114,14 +114,6 @@ impl Way {
     }
 }
 
-fn is_connected_to(peer: &Terminal, other: &str) {
-    peer.wait("a direct connection", PATIENCE, |event| {
-        ["member_joined", "member_updated"].contains(&event.kind())
-            && event.text("peer") == other
-            && event.text("path") == "direct"
-    });
-}
-
 /// Both write to each other and say something in the room while `change` is a moment old; everything
 /// arrives within [`AGAIN_WITHIN`].
 fn messages_arrive_after(way: &Way, change: impl FnOnce(&Middle, &Place)) {
@@ -132,8 +124,8 @@ fn messages_arrive_after(way: &Way, change: impl FnOnce(&Middle, &Place)) {
     let mut a = way.peer(&middle, &there, &topic, "a").start();
     let mut b = way.peer(&middle, &here, &topic, "b").start();
     let ids = [a.peer_id().to_owned(), b.peer_id().to_owned()];
-    is_connected_to(&a, &ids[1]);
-    is_connected_to(&b, &ids[0]);
+    a.is_connected_to(&ids[1]);
+    b.is_connected_to(&ids[0]);
 
     change(&middle, &here);
     let changed = Instant::now();
@@ -198,11 +190,11 @@ fn who_was_killed_and_is_back_over_quic_is_heard_soon() {
     let mut a = QUIC.peer(&middle, &there, &topic, "a").start();
     let b = QUIC.peer(&middle, &here, &topic, "b").start();
     let ids = [a.peer_id().to_owned(), b.peer_id().to_owned()];
-    is_connected_to(&a, &ids[1]);
+    a.is_connected_to(&ids[1]);
     let data = b.kill();
 
     let mut b = QUIC.peer(&middle, &here, &topic, "b").data(data).start();
-    is_connected_to(&b, &ids[0]);
+    b.is_connected_to(&ids[0]);
     let met = Instant::now();
     b.say("back");
     a.say("welcome");
@@ -268,6 +260,6 @@ fn peers_meet_by_ipv6_where_there_is_nothing_else() {
             .start()
     };
     let (a, b) = (join("a"), join("b"));
-    is_connected_to(&a, b.peer_id());
-    is_connected_to(&b, a.peer_id());
+    a.is_connected_to(b.peer_id());
+    b.is_connected_to(a.peer_id());
 }

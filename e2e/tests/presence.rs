@@ -93,8 +93,12 @@ fn the_end_of_input_is_a_leave() {
 fn a_killed_peer_is_gone_long_before_its_presence_runs_out() {
     let node = BootstrapNode::start();
     let (goer, watchers) = watched(&node, "kill", None);
-    let marks = watchers.each_ref().map(Terminal::mark);
     let gone = goer.peer_id().to_owned();
+    // Whoever was never connected to it cannot notice, and leaves it to the presence.
+    for watcher in &watchers {
+        watcher.is_connected_to(&gone);
+    }
+    let marks = watchers.each_ref().map(Terminal::mark);
     let killed = Instant::now();
     goer.kill();
     for (watcher, mark) in watchers.iter().zip(marks) {

@@ -21,6 +21,7 @@ use crate::{
 enum Step {
     Hear {
         who: u8,
+        by: u8,
         sequence: u8,
         has_left: bool,
         /// In seconds before and after the present.
@@ -31,6 +32,10 @@ enum Step {
     Own {
         sequence: u8,
         is_here: bool,
+    },
+    Connection {
+        to: u8,
+        is_open: bool,
     },
     Wait {
         seconds: u8,
@@ -53,6 +58,7 @@ pub fn run(data: &[u8]) {
         match step {
             Step::Hear {
                 who,
+                by,
                 sequence,
                 has_left,
                 issued,
@@ -67,7 +73,7 @@ pub fn run(data: &[u8]) {
                 };
                 let age = Duration::from_secs(age.into());
                 let known = roster.contains(&peer(who));
-                match roster.handle_presence(signed, age, now, wall) {
+                match roster.handle_presence(signed, peer(by), age, now, wall) {
                     Ok(Verdict::Joined) => assert!(!known && !has_left && who != ME),
                     Ok(Verdict::Updated) => assert!(!has_left && who != ME),
                     Ok(Verdict::Left) => assert!(has_left && !roster.contains(&peer(who))),
@@ -81,6 +87,8 @@ pub fn run(data: &[u8]) {
                 let own = presence(ME, sequence.into(), (wall, PRESENCE_TTL), State::Here);
                 roster.set_own(own.filter(|_| is_here), now);
             }
+            Step::Connection { to, is_open: true } => roster.connected(peer(to)),
+            Step::Connection { to, is_open: false } => roster.disconnected(&peer(to)),
             Step::Wait { seconds } => {
                 past += Duration::from_secs(seconds.into());
                 for gone in roster.tick(start + past) {

@@ -23,6 +23,7 @@ mod lost;
 mod members;
 mod network;
 mod presence;
+mod prune;
 mod queries;
 mod reach;
 mod relays;
@@ -34,6 +35,7 @@ mod seldom;
 mod shares;
 mod start;
 mod talk;
+mod thrift;
 mod time;
 mod values;
 
@@ -66,6 +68,7 @@ use self::{
     room::{Leaving, Lookup, RoomState},
     seldom::Seldom,
     shares::PeerShares,
+    thrift::Thrift,
     values::Operations,
 };
 use crate::{
@@ -177,6 +180,8 @@ pub(crate) struct Driver {
     dirty: bool,
     /// Somebody came to a room or left one, has another name, or is connected otherwise.
     members_changed: bool,
+    /// Of looking at all members.
+    overview: Thrift,
 }
 
 impl Driver {
@@ -240,21 +245,39 @@ impl Driver {
         self.advance_outbox(now);
         self.advance_shares(now);
         self.advance_ice(now);
-        if self.members_changed {
+        if !behind {
+            self.advance_strangers(now);
+        }
+        let reaching = if self.overview.is_due(now) {
+            self.look_over_members(now, behind)
+        } else {
+            self.overview.next_deadline(now)
+        };
+        self.prune_connections(now);
+        self.next_deadline(reaching, now)
+    }
+
+    /// Decides whom to connect to, dials those who are due, and lists the members anew: all of them are looked at, so
+    /// that it is not done for every event of a large room. Says when somebody is to be dialled again.
+    fn look_over_members(&mut self, now: Instant, behind: bool) -> Option<Instant> {
+        let began = platform::now();
+        if self.members_changed | self.reaching.take_doubts() {
             let wanted = self.wanted();
             swarm::want(&mut self.swarm.behaviour_mut().platform, wanted.clone());
             self.reaching.want(wanted);
         }
         if !behind {
-            self.advance_strangers(now);
             self.dial_due(now);
         }
-        // A large room's list is not made anew for every event of the network.
         if std::mem::take(&mut self.members_changed) | self.reaching.take_changed() {
             self.update_members();
         }
-        self.prune_connections(now);
-        self.next_deadline(now)
+        let connections = &self.connections;
+        let next = self
+            .reaching
+            .next_deadline(|peer| connections.best_path(peer));
+        self.overview.worked(began, platform::now());
+        next
     }
 
     /// Renews what helps to find direct ways.
@@ -278,7 +301,7 @@ impl Driver {
         }
     }
 
-    fn next_deadline(&self, now: Instant) -> Instant {
+    fn next_deadline(&self, reaching: Option<Instant>, now: Instant) -> Instant {
         // Without anything to do there is still the status to look at.
         let mut next = now + Duration::from_secs(5);
         let mut consider = |deadline: Option<Instant>| {
@@ -295,10 +318,7 @@ impl Driver {
         consider(self.outbox.next_deadline());
         consider(self.shares.next_deadline());
         consider(self.platform.next_deadline());
-        consider(
-            self.reaching
-                .next_deadline(|peer| self.connections.best_path(peer)),
-        );
+        consider(reaching);
         for room in self.rooms.values() {
             consider(room.next_deadline(now));
         }

@@ -82,11 +82,12 @@
 //! };
 //! let bytes = presence.sign(&ada)?.into_bytes();
 //!
-//! // Grace hears it from somebody who has known it for twenty seconds.
+//! // Grace hears it from Mary, who has known it for twenty seconds.
+//! let mary = Keypair::generate_ed25519().public().to_peer_id();
 //! let mut roster = Roster::new(topic, grace.public().to_peer_id());
 //! let heard = SignedPresence::decode(&bytes)?;
 //! let (age, now) = (Duration::from_secs(20), Instant::now());
-//! assert_eq!(roster.handle_presence(heard, age, now, wall)?, Verdict::Joined);
+//! assert_eq!(roster.handle_presence(heard, mary, age, now, wall)?, Verdict::Joined);
 //!
 //! // A hundred seconds later Ada is gone, unless she has said it again.
 //! assert_eq!(roster.next_deadline(), Some(now + Duration::from_secs(100)));

@@ -188,8 +188,8 @@ pub const PRESENCES_PER_PEER: Share = share(1, 32, 4 << 10, 96 << 10);
 /// room has 23 a second. The second half is for members.
 pub const ROOM_PRESENCES: Share = share(256, 4096, 512 << 10, 8 << 20);
 
-/// What one neighbour is the first to bring of gossip, in all rooms: twice all that is passed on in
-/// one. An honest neighbour does not bring more; who does is not listened to for a minute.
+/// What one neighbour is the first to bring of one room's gossip: twice all that is passed on in it. An
+/// honest neighbour does not bring more; who does is not listened to for a minute.
 pub const GOSSIP_PER_NEIGHBOUR: Share = share(768, 12_288, 1536 << 10, 24 << 20);
 
 /// Direct messages of one peer: [`OUTBOX_MAX`] at once, 64 of the longest.
@@ -233,6 +233,10 @@ pub const MEMBERS_MAX: usize = 1024;
 /// Most members of a room that can't be reached and are kept for their return: as many as a peer has connections that
 /// may be lost.
 pub const SUSPENDED_MAX: usize = 256;
+
+/// Members that a peer knows only from others have so many places in a full room, besides those that the
+/// others leave: who comes and goes with many keys takes no more than the other half.
+pub const HEARSAY_MIN: usize = MEMBERS_MAX / 2;
 
 /// Most members gone (left or expired) whose sequence number a peer remembers per room.
 pub const GONE_MAX: usize = 2 * MEMBERS_MAX;

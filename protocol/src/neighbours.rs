@@ -3,6 +3,8 @@
 //! Two members are neighbours when a hash of both their ids is small enough for the room's size, so
 //! that both ends agree without a word, whatever they are written in.
 
+use std::collections::HashSet;
+
 use libp2p_identity::PeerId;
 use sha2::{Digest as _, Sha256};
 
@@ -22,8 +24,7 @@ pub fn among(me: PeerId, members: impl ExactSizeIterator<Item = PeerId>) -> Vec<
         return members.collect();
     }
     let limit = hash_limit(count, NEIGHBOURS);
-    let mut members: Vec<_> = members.map(|peer| (pair_hash(me, peer), peer)).collect();
-    members.sort_unstable();
+    let mut members = by_hash(me, members);
     let near = members
         .iter()
         .take_while(|(hash, _)| *hash <= limit)
@@ -32,13 +33,44 @@ pub fn among(me: PeerId, members: impl ExactSizeIterator<Item = PeerId>) -> Vec<
     members.into_iter().map(|(_, peer)| peer).collect()
 }
 
+/// So many of these members, those whose hashes are the smallest.
+pub fn nearest(me: PeerId, members: impl IntoIterator<Item = PeerId>, count: usize) -> Vec<PeerId> {
+    let members = by_hash(me, members.into_iter());
+    let near = members.into_iter().take(count);
+    near.map(|(_, peer)| peer).collect()
+}
+
+fn by_hash(me: PeerId, members: impl Iterator<Item = PeerId>) -> Vec<(u64, PeerId)> {
+    let mut members: Vec<_> = members.map(|peer| (pair_hash(me, peer), peer)).collect();
+    members.sort_unstable();
+    members
+}
+
+/// Whose connections are kept of the members that are `connected` (the longest first) in a room of `count` others.
+/// That is everybody where a full mesh would have as many; else those that are near, and whoever was there first:
+/// anybody can make up an id that is near, but not one that has been there for an hour.
+pub fn kept(me: PeerId, connected: &[PeerId], count: usize) -> HashSet<PeerId> {
+    let first = connected.iter().take(FULL_MESH_MAX / 2).copied();
+    let near = connected.iter().copied();
+    let mut kept: HashSet<PeerId> = first
+        .chain(near.filter(|peer| keeps(me, *peer, count)))
+        .collect();
+    for peer in connected {
+        if kept.len() >= FULL_MESH_MAX {
+            break;
+        }
+        kept.insert(*peer);
+    }
+    kept
+}
+
 /// Whether `me` connects to a member that has just come to a room of `count` others.
 pub fn is_one(me: PeerId, peer: PeerId, count: usize) -> bool {
     count <= FULL_MESH_MAX || pair_hash(me, peer) <= hash_limit(count, NEIGHBOURS)
 }
 
 /// Whether a connection to a member of a room of `count` others is worth keeping.
-pub fn keeps(me: PeerId, peer: PeerId, count: usize) -> bool {
+fn keeps(me: PeerId, peer: PeerId, count: usize) -> bool {
     count <= FULL_MESH_MAX
         || pair_hash(me, peer) <= hash_limit(count, NEIGHBOURS.saturating_mul(KEEP_FACTOR))
 }
@@ -68,8 +100,6 @@ fn hash_limit(count: usize, degree: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::testing;
 
@@ -87,6 +117,26 @@ mod tests {
         assert_eq!(all.len(), FULL_MESH_MAX + 1);
         let others = others(&all, all[0]);
         assert_eq!(among(all[0], others.iter().copied()), others);
+    }
+
+    #[test]
+    fn a_room_that_looks_large_closes_no_connection_that_a_small_one_has() {
+        let all = room(100);
+        let others = others(&all, all[0]);
+        let (few, first) = (&others[..FULL_MESH_MAX], &others[..FULL_MESH_MAX / 2]);
+        assert_eq!(kept(all[0], few, 1024).len(), FULL_MESH_MAX);
+        let kept = kept(all[0], &others, 1024);
+        assert_eq!(kept.len(), FULL_MESH_MAX);
+        assert!(first.iter().all(|peer| kept.contains(peer)));
+    }
+
+    #[test]
+    fn the_nearest_are_those_of_a_large_room() {
+        let all = room(200);
+        let others = others(&all, all[0]);
+        let near = among(all[0], others.iter().copied());
+        assert_eq!(nearest(all[0], others.clone(), near.len()), near);
+        assert_eq!(nearest(all[0], others, 0), []);
     }
 
     #[test]

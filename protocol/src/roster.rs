@@ -24,8 +24,9 @@ use libp2p_identity::PeerId;
 use thiserror::Error;
 use web_time::Instant;
 
+use self::{gone::Gone, places::Places};
 use crate::{
-    limits::{GONE_MAX, MEMBERS_MAX},
+    limits::MEMBERS_MAX,
     presence::{Presence, PresenceError, SignedPresence, State},
     presence_wire,
     time::{UnixMillis, after},
@@ -33,6 +34,8 @@ use crate::{
     wire::ErrorCode,
 };
 
+mod gone;
+mod places;
 mod suspended;
 
 /// Why a presence was not taken.
@@ -45,7 +48,7 @@ pub enum RosterError {
     /// It has already lived its life elsewhere.
     #[error("nothing is left of its life")]
     Expired,
-    /// The room has as many members as this peer keeps, and none of them is about to expire.
+    /// The room has as many members as this peer keeps, and none of them gives way.
     #[error("the room is full: {MEMBERS_MAX} members")]
     Full,
     /// It is of another topic.
@@ -135,60 +138,6 @@ impl Entry {
     }
 }
 
-/// Peers that are gone, each until an instant.
-#[derive(Debug, Default)]
-struct Gone {
-    by_peer: BTreeMap<PeerId, Departed>,
-    by_end: BTreeSet<(Instant, PeerId)>,
-}
-
-#[derive(Debug)]
-struct Departed {
-    sequence: u64,
-    until: Instant,
-    /// Its farewell, if it said one that is worth passing on.
-    left: Option<Entry>,
-}
-
-impl Gone {
-    fn sequence(&self, peer: &PeerId) -> Option<u64> {
-        self.by_peer.get(peer).map(|departed| departed.sequence)
-    }
-
-    fn insert(&mut self, peer: PeerId, sequence: u64, until: Instant, left: Option<Entry>) {
-        self.remove(&peer);
-        self.by_peer.insert(
-            peer,
-            Departed {
-                sequence,
-                until,
-                left,
-            },
-        );
-        self.by_end.insert((until, peer));
-        if self.by_peer.len() > GONE_MAX
-            && let Some((_, first)) = self.by_end.pop_first()
-        {
-            self.by_peer.remove(&first);
-        }
-    }
-
-    fn remove(&mut self, peer: &PeerId) {
-        if let Some(Departed { until, .. }) = self.by_peer.remove(peer) {
-            self.by_end.remove(&(until, *peer));
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        while let Some(&(until, peer)) = self.by_end.first()
-            && until <= now
-        {
-            self.by_end.pop_first();
-            self.by_peer.remove(&peer);
-        }
-    }
-}
-
 /// The members of one room as one peer knows them. See the [module](self).
 #[derive(Debug)]
 pub struct Roster {
@@ -200,6 +149,7 @@ pub struct Roster {
     gone: Gone,
     /// Members that can't be reached, until the end of their lives.
     suspended: BTreeMap<PeerId, Entry>,
+    places: Places,
     /// Members that made room for others; the next tick reports them.
     replaced: Vec<(Instant, PeerId)>,
 }
@@ -216,6 +166,7 @@ impl Roster {
             by_end: BTreeSet::new(),
             gone: Gone::default(),
             suspended: BTreeMap::new(),
+            places: Places::default(),
             replaced: Vec::new(),
         }
     }
@@ -239,11 +190,27 @@ impl Roster {
         });
     }
 
-    /// Takes a presence that has lived for `age` at those who passed it on (zero when it comes from
-    /// the peer itself, or by the room's gossip).
+    /// This peer is connected to another, member or not.
+    pub fn connected(&mut self, peer: PeerId) {
+        self.places.connected(peer);
+    }
+
+    /// This peer is not connected to another any more.
+    pub fn disconnected(&mut self, peer: &PeerId) {
+        self.places.disconnected(peer);
+    }
+
+    /// This peer is connected to nobody any more.
+    pub fn all_disconnected(&mut self) {
+        self.places.all_disconnected();
+    }
+
+    /// Takes a presence that the peer at the other end of a connection has brought (`by`), and that has lived
+    /// for `age` at those who passed it on (zero when it comes from the peer itself, or by the room's gossip).
     pub fn handle_presence(
         &mut self,
         signed: SignedPresence,
+        by: PeerId,
         age: Duration,
         now: Instant,
         wall: UnixMillis,
@@ -263,7 +230,7 @@ impl Roster {
         }
         match presence.state {
             State::Left => Ok(self.leave(signed, age, now, wall)),
-            State::Here => self.arrive(signed, age, now, wall),
+            State::Here => self.arrive(signed, by, age, now, wall),
         }
     }
 
@@ -295,6 +262,7 @@ impl Roster {
     fn arrive(
         &mut self,
         signed: SignedPresence,
+        by: PeerId,
         age: Duration,
         now: Instant,
         wall: UnixMillis,
@@ -311,12 +279,14 @@ impl Roster {
             replayable: after(now, signed.replayable(wall)),
             signed,
         };
-        let verdict = if let Some(before) = self.remove(&peer) {
+        let had_met = self.has_met(&peer);
+        let verdict = if let Some(before) = self.members.remove(&peer) {
+            self.by_end.remove(&(before.expires, peer));
             // For the same reason a too great age does not shorten the life that a member has.
             entry.expires = entry.expires.max(before.expires);
             Verdict::Updated
         } else {
-            self.make_room(now)?;
+            self.make_room(&peer, &by, now)?;
             self.gone.remove(&peer);
             self.suspended.remove(&peer);
             if self.take_replaced(&peer) {
@@ -325,27 +295,37 @@ impl Roster {
                 Verdict::Joined
             }
         };
+        if !had_met {
+            self.places.take(peer, by);
+        }
         self.by_end.insert((entry.expires, peer));
         self.members.insert(peer, entry);
         Ok(verdict)
     }
 
-    /// In a full room a newcomer takes the place of the member closest to its end, if that one is
-    /// past half its life: a member that is still there says so before (at three eighths).
-    fn make_room(&mut self, now: Instant) -> Result<(), RosterError> {
+    /// In a full room somebody gives way to a newcomer, or it is turned away. A member that is still there says
+    /// so before it is past half its life (at three eighths).
+    fn make_room(
+        &mut self,
+        newcomer: &PeerId,
+        by: &PeerId,
+        now: Instant,
+    ) -> Result<(), RosterError> {
         if self.members.len() < MEMBERS_MAX {
             return Ok(());
         }
-        let Some(&(_, first)) = self.by_end.first() else {
-            return Ok(());
-        };
-        let is_past_half = self
-            .members
-            .get(&first)
-            .is_some_and(|entry| entry.remaining(now) < entry.ttl().mul_f64(0.5));
-        if !is_past_half || self.replaced.len() >= MEMBERS_MAX {
+        if self.replaced.len() >= MEMBERS_MAX {
             return Err(RosterError::Full);
         }
+        let members = self.by_end.iter().map(|(_, peer)| *peer);
+        let is_past_half = |peer: &PeerId| {
+            let entry = self.members.get(peer);
+            entry.is_some_and(|entry| entry.remaining(now) < entry.ttl().mul_f64(0.5))
+        };
+        let first = self
+            .places
+            .giving_way(newcomer, by, members, is_past_half)
+            .ok_or(RosterError::Full)?;
         self.remove(&first);
         self.replaced.push((now, first));
         Ok(())
@@ -354,6 +334,7 @@ impl Roster {
     fn remove(&mut self, peer: &PeerId) -> Option<Entry> {
         let entry = self.members.remove(peer)?;
         self.by_end.remove(&(entry.expires, *peer));
+        self.places.leave(peer);
         Some(entry)
     }
 
@@ -363,11 +344,14 @@ impl Roster {
         self.replaced.len() < before
     }
 
-    /// The highest sequence number seen of a peer, here or gone.
-    fn sequence(&self, peer: &PeerId) -> Option<u64> {
+    /// The highest sequence number seen of a peer, here or gone. What is not higher is no news.
+    #[must_use]
+    pub fn sequence(&self, peer: &PeerId) -> Option<u64> {
+        let own = self.own.as_ref().filter(|_| *peer == self.me);
         self.members
             .get(peer)
             .or_else(|| self.suspended.get(peer))
+            .or(own)
             .map(|entry| entry.signed.presence().sequence)
             .or_else(|| self.gone.sequence(peer))
     }
@@ -380,8 +364,7 @@ impl Roster {
         while let Some(&(expires, peer)) = self.by_end.first()
             && expires <= now
         {
-            self.by_end.pop_first();
-            if let Some(entry) = self.members.remove(&peer) {
+            if let Some(entry) = self.remove(&peer) {
                 let sequence = entry.signed.presence().sequence;
                 self.gone.insert(peer, sequence, entry.replayable, None);
             }
@@ -436,6 +419,13 @@ impl Roster {
         self.members.contains_key(peer)
     }
 
+    /// Whether a peer is a member that this one is or was connected to while it was one; of others there is
+    /// only hearsay.
+    #[must_use]
+    pub fn has_met(&self, peer: &PeerId) -> bool {
+        self.contains(peer) && self.places.has_met(peer)
+    }
+
     /// How many members there are, this peer not counted.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -448,10 +438,10 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// The members after `after` (from the first on if `None`), this peer and those who left and whose
-    /// earlier presence may still count elsewhere among them, in the order of their peer ids' bytes: as
-    /// many as fit in an answer of `bytes_max` bytes
-    /// ([`Response::Members`](presence_wire::Response::Members)), and always one if there is one.
+    /// This peer, if `after` is `None`, and the members after `after`, those who left and whose earlier presence
+    /// may still count elsewhere among them, in the order of their peer ids' bytes: as many as fit in an answer
+    /// of `bytes_max` bytes ([`Response::Members`](presence_wire::Response::Members)), and always one if there is
+    /// one. Whoever asks is connected to this peer, and is to know it before a thousand others.
     #[must_use]
     pub fn entries(&self, after: Option<PeerId>, now: Instant, bytes_max: usize) -> Page {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -461,24 +451,21 @@ impl Roster {
             .by_peer
             .range(range)
             .filter_map(|(peer, departed)| Some((peer, departed.left.as_ref()?)));
-        let own = self.own.as_ref().map(|own| (&self.me, own));
-        let mut all: Vec<(&PeerId, &Entry)> = self
-            .members
-            .range(range)
-            .chain(left)
-            .chain(own.filter(|_| after.is_none_or(|after| self.me > after)))
-            .collect();
+        let mut all: Vec<(&PeerId, &Entry)> = self.members.range(range).chain(left).collect();
+        all.retain(|(_, entry)| !entry.remaining(now).is_zero());
         all.sort_unstable_by_key(|&(peer, _)| *peer);
         let mut page = Page {
             entries: Vec::new(),
             next: None,
         };
-        let mut last = None;
         let mut bytes = presence_wire::MEMBERS_BYTES;
+        let own = self.own.as_ref().filter(|_| after.is_none());
+        if let Some(own) = own.filter(|own| !own.remaining(now).is_zero()) {
+            bytes = bytes.saturating_add(presence_wire::member_bytes(&own.signed));
+            page.entries.push((own.signed.clone(), own.age(now)));
+        }
+        let mut last = None;
         for (peer, entry) in all {
-            if entry.remaining(now).is_zero() {
-                continue;
-            }
             bytes = bytes.saturating_add(presence_wire::member_bytes(&entry.signed));
             if bytes > bytes_max && last.is_some() {
                 page.next = last;

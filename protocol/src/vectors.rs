@@ -304,6 +304,7 @@ fn limits_are_as_documented() {
     let counts = [
         ("ADDRESSES_MAX", limits::ADDRESSES_MAX),
         ("MEMBERS_MAX", limits::MEMBERS_MAX),
+        ("HEARSAY_MIN", limits::HEARSAY_MIN),
         ("FULL_MESH_MAX", limits::FULL_MESH_MAX),
         ("ICE_SERVERS_MAX", limits::ICE_SERVERS_MAX),
         ("ICE_SERVERS_USED", limits::ICE_SERVERS_USED),

@@ -118,6 +118,11 @@ impl Connections {
         self.peers.contains_key(peer)
     }
 
+    /// Everybody connected.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.peers.keys().copied()
+    }
+
     pub(super) fn agent(&self, peer: &PeerId) -> Option<&str> {
         self.peers.get(peer)?.agent.as_deref()
     }

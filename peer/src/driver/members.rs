@@ -24,7 +24,7 @@ use super::{
     catch_up::CatchingUp,
     presence::AskedKind,
     queries::Purpose,
-    room::{self, Leaving, RoomState, Search, Shown},
+    room::{self, Leaving, RoomState, Shown},
     saying::Saying,
     shares::Hearing,
 };
@@ -63,6 +63,7 @@ impl Driver {
         let mut announcer =
             Announcer::with_refresh(refresh, self.seed ^ u64::from(hash.as_bytes()[0]));
         announcer.announce_now(now);
+        let search = self.new_search(hash, now);
         let (members, receiver) = watch::channel(Vec::new());
         let mut alike = Alike::new(self.me);
         alike.insert(self.me, profile.name());
@@ -73,7 +74,8 @@ impl Driver {
                 profile,
                 handle,
                 gossip_topic,
-                search: Search::new(hash, self.me, now),
+                search,
+                likely: 0,
                 announcer,
                 ordering: Ordering::new(),
                 newcomers: Newcomers::default(),
@@ -434,7 +436,7 @@ impl Driver {
         };
         self.reaching.reach(
             peer,
-            neighbours::is_one(self.me, *peer, room.search.roster.len()),
+            neighbours::is_one(self.me, *peer, room.likely),
             self.connections.best_path(peer),
         )
     }

@@ -1,23 +1,15 @@
 //! What the swarm reports, and the connections it is told to make.
 
-use std::{collections::HashSet, time::Duration};
-
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
     identify, relay,
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
-use moim_protocol::{address::is_dialled, names, neighbours};
+use moim_protocol::{address::is_dialled, names};
 use web_time::Instant;
-use webrtc_private::address::is_webrtc;
 
-use super::{
-    Driver, Fetched,
-    connections::{Abilities, Open},
-    dial_error::unreached,
-    entry::Action,
-};
+use super::{Driver, Fetched, connections::Abilities, dial_error::unreached, entry::Action};
 use crate::{
     behaviour::BehaviourEvent,
     bootstrap::{Target, is_local},
@@ -29,15 +21,6 @@ use crate::{
 
 /// What identify calls the relay's hop protocol (circuit relay v2).
 const RELAY_HOP_PROTOCOL: &str = "/libp2p/circuit/relay/0.2.0/hop";
-
-/// How often connections are looked through for those that nobody needs.
-pub(super) const PRUNE_INTERVAL: Duration = Duration::from_secs(5);
-
-/// A connection younger than this may be about to be used.
-const PRUNE_AGE: Duration = Duration::from_secs(10);
-
-/// Connections to strangers are left to their own time-out below this many connections.
-const PRUNE_ABOVE: usize = 48;
 
 /// Addresses of one DHT server that are taken from its identify message.
 const SERVER_ADDRESSES_MAX: usize = 16;
@@ -447,52 +430,5 @@ impl Driver {
             }
             self.on_dial_failed(id, peer, &error, now);
         }
-    }
-
-    /// Closes connections that are of no more use: members of a large room who are no neighbours, and
-    /// strangers when there are many. Both ends of a connection mostly agree on who is a neighbour.
-    pub(super) fn prune_connections(&mut self, now: Instant) {
-        if now < self.next_prune {
-            return;
-        }
-        self.next_prune = now + PRUNE_INTERVAL;
-        let crowded = self.connections.len() > PRUNE_ABOVE;
-        let mut useless = HashSet::new();
-        for open in self.connections.iter() {
-            let peer = open.peer;
-            if self.reaching.wants(&peer)
-                || now.saturating_duration_since(open.since) < PRUNE_AGE
-                || self.entry.is_bootstrap_node(&peer)
-                || self.serves(open, crowded)
-                || self.sends.values().any(|pending| pending.is_to(&peer))
-            {
-                continue;
-            }
-            let mut member = false;
-            let mut kept = false;
-            for room in self.rooms.values() {
-                let roster = &room.search.roster;
-                member |= roster.contains(&peer);
-                kept |= room.search.asking.contains_key(&peer)
-                    || (roster.contains(&peer) && neighbours::keeps(self.me, peer, roster.len()));
-            }
-            if !kept && (member || crowded) {
-                useless.insert(peer);
-            }
-        }
-        for peer in useless {
-            tracing::debug!(%peer, "connection of no more use");
-            // It is closed already if this fails.
-            let _ = self.swarm.disconnect_peer_id(peer);
-        }
-    }
-
-    /// Whether a connection is worth keeping for what the peer at its other end does for us. Anybody can say that he
-    /// serves; where many say so unasked, those whom this peer has dialled are kept.
-    fn serves(&self, open: &Open, crowded: bool) -> bool {
-        let abilities = self.connections.abilities(&open.peer);
-        // Every page relays, which is of use as long as it is wanted for a room's sake anyway.
-        (open.is_ours || !crowded)
-            && (abilities.dht_server || (abilities.relay && !is_webrtc(&open.address)))
     }
 }

@@ -199,7 +199,7 @@ impl Driver {
         };
         if let Some(presence) = request.presence()
             && let Err(error) =
-                self.take_presence(topic, presence.clone(), Duration::ZERO, origin, now)
+                self.take_presence(topic, presence.clone(), peer, Duration::ZERO, origin, now)
         {
             if error.code() == ErrorCode::Expired && presence.presence().peer == peer {
                 self.clock.disagrees(peer);
@@ -340,13 +340,15 @@ impl Driver {
                 // What one list has wrong, another has right.
                 let _ = lookup.search.roster.handle_presence(
                     presence.clone(),
+                    from,
                     age,
                     now,
                     platform::wall(),
                 );
             }
             if self.rooms.contains_key(&topic)
-                && let Err(error) = self.take_presence(topic, presence, age, Origin::Another, now)
+                && let Err(error) =
+                    self.take_presence(topic, presence, from, age, Origin::Another, now)
             {
                 tracing::debug!(%from, %error, "presence not taken");
             }
@@ -357,14 +359,15 @@ impl Driver {
         }
     }
 
-    /// A member's presence by gossip. Returns whether it is worth passing on.
+    /// A member's presence that a neighbour has brought by gossip. Returns whether it is worth passing on.
     pub(super) fn on_gossiped_presence(
         &mut self,
         topic: TopicHash,
         presence: SignedPresence,
+        by: PeerId,
         now: Instant,
     ) -> bool {
-        self.take_presence(topic, presence, Duration::ZERO, Origin::Gossip, now)
+        self.take_presence(topic, presence, by, Duration::ZERO, Origin::Gossip, now)
             .is_ok()
     }
 
@@ -372,6 +375,7 @@ impl Driver {
         &mut self,
         topic: TopicHash,
         signed: SignedPresence,
+        by: PeerId,
         age: Duration,
         origin: Origin,
         now: Instant,
@@ -385,7 +389,7 @@ impl Driver {
         let verdict =
             room.search
                 .roster
-                .handle_presence(signed.clone(), age, now, platform::wall())?;
+                .handle_presence(signed.clone(), by, age, now, platform::wall())?;
         match verdict {
             Verdict::Joined => {
                 self.lost.found(&peer);

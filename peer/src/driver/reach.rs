@@ -8,20 +8,21 @@ use std::{
 };
 
 use libp2p::{
-    Multiaddr, PeerId,
+    PeerId,
     swarm::{ConnectionId, dial_opts::DialOpts},
 };
 use moim_protocol::{backoff::Backoff, limits};
 use web_time::Instant;
 
-use super::{
-    dial::{Attempt, Progress},
-    seldom::Seldom,
-};
+pub(super) use self::target::Addresses;
+use self::target::{State, Target};
+use super::{dial::Progress, seldom::Seldom};
 use crate::{
     reason::Unreached,
     snapshot::{Path, Reach},
 };
+
+mod target;
 
 /// Attempts under way at once.
 const ATTEMPTS_MAX: usize = 24;
@@ -35,7 +36,8 @@ const RETRY_BASE: Duration = Duration::from_secs(2);
 /// Longest pause: a member lives for two minutes without a word, so that it is tried some times.
 const RETRY_MAX: Duration = Duration::from_secs(40);
 
-/// How long the other side has to dial first where that saves a second connection.
+/// How long the other side has to dial first where that saves a second connection; less where handshakes are
+/// fast. A newcomer to a full room may be dialled by nobody.
 const YIELD: Duration = Duration::from_millis(1200);
 
 /// How long a newcomer waits for a room's list before it connects to those members that it knows.
@@ -52,49 +54,6 @@ const MOVES: usize = 4;
 const MOVES_WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-enum State {
-    /// Nothing under way; the next attempt not before this.
-    Resting {
-        until: Instant,
-    },
-    Dialling(Box<Attempt>),
-}
-
-#[derive(Debug)]
-struct Target {
-    state: State,
-    /// `None`: only the DHT may know.
-    addresses: Option<Addresses>,
-    backoff: Backoff,
-    moves: Seldom,
-    /// When the connection was made that there is.
-    connected: Option<Instant>,
-    upgrades: u32,
-    last_error: Option<Unreached>,
-    /// An attempt has failed and nothing has changed since: it is tried again, but people need not
-    /// see each try.
-    failed: bool,
-    /// Dial it whatever the rooms want: there is a message to deliver or a question to ask.
-    urgent: bool,
-    stranger: bool,
-}
-
-/// Where a peer says that it can be reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Addresses {
-    /// In ranks, as `swarm::dial_ranks` gives them.
-    pub(super) direct: Vec<Vec<Multiaddr>>,
-    /// In ranks, to be tried after these.
-    pub(super) relayed: Vec<Vec<Multiaddr>>,
-}
-
-impl Addresses {
-    fn ranks(&self) -> Vec<Vec<Multiaddr>> {
-        self.direct.iter().chain(&self.relayed).cloned().collect()
-    }
-}
-
-#[derive(Debug)]
 pub(super) struct Reaching {
     me: PeerId,
     seed: u64,
@@ -108,6 +67,8 @@ pub(super) struct Reaching {
     /// Whether [`reach`](Self::reach) may answer otherwise than before.
     changed: bool,
     failed: Vec<PeerId>,
+    /// Whether [`may_reach`](Self::may_reach) may.
+    doubts: bool,
 }
 
 impl Reaching {
@@ -121,6 +82,7 @@ impl Reaching {
             moved: None,
             changed: false,
             failed: Vec::new(),
+            doubts: false,
         }
     }
 
@@ -157,18 +119,29 @@ impl Reaching {
         std::mem::take(&mut self.failed)
     }
 
+    /// Whether a peer names an address to be tried at, and the last try has not failed.
+    pub(super) fn may_reach(&self, peer: &PeerId) -> bool {
+        self.targets.get(peer).is_some_and(Target::may_be_reached)
+    }
+
+    /// Whether somebody may be reached, or not, unlike when this was asked last.
+    pub(super) fn take_doubts(&mut self) -> bool {
+        std::mem::take(&mut self.doubts)
+    }
+
     /// Whether somebody may be reached otherwise than when this was asked last.
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
     /// A member's signed addresses are known. `can_be_dialled` tells whether others can dial this
-    /// peer directly.
+    /// peer directly, `head_start` how long one dial has before another, at the present pace.
     pub(super) fn member(
         &mut self,
         peer: PeerId,
         addresses: Addresses,
         can_be_dialled: bool,
+        head_start: Duration,
         now: Instant,
     ) {
         let yields = if addresses.direct.is_empty() {
@@ -189,13 +162,14 @@ impl Reaching {
             target.upgrades = 0;
             if let State::Resting { until } = &mut target.state {
                 *until = if first && yields && !target.failed {
-                    now + YIELD
+                    now + head_start.min(YIELD)
                 } else {
                     now
                 };
             }
             target.failed = false;
             self.changed = true;
+            self.doubts = true;
         }
     }
 
@@ -220,10 +194,23 @@ impl Reaching {
         }
     }
 
+    /// Where there are too many, one makes room that nobody wants, and that is hardly to be reached: members are
+    /// offered again with their next presence.
+    fn has_place_for(&mut self, peer: &PeerId) -> bool {
+        if self.targets.len() < TARGETS_MAX || self.targets.contains_key(peer) {
+            return true;
+        }
+        let idle = self
+            .targets
+            .iter()
+            .filter(|(peer, target)| target.is_idle() && !self.wanted.contains(peer));
+        let first = idle.min_by_key(|(_, target)| target.may_be_reached());
+        let first = first.map(|(peer, _)| *peer);
+        first.is_some_and(|peer| self.targets.remove(&peer).is_some())
+    }
+
     fn entry(&mut self, peer: PeerId, now: Instant) -> Option<&mut Target> {
-        if peer == self.me
-            || (!self.targets.contains_key(&peer) && self.targets.len() >= TARGETS_MAX)
-        {
+        if peer == self.me || !self.has_place_for(&peer) {
             return None;
         }
         self.changed |= !self.targets.contains_key(&peer);
@@ -275,6 +262,7 @@ impl Reaching {
                     target.fail(why, now);
                     self.failed.push(*peer);
                     self.changed = true;
+                    self.doubts = true;
                 }
             }
         }
@@ -361,6 +349,7 @@ impl Reaching {
                     target.fail(why, now);
                     self.failed.push(*peer);
                     self.changed = true;
+                    self.doubts = true;
                 }
                 return;
             }
@@ -391,6 +380,7 @@ impl Reaching {
             target.upgrades = 0;
         }
         self.changed = true;
+        self.doubts = true;
     }
 
     /// How a member is reached, as far as dialling is concerned.
@@ -443,56 +433,6 @@ impl Reaching {
                 .then(|| self.due(target, *until)),
             })
             .min()
-    }
-}
-
-/// Why a target would be dialled.
-enum Purpose {
-    Connect,
-    Upgrade,
-}
-
-impl Target {
-    fn purpose(&self, wanted: bool, path: Option<Path>) -> Option<Purpose> {
-        match path {
-            None => (wanted || self.urgent).then_some(Purpose::Connect),
-            Some(Path::Direct(_) | Path::Turn) => None,
-            Some(Path::Relayed { .. }) => {
-                let possible = self
-                    .addresses
-                    .as_ref()
-                    .is_some_and(|addresses| !addresses.direct.is_empty());
-                (wanted && possible && self.upgrades < UPGRADES_MAX).then_some(Purpose::Upgrade)
-            }
-        }
-    }
-
-    fn attempt(
-        &mut self,
-        peer: PeerId,
-        wanted: bool,
-        path: Option<Path>,
-        now: Instant,
-    ) -> Option<Attempt> {
-        let purpose = self.purpose(wanted, path)?;
-        let (ranks, upgrade) = match (purpose, &self.addresses) {
-            (Purpose::Upgrade, Some(addresses)) => {
-                self.upgrades += 1;
-                (addresses.direct.clone(), true)
-            }
-            (_, Some(addresses)) => (addresses.ranks(), false),
-            (_, None) => (vec![Vec::new()], false),
-        };
-        Some(Attempt::new(Some(peer), ranks, upgrade, now))
-    }
-
-    fn fail(&mut self, why: Unreached, now: Instant) {
-        self.last_error = Some(why);
-        self.urgent = false;
-        self.failed = true;
-        self.state = State::Resting {
-            until: now + self.backoff.next_delay(),
-        };
     }
 }
 

@@ -127,8 +127,8 @@ impl Search {
     /// Everything that was asked is lost; who is there is not.
     pub(super) fn begin_again(&mut self, topic: TopicHash, me: PeerId, now: Instant) {
         let begun = Self::new(topic, me, now);
-        let roster = std::mem::replace(self, begun).roster;
-        self.roster = roster;
+        self.roster = std::mem::replace(self, begun).roster;
+        self.roster.all_disconnected();
     }
 
     /// Whether somebody should be asked for its list now; plans the next time.
@@ -273,6 +273,8 @@ pub(super) struct RoomState {
     pub(super) handle: Weak<()>,
     pub(super) gossip_topic: IdentTopic,
     pub(super) search: Search,
+    /// How many members there are to choose neighbours among: those that there are, as far as can be told.
+    pub(super) likely: usize,
     pub(super) announcer: Announcer,
     pub(super) ordering: Ordering<RoomMessage>,
     /// What is in order and waits for its author's presence.

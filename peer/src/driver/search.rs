@@ -4,7 +4,7 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::{
-    alike::Alike, neighbours, presence::Presence, presence_wire::Request, topic::TopicHash,
+    alike::Alike, limits, neighbours, presence::Presence, presence_wire::Request, topic::TopicHash,
 };
 use web_time::Instant;
 
@@ -27,19 +27,40 @@ use crate::{
 const LISTENERS_AT_ONCE: usize = 4;
 
 impl Driver {
-    /// Everybody whom the rooms want a connection to.
-    pub(super) fn wanted(&self) -> HashSet<PeerId> {
+    /// Everybody whom the rooms want a connection to. Made-up members cost nothing, and would be nearly all of a
+    /// room: only those count for its size who are or were connected, or may be reached. Of the others no more
+    /// than a small room has are tried again and again.
+    pub(super) fn wanted(&mut self) -> HashSet<PeerId> {
         let mut wanted = HashSet::new();
-        for room in self.rooms.values() {
-            let members = room.search.roster.members();
-            wanted.extend(neighbours::among(
-                self.me,
-                members.map(|member| member.presence.peer),
-            ));
+        for room in self.rooms.values_mut() {
+            let roster = &room.search.roster;
+            let members = roster.members().map(|member| member.presence.peer);
+            let (likely, others): (Vec<_>, Vec<_>) =
+                members.partition(|peer| roster.has_met(peer) || self.reaching.may_reach(peer));
+            room.likely = likely.len();
+            let mut near = neighbours::among(self.me, likely.into_iter());
+            let left = limits::FULL_MESH_MAX.saturating_sub(near.len());
+            near.extend(neighbours::nearest(self.me, others, left));
+            wanted.extend(near);
             // Those who can't be reached are tried again: they may be back before they say so.
             wanted.extend(room.search.roster.suspended());
         }
         wanted
+    }
+
+    /// Looks for the members of a topic, given who is connected.
+    pub(super) fn new_search(&self, topic: TopicHash, now: Instant) -> Search {
+        let mut search = Search::new(topic, self.me, now);
+        for peer in self.connections.peers() {
+            search.roster.connected(peer);
+        }
+        search
+    }
+
+    fn all_searches(&mut self) -> impl Iterator<Item = &mut Search> {
+        let rooms = self.rooms.values_mut().map(|room| &mut room.search);
+        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
+        rooms.chain(lookups)
     }
 
     pub(super) fn begin_lookup(
@@ -50,7 +71,7 @@ impl Driver {
         now: Instant,
     ) {
         self.lookups.push(Lookup {
-            search: Search::new(topic, self.me, now),
+            search: self.new_search(topic, now),
             deadline: now.checked_add(wait).unwrap_or(now),
             quiet: now + room::LOOKUP_QUIET,
             reply,
@@ -132,10 +153,8 @@ impl Driver {
 
     /// Asks the providers whose turn it is.
     pub(super) fn advance_strangers(&mut self, now: Instant) {
-        let rooms = self.rooms.values_mut().map(|room| &mut room.search);
-        let lookups = self.lookups.iter_mut().map(|lookup| &mut lookup.search);
-        let due: Vec<_> = rooms
-            .chain(lookups)
+        let due: Vec<_> = self
+            .all_searches()
             .flat_map(|search| search.strangers_due(now))
             .collect();
         for (provider, addresses) in due {
@@ -217,6 +236,9 @@ impl Driver {
 
     /// A connection to this peer is there: tell it who we are, and ask it who else is there.
     pub(super) fn on_member_connected(&mut self, peer: PeerId, now: Instant) {
+        for search in self.all_searches() {
+            search.roster.connected(peer);
+        }
         let mut ask = Vec::new();
         let mut tell = Vec::new();
         for (topic, room) in &mut self.rooms {
@@ -245,6 +267,9 @@ impl Driver {
     }
 
     pub(super) fn on_member_disconnected(&mut self, peer: &PeerId) {
+        for search in self.all_searches() {
+            search.roster.disconnected(peer);
+        }
         for room in self.rooms.values_mut() {
             room.search.asking.remove(peer);
             room.catching_up.disconnected(peer);
@@ -257,8 +282,9 @@ impl Driver {
     pub(super) fn learn_addresses(&mut self, presence: &Presence, now: Instant) {
         let addresses = self.usable(&presence.addresses, presence.peer);
         let can_be_dialled = self.can_be_dialled();
+        let head_start = self.pace.head_start();
         self.reaching
-            .member(presence.peer, addresses, can_be_dialled, now);
+            .member(presence.peer, addresses, can_be_dialled, head_start, now);
     }
 
     /// Sorts a member's addresses into what this peer can dial. A circuit through a relay that is

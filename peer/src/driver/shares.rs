@@ -12,20 +12,19 @@ use moim_protocol::{
         LISTS_ALL, LISTS_PER_PEER, PRESENCES_PER_PEER, ROOM_PRESENCES, ROOM_TALK, SHARES_MAX,
         TALK_PER_AUTHOR,
     },
+    topic::TopicHash,
 };
 use web_time::Instant;
 
 use super::Driver;
 use crate::scoring;
 
-/// How long a neighbour is not listened to that has brought more gossip than several rooms can have.
+/// How long a neighbour is not listened to that has brought more gossip of a room than any room has.
 const DEAF_FOR: Duration = Duration::from_secs(60);
 
 /// What is left of what each peer may say to us, and be answered.
 #[derive(Debug)]
 pub(super) struct PeerShares {
-    /// Whatever gossip a neighbour is the first to bring, whoever said it.
-    gossip: Allowances<PeerId>,
     /// Direct messages.
     pub(super) direct: Shares<PeerId>,
     /// Answers of the presence protocol.
@@ -39,7 +38,6 @@ pub(super) struct PeerShares {
 impl PeerShares {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            gossip: Allowances::new(GOSSIP_PER_NEIGHBOUR, SHARES_MAX),
             direct: Shares::new(DIRECT_PER_PEER, DIRECT_ALL, SHARES_MAX, now),
             lists: Shares::new(LISTS_PER_PEER, LISTS_ALL, SHARES_MAX, now),
             catch_ups: Shares::new(CATCH_UP_PER_PEER, CATCH_UP_ALL, SHARES_MAX, now),
@@ -71,8 +69,11 @@ impl PeerShares {
 pub(super) struct Hearing {
     /// By author.
     pub(super) talk: Shares<PeerId>,
-    /// By signer.
+    /// By signer; what is no news by who has brought it up again.
     pub(super) presences: Shares<PeerId>,
+    /// Whatever a neighbour is the first to bring, whoever said it. Each room has its own: who is in many passes
+    /// on as much as each of them may have.
+    brought: Allowances<PeerId>,
 }
 
 impl Hearing {
@@ -80,15 +81,25 @@ impl Hearing {
         Self {
             talk: Shares::new(TALK_PER_AUTHOR, ROOM_TALK, SHARES_MAX, now),
             presences: Shares::new(PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX, now),
+            brought: Allowances::new(GOSSIP_PER_NEIGHBOUR, SHARES_MAX),
         }
     }
 }
 
 impl Driver {
-    /// Whether a message that a neighbour has brought is looked at. Who brings more than an honest one
-    /// could pass on is not listened to for a while, so that its flood costs nothing further.
-    pub(super) fn listens_to(&mut self, neighbour: PeerId, bytes: usize, now: Instant) -> bool {
-        if self.shares.gossip.of(neighbour, now).take(bytes, now) {
+    /// Whether a message of a room that a neighbour has brought is looked at. Who brings more than an honest
+    /// one could pass on is not listened to for a while, so that its flood costs nothing further.
+    pub(super) fn listens_to(
+        &mut self,
+        topic: TopicHash,
+        neighbour: PeerId,
+        bytes: usize,
+        now: Instant,
+    ) -> bool {
+        let Some(room) = self.rooms.get_mut(&topic) else {
+            return false;
+        };
+        if room.hearing.brought.of(neighbour, now).take(bytes, now) {
             return true;
         }
         if self.shares.deaf.insert(neighbour, now + DEAF_FOR).is_none() {

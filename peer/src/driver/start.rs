@@ -14,9 +14,9 @@ use tracing::Instrument as _;
 
 use super::{
     Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
-    dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, network,
+    dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, prune,
     queries::Queries, reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares,
-    values::Operations,
+    thrift::Thrift, values::Operations,
 };
 use crate::{
     behaviour::Behaviour,
@@ -172,10 +172,11 @@ impl Driver {
             history: History::default(),
             shares: PeerShares::new(now),
             status: Status::Connecting,
-            next_prune: now + network::PRUNE_INTERVAL,
+            next_prune: now + prune::PRUNE_INTERVAL,
             stopping: Stopping::No,
             dirty: true,
             members_changed: false,
+            overview: Thrift::default(),
             settings,
         };
         platform::spawn(

@@ -74,11 +74,7 @@ impl Driver {
                 message_id,
                 message,
             } => {
-                let acceptance = if self.listens_to(propagation_source, message.data.len(), now) {
-                    self.on_room_data(&message, now)
-                } else {
-                    gossipsub::MessageAcceptance::Ignore
-                };
+                let acceptance = self.on_room_data(&message, propagation_source, now);
                 if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
                     gossip.report_message_validation_result(
                         &message_id,
@@ -91,10 +87,11 @@ impl Driver {
         }
     }
 
-    /// Checks and takes what came by gossip. The author's signature was checked by gossipsub.
+    /// Checks and takes what a neighbour has brought by gossip. The author's signature was checked by gossipsub.
     fn on_room_data(
         &mut self,
         message: &gossipsub::Message,
+        neighbour: PeerId,
         now: Instant,
     ) -> gossipsub::MessageAcceptance {
         let (Some(topic), Some(author)) = (
@@ -108,6 +105,9 @@ impl Driver {
             return gossipsub::MessageAcceptance::Ignore;
         }
         let bytes = message.data.len();
+        if !self.listens_to(topic, neighbour, bytes, now) {
+            return gossipsub::MessageAcceptance::Ignore;
+        }
         let wire = match Wire::decode(&message.data) {
             Ok(wire) => wire,
             // Others may know it, and must be able to say it through this peer.
@@ -135,8 +135,8 @@ impl Driver {
                     return gossipsub::MessageAcceptance::Reject;
                 }
                 within_share(
-                    self.has_room_for_presence(topic, &presence, bytes, now)
-                        && self.on_gossiped_presence(topic, presence, now),
+                    self.has_room_for_presence(topic, &presence, author, bytes, now)
+                        && self.on_gossiped_presence(topic, presence, neighbour, now),
                 )
             }
             Wire::Text(text) => {
@@ -176,13 +176,12 @@ impl Driver {
         bytes: usize,
         now: Instant,
     ) -> bool {
-        let is_near = self.is_near(topic, &author);
         let Some(room) = self.rooms.get_mut(&topic) else {
             return false;
         };
         // Anybody may play again what was said before: that is not the author's doing.
         if room.ordering.has(&author, text.session, text.sequence) {
-            return room.hearing.talk.take_of_all(is_near, bytes, now);
+            return room.hearing.talk.take_of_all(false, bytes, now);
         }
         self.has_room_for(topic, author, bytes, now)
     }
@@ -191,23 +190,22 @@ impl Driver {
         &mut self,
         topic: TopicHash,
         signed: &SignedPresence,
+        author: PeerId,
         bytes: usize,
         now: Instant,
     ) -> bool {
+        let presence = signed.presence();
+        let is_near = self.is_near(topic, &presence.peer);
         let Some(room) = self.rooms.get_mut(&topic) else {
             return false;
         };
-        let presence = signed.presence();
-        let known = room.search.roster.get(&presence.peer);
-        let (is_member, is_news) = (
-            known.is_some(),
-            known.is_none_or(|known| known.presence.sequence < presence.sequence),
-        );
+        let known = room.search.roster.sequence(&presence.peer);
         let presences = &mut room.hearing.presences;
-        if is_news {
-            presences.take(presence.peer, is_member, bytes, now)
+        if known.is_none_or(|known| known < presence.sequence) {
+            presences.take(presence.peer, is_near, bytes, now)
         } else {
-            presences.take_of_all(is_member, bytes, now)
+            // Anybody may show again what somebody has signed, each time in another message.
+            presences.take(author, false, bytes, now)
         }
     }
 

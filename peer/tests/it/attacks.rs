@@ -1,71 +1,21 @@
 //! Members of a room with a hostile one among them. The figures of docs/security.md are printed with
 //! `--no-capture`.
 
+mod honest;
+mod made_up;
 mod stranger;
 
 use std::time::Instant;
 
 use libp2p::identity::Keypair;
-use moim_peer::{Member, PeerEvent, Reach, Room, RoomMessage, limits};
+use moim_peer::{PeerEvent, RoomMessage, limits};
 use serde_json::json;
 
-use self::stranger::{Stranger, at_most, body, control, field};
-use crate::common::{TestPeer, peer, server, test};
-
-/// Two honest members that are connected.
-struct Honest {
-    _server: TestPeer,
-    ada: TestPeer,
-    ada_room: Room,
-    bob: TestPeer,
-    bob_room: Room,
-}
-
-impl Honest {
-    async fn meet(topic: &str) -> Self {
-        let (server, source) = server().await;
-        let (ada, bob) = (peer(&source).await, peer(&source).await);
-        let ada_room = ada.join(topic, "Ada").await;
-        let bob_room = bob.join(topic, "Bob").await;
-        for (peer, room) in [(&ada, &ada_room), (&bob, &bob_room)] {
-            let met = |members: &Vec<Member>| {
-                members
-                    .iter()
-                    .any(|member| matches!(member.reach, Reach::Connected(_)))
-            };
-            peer.members(room, "the other is there", met).await;
-        }
-        let mut honest = Self {
-            _server: server,
-            ada,
-            ada_room,
-            bob,
-            bob_room,
-        };
-        honest.talk("we have met").await;
-        honest
-    }
-
-    /// Both are heard by each other.
-    async fn talk(&mut self, text: &str) {
-        for (from, to) in [
-            (&self.ada_room, &mut self.bob),
-            (&self.bob_room, &mut self.ada),
-        ] {
-            from.say(text).await.expect("said");
-            heard(to, text).await;
-        }
-    }
-}
-
-/// Waits until a text is heard.
-async fn heard(peer: &mut TestPeer, text: &str) -> RoomMessage {
-    peer.expect(text, |event| match event {
-        PeerEvent::RoomMessage(message) if message.text.as_str() == text => Some(message.clone()),
-        _ => None,
-    })
-    .await
-}
+use self::{
+    honest::{Honest, heard},
+    stranger::{Stranger, at_most, body, control, field},
+};
+use crate::common::TestPeer;
 
 /// What was heard in rooms until a direct message came, which is sent after everything else.
 async fn heard_until(peer: &mut TestPeer, last: &str) -> Vec<RoomMessage> {
@@ -107,7 +57,7 @@ async fn until_deaf(stranger: &mut Stranger, peer: &mut TestPeer) {
     }
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_later_version_says_goes_through_members_that_do_not_know_it() {
     const LATER: u32 = 40;
     let mut honest = Honest::meet("later").await;
@@ -123,6 +73,7 @@ async fn what_a_later_version_says_goes_through_members_that_do_not_know_it() {
         };
         first.publish(ada, &body(later)).await;
     }
+    honest.welcome().await;
     // More than may be invalid, and still everybody is listened to: Faye by Ada, Ada by Bob.
     first.say(ada, "hello").await;
     let shown = heard(&mut honest.bob, "hello").await;
@@ -144,7 +95,7 @@ async fn what_a_later_version_says_goes_through_members_that_do_not_know_it() {
     }
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_says_what_is_invalid_is_not_listened_to_and_its_neighbours_are() {
     let mut honest = Honest::meet("invalid").await;
     let ada = honest.ada.peer.id();
@@ -154,7 +105,7 @@ async fn who_says_what_is_invalid_is_not_listened_to_and_its_neighbours_are() {
         stranger.join(ada, name).await;
         assert!(is_heard(stranger, &mut honest.ada, "a valid one").await);
     }
-    for number in 0..20 {
+    let attack = async |number: usize| {
         let invalid = match number % 4 {
             0 => body(json!({"v": 1, "type": "text", "number": number})),
             1 => body(json!({"v": "1", "type": "later", "number": number})),
@@ -162,13 +113,14 @@ async fn who_says_what_is_invalid_is_not_listened_to_and_its_neighbours_are() {
             _ => body(json!({"v": 1, "type": "presence", "presence": format!("{number:04}")})),
         };
         hostile.publish(ada, &invalid).await;
-    }
+    };
+    honest.withstand(20, attack).await;
     assert!(!is_heard(&mut hostile, &mut honest.ada, "a valid one again").await);
     assert!(is_heard(&mut beside, &mut honest.ada, "from the same address").await);
     honest.talk("still here").await;
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_forges_signatures_is_not_listened_to() {
     let mut honest = Honest::meet("forged").await;
     let ada = honest.ada.peer.id();
@@ -176,19 +128,20 @@ async fn who_forges_signatures_is_not_listened_to() {
     hostile.join(ada, "Mallory").await;
     assert!(is_heard(&mut hostile, &mut honest.ada, "a valid one").await);
     let data = hostile.text("not Ada's words");
-    for _ in 0..20 {
+    let attack = async |_: usize| {
         let author = Keypair::generate_ed25519();
         let mut frame = hostile.published(&author, &data);
         if let Some(last) = frame.last_mut() {
             *last ^= 1;
         }
         hostile.gossip(ada, &frame).await;
-    }
+    };
+    honest.withstand(20, attack).await;
     assert!(!is_heard(&mut hostile, &mut honest.ada, "a valid one again").await);
     honest.talk("still here").await;
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_promises_messages_and_never_sends_them_is_not_listened_to() {
     let mut honest = Honest::meet("promises").await;
     let ada = honest.ada.peer.id();
@@ -197,26 +150,35 @@ async fn who_promises_messages_and_never_sends_them_is_not_listened_to() {
     assert!(is_heard(&mut hostile, &mut honest.ada, "a valid one").await);
     let topic = hostile.gossip_topic();
     let mut promised = 0_u64;
-    loop {
+    let mut promise = async |hostile: &mut Stranger| {
         // IHAVE (1): the topic (1), and ids (2) of what there is to ask for.
+        let mut ihave = field(1, topic.as_bytes());
+        for _ in 0..10 {
+            promised += 1;
+            ihave.extend(field(2, &promised.to_be_bytes()));
+        }
+        hostile.gossip(ada, &control(&field(1, &ihave))).await;
+        promised
+    };
+    let attack = async |_: usize| {
+        promise(&mut hostile).await;
+    };
+    honest.withstand(2_000, attack).await;
+    let promised = loop {
+        let mut promised = 0;
         for _ in 0..2_000 {
-            let mut ihave = field(1, topic.as_bytes());
-            for _ in 0..10 {
-                promised += 1;
-                ihave.extend(field(2, &promised.to_be_bytes()));
-            }
-            hostile.gossip(ada, &control(&field(1, &ihave))).await;
+            promised = promise(&mut hostile).await;
         }
         if !is_heard(&mut hostile, &mut honest.ada, &format!("{promised}")).await {
-            break;
+            break promised;
         }
         assert!(promised < 20_000_000, "still listened to");
-    }
+    };
     println!(" | {promised} ids promised");
     honest.talk("still here").await;
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_joins_the_mesh_again_and_again_is_not_listened_to() {
     let mut honest = Honest::meet("grafts").await;
     let ada = honest.ada.peer.id();
@@ -226,9 +188,8 @@ async fn who_joins_the_mesh_again_and_again_is_not_listened_to() {
     let topic = field(1, hostile.gossip_topic().as_bytes());
     // PRUNE (4), after which a peer stays out of the mesh for a minute, and GRAFT (3).
     hostile.gossip(ada, &control(&field(4, &topic))).await;
-    for _ in 0..200 {
-        hostile.gossip(ada, &control(&field(3, &topic))).await;
-    }
+    let attack = async |_: usize| hostile.gossip(ada, &control(&field(3, &topic))).await;
+    honest.withstand(200, attack).await;
     // Topics without end are not remembered, and questions for what there is not cost nothing.
     for number in 0..200 {
         let other = format!("/moim/room/1/{number:064x}");
@@ -241,7 +202,7 @@ async fn who_joins_the_mesh_again_and_again_is_not_listened_to() {
     honest.talk("still here").await;
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_speaker_has_a_share_of_a_room() {
     const TEXTS: usize = 3_000;
     let mut honest = Honest::meet("loud").await;
@@ -251,9 +212,8 @@ async fn one_speaker_has_a_share_of_a_room() {
     hostile.join(ada, "Mallory").await;
     assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
     let began = Instant::now();
-    for number in 0..TEXTS {
-        hostile.say(ada, &format!("{number:08192}")).await;
-    }
+    let attack = async |number: usize| hostile.say(ada, &format!("{number:08192}")).await;
+    let said = honest.withstand(TEXTS, attack).await;
     let answer = hostile.send(ada, "that was all").await;
     assert_eq!(answer["type"], "accepted");
     let mut texts = heard_until(&mut honest.ada, "that was all").await;
@@ -265,7 +225,7 @@ async fn one_speaker_has_a_share_of_a_room() {
         .sum();
     let share = limits::TALK_PER_AUTHOR;
     println!(
-        " | one speaker, {TEXTS} texts of 8 KiB in {:.1} s: {} heard, {} KiB",
+        " | one speaker, {said} texts of 8 KiB in {:.1} s: {} heard, {} KiB",
         took.as_secs_f64(),
         texts.len(),
         bytes / 1024
@@ -288,7 +248,7 @@ async fn one_speaker_has_a_share_of_a_room() {
     assert!(kept <= limits::CONVERSATION_BYTES_MAX, "{kept}");
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_speakers_by_one_connection_have_a_share_together() {
     const SPEAKERS: usize = 400;
     const EACH: usize = 8;
@@ -298,14 +258,15 @@ async fn many_speakers_by_one_connection_have_a_share_together() {
     hostile.join(ada, "Mallory").await;
     assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
     let began = Instant::now();
-    for _ in 0..SPEAKERS {
+    let attack = async |_: usize| {
         let speaker = Keypair::generate_ed25519();
         for number in 0..EACH {
             let data = hostile.text(&format!("crowd {number:02048}"));
             let frame = hostile.published(&speaker, &data);
             hostile.gossip(ada, &frame).await;
         }
-    }
+    };
+    let speakers = honest.withstand(SPEAKERS, attack).await;
     // Meanwhile: the half that strangers leave is for those one is connected to.
     honest.talk("through the crowd").await;
     let answer = hostile.send(ada, "that was all").await;
@@ -318,15 +279,15 @@ async fn many_speakers_by_one_connection_have_a_share_together() {
     assert!(bytes <= limits::CONVERSATION_BYTES_MAX, "{bytes}");
     let (share, crowd) = (limits::ROOM_TALK, crowd.len());
     println!(
-        " | {SPEAKERS} speakers by one connection, {EACH} texts each in {:.1} s: {crowd} heard",
+        " | {speakers} speakers by one connection, {EACH} texts each in {:.1} s: {crowd} heard",
         took.as_secs_f64()
     );
     assert!(crowd <= at_most(share.things.burst / 2, share.things.per_second, took));
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_presence_again_and_again_is_passed_on_within_its_share() {
-    const PRESENCES: u64 = 1_000;
+    const PRESENCES: usize = 1_000;
     let mut honest = Honest::meet("fidget").await;
     let (ada, bob) = (honest.ada.peer.id(), honest.bob.peer.id());
     let mut hostile = Stranger::start("fidget", &[&honest.ada]).await;
@@ -335,10 +296,11 @@ async fn one_presence_again_and_again_is_passed_on_within_its_share() {
     assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
     let fidget = Keypair::generate_ed25519();
     let began = Instant::now();
-    for sequence in 1..=PRESENCES {
-        let presence = hostile.presence(&fidget, "Fidget", sequence);
+    let attack = async |number: usize| {
+        let presence = hostile.presence(&fidget, "Fidget", 1 + number as u64);
         hostile.publish(ada, &presence).await;
-    }
+    };
+    let presences = honest.withstand(PRESENCES, attack).await;
     assert_eq!(hostile.send(ada, "all").await["type"], "accepted");
     honest.talk("still here").await;
     while quiet.heard(bob, b"still here") < 2 {
@@ -348,14 +310,14 @@ async fn one_presence_again_and_again_is_passed_on_within_its_share() {
     let took = began.elapsed();
     let share = limits::PRESENCES_PER_PEER.things;
     println!(
-        " | {PRESENCES} presences of one peer in {:.1} s: {passed_on} passed on",
+        " | {presences} presences of one peer in {:.1} s: {passed_on} passed on",
         took.as_secs_f64()
     );
     // With those of Ada, Bob and Mallory.
     assert!(passed_on <= at_most(share.burst, share.per_second, took) + 30);
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn direct_messages_of_one_are_kept_within_bounds_and_the_rest_is_told_to_wait() {
     const MESSAGES: usize = 600;
     let mut honest = Honest::meet("direct").await;
@@ -364,34 +326,35 @@ async fn direct_messages_of_one_are_kept_within_bounds_and_the_rest_is_told_to_w
     let long = "x".repeat(limits::TEXT_BYTES_MAX);
     let began = Instant::now();
     let (mut accepted, mut busy) = (0, 0);
-    for _ in 0..MESSAGES {
+    let attack = async |_: usize| {
         let answer = hostile.send(ada, &long).await;
         match (answer["type"].as_str(), answer["code"].as_str()) {
             (Some("accepted"), _) => accepted += 1,
             (_, Some("busy")) => busy += 1,
             _ => panic!("{answer}"),
         }
-    }
+    };
+    let messages = honest.withstand(MESSAGES, attack).await;
     let took = began.elapsed();
     let kept = honest.ada.peer.conversation(hostile.id()).await;
     let kept: usize = kept.iter().map(|message| message.text.as_str().len()).sum();
     let share = limits::DIRECT_PER_PEER;
     println!(
-        " | {MESSAGES} direct messages of 16 KiB in {:.1} s: {accepted} accepted, {busy} told to \
+        " | {messages} direct messages of 16 KiB in {:.1} s: {accepted} accepted, {busy} told to \
          wait, {} KiB kept",
         took.as_secs_f64(),
         kept / 1024
     );
     let bytes = at_most(share.bytes.burst, share.bytes.per_second, took);
     assert!(accepted * long.len() <= bytes, "{accepted} in {took:?}");
-    assert!((60..MESSAGES).contains(&accepted), "{accepted}");
+    assert!((60..messages).contains(&accepted), "{accepted}");
     assert!(kept <= limits::CONVERSATION_BYTES_MAX, "{kept}");
     let bob = honest.bob.peer.send(ada, "hello, Ada").await;
     bob.expect("others are heard");
     honest.talk("still here").await;
 }
 
-#[test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_are_given_to_one_within_bounds_and_to_others_meanwhile() {
     const QUESTIONS: usize = 2_000;
     let mut honest = Honest::meet("lists").await;
@@ -399,7 +362,7 @@ async fn lists_are_given_to_one_within_bounds_and_to_others_meanwhile() {
     let hostile = Stranger::start("lists", &[&honest.ada]).await;
     let began = Instant::now();
     let (mut lists, mut bytes, mut busy) = (0, 0, 0);
-    for _ in 0..QUESTIONS {
+    let attack = async |_: usize| {
         let answer = hostile.sync(ada).await;
         match (answer["type"].as_str(), answer["code"].as_str()) {
             (Some("members"), _) => {
@@ -409,10 +372,11 @@ async fn lists_are_given_to_one_within_bounds_and_to_others_meanwhile() {
             (_, Some("busy")) => busy += 1,
             _ => panic!("{answer}"),
         }
-    }
+    };
+    let questions = honest.withstand(QUESTIONS, attack).await;
     let took = began.elapsed();
     println!(
-        " | {QUESTIONS} questions for the list of members in {:.1} s: {lists} lists, {} KiB, {busy} \
+        " | {questions} questions for the list of members in {:.1} s: {lists} lists, {} KiB, {busy} \
          told to wait",
         took.as_secs_f64(),
         bytes / 1024

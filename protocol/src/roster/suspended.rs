@@ -25,7 +25,7 @@ impl Roster {
     /// is no such member, or the room is full.
     pub fn resume(&mut self, peer: &PeerId, now: Instant) -> Option<&SignedPresence> {
         let is_alive = self.suspended.get(peer)?.expires > now;
-        if !is_alive || self.make_room(now).is_err() {
+        if !is_alive || self.make_room(peer, peer, now).is_err() {
             return None;
         }
         let entry = self.suspended.remove(peer)?;
@@ -53,7 +53,7 @@ mod tests {
 
     fn room_with_bob() -> (Roster, Instant) {
         let (mut roster, now) = (Roster::new(topic(), peer(0)), start());
-        let joined = roster.handle_presence(here(1, 5), Duration::ZERO, now, WALL);
+        let joined = roster.handle_presence(here(1, 5), peer(1), Duration::ZERO, now, WALL);
         assert_eq!(joined.unwrap(), Verdict::Joined);
         assert!(roster.suspend(&peer(1)));
         assert!(!roster.suspend(&peer(1)), "it is off the list");
@@ -81,7 +81,8 @@ mod tests {
     fn what_others_pass_on_does_not_bring_it_back_but_what_it_says_anew_does() {
         let (mut roster, now) = room_with_bob();
         let mut hear = |sequence| {
-            let verdict = roster.handle_presence(here(1, sequence), Duration::ZERO, now, WALL);
+            let verdict =
+                roster.handle_presence(here(1, sequence), peer(1), Duration::ZERO, now, WALL);
             verdict.unwrap()
         };
         assert_eq!(hear(5), Verdict::Unchanged);
@@ -92,7 +93,7 @@ mod tests {
     #[test]
     fn its_farewell_is_news_and_is_passed_on() {
         let (mut roster, now) = room_with_bob();
-        let verdict = roster.handle_presence(left(1, 6), Duration::ZERO, now, WALL);
+        let verdict = roster.handle_presence(left(1, 6), peer(1), Duration::ZERO, now, WALL);
         assert_eq!(verdict.unwrap(), Verdict::Left);
         assert!(roster.resume(&peer(1), now).is_none());
         assert_eq!(roster.entries(None, now, 100_000).entries.len(), 1);
@@ -106,7 +107,7 @@ mod tests {
         assert!(roster.resume(&peer(1), end).is_none());
         assert_eq!(roster.tick(end), [peer(1)]);
         assert_eq!(roster.suspended().count(), 0);
-        let again = roster.handle_presence(here(1, 5), Duration::ZERO, now, WALL);
+        let again = roster.handle_presence(here(1, 5), peer(1), Duration::ZERO, now, WALL);
         assert_eq!(again.unwrap(), Verdict::Unchanged, "it is remembered");
     }
 
@@ -114,7 +115,7 @@ mod tests {
     fn only_so_many_are_kept() {
         let (mut roster, now) = (Roster::new(topic(), peer(0)), start());
         for n in 1..=u16::try_from(SUSPENDED_MAX).unwrap() + 3 {
-            let joined = roster.handle_presence(here(n, 1), Duration::ZERO, now, WALL);
+            let joined = roster.handle_presence(here(n, 1), peer(n), Duration::ZERO, now, WALL);
             assert_eq!(joined.unwrap(), Verdict::Joined);
             assert!(roster.suspend(&peer(n)));
         }

@@ -4,16 +4,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    limits::{BODY_BYTES_MAX, CLOCK_SKEW_MAX, PRESENCE_TTL},
+    limits::{BODY_BYTES_MAX, CLOCK_SKEW_MAX, GONE_MAX, PRESENCE_TTL},
     presence::Presence,
     presence_wire::Response,
     testing::{WALL, here, keypair, largest, left, millis, peer, presence, seconds, start, topic},
 };
 
+mod full;
 mod gone;
 mod pages;
 
 const ME: u16 = 0;
+
+/// Who brings what it does not matter who brings.
+const SOMEBODY: u16 = 9_999;
 
 /// A room, and its clocks, which a test moves.
 struct Room {
@@ -50,9 +54,19 @@ impl Room {
         signed: &SignedPresence,
         age: Duration,
     ) -> Result<Verdict, RosterError> {
+        self.hear_by(SOMEBODY, signed, age)
+    }
+
+    fn hear_by(
+        &mut self,
+        by: u16,
+        signed: &SignedPresence,
+        age: Duration,
+    ) -> Result<Verdict, RosterError> {
+        let (by, wall) = (peer(by), self.wall());
         let result = self
             .roster
-            .handle_presence(signed.clone(), age, self.now, self.wall());
+            .handle_presence(signed.clone(), by, age, self.now, wall);
         self.check();
         result
     }
@@ -216,9 +230,9 @@ fn clocks_that_differ_do_not_change_a_life() {
     for skew in [-600_i64, -60, 60, 599] {
         let mut room = Room::new();
         let wall = UnixMillis(WALL.0.saturating_add_signed(skew * 1000));
-        let verdict = room
-            .roster
-            .handle_presence(here(1, 1), Duration::ZERO, room.now, wall);
+        let verdict =
+            room.roster
+                .handle_presence(here(1, 1), peer(SOMEBODY), Duration::ZERO, room.now, wall);
         assert_eq!(verdict.unwrap(), Verdict::Joined, "{skew}");
         assert_eq!(room.remaining(1), Some(PRESENCE_TTL), "{skew}");
     }
@@ -228,17 +242,17 @@ fn clocks_that_differ_do_not_change_a_life() {
 fn dates_far_from_this_clock_are_refused() {
     let mut room = Room::new();
     let wall = WALL.saturating_sub(CLOCK_SKEW_MAX + millis(1));
-    let result = room
-        .roster
-        .handle_presence(here(1, 1), Duration::ZERO, room.now, wall);
+    let result =
+        room.roster
+            .handle_presence(here(1, 1), peer(SOMEBODY), Duration::ZERO, room.now, wall);
     assert!(matches!(
         result,
         Err(RosterError::Date(PresenceError::Future))
     ));
     let wall = WALL.saturating_add(PRESENCE_TTL + CLOCK_SKEW_MAX + millis(1));
-    let result = room
-        .roster
-        .handle_presence(left(1, 1), Duration::ZERO, room.now, wall);
+    let result =
+        room.roster
+            .handle_presence(left(1, 1), peer(SOMEBODY), Duration::ZERO, room.now, wall);
     let error = result.unwrap_err();
     assert!(matches!(error, RosterError::Date(PresenceError::Expired)));
     assert_eq!(error.code(), ErrorCode::Expired);

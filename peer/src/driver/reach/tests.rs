@@ -16,7 +16,7 @@ fn addresses(port: u16) -> Addresses {
 fn reaching(start: Instant) -> (Reaching, PeerId) {
     let mut reaching = Reaching::new(PeerId::random(), 7);
     let member = PeerId::random();
-    reaching.member(member, addresses(1), true, start);
+    reaching.member(member, addresses(1), true, YIELD, start);
     reaching.want(HashSet::from([member]));
     (reaching, member)
 }
@@ -65,7 +65,7 @@ fn a_member_that_has_other_addresses_all_the_time_is_dialled_now_and_then() {
     for tenth in 0..36_000_u32 {
         let now = start + Duration::from_millis(100) * tenth;
         let port = u16::try_from(tenth % 60_000).expect("small");
-        reaching.member(member, addresses(port), true, now);
+        reaching.member(member, addresses(port), true, YIELD, now);
         if let Some(id) = dial(&mut reaching, now) {
             dials += 1;
             reaching.failed(id, Unreached::Refused, now);
@@ -87,4 +87,35 @@ fn what_is_lost_with_the_network_is_dialled_again_at_once() {
     reaching.disconnected(&member, lost);
     let next = reaching.next_deadline(|_| None).expect("it is tried again");
     assert!(next <= lost + YIELD, "{:?}", next - lost);
+}
+
+#[test]
+fn made_up_members_leave_room_for_one_that_may_be_reached() {
+    let start = platform::now();
+    let (mut reaching, wanted) = reaching(start);
+    for _ in 0..TARGETS_MAX {
+        reaching.member(PeerId::random(), Addresses::default(), true, YIELD, start);
+    }
+    assert_eq!(reaching.targets.len(), TARGETS_MAX);
+    let ada = PeerId::random();
+    reaching.member(ada, addresses(2), true, YIELD, start);
+    for _ in 0..100 {
+        reaching.member(PeerId::random(), Addresses::default(), true, YIELD, start);
+    }
+    assert!(reaching.may_reach(&ada) && reaching.may_reach(&wanted));
+    assert!(reaching.targets.len() <= TARGETS_MAX);
+}
+
+#[test]
+fn who_could_not_be_reached_does_not_count_until_it_moves() {
+    let start = platform::now();
+    let (mut reaching, member) = reaching(start);
+    reaching.take_doubts();
+    let now = start + YIELD;
+    let id = dial(&mut reaching, now).expect("dialled");
+    assert!(reaching.may_reach(&member) && !reaching.take_doubts());
+    reaching.failed(id, Unreached::NoAnswer, now);
+    assert!(!reaching.may_reach(&member) && reaching.take_doubts());
+    reaching.member(member, addresses(9), true, YIELD, now);
+    assert!(reaching.may_reach(&member) && reaching.take_doubts());
 }

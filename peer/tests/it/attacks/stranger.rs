@@ -19,7 +19,7 @@ use moim_protocol::{
     UnixMillis,
     limits::PRESENCE_TTL,
     names,
-    presence::{Presence, State},
+    presence::{Presence, SignedPresence, State},
     room::RoomMessage,
     text::Name,
     topic::{Topic, TopicHash},
@@ -32,7 +32,7 @@ use crate::common::{PATIENCE, TestPeer};
 const GOSSIP: StreamProtocol = StreamProtocol::new("/meshsub/1.1.0");
 
 /// Bytes of gossip remembered of each that gossips to the stranger.
-const HEARD_MAX: usize = 4 << 20;
+const HEARD_MAX: usize = 16 << 20;
 
 pub(super) struct Stranger {
     keypair: Keypair,
@@ -52,7 +52,7 @@ impl Drop for Stranger {
     }
 }
 
-fn wall() -> u64 {
+pub(super) fn wall() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.expect("after 1970").as_millis()).expect("before the year 500 million")
 }
@@ -174,6 +174,10 @@ impl Stranger {
         self.keypair.public().to_peer_id()
     }
 
+    pub(super) fn keypair(&self) -> &Keypair {
+        &self.keypair
+    }
+
     pub(super) fn gossip_topic(&self) -> String {
         self.topic.gossip_topic()
     }
@@ -187,6 +191,34 @@ impl Stranger {
 
     /// The data of somebody's presence.
     pub(super) fn presence(&self, who: &Keypair, name: &str, sequence: u64) -> Vec<u8> {
+        self.presence_of(who, name, sequence, State::Here)
+    }
+
+    pub(super) fn presence_of(
+        &self,
+        who: &Keypair,
+        name: &str,
+        sequence: u64,
+        state: State,
+    ) -> Vec<u8> {
+        let presence = self.signed(who, name, sequence, state);
+        RoomMessage::Presence { presence }.encode()
+    }
+
+    /// The text of somebody's presence within such data.
+    pub(super) fn presence_text(
+        &self,
+        who: &Keypair,
+        name: &str,
+        sequence: u64,
+        state: State,
+    ) -> String {
+        let data = self.presence_of(who, name, sequence, state);
+        let data: Value = serde_json::from_slice(&data).expect("JSON");
+        data["presence"].as_str().expect("text").to_owned()
+    }
+
+    fn signed(&self, who: &Keypair, name: &str, sequence: u64, state: State) -> SignedPresence {
         let issued = UnixMillis(wall());
         let presence = Presence {
             peer: who.public().to_peer_id(),
@@ -196,10 +228,9 @@ impl Stranger {
             sequence,
             issued,
             expires: issued.saturating_add(PRESENCE_TTL),
-            state: State::Here,
+            state,
         };
-        let presence = presence.sign(who).expect("valid");
-        RoomMessage::Presence { presence }.encode()
+        presence.sign(who).expect("valid")
     }
 
     /// The data of the next text.
