@@ -19,6 +19,7 @@ impl Code for GetError {
         match self {
             Self::Busy => "busy",
             Self::Invalid(_) => "invalid",
+            Self::NoAnswer => "no_answer",
             Self::NotConnected(_) => "not_connected",
             Self::Stopped => "stopped",
             _ => OTHER,
@@ -40,6 +41,7 @@ impl Code for LookupError {
     fn code(&self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
             Self::NotConnected(_) => "not_connected",
             Self::Stopped => "stopped",
             Self::Topic(_) => "invalid",
@@ -53,6 +55,7 @@ impl Code for PutError {
         match self {
             Self::Busy => "busy",
             Self::Invalid(_) => "invalid",
+            Self::NoAnswer => "no_answer",
             Self::NotConnected(_) => "not_connected",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",

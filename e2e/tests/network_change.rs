@@ -5,9 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use moim_e2e::{
-    Event, PATIENCE, Place, Process, Terminal, TerminalBuilder, bootstrap_binary, topic,
-};
+use moim_e2e::{Event, PATIENCE, Place, Process, TerminalBuilder, bootstrap_binary, topic};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -119,6 +119,9 @@ pub enum PutError {
     /// Key, value or lifetime break a limit.
     #[error("the value cannot be stored: {0}")]
     Invalid(#[from] InvalidValue),
+    /// DHT servers are connected, and none of those that were asked has answered in time.
+    #[error("no DHT server has answered; try again in a moment")]
+    NoAnswer,
     /// The peer is not in the DHT and did not get there in time.
     #[error("not in the DHT: {0}; check the bootstrap addresses")]
     NotConnected(NotInDht),
@@ -143,6 +146,9 @@ pub enum GetError {
     /// The key breaks a limit.
     #[error("the key is not valid: {0}")]
     Invalid(#[from] KeyError),
+    /// DHT servers are connected, and none of those that were asked has answered in time.
+    #[error("no DHT server has answered; try again in a moment")]
+    NoAnswer,
     /// The peer is not in the DHT and did not get there in time.
     #[error("not in the DHT: {0}; check the bootstrap addresses")]
     NotConnected(NotInDht),
@@ -158,6 +164,9 @@ pub enum LookupError {
     /// As many are under way as a peer makes at once.
     #[error("too many topics are looked up at once; try again in a moment")]
     Busy,
+    /// DHT servers are connected, and none of those that were asked has answered in time.
+    #[error("no DHT server has answered; try again in a moment")]
+    NoAnswer,
     /// The peer is not in the DHT and did not get there in time.
     #[error("not in the DHT: {0}; check the bootstrap addresses")]
     NotConnected(NotInDht),

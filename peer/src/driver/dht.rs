@@ -75,12 +75,22 @@ impl Driver {
             (Purpose::PutRest(rest), QueryResult::PutRecord(result)) => {
                 self.on_handed_on(rest, &result, now);
             }
-            (Purpose::Get { key, found, reader }, _) => {
-                self.on_looked_up(key, found, reader, now);
+            (Purpose::Get { key, found, reader }, QueryResult::GetRecord(result)) => {
+                let is_answered = is_answered(&result);
+                self.on_looked_up(key, found, reader, is_answered, now);
             }
             (Purpose::LeavePut { .. } | Purpose::Members { .. }, _) => {}
             (purpose, result) => tracing::debug!(?purpose, ?result, "unexpected end of a query"),
         }
+    }
+}
+
+/// Whether a server has said anything of a key, be it that there is nothing.
+fn is_answered(result: &kad::GetRecordResult) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(kad::GetRecordError::NotFound { closest_peers, .. }) => !closest_peers.is_empty(),
+        Err(kad::GetRecordError::Timeout { .. }) => false,
     }
 }
 

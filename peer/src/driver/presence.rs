@@ -311,11 +311,7 @@ impl Driver {
         if let Some(room) = self.rooms.get_mut(&topic) {
             room.search.asking.remove(peer);
         }
-        for lookup in self
-            .lookups
-            .iter_mut()
-            .filter(|lookup| lookup.search.roster.topic() == topic)
-        {
+        for lookup in self.lookups_of(topic) {
             lookup.search.asking.remove(peer);
             lookup.quiet = now + room::LOOKUP_QUIET;
         }
@@ -332,11 +328,7 @@ impl Driver {
     ) {
         self.reaching.release();
         for (presence, age) in members {
-            for lookup in self
-                .lookups
-                .iter_mut()
-                .filter(|lookup| lookup.search.roster.topic() == topic)
-            {
+            for lookup in self.lookups_of(topic) {
                 // What one list has wrong, another has right.
                 let _ = lookup.search.roster.handle_presence(
                     presence.clone(),

@@ -383,6 +383,8 @@ pub(super) struct Lookup {
     pub(super) deadline: Instant,
     /// Nothing new until this: done.
     pub(super) quiet: Instant,
+    /// Whether a DHT server has said who is there, be it nobody.
+    pub(super) answered: bool,
     pub(super) reply: Reply<Result<Vec<Member>, LookupError>>,
 }
 

@@ -74,6 +74,7 @@ impl Driver {
             search: self.new_search(topic, now),
             deadline: now.checked_add(wait).unwrap_or(now),
             quiet: now + room::LOOKUP_QUIET,
+            answered: false,
             reply,
         });
     }
@@ -128,6 +129,9 @@ impl Driver {
             .copied()
             .filter(|provider| *provider != me)
             .collect();
+        for lookup in self.lookups_of(topic) {
+            lookup.answered = true;
+        }
         let mut enough = !providers.is_empty();
         for search in self.searches(topic) {
             enough &= !providers.is_empty() && search.has_enough();
@@ -138,11 +142,7 @@ impl Driver {
             if let Some(room) = self.rooms.get_mut(&topic) {
                 room.search.provider(provider, addresses.clone(), now);
             }
-            for lookup in self
-                .lookups
-                .iter_mut()
-                .filter(|lookup| lookup.search.roster.topic() == topic)
-            {
+            for lookup in self.lookups_of(topic) {
                 if lookup.search.provider(provider, addresses.clone(), now) {
                     lookup.quiet = now + room::LOOKUP_QUIET;
                 }
@@ -165,6 +165,12 @@ impl Driver {
                 self.reaching.stranger(provider, addresses, now);
             }
         }
+    }
+
+    /// The lookups of a topic.
+    pub(super) fn lookups_of(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Lookup> {
+        let lookups = self.lookups.iter_mut();
+        lookups.filter(move |lookup| lookup.search.roster.topic() == topic)
     }
 
     pub(super) fn searches(&mut self, topic: TopicHash) -> impl Iterator<Item = &mut Search> {
@@ -360,7 +366,7 @@ impl Driver {
         let mut index = 0;
         while let Some(lookup) = self.lookups.get_mut(index) {
             lookup.search.roster.tick(now);
-            let busy = !lookup.search.asking.is_empty();
+            let busy = !lookup.search.asking.is_empty() || !lookup.answered;
             if lookup.deadline > now && (lookup.quiet > now || busy) {
                 if busy {
                     lookup.quiet = lookup.quiet.max(now + Duration::from_millis(50));
@@ -369,6 +375,10 @@ impl Driver {
                 continue;
             }
             let lookup = self.lookups.swap_remove(index);
+            if !lookup.answered && lookup.search.roster.is_empty() {
+                let _ = lookup.reply.send(Err(LookupError::NoAnswer));
+                continue;
+            }
             let mut alike = Alike::new(self.me);
             for member in lookup.search.roster.members() {
                 alike.insert(member.presence.peer, &member.presence.name);

@@ -306,6 +306,7 @@ impl Driver {
         key: RecordKey,
         found: Found,
         reader: Reader,
+        is_answered: bool,
         now: Instant,
     ) {
         match reader {
@@ -318,7 +319,15 @@ impl Driver {
                         publisher: record.publisher,
                     }
                 });
-                let _ = reply.send(Ok(value));
+                let result = match value {
+                    None if !is_answered => Err(GetError::NoAnswer),
+                    value => Ok(value),
+                };
+                let _ = reply.send(result);
+                self.operation_done(now);
+            }
+            Reader::Put(draft) if !is_answered && found.newest.is_none() => {
+                draft.refuse(PutError::NoAnswer);
                 self.operation_done(now);
             }
             Reader::Put(draft) => self.put_after(found.newest, draft),
@@ -359,9 +368,12 @@ impl Driver {
             tracing::debug!(%error, "no copy of our own");
         }
         if servers.is_empty() {
-            let _ = draft
-                .reply
-                .send(Err(PutError::NotConnected(NotInDht::NoServer)));
+            let error = if self.in_dht() {
+                PutError::NoAnswer
+            } else {
+                PutError::NotConnected(NotInDht::NoServer)
+            };
+            draft.refuse(error);
             self.operation_done(now);
             return;
         }

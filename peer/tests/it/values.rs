@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::mpsc, thread, time::Duration};
 
 use futures::{StreamExt as _, future, stream};
-use moim_peer::{BootstrapSource, DhtMode, GetError, PeerBuilder, PeerEvent, PutError, limits};
+use moim_peer::{
+    BootstrapSource, DhtMode, GetError, LookupError, PeerBuilder, PeerEvent, PutError, limits,
+};
 use serde_json::json;
 
 use crate::common::{PATIENCE, TestPeer, builder, peer, server, test};
@@ -39,13 +41,29 @@ async fn knows(peer: &TestPeer, others: usize) {
 /// A server whose program stops when it is told to, with its sockets open.
 struct Hanging {
     stop: mpsc::Sender<()>,
+    has_stopped: mpsc::Receiver<()>,
+    /// Where others enter by it.
+    source: BootstrapSource,
 }
 
 impl Hanging {
+    /// One of several servers.
     async fn start(source: &BootstrapSource) -> Self {
+        let (builder, source) = (serving(source), source.clone());
+        let joining = async {
+            let peer = TestPeer::start(builder).await;
+            peer.connected().await;
+            (peer, source)
+        };
+        Self::run(joining).await
+    }
+
+    async fn run(
+        starting: impl Future<Output = (TestPeer, BootstrapSource)> + Send + 'static,
+    ) -> Self {
         let (stop, stopped) = mpsc::channel();
+        let (stands_still, has_stopped) = mpsc::channel();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let builder = serving(source);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -57,23 +75,28 @@ impl Hanging {
                 let _ = asked.send(());
             });
             let _peer = runtime.block_on(async {
-                let peer = TestPeer::start(builder).await;
-                peer.connected().await;
-                let _ = ready.send(());
+                let (peer, source) = starting.await;
+                let _ = ready.send(source);
                 let _ = (&mut is_asked).await;
                 peer
             });
             // Nothing runs any more, and nothing is closed.
+            let _ = stands_still.send(());
             loop {
                 thread::park();
             }
         });
-        is_ready.await.expect("in the DHT");
-        Self { stop }
+        let source = is_ready.await.expect("in the DHT");
+        Self {
+            stop,
+            has_stopped,
+            source,
+        }
     }
 
     fn hang(&self) {
         self.stop.send(()).expect("it runs");
+        self.has_stopped.recv().expect("it stops");
     }
 }
 
@@ -179,6 +202,32 @@ async fn a_get_right_after_a_put_finds_it_with_a_fifth_of_the_servers_hung() {
         let value = bob.peer.get(key.as_str()).await.expect("asked");
         assert_eq!(value.map(|value| value.value), Some(json!(number)));
     }
+}
+
+#[test]
+async fn where_no_server_answers_nobody_says_that_there_is_nothing() {
+    let server = Hanging::run(server()).await;
+    let ada = peer(&server.source).await;
+    ada.connected().await;
+    ada.peer
+        .put("there", json!(1), LIFETIME)
+        .await
+        .expect("stored");
+    server.hang();
+    let (value, members) = future::join(
+        ada.peer.get("there"),
+        ada.peer.lookup("nobody here", Duration::from_secs(4)),
+    )
+    .await;
+    assert_eq!(value, Err(GetError::NoAnswer));
+    assert!(matches!(members, Err(LookupError::NoAnswer)), "{members:?}");
+    let stored = ada.peer.put("there", json!(2), LIFETIME).await;
+    let why = stored.expect_err("nobody has it");
+    assert!(
+        // It is known to hang by now, or not yet.
+        matches!(why, PutError::NoAnswer | PutError::NotConnected(_)),
+        "{why:?}"
+    );
 }
 
 #[test]
