@@ -52,6 +52,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Longer than any round trip over a relay on a bad line.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long gossip waits for a neighbour. Its shares bound how much that is.
+const QUEUED_FOR: Duration = Duration::from_secs(5);
+
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
@@ -184,6 +187,9 @@ fn gossip(keypair: &Keypair) -> Result<Gossip, StartError> {
         // A member whose connection dropped for some seconds still hears what it missed.
         .history_length(12)
         .history_gossip(8)
+        // What members say waits as long for a neighbour that is busy with a flood as what this peer says.
+        .forward_queue_duration(QUEUED_FOR)
+        .publish_queue_duration(QUEUED_FOR)
         .validation_mode(gossipsub::ValidationMode::Strict)
         .validate_messages()
         .message_id_fn(|message| {

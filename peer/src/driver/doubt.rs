@@ -152,7 +152,7 @@ impl Driver {
         }
     }
 
-    /// A node says why it does not let us in. From anybody else that is not of interest.
+    /// A node says why it does not let us in. From anybody else that is not of interest, and gets no answer.
     pub(super) fn on_refusal(&mut self, event: moim_rpc::Event) {
         let request_response::Event::Message {
             peer,
@@ -165,12 +165,14 @@ impl Driver {
         else {
             return;
         };
+        if !self.entry.may_turn_away(&peer) {
+            return;
+        }
         match Request::decode(&request) {
             Ok(Request::Refused(why)) => {
-                if self.entry.turned_away(&peer, why) {
-                    tracing::debug!(%peer, %why, "turned away");
-                    self.dirty = true;
-                }
+                tracing::debug!(%peer, %why, "turned away");
+                self.entry.turned_away(&peer, why);
+                self.dirty = true;
             }
             Err(error) => tracing::debug!(%peer, %error, "no refusal"),
         }

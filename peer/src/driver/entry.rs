@@ -219,23 +219,19 @@ impl Entry {
         }
     }
 
-    /// A node has said why it does not let us in. Returns whether it is one that was dialled.
-    pub(super) fn turned_away(&mut self, by: &PeerId, why: Refusal) -> bool {
-        let mut ours = false;
+    /// Whether this is a node that was dialled and may not let us in.
+    pub(super) fn may_turn_away(&self, peer: &PeerId) -> bool {
+        self.sources.iter().any(|source| source.knocks_at(peer))
+    }
+
+    /// A node has said why it does not let us in.
+    pub(super) fn turned_away(&mut self, by: &PeerId, why: Refusal) {
         for source in &mut self.sources {
-            let is_it = match &source.state {
-                State::Connected { peer, welcome, .. } => peer == by && !welcome,
-                // The reason may be here before the connection is known.
-                State::Dialling(attempt) => attempt.peer().as_ref() == Some(by),
-                State::Fetching | State::Waiting { .. } => false,
-            };
-            if is_it {
+            if source.knocks_at(by) {
                 source.refusal = Some(why);
                 source.last_error = Some(NodeFault::TurnedAway(why));
-                ours = true;
             }
         }
-        ours
     }
 
     /// The last connection to a peer is gone.
@@ -355,6 +351,16 @@ impl Entry {
 }
 
 impl Source {
+    /// Whether we are at a node's door.
+    fn knocks_at(&self, node: &PeerId) -> bool {
+        match &self.state {
+            State::Connected { peer, welcome, .. } => peer == node && !welcome,
+            // The reason may be here before the connection is known.
+            State::Dialling(attempt) => attempt.peer().as_ref() == Some(node),
+            State::Fetching | State::Waiting { .. } => false,
+        }
+    }
+
     /// What people see. While a node turns us away, that is so between two attempts too.
     fn shown(&self) -> BootstrapState {
         match (&self.state, self.refusal, self.last_error) {

@@ -112,7 +112,7 @@ impl Candidates {
         let is_open = transport.eq_ignore_ascii_case("udp")
             && port.parse::<u16>().is_ok_and(|port| port >= PORT_MIN)
             && self.may_be(host)
-            && self.count(host);
+            && self.count(spelling(host));
         if !is_open {
             tracing::debug!(%host, %port, "a candidate is not checked");
         }
@@ -121,19 +121,27 @@ impl Candidates {
 
     fn may_be(&self, host: &str) -> bool {
         match host.parse::<IpAddr>() {
-            Ok(ip) => (self.reachable.0)(ip),
+            Ok(ip) => (self.reachable.0)(ip.to_canonical()),
             Err(_) => is_mdns(host),
         }
     }
 
-    fn count(&mut self, host: &str) -> bool {
-        if self.hosts.len() >= HOSTS_MAX && !self.hosts.contains_key(host) {
+    fn count(&mut self, host: String) -> bool {
+        if self.hosts.len() >= HOSTS_MAX && !self.hosts.contains_key(&host) {
             return false;
         }
-        let count = self.hosts.entry(host.to_owned()).or_default();
+        let count = self.hosts.entry(host).or_default();
         let has_room = *count < PER_HOST_MAX;
         *count = count.saturating_add(1);
         has_room
+    }
+}
+
+/// The one spelling under which a host counts: an IPv6 address has many, and one of IPv4 is written as one of IPv6 too.
+fn spelling(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.to_canonical().to_string(),
+        Err(_) => host.to_ascii_lowercase(),
     }
 }
 
@@ -238,6 +246,45 @@ mod tests {
                 .is_some()
         });
         assert_eq!(others.count(), HOSTS_MAX - 1);
+    }
+
+    #[test]
+    fn however_a_host_is_spelled_it_counts_as_one() {
+        let name = "4aa29a2b-5b4f-4a5b-9c9d-1f0f6d2b3a4c.local";
+        let spellings = [
+            [
+                "2001:db8::1",
+                "2001:DB8::1",
+                "2001:0db8:0:0::1",
+                "2001:db8::0.0.0.1",
+            ],
+            [
+                "192.0.2.1",
+                "::ffff:192.0.2.1",
+                "::FFFF:c000:201",
+                "0:0::ffff:192.0.2.1",
+            ],
+            [
+                name,
+                &name.to_uppercase().replace(".LOCAL", ".local"),
+                name,
+                name,
+            ],
+        ];
+        let mut candidates = all();
+        for of_one in spellings {
+            let mut port = 4000;
+            let mut taken = 0;
+            for spelling in of_one.iter().cycle().take(4 * PER_HOST_MAX) {
+                port += 1;
+                taken += usize::from(candidates.take(&host(spelling, port)).is_some());
+            }
+            assert_eq!(taken, PER_HOST_MAX, "{of_one:?}");
+        }
+        assert_eq!(candidates.hosts.len(), 3);
+        let no_loopback = Reachable::new(|ip| !ip.is_loopback());
+        let mut candidates = Candidates::new(no_loopback);
+        assert_eq!(candidates.take(&host("::ffff:127.0.0.1", 4000)), None);
     }
 
     #[test]

@@ -141,6 +141,7 @@ fn questions(host: &PeerId) -> Vec<(&'static str, Vec<u8>)> {
         ("/libp2p/autonat/2/dial-request", dial_request()),
         ("/libp2p/autonat/2/dial-request", vec![0x7f]),
         (names::ICE_SERVERS_PROTOCOL, b"{".to_vec()),
+        (names::TIME_PROTOCOL, b"{".to_vec()),
     ]
 }
 

@@ -45,7 +45,10 @@ fn dials(entry: &mut Entry, peer: PeerId, node: Node, from: Instant, time: Durat
             }
             assert!(entry.connected(id, peer, now));
             match node {
-                Node::Refuses(why) => assert!(entry.turned_away(&peer, why)),
+                Node::Refuses(why) => {
+                    assert!(entry.may_turn_away(&peer));
+                    entry.turned_away(&peer, why);
+                }
                 Node::ClosesLater => entry.welcomed(&peer),
                 Node::Closes | Node::IsAway => {}
             }
@@ -104,22 +107,19 @@ fn the_reason_is_shown_from_one_attempt_to_the_next() {
     assert_eq!(entry.nodes()[0].state, turned_away, "so far");
     entry.welcomed(&peer);
     assert_eq!(entry.nodes()[0].state, BootstrapState::Connected { peer });
-    assert!(
-        !entry.turned_away(&peer, Refusal::Blocked),
-        "it has let us in"
-    );
+    assert!(!entry.may_turn_away(&peer), "it has let us in");
 }
 
 #[test]
 fn strangers_have_no_say_in_it() {
     let start = platform::now();
     let (mut entry, peer) = entry(start);
-    assert!(!entry.turned_away(&PeerId::random(), Refusal::Full));
-    assert!(!entry.turned_away(&peer, Refusal::Full), "not dialled yet");
+    assert!(!entry.may_turn_away(&PeerId::random()));
+    assert!(!entry.may_turn_away(&peer), "not dialled yet");
     let id = dial(&mut entry, start).expect("a dial");
-    assert!(!entry.turned_away(&PeerId::random(), Refusal::Full));
+    assert!(!entry.may_turn_away(&PeerId::random()));
     entry.connected(id, peer, start);
-    assert!(!entry.turned_away(&PeerId::random(), Refusal::Full));
+    assert!(!entry.may_turn_away(&PeerId::random()));
 }
 
 #[test]
