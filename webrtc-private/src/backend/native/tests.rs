@@ -12,6 +12,8 @@ use crate::{
     testing::pipe,
 };
 
+mod third_party;
+
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 type NativeMuxer = Muxer<Connection>;
