@@ -213,7 +213,7 @@ impl Driver {
                     behind = if self.drain_swarm() { 0 } else { behind + 1 };
                 }
                 () = self.addresses.changed() => self.liveness.addresses_changed(platform::now()),
-                () = platform::sleep_until(Some(deadline)) => {}
+                () = platform::sleep_until(Some(deadline)) => behind = 0,
             }
         }
     }
@@ -248,8 +248,10 @@ impl Driver {
         if !behind {
             self.advance_strangers(now);
         }
-        let reaching = if self.overview.is_due(now) {
-            self.look_over_members(now, behind)
+        let reaching = if behind {
+            Some(now)
+        } else if self.overview.is_due(now) {
+            self.look_over_members(now)
         } else {
             self.overview.next_deadline(now)
         };
@@ -259,25 +261,28 @@ impl Driver {
 
     /// Decides whom to connect to, dials those who are due, and lists the members anew: all of them are looked at, so
     /// that it is not done for every event of a large room. Says when somebody is to be dialled again.
-    fn look_over_members(&mut self, now: Instant, behind: bool) -> Option<Instant> {
+    fn look_over_members(&mut self, now: Instant) -> Option<Instant> {
         let began = platform::now();
         if self.members_changed | self.reaching.take_doubts() {
             let wanted = self.wanted();
             swarm::want(&mut self.swarm.behaviour_mut().platform, wanted.clone());
             self.reaching.want(wanted);
         }
-        if !behind {
-            self.dial_due(now);
-        }
+        self.dial_due(now);
         if std::mem::take(&mut self.members_changed) | self.reaching.take_changed() {
             self.update_members();
         }
         let connections = &self.connections;
-        let next = self
-            .reaching
-            .next_deadline(|peer| connections.best_path(peer));
-        self.overview.worked(began, platform::now());
-        next
+        let next = if self.reaching.has_news() {
+            Some(now)
+        } else {
+            let path = |peer: &PeerId| connections.best_path(peer);
+            self.reaching.next_deadline(path)
+        };
+        let ended = platform::now();
+        self.overview.worked(began, ended);
+        let pause = self.overview.next_deadline(ended);
+        next.map(|next| pause.map_or(next, |pause| next.max(pause)))
     }
 
     /// Renews what helps to find direct ways.

@@ -185,7 +185,7 @@ pub const ROOM_TALK: Share = share(128, 2048, 256 << 10, 4 << 20);
 pub const PRESENCES_PER_PEER: Share = share(1, 32, 4 << 10, 96 << 10);
 
 /// Presences in one room: everybody's in a full room joining within some seconds. In rest a full
-/// room has 23 a second. The second half is for members.
+/// room has 23 a second. The second half is for members that this peer is connected to.
 pub const ROOM_PRESENCES: Share = share(256, 4096, 512 << 10, 8 << 20);
 
 /// What one neighbour is the first to bring of one room's gossip: twice all that is passed on in it. An

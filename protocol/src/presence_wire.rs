@@ -48,7 +48,7 @@ pub enum Response {
         /// Why, for people: at most [`REASON_BYTES_MAX`](crate::limits::REASON_BYTES_MAX) bytes.
         reason: String,
     },
-    /// Members in the order of their peer ids' bytes.
+    /// Members in the order of their peer ids' bytes; on the first page the one who answers before them.
     Members {
         /// Each with its age: how long it has lived at the sender and those before.
         members: Vec<(SignedPresence, Duration)>,

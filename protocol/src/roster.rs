@@ -251,7 +251,10 @@ impl Roster {
             replayable,
             signed,
         });
-        self.gone.insert(peer, sequence, replayable, left);
+        // Nobody of that id was here, and anybody can make up ids that leave: none of those known makes room for one.
+        if was_here || !self.gone.is_full() {
+            self.gone.insert(peer, sequence, replayable, left);
+        }
         if was_here {
             Verdict::Left
         } else {

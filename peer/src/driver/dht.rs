@@ -16,14 +16,28 @@ impl Driver {
         moim_dht::trim_addresses(&mut self.swarm.behaviour_mut().kad, &event);
         match event {
             kad::Event::OutboundQueryProgressed {
-                id, result, step, ..
-            } => self.on_query(id, result, step.last, now),
+                id,
+                result,
+                step,
+                stats,
+            } => {
+                let has_asked = stats.num_requests() > 0;
+                self.on_query(id, result, step.last, has_asked, now);
+            }
             kad::Event::RoutingUpdated { .. } => self.dirty = true,
             other => tracing::trace!(?other),
         }
     }
 
-    fn on_query(&mut self, id: kad::QueryId, result: QueryResult, last: bool, now: Instant) {
+    /// A query has a result, of a server if it `has_asked` one.
+    fn on_query(
+        &mut self,
+        id: kad::QueryId,
+        result: QueryResult,
+        last: bool,
+        has_asked: bool,
+        now: Instant,
+    ) {
         // What comes before the end of a query.
         match (self.queries.get_mut(&id), &result) {
             (
@@ -35,7 +49,7 @@ impl Driver {
             ) => {
                 let topic = *topic;
                 let providers: Vec<_> = providers.iter().copied().collect();
-                if self.on_providers(topic, &providers, now)
+                if self.on_providers(topic, &providers, has_asked, now)
                     && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
                 {
                     query.finish();

@@ -70,9 +70,7 @@ impl Driver {
             let roster = &room.search.roster;
             let connected = longest.iter().map(|(_, peer)| *peer);
             let connected: Vec<PeerId> = connected.filter(|peer| roster.contains(peer)).collect();
-            let met = roster.members().map(|member| member.presence.peer);
-            let met = met.filter(|peer| roster.has_met(peer)).count();
-            kept.extend(neighbours::kept(self.me, &connected, met));
+            kept.extend(neighbours::kept(self.me, &connected, room.likely));
             members.extend(connected);
         }
         (members, kept)

@@ -27,7 +27,7 @@ mod target;
 /// Attempts under way at once.
 const ATTEMPTS_MAX: usize = 24;
 
-/// Strangers of a lookup that wait for their turn.
+/// Members and strangers that are kept in mind.
 const TARGETS_MAX: usize = 2048;
 
 /// First pause after a failed attempt.
@@ -122,6 +122,11 @@ impl Reaching {
     /// Whether a peer names an address to be tried at, and the last try has not failed.
     pub(super) fn may_reach(&self, peer: &PeerId) -> bool {
         self.targets.get(peer).is_some_and(Target::may_be_reached)
+    }
+
+    /// Whether dials have failed that nobody has been told of.
+    pub(super) fn has_news(&self) -> bool {
+        self.doubts || !self.failed.is_empty()
     }
 
     /// Whether somebody may be reached, or not, unlike when this was asked last.

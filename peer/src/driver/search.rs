@@ -27,20 +27,29 @@ use crate::{
 const LISTENERS_AT_ONCE: usize = 4;
 
 impl Driver {
-    /// Everybody whom the rooms want a connection to. Made-up members cost nothing, and would be nearly all of a
-    /// room: only those count for its size who are or were connected, or may be reached. Of the others no more
-    /// than a small room has are tried again and again.
+    /// Everybody whom the rooms want a connection to. Anybody can make up members, and they would be nearly all of a
+    /// room: only those count for its size who are connected or may be reached. Where some could not be, as many are
+    /// tried as a small room has: those that were not tried yet, then those that once were connected, then the others.
     pub(super) fn wanted(&mut self) -> HashSet<PeerId> {
         let mut wanted = HashSet::new();
         for room in self.rooms.values_mut() {
             let roster = &room.search.roster;
             let members = roster.members().map(|member| member.presence.peer);
-            let (likely, others): (Vec<_>, Vec<_>) =
-                members.partition(|peer| roster.has_met(peer) || self.reaching.may_reach(peer));
+            let (likely, others): (Vec<_>, Vec<_>) = members.partition(|peer| {
+                self.connections.is_connected(peer) || self.reaching.may_reach(peer)
+            });
             room.likely = likely.len();
-            let mut near = neighbours::among(self.me, likely.into_iter());
-            let left = limits::FULL_MESH_MAX.saturating_sub(near.len());
-            near.extend(neighbours::nearest(self.me, others, left));
+            let mut near = neighbours::among(self.me, likely.iter().copied());
+            if !others.is_empty() {
+                let (met, others): (Vec<_>, Vec<_>) =
+                    others.into_iter().partition(|peer| roster.has_met(peer));
+                for more in [likely, met, others] {
+                    let left = limits::FULL_MESH_MAX.saturating_sub(near.len());
+                    let more = more.into_iter().filter(|peer| !near.contains(peer));
+                    let more = neighbours::nearest(self.me, more, left);
+                    near.extend(more);
+                }
+            }
             wanted.extend(near);
             // Those who can't be reached are tried again: they may be back before they say so.
             wanted.extend(room.search.roster.suspended());
@@ -113,12 +122,13 @@ impl Driver {
         }
     }
 
-    /// The DHT names providers of a topic. Whether they exist is to be seen. Returns whether the
-    /// lookup has enough.
+    /// The DHT names providers of a topic: a server (`is_answer`), or what this peer keeps itself. Whether they exist is
+    /// to be seen. Returns whether the lookup has enough.
     pub(super) fn on_providers(
         &mut self,
         topic: TopicHash,
         providers: &[PeerId],
+        is_answer: bool,
         now: Instant,
     ) -> bool {
         tracing::debug!(%topic, providers = providers.len(), "the DHT names providers");
@@ -130,7 +140,7 @@ impl Driver {
             .filter(|provider| *provider != me)
             .collect();
         for lookup in self.lookups_of(topic) {
-            lookup.answered = true;
+            lookup.answered |= is_answer;
         }
         let mut enough = !providers.is_empty();
         for search in self.searches(topic) {
@@ -195,11 +205,7 @@ impl Driver {
             }
             None => None,
         };
-        for lookup in self
-            .lookups
-            .iter_mut()
-            .filter(|lookup| lookup.search.roster.topic() == topic)
-        {
+        for lookup in self.lookups_of(topic) {
             lookup.search.asking.insert(peer, page);
         }
         let request = Request::Sync {

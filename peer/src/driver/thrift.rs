@@ -1,14 +1,14 @@
-//! Work that grows with what strangers bring, and that any of it makes necessary again: a fixed part of the time and
-//! no more. A pure machine.
+//! Work that grows with what strangers bring, and that any of it makes necessary again: it is not done all the time. A
+//! pure machine.
 
 use std::time::Duration;
 
 use web_time::Instant;
 
-/// How many times as long as the work took nothing of it is done: a quarter of the time is its part.
+/// How many times as long as the work took nothing of it is done: it has a quarter of the time.
 const PAUSE: u32 = 3;
 
-/// The longest pause, if the machine stood still meanwhile.
+/// The longest pause: the machine may have stood still meanwhile.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Default)]

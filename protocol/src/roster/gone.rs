@@ -28,6 +28,11 @@ impl Gone {
         self.by_peer.get(peer).map(|departed| departed.sequence)
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.by_peer.len() >= GONE_MAX
+    }
+
+    /// Where there are too many, the one that is to be remembered for the shortest time makes room.
     pub(super) fn insert(
         &mut self,
         peer: PeerId,

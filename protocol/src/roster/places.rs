@@ -15,7 +15,7 @@ use crate::limits::HEARSAY_MIN;
 struct Hearsay {
     /// Who brought it.
     by: PeerId,
-    /// The how manieth it was.
+    /// Its number, in the order in which they came.
     number: u64,
 }
 
@@ -112,15 +112,15 @@ impl Places {
                 parted().or_else(newest)
             };
         }
-        if let Some(largest) = self.largest()
-            && self.has_brought_less(by, &largest)
-        {
-            return self.newest_of(largest);
-        }
         if self.hearsay.len() < HEARSAY_MIN
             && let Some(parted) = parted()
         {
             return Some(parted);
+        }
+        if let Some(largest) = self.largest()
+            && self.has_brought_less(by, &largest)
+        {
+            return self.newest_of(largest);
         }
         members.clone().find(|peer| {
             let is_own = |known: &Hearsay| known.by == *by;

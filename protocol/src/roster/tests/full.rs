@@ -80,20 +80,61 @@ fn who_is(signed: &SignedPresence) -> u16 {
 
 #[test]
 fn who_comes_and_goes_with_many_keys_leaves_half_to_hearsay() {
+    const FREE: usize = 4;
     let mut room = Room::new();
-    for signed in &CROWD[..MEMBERS_MAX] {
+    let (brought, parted) = CROWD[..MEMBERS_MAX].split_at(HEARSAY_MIN - FREE);
+    for signed in brought {
+        room.hear_by(ADA, signed, Duration::ZERO).unwrap();
+    }
+    for signed in parted {
         room.roster.connected(who(signed));
         room.hear(signed).unwrap();
         room.roster.disconnected(&who(signed));
     }
-    let verdict = room.hear_by(ADA, newcomer(0), Duration::ZERO);
+    let listed = |room: &Room, of: &[SignedPresence]| {
+        let listed = of
+            .iter()
+            .filter(|signed| room.roster.contains(&who(signed)));
+        listed.count()
+    };
+    // Who brings fewer takes the places of those who have parted, and nobody else's, up to half of the room.
+    for number in 0..FREE {
+        let verdict = room.hear_by(MALLORY, newcomer(number), Duration::ZERO);
+        assert_eq!(verdict.unwrap(), Verdict::Joined);
+    }
+    assert_eq!(listed(&room, brought), brought.len());
+    assert_eq!(listed(&room, parted), parted.len() - FREE);
+    let verdict = room.hear_by(MALLORY, newcomer(FREE), Duration::ZERO);
     assert_eq!(verdict.unwrap(), Verdict::Joined);
-    // And one that is connected takes nothing of that.
-    let another = who(newcomer(1));
-    room.roster.connected(another);
-    assert_eq!(room.hear(newcomer(1)).unwrap(), Verdict::Joined);
-    assert!(room.roster.contains(&who(newcomer(0))));
-    assert!(HEARSAY_MIN > 1);
+    assert_eq!(listed(&room, brought), brought.len() - 1);
+    // One that is connected takes the place of one who has parted.
+    let another = newcomer(FREE + 1);
+    room.roster.connected(who(another));
+    assert_eq!(room.hear(another).unwrap(), Verdict::Joined);
+    assert_eq!(listed(&room, parted), parted.len() - FREE - 1);
+    assert_eq!(listed(&room, brought), brought.len() - 1);
+}
+
+#[test]
+fn farewells_of_nobody_push_out_no_memory() {
+    let mut room = Room::new();
+    room.hear(&here(1, 5)).unwrap();
+    room.hear(&left(1, 6)).unwrap();
+    for number in 0..GONE_MAX {
+        let nobody = u16::try_from(number + 2_100).expect("few");
+        let verdict = room.hear(&left(nobody, 1)).unwrap();
+        assert_eq!(verdict, Verdict::Unchanged);
+    }
+    assert_eq!(room.roster.sequence(&peer(1)), Some(6));
+    assert_eq!(
+        room.hear(&here(1, 5)).unwrap(),
+        Verdict::Unchanged,
+        "no news"
+    );
+    // Who was there is remembered, whoever was not.
+    room.hear(&here(2, 1)).unwrap();
+    room.hear(&left(2, 2)).unwrap();
+    assert_eq!(room.roster.sequence(&peer(2)), Some(2));
 }
 
 #[test]
