@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use libp2p::identity::Keypair;
+use libp2p::{Multiaddr, identity::Keypair};
 use moim_peer::{PeerId, Reach, Room, Topic, limits};
 use moim_protocol::{names, presence::State};
 use serde_json::json;
-use tokio::time::MissedTickBehavior;
+use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 
 use super::{
     honest::{Honest, said_in},
@@ -84,6 +84,51 @@ async fn made_up_members_hide_nobody_and_close_no_connection() {
         said_in(to, "still here").await;
     }
     println!(" | {steps} presences of {MADE_UP} made-up members: {members} listed");
+}
+
+/// Listens, and says nothing to whoever comes.
+async fn silent() -> (JoinHandle<()>, Multiaddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = listener.local_addr().expect("bound").port();
+    let listening = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok(connection) = listener.accept().await {
+            kept.push(connection);
+        }
+    });
+    let address = format!("/ip4/127.0.0.1/tcp/{port}");
+    (listening, address.parse().expect("valid"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn made_up_members_at_addresses_where_nobody_answers_hide_nobody() {
+    const MADE_UP: usize = limits::MEMBERS_MAX + 100;
+    let (silent, nowhere) = silent().await;
+    let mut honest = Honest::meet("nowhere").await;
+    let ada = honest.ada.peer.id();
+    let mut hostile = Stranger::start("nowhere", &[&honest.ada]).await;
+    hostile.join(ada, "Mallory").await;
+    assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
+    hostile.elsewhere = vec![nowhere];
+    let made_up: Vec<Keypair> = (0..MADE_UP).map(|_| Keypair::generate_ed25519()).collect();
+    let mut step = async |number: usize| {
+        let who = &made_up[number % MADE_UP];
+        let presence = hostile.presence(who, "Nobody", 1 + (number / MADE_UP) as u64);
+        let frame = hostile.published(who, &presence);
+        hostile.gossip(ada, &frame).await;
+    };
+    let mut steps = honest.withstand(MADE_UP, &mut step).await;
+    // And in the full room.
+    steps += honest.withstand(1, step).await;
+    println!(" | {steps} presences of {MADE_UP} made-up members where nobody answers");
+    for (room, to) in [
+        (&honest.ada_room, &honest.bob),
+        (&honest.bob_room, &honest.ada),
+    ] {
+        assert!(is_connected(room, to));
+    }
+    honest.talk("still here").await;
+    silent.abort();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,8 @@ pub(super) struct Stranger {
     said: u64,
     session: u64,
     running: JoinHandle<()>,
+    /// Where those are that it makes up.
+    pub(super) elsewhere: Vec<Multiaddr>,
 }
 
 impl Drop for Stranger {
@@ -155,6 +157,7 @@ impl Stranger {
             // Long enough ago that the first message heard is not waited with.
             session: wall() - 60_000,
             running,
+            elsewhere: Vec::new(),
         };
         for peer in peers {
             let id = peer.peer.id();
@@ -224,7 +227,7 @@ impl Stranger {
             peer: who.public().to_peer_id(),
             topic: self.topic,
             name: Name::new(name).expect("valid"),
-            addresses: Vec::new(),
+            addresses: self.elsewhere.clone(),
             sequence,
             issued,
             expires: issued.saturating_add(PRESENCE_TTL),
