@@ -8,6 +8,7 @@ use std::{
 
 use libp2p::{
     Multiaddr, PeerId,
+    multiaddr::Protocol,
     swarm::{
         ConnectionId,
         dial_opts::{DialOpts, PeerCondition},
@@ -64,6 +65,8 @@ pub(super) struct Attempt {
     peer: Option<PeerId>,
     /// Whether to dial although there is a connection: from relayed to direct.
     upgrade: bool,
+    /// Whether to dial from ports of their own instead of those that are listened on.
+    new_ports: bool,
     ranks: VecDeque<Vec<Multiaddr>>,
     /// The dials, and when they began.
     under_way: HashMap<ConnectionId, Instant>,
@@ -84,11 +87,22 @@ impl Attempt {
         Self {
             peer,
             upgrade,
+            new_ports: false,
             ranks: ranks.into(),
             under_way: HashMap::new(),
             next_rank: now,
             deadline: now + ATTEMPT_TIMEOUT,
             why: None,
+        }
+    }
+
+    /// For somebody who may dial us at the same moment: from the port that one listens on to that of the other, two such
+    /// dials are one TCP connection (RFC 9293, section 3.5), at whose ends nobody listens, and both fail. QUIC keeps
+    /// the port, which opens a NAT for the other side.
+    pub(super) fn from_new_ports(self) -> Self {
+        Self {
+            new_ports: true,
+            ..self
         }
     }
 
@@ -113,11 +127,18 @@ impl Attempt {
                     PeerCondition::Disconnected
                 };
                 let dial = DialOpts::peer_id(peer).condition(condition);
+                let is_udp = |address: &Multiaddr| {
+                    let mut parts = address.iter();
+                    parts.any(|part| matches!(part, Protocol::Udp(_)))
+                };
+                let keeps_port = !self.new_ports || rank.iter().any(is_udp);
                 // With addresses of its own a dial does not ask the behaviours for more.
                 vec![if rank.is_empty() {
                     dial.build()
-                } else {
+                } else if keeps_port {
                     dial.addresses(rank).build()
+                } else {
+                    dial.addresses(rank).allocate_new_port().build()
                 }]
             }
             None => rank

@@ -127,3 +127,27 @@ async fn one_good_bootstrap_address_among_bad_ones_is_enough() {
     }
     drop(server);
 }
+
+/// Each dials the other as soon as the DHT names it. Where both dials come to nothing, they try again after ten seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_come_at_the_same_moment_meet_at_once() {
+    const ROUNDS: usize = 40;
+    const WITHIN: Duration = Duration::from_secs(5);
+    let (_server, source) = server().await;
+    for round in 0..ROUNDS {
+        let (ada, bob) = tokio::join!(peer(&source), peer(&source));
+        let topic = format!("moment {round}");
+        let began = Instant::now();
+        let (ada_room, bob_room) = tokio::join!(ada.join(&topic, "Ada"), bob.join(&topic, "Bob"));
+        for (peer, room) in [(&ada, &ada_room), (&bob, &bob_room)] {
+            peer.members(room, "the other is connected", |members| {
+                members
+                    .iter()
+                    .any(|member| matches!(member.reach, Reach::Connected(_)))
+            })
+            .await;
+        }
+        let took = began.elapsed();
+        assert!(took < WITHIN, "round {round}: {took:?}");
+    }
+}

@@ -107,7 +107,8 @@ impl Target {
             (_, Some(addresses)) => (addresses.ranks(), false),
             (_, None) => (vec![Vec::new()], false),
         };
-        Some(Attempt::new(Some(peer), ranks, upgrade, now))
+        let attempt = Attempt::new(Some(peer), ranks, upgrade, now);
+        Some(attempt.from_new_ports())
     }
 
     pub(super) fn fail(&mut self, why: Unreached, now: Instant) {
