@@ -151,9 +151,7 @@ async fn what_somebody_else_has_signed_is_passed_on_within_its_share() {
     }
     assert!(is_heard(&mut hostile, &mut honest.ada, "by one").await);
     honest.talk("after one").await;
-    while quiet.heard(bob, b"after one") < 2 {
-        tokio::task::yield_now().await;
-    }
+    quiet.hears(bob, b"after one", 2).await;
     let by_one = quiet.heard(bob, b"\"n\":");
     let share = limits::PRESENCES_PER_PEER.things;
     assert!(by_one <= at_most(share.burst, share.per_second, began.elapsed()));
@@ -171,9 +169,7 @@ async fn what_somebody_else_has_signed_is_passed_on_within_its_share() {
     nia.publish(ada, &news).await;
     assert!(is_heard(&mut nia, &mut honest.ada, "after it").await);
     honest.talk("still here").await;
-    while quiet.heard(bob, b"still here") < 2 {
-        tokio::task::yield_now().await;
-    }
+    quiet.hears(bob, b"still here", 2).await;
     let passed_on = quiet.heard(bob, b"\"n\":") - by_one;
     let took = began.elapsed();
     println!(
@@ -182,7 +178,8 @@ async fn what_somebody_else_has_signed_is_passed_on_within_its_share() {
     );
     let share = limits::ROOM_PRESENCES.things;
     assert!(passed_on <= at_most(share.burst / 2, share.per_second, took));
-    assert_eq!(quiet.heard(bob, &news), 1, "news of a member");
+    // News of a member.
+    quiet.hears(bob, &news, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,10 +209,9 @@ async fn who_has_left_comes_back_whatever_is_shown_of_before() {
     hostile.gossip(ada, &frame).await;
     assert!(is_heard(&mut hostile, &mut honest.ada, "after it").await);
     honest.talk("still here").await;
-    while quiet.heard(bob, b"still here") < 2 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(quiet.heard(bob, &back), 1, "she is back");
+    quiet.hears(bob, b"still here", 2).await;
+    // She is back.
+    quiet.hears(bob, &back, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -318,6 +318,18 @@ impl Stranger {
         self.ask(to, names::PRESENCE_PROTOCOL, &request).await
     }
 
+    /// Waits until somebody has gossiped these bytes to the stranger so often.
+    pub(super) async fn hears(&self, from: PeerId, bytes: &[u8], count: usize) {
+        let hearing = async {
+            while self.heard(from, bytes) < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let heard = timeout(PATIENCE, hearing).await;
+        let times = self.heard(from, bytes);
+        assert!(heard.is_ok(), "heard {times} times instead of {count}");
+    }
+
     /// How often somebody has gossiped these bytes to the stranger.
     pub(super) fn heard(&self, from: PeerId, bytes: &[u8]) -> usize {
         let heard = self.heard.lock().expect("not poisoned");
