@@ -99,7 +99,7 @@ impl Attempt {
     /// For somebody who may dial us at the same moment: from the port that one listens on to that of the other, two such
     /// dials are one TCP connection (RFC 9293, section 3.5), at whose ends nobody listens, and both fail. QUIC keeps
     /// the port, which opens a NAT for the other side.
-    pub(super) fn from_new_ports(self) -> Self {
+    pub(super) fn with_new_ports(self) -> Self {
         Self {
             new_ports: true,
             ..self

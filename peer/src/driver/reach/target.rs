@@ -108,7 +108,7 @@ impl Target {
             (_, None) => (vec![Vec::new()], false),
         };
         let attempt = Attempt::new(Some(peer), ranks, upgrade, now);
-        Some(attempt.from_new_ports())
+        Some(attempt.with_new_ports())
     }
 
     pub(super) fn fail(&mut self, why: Unreached, now: Instant) {

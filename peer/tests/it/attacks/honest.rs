@@ -86,6 +86,7 @@ impl Honest {
     }
 
     /// A newcomer is welcomed nearly as fast as in quiet.
+    #[expect(clippy::print_stdout, reason = "the figures of docs/security.md")]
     pub(super) async fn welcome(&mut self) {
         let took = self.newcomer().await;
         let most = self.quiet * SLOWER.0 + SLOWER.1;
