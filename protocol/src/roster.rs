@@ -443,8 +443,8 @@ impl Roster {
 
     /// This peer, if `after` is `None`, and the members after `after`, those who left and whose earlier presence
     /// may still count elsewhere among them, in the order of their peer ids' bytes: as many as fit in an answer
-    /// of `bytes_max` bytes ([`Response::Members`](presence_wire::Response::Members)), and always one if there is
-    /// one. Whoever asks is connected to this peer, and is to know it before a thousand others.
+    /// of `bytes_max` bytes ([`Response::Members`](presence_wire::Response::Members)), and always one of these if
+    /// there is one. Whoever asks is connected to this peer, and is to know it before a thousand others.
     #[must_use]
     pub fn entries(&self, after: Option<PeerId>, now: Instant, bytes_max: usize) -> Page {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);

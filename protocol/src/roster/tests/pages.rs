@@ -64,6 +64,11 @@ fn a_page_makes_progress_however_small() {
         let pages = pages(&room.roster, room.now, bytes_max);
         assert_eq!(all_peers(&pages).len(), 5, "{bytes_max}");
     }
+    // Whoever answers comes besides: what comes after it has to have an id to go on from.
+    room.roster.set_own(Some(here(ME, 1)), room.now);
+    let pages = pages(&room.roster, room.now, 1);
+    let lengths: Vec<usize> = pages.iter().map(|page| page.entries.len()).collect();
+    assert_eq!(lengths, [2, 1, 1, 1, 1]);
 }
 
 #[test]
