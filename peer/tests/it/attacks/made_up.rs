@@ -139,6 +139,7 @@ async fn what_somebody_else_has_signed_is_passed_on_within_its_share() {
     let mut hostile = Stranger::start("replays", &[&honest.ada]).await;
     let mut nia = Stranger::start("replays", &[&honest.ada]).await;
     let quiet = Stranger::start("replays", &[&honest.bob]).await;
+    let beside = Stranger::start("replays", &[&honest.ada]).await;
     for (stranger, name) in [(&mut hostile, "Mallory"), (&mut nia, "Nia")] {
         stranger.join(ada, name).await;
         assert!(is_heard(stranger, &mut honest.ada, "first").await);
@@ -163,7 +164,7 @@ async fn what_somebody_else_has_signed_is_passed_on_within_its_share() {
         hostile.gossip(ada, &frame).await;
     };
     let replays = honest.withstand(REPLAYS, attack).await;
-    // Meanwhile what a member signs is passed on.
+    // Meanwhile what a member signs is passed on by those whom it is connected to.
     let key = nia.keypair().clone();
     let news = nia.presence(&key, "Nia herself", wall());
     nia.publish(ada, &news).await;
@@ -178,8 +179,7 @@ async fn what_somebody_else_has_signed_is_passed_on_within_its_share() {
     );
     let share = limits::ROOM_PRESENCES.things;
     assert!(passed_on <= at_most(share.burst / 2, share.per_second, took));
-    // News of a member.
-    quiet.hears(bob, &news, 1).await;
+    beside.hears(ada, &news, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
