@@ -231,7 +231,7 @@ impl Driver {
     }
 
     /// Applies everything that is due, and says when something will be again. Who is `behind` with what
-    /// the network says makes no new connections: those that wait may be there already.
+    /// the network says looks at no members and makes no new connections: those that wait may be there already.
     fn advance(&mut self, now: Instant, behind: bool) -> Instant {
         self.advance_liveness(now);
         self.advance_clock(now);
@@ -245,15 +245,15 @@ impl Driver {
         self.advance_outbox(now);
         self.advance_shares(now);
         self.advance_ice(now);
-        if !behind {
-            self.advance_strangers(now);
-        }
         let reaching = if behind {
             Some(now)
-        } else if self.overview.is_due(now) {
-            self.look_over_members(now)
         } else {
-            self.overview.next_deadline(now)
+            self.advance_strangers(now);
+            if self.overview.is_due(now) {
+                self.look_over_members(now)
+            } else {
+                self.overview.next_deadline(now)
+            }
         };
         self.prune_connections(now);
         self.next_deadline(reaching, now)

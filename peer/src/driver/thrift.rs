@@ -19,7 +19,7 @@ pub(super) struct Thrift {
 impl Thrift {
     /// Whether the work may be done now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.not_before.is_none_or(|not_before| now >= not_before)
+        self.next_deadline(now).is_none()
     }
 
     /// The work was done.

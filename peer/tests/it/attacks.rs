@@ -9,13 +9,37 @@ use std::time::Instant;
 
 use libp2p::identity::Keypair;
 use moim_peer::{PeerEvent, RoomMessage, limits};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::{
     honest::{Honest, heard},
     stranger::{Stranger, at_most, body, control, field},
 };
 use crate::common::TestPeer;
+
+/// What questions of one were answered with.
+#[derive(Default)]
+struct Answers {
+    given: usize,
+    /// Of those that were given.
+    bytes: usize,
+    /// Told to wait.
+    busy: usize,
+}
+
+impl Answers {
+    /// Counts one that is of the type `given`, or tells to wait.
+    fn count(&mut self, answer: &Value, given: &str) {
+        match (answer["type"].as_str(), answer["code"].as_str()) {
+            (Some(kind), _) if kind == given => {
+                self.given += 1;
+                self.bytes += answer.to_string().len();
+            }
+            (_, Some("busy")) => self.busy += 1,
+            _ => panic!("{answer}"),
+        }
+    }
+}
 
 /// What was heard in rooms until a direct message came, which is sent after everything else.
 async fn heard_until(peer: &mut TestPeer, last: &str) -> Vec<RoomMessage> {
@@ -64,7 +88,10 @@ async fn what_a_later_version_says_goes_through_members_that_do_not_know_it() {
     let (ada, bob) = (honest.ada.peer.id(), honest.bob.peer.id());
     // Ada is the only one who hears the first, and Bob who speaks to the last.
     let mut first = Stranger::start("later", &[&honest.ada]).await;
-    let last = Stranger::start("later", &[&honest.bob]).await;
+    let mut last = Stranger::start("later", &[&honest.bob]).await;
+    // What it says comes after its GRAFT, on the same stream.
+    last.join(bob, "Leo").await;
+    assert!(is_heard(&mut last, &mut honest.bob, "I listen").await);
     first.join(ada, "Faye").await;
     for number in 0..LATER {
         let later = match number % 2 {
@@ -322,17 +349,11 @@ async fn direct_messages_of_one_are_kept_within_bounds_and_the_rest_is_told_to_w
     let mut hostile = Stranger::start("direct", &[&honest.ada]).await;
     let long = "x".repeat(limits::TEXT_BYTES_MAX);
     let began = Instant::now();
-    let (mut accepted, mut busy) = (0, 0);
-    let attack = async |_: usize| {
-        let answer = hostile.send(ada, &long).await;
-        match (answer["type"].as_str(), answer["code"].as_str()) {
-            (Some("accepted"), _) => accepted += 1,
-            (_, Some("busy")) => busy += 1,
-            _ => panic!("{answer}"),
-        }
-    };
+    let mut answers = Answers::default();
+    let attack = async |_: usize| answers.count(&hostile.send(ada, &long).await, "accepted");
     let messages = honest.withstand(MESSAGES, attack).await;
     let took = began.elapsed();
+    let (accepted, busy) = (answers.given, answers.busy);
     let kept = honest.ada.peer.conversation(hostile.id()).await;
     let kept: usize = kept.iter().map(|message| message.text.as_str().len()).sum();
     let share = limits::DIRECT_PER_PEER;
@@ -358,20 +379,11 @@ async fn lists_are_given_to_one_within_bounds_and_to_others_meanwhile() {
     let ada = honest.ada.peer.id();
     let hostile = Stranger::start("lists", &[&honest.ada]).await;
     let began = Instant::now();
-    let (mut lists, mut bytes, mut busy) = (0, 0, 0);
-    let attack = async |_: usize| {
-        let answer = hostile.sync(ada).await;
-        match (answer["type"].as_str(), answer["code"].as_str()) {
-            (Some("members"), _) => {
-                lists += 1;
-                bytes += answer.to_string().len();
-            }
-            (_, Some("busy")) => busy += 1,
-            _ => panic!("{answer}"),
-        }
-    };
+    let mut answers = Answers::default();
+    let attack = async |_: usize| answers.count(&hostile.sync(ada).await, "members");
     let questions = honest.withstand(QUESTIONS, attack).await;
     let took = began.elapsed();
+    let (lists, bytes, busy) = (answers.given, answers.bytes, answers.busy);
     println!(
         " | {questions} questions for the list of members in {:.1} s: {lists} lists, {} KiB, {busy} \
          told to wait",

@@ -57,6 +57,13 @@ impl Honest {
         honest
     }
 
+    /// Whether each lists the other as connected.
+    pub(super) fn are_connected(&self) -> bool {
+        let sees =
+            |room: &Room, other: &TestPeer| meets(&room.members().borrow(), &other.peer.id());
+        sees(&self.ada_room, &self.bob) && sees(&self.bob_room, &self.ada)
+    }
+
     /// Both are heard by each other.
     pub(super) async fn talk(&mut self, text: &str) {
         for (from, to) in [

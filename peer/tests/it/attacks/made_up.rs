@@ -3,24 +3,32 @@
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, identity::Keypair};
-use moim_peer::{PeerId, Reach, Room, Topic, limits};
+use moim_peer::{PeerId, Topic, limits};
 use moim_protocol::{names, presence::State};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle, time::MissedTickBehavior};
 
 use super::{
+    Answers,
     honest::{Honest, said_in},
     is_heard,
     stranger::{Stranger, at_most, body, wall},
 };
-use crate::common::TestPeer;
 
-fn is_connected(room: &Room, to: &TestPeer) -> bool {
-    let members = room.members();
-    let members = members.borrow();
-    members
-        .iter()
-        .any(|member| member.peer == to.peer.id() && matches!(member.reach, Reach::Connected(_)))
+/// More than a room lists.
+const MADE_UP: usize = limits::MEMBERS_MAX + 100;
+
+fn make_up() -> Vec<Keypair> {
+    (0..MADE_UP).map(|_| Keypair::generate_ed25519()).collect()
+}
+
+/// Says in turn of each made-up member that it is there, again and again.
+async fn tell_of(hostile: &mut Stranger, to: PeerId, made_up: &[Keypair], number: usize) {
+    let who = &made_up[number % made_up.len()];
+    let sequence = 1 + (number / made_up.len()) as u64;
+    let presence = hostile.presence(who, "Nobody", sequence);
+    let frame = hostile.published(who, &presence);
+    hostile.gossip(to, &frame).await;
 }
 
 /// The data of a presence in a message unlike any other.
@@ -41,7 +49,6 @@ async fn known_to(stranger: &Stranger, ada: PeerId) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn made_up_members_hide_nobody_and_close_no_connection() {
-    const MADE_UP: usize = limits::MEMBERS_MAX + 100;
     // Longer than a connection has to be there before it may be closed, and until somebody looks.
     const LASTS: Duration = Duration::from_secs(17);
     let mut honest = Honest::meet("made up").await;
@@ -49,15 +56,9 @@ async fn made_up_members_hide_nobody_and_close_no_connection() {
     let mut hostile = Stranger::start("made up", &[&honest.ada]).await;
     hostile.join(ada, "Mallory").await;
     assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
-    let made_up: Vec<Keypair> = (0..MADE_UP).map(|_| Keypair::generate_ed25519()).collect();
+    let made_up = make_up();
     let began = Instant::now();
-    let mut step = async |number: usize| {
-        let who = &made_up[number % MADE_UP];
-        let sequence = 1 + (number / MADE_UP) as u64;
-        let presence = hostile.presence(who, "Nobody", sequence);
-        let frame = hostile.published(who, &presence);
-        hostile.gossip(ada, &frame).await;
-    };
+    let mut step = async |number: usize| tell_of(&mut hostile, ada, &made_up, number).await;
     let mut steps = honest.withstand(MADE_UP, &mut step).await;
     let members = honest.ada_room.members().borrow().len();
     assert!(members <= limits::MEMBERS_MAX, "{members}");
@@ -69,12 +70,7 @@ async fn made_up_members_hide_nobody_and_close_no_connection() {
         step(steps).await;
         steps += 1;
     }
-    for (room, to) in [
-        (&honest.ada_room, &honest.bob),
-        (&honest.bob_room, &honest.ada),
-    ] {
-        assert!(is_connected(room, to));
-    }
+    assert!(honest.are_connected());
     honest.withstand(1, step).await;
     for (from, to) in [
         (&honest.ada_room, &honest.bob_room),
@@ -102,7 +98,6 @@ async fn silent() -> (JoinHandle<()>, Multiaddr) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn made_up_members_at_addresses_where_nobody_answers_hide_nobody() {
-    const MADE_UP: usize = limits::MEMBERS_MAX + 100;
     let (silent, nowhere) = silent().await;
     let mut honest = Honest::meet("nowhere").await;
     let ada = honest.ada.peer.id();
@@ -110,23 +105,13 @@ async fn made_up_members_at_addresses_where_nobody_answers_hide_nobody() {
     hostile.join(ada, "Mallory").await;
     assert!(is_heard(&mut hostile, &mut honest.ada, "first").await);
     hostile.elsewhere = vec![nowhere];
-    let made_up: Vec<Keypair> = (0..MADE_UP).map(|_| Keypair::generate_ed25519()).collect();
-    let mut step = async |number: usize| {
-        let who = &made_up[number % MADE_UP];
-        let presence = hostile.presence(who, "Nobody", 1 + (number / MADE_UP) as u64);
-        let frame = hostile.published(who, &presence);
-        hostile.gossip(ada, &frame).await;
-    };
+    let made_up = make_up();
+    let mut step = async |number: usize| tell_of(&mut hostile, ada, &made_up, number).await;
     let mut steps = honest.withstand(MADE_UP, &mut step).await;
     // And in the full room.
     steps += honest.withstand(1, step).await;
     println!(" | {steps} presences of {MADE_UP} made-up members where nobody answers");
-    for (room, to) in [
-        (&honest.ada_room, &honest.bob),
-        (&honest.bob_room, &honest.ada),
-    ] {
-        assert!(is_connected(room, to));
-    }
+    assert!(honest.are_connected());
     honest.talk("still here").await;
     silent.abort();
 }
@@ -305,20 +290,14 @@ async fn what_was_missed_is_given_to_one_within_bounds_and_to_others_meanwhile()
         "member_for": 3_600_000,
     }));
     let began = Instant::now();
-    let (mut given, mut bytes, mut busy) = (0, 0, 0);
+    let mut answers = Answers::default();
     let attack = async |_: usize| {
         let answer = hostile.ask(ada, names::MESSAGE_PROTOCOL, &question).await;
-        match (answer["type"].as_str(), answer["code"].as_str()) {
-            (Some("missed"), _) => {
-                given += 1;
-                bytes += answer.to_string().len();
-            }
-            (_, Some("busy")) => busy += 1,
-            _ => panic!("{answer}"),
-        }
+        answers.count(&answer, "missed");
     };
     let questions = honest.withstand(QUESTIONS, attack).await;
     let took = began.elapsed();
+    let (given, bytes, busy) = (answers.given, answers.bytes, answers.busy);
     println!(
         " | {questions} questions for what was missed in {:.1} s: {given} answered, {} KiB, {busy} \
          told to wait",
