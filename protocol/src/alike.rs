@@ -133,6 +133,14 @@ impl Alike {
         }
     }
 
+    /// Everybody in the room whose name looks like this one's, itself among them. What [`of`](Self::of) says of one of
+    /// these may change when this one comes, goes or has another name, and of nobody else.
+    pub fn like(&self, peer: &PeerId) -> impl Iterator<Item = PeerId> {
+        let look = self.looks.get(peer);
+        let peers = look.and_then(|look| self.peers.get(look));
+        peers.into_iter().flatten().copied()
+    }
+
     /// Another one in the room whose name looks like this one's: this peer itself before everybody else.
     #[must_use]
     pub fn of(&self, peer: &PeerId) -> Option<PeerId> {

@@ -21,7 +21,8 @@
 //! - [`presence_wire`], [`message`]: requests and answers of Moim's two request protocols;
 //! - [`room`]: what is said in a room by gossip;
 //! - [`wire`], [`text`]: error codes, and what people write;
-//! - [`address`], [`targets`]: the addresses that are dialled, and which hosts an IP address may mean.
+//! - [`address`], [`targets`]: the addresses that are dialled, and which hosts an IP address may mean;
+//! - [`random`]: the generator for jitter and samples, with a seed from outside.
 //!
 //! What is decided, each a machine that is fed with inputs and `now`:
 //!
@@ -130,7 +131,7 @@ pub mod outbox;
 pub mod presence;
 pub mod presence_wire;
 pub mod providers;
-mod random;
+pub mod random;
 pub mod rate;
 pub mod record;
 pub mod refusal_wire;
@@ -146,7 +147,7 @@ pub mod time_wire;
 pub mod topic;
 pub mod wire;
 
-pub use self::time::UnixMillis;
+pub use self::time::{UnixMillis, after};
 
 #[cfg(test)]
 mod testing;

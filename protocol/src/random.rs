@@ -1,14 +1,16 @@
 //! A small generator for jitter and samples. Its seed comes from outside; nothing secret hangs on
-//! it.
+//! it. The same seed draws the same, so that whatever uses it can be repeated.
 
 use std::{cell::Cell, time::Duration};
 
 /// Xorshift64* (Vigna 2016). Takes `&self`, so that reading a sample does not look like a change.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(Cell<u64>);
+pub struct Random(Cell<u64>);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A generator that begins at `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         // The generator stands still at zero; mixing also keeps small seeds apart (SplitMix64).
         let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,7 +18,8 @@ impl Random {
         Self(Cell::new((z ^ (z >> 31)) | 1))
     }
 
-    pub(crate) fn next(&self) -> u64 {
+    /// The next number.
+    pub fn next(&self) -> u64 {
         let mut x = self.0.get();
         x ^= x >> 12;
         x ^= x << 25;
@@ -26,14 +29,14 @@ impl Random {
     }
 
     /// Evenly one of `0..bound`; 0 when `bound` is 0.
-    pub(crate) fn below(&self, bound: usize) -> usize {
+    pub fn below(&self, bound: usize) -> usize {
         // Lemire's multiplication; the bias of at most bound / 2^64 does not matter here.
         let product = u128::from(self.next()).saturating_mul(bound as u128);
         (product >> 64) as usize
     }
 
     /// Evenly between `low` and `high`.
-    pub(crate) fn between(&self, low: Duration, high: Duration) -> Duration {
+    pub fn between(&self, low: Duration, high: Duration) -> Duration {
         let fraction = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
         low.saturating_add(high.saturating_sub(low).mul_f64(fraction))
     }

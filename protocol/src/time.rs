@@ -58,7 +58,8 @@ pub(crate) const fn whole_millis(duration: Duration) -> u64 {
 }
 
 /// `now + duration`, or `now` a year on where the clock cannot say (a remote's number, or a test's).
-pub(crate) fn after(now: Instant, duration: Duration) -> Instant {
+#[must_use]
+pub fn after(now: Instant, duration: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     now.checked_add(duration.min(FAR)).unwrap_or(now)
 }

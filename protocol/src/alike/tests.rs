@@ -94,6 +94,8 @@ fn alike_are_named_until_one_is_gone() {
     room.insert(eve, &name("\u{410}da"));
     assert_eq!((room.of(&ada), room.of(&eve)), (Some(eve), Some(ada)));
     assert_eq!((room.of(&bob), room.of(&me)), (None, None));
+    assert!(room.like(&eve).eq(room.like(&ada)) && room.like(&eve).count() == 2);
+    assert_eq!(room.like(&peer(4)).next(), None);
     // Whoever looks like this peer is told of it first.
     room.insert(eve, &name("ME"));
     room.insert(ada, &name("rne"));
