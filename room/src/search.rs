@@ -1,0 +1,342 @@
+//! Finding the members of a topic: ask the DHT who announced it, ask those who else is there.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use libp2p_identity::PeerId;
+use moim_protocol::{
+    after,
+    limits::SYNC_PAGES_MAX,
+    presence::SignedPresence,
+    presence_wire::{Request, Response},
+    roster::Roster,
+    topic::TopicHash,
+    wire::ErrorCode,
+};
+use multiaddr::Multiaddr;
+use web_time::Instant;
+
+use crate::{
+    asking::{Asking, Purpose},
+    output::{Output, Outputs},
+};
+
+/// Pauses between lookups of a topic in the DHT. Dense at first, because an announcement made a
+/// moment ago may still be under way; later only to heal a room that fell into parts.
+const LOOKUP_PAUSES: [Duration; 6] = [
+    Duration::from_millis(700),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+];
+
+/// Lookups that end with the first server that names a provider.
+const QUICK_LOOKUPS: usize = 2;
+
+/// Servers that later lookups wait for.
+const ANSWERS_WANTED: u32 = 3;
+
+/// How often a member of a small room is asked for its list, so that what gossip lost is made good.
+const SYNC_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The same in a large room, where every list is long.
+const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Up to this many members a room is small for that.
+const SYNC_SMALL: usize = 25;
+
+/// Lists asked for at once by a newcomer: more than one, because the first may be a liar's.
+const LISTS_AT_ONCE: u32 = 4;
+
+/// After those, one more per this.
+const LIST_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Strangers of one topic that are remembered as asked or as not answering.
+const ASKED_MAX: usize = 4096;
+
+/// Providers that are no known members, asked in one [`STRANGER_PAUSE`] when there are members: they
+/// heal a room that fell into parts, or are new and will be heard of anyway.
+const STRANGERS_BESIDE_MEMBERS: usize = 3;
+
+/// Providers asked at once by who knows no member yet. Most of a room's list comes from the first
+/// that answers; the next ones are asked beside these when none has answered in a while, so that those
+/// who are not there any more hold up nobody for long.
+const STRANGERS_AT_ONCE: usize = 5;
+
+/// How long the providers asked have before the next ones are asked beside them.
+const STRANGERS_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Providers that wait for their turn; an answer of the DHT names up to twenty.
+const WAITING_MAX: usize = 64;
+
+/// How long a stranger that did not answer is left alone.
+const STRANGER_PAUSE: Duration = Duration::from_secs(10);
+
+/// One page of somebody's list of members that holds.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// What is new here, each with its age.
+    pub(crate) members: Vec<(SignedPresence, Duration)>,
+    /// The page to ask for next, and after whom it starts.
+    pub(crate) next: Option<(PeerId, usize)>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Search {
+    topic: TopicHash,
+    round: usize,
+    /// Servers that named providers in the lookup under way.
+    answers: u32,
+    next_lookup: Instant,
+    /// Peers whose list is being asked for, with the page.
+    asking: BTreeMap<PeerId, usize>,
+    /// Providers that are no members (yet), and not to be asked again before this.
+    strangers: BTreeMap<PeerId, Instant>,
+    /// Providers that wait for their turn to be asked, with their addresses, and when it comes.
+    waiting: VecDeque<(PeerId, Vec<Multiaddr>)>,
+    next_strangers: Instant,
+    /// When somebody is asked for its list once more.
+    next_sync: Instant,
+    /// Lists that may still be asked for right now, and when one more may.
+    lists: u32,
+    next_list: Instant,
+}
+
+impl Search {
+    pub(crate) fn new(topic: TopicHash, now: Instant) -> Self {
+        Self {
+            topic,
+            round: 0,
+            answers: 0,
+            next_lookup: now,
+            asking: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            next_strangers: now,
+            next_sync: after(now, SYNC_INTERVAL),
+            lists: LISTS_AT_ONCE,
+            next_list: now,
+        }
+    }
+
+    /// Whether somebody should be asked for its list now; plans the next time, which comes less often in a room of
+    /// more `members`.
+    pub(crate) fn sync_due(&mut self, members: usize, now: Instant) -> bool {
+        if now < self.next_sync {
+            return false;
+        }
+        let factor = members.checked_div(SYNC_SMALL).unwrap_or_default();
+        let factor = u32::try_from(factor).unwrap_or(u32::MAX);
+        let pause = SYNC_INTERVAL
+            .saturating_mul(factor.max(1))
+            .min(SYNC_INTERVAL_MAX);
+        self.next_sync = after(now, pause);
+        true
+    }
+
+    /// Whether one more list is worth asking for. Every list of a large room is long and has mostly
+    /// the same in it, so after the first few there is one in a while.
+    pub(crate) fn list_due(&mut self, now: Instant) -> bool {
+        while self.lists < LISTS_AT_ONCE && self.next_list <= now {
+            self.lists = self.lists.saturating_add(1);
+            self.next_list = after(self.next_list, LIST_INTERVAL);
+        }
+        if self.lists == 0 {
+            return false;
+        }
+        if self.lists == LISTS_AT_ONCE {
+            self.next_list = after(now, LIST_INTERVAL);
+        }
+        self.lists = self.lists.saturating_sub(1);
+        true
+    }
+
+    /// Whether the DHT should be asked now; plans the next time.
+    pub(crate) fn lookup_due(&mut self, now: Instant) -> bool {
+        if now < self.next_lookup {
+            return false;
+        }
+        let pause = LOOKUP_PAUSES
+            .get(self.round)
+            .or(LOOKUP_PAUSES.last())
+            .copied()
+            .unwrap_or(SYNC_INTERVAL);
+        self.round = self.round.saturating_add(1);
+        self.answers = 0;
+        self.next_lookup = after(now, pause);
+        true
+    }
+
+    /// A server named providers. Returns whether the lookup has enough: kad takes providers for
+    /// servers and would go on to dial every one of them. The first lookups are for speed; the later
+    /// ones ask more servers, so that a single one cannot hide the room.
+    pub(crate) fn has_enough(&mut self) -> bool {
+        self.answers = self.answers.saturating_add(1);
+        self.answers
+            >= if self.round <= QUICK_LOOKUPS {
+                1
+            } else {
+                ANSWERS_WANTED
+            }
+    }
+
+    /// Starts the dense lookups anew: the DHT is back.
+    pub(crate) fn lookup_again(&mut self, now: Instant) {
+        self.round = 0;
+        self.next_lookup = now;
+        self.strangers.clear();
+        self.waiting.clear();
+    }
+
+    /// A provider was named, and where it is to be found. Returns whether it is new here.
+    pub(crate) fn provider(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        roster: &Roster,
+        now: Instant,
+    ) -> bool {
+        self.strangers.retain(|_, until| now < *until);
+        if roster.contains(&peer)
+            || self.is_asking(&peer)
+            || self.is_stranger(&peer)
+            || self.waiting.len() >= WAITING_MAX
+        {
+            return false;
+        }
+        self.waiting.push_back((peer, addresses));
+        true
+    }
+
+    /// The providers to ask now: some at a time until there are members, who know the others, and few
+    /// from then on.
+    pub(crate) fn strangers_due(
+        &mut self,
+        roster: &Roster,
+        now: Instant,
+    ) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        if now < self.next_strangers || self.waiting.is_empty() {
+            return Vec::new();
+        }
+        let mut count = STRANGERS_AT_ONCE.min(ASKED_MAX.saturating_sub(self.strangers.len()));
+        if !roster.is_empty() {
+            count = count.min(STRANGERS_BESIDE_MEMBERS.saturating_sub(self.strangers.len()));
+        }
+        self.waiting.retain(|(peer, _)| !roster.contains(peer));
+        let due: Vec<_> = self
+            .waiting
+            .drain(..count.min(self.waiting.len()))
+            .collect();
+        if !roster.is_empty() {
+            self.waiting.clear();
+        }
+        for (peer, _) in &due {
+            self.strangers.insert(*peer, after(now, STRANGER_PAUSE));
+        }
+        self.next_strangers = after(now, STRANGERS_INTERVAL);
+        due
+    }
+
+    /// Whether a connection to this peer is of use for the room, and it is not being asked already.
+    pub(crate) fn concerns(&self, peer: &PeerId, roster: &Roster) -> bool {
+        (roster.contains(peer) || self.is_stranger(peer)) && !self.is_asking(peer)
+    }
+
+    fn is_stranger(&self, peer: &PeerId) -> bool {
+        self.strangers.contains_key(peer) || self.waiting.iter().any(|(waiting, _)| waiting == peer)
+    }
+
+    pub(crate) fn is_asking(&self, peer: &PeerId) -> bool {
+        self.asking.contains_key(peer)
+    }
+
+    pub(crate) fn is_asking_anybody(&self) -> bool {
+        !self.asking.is_empty()
+    }
+
+    /// When the DHT is to be asked, or providers are.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        if self.waiting.is_empty() {
+            self.next_lookup
+        } else {
+            self.next_lookup.min(self.next_strangers)
+        }
+    }
+
+    /// When a list is to be asked for, see [`sync_due`](Self::sync_due).
+    pub(crate) const fn next_sync(&self) -> Instant {
+        self.next_sync
+    }
+
+    /// Asks a peer for a page of its list of members, and tells it of ourselves (`own`) if we are one.
+    pub(crate) fn ask(
+        &mut self,
+        peer: PeerId,
+        (after, page): (Option<PeerId>, usize),
+        own: Option<&SignedPresence>,
+        asking: &mut Asking,
+        out: &mut Outputs,
+    ) {
+        let request = Request::Sync {
+            topic: self.topic,
+            presence: own.cloned(),
+            after,
+        };
+        if asking.ask(peer, Purpose::Sync { page }, request.encode(), out) {
+            self.asking.insert(peer, page);
+        }
+    }
+
+    /// A peer has answered, or will not.
+    pub(crate) fn asked(&mut self, peer: &PeerId) {
+        self.asking.remove(peer);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn assert_bounds(&self) {
+        assert!(self.waiting.len() <= WAITING_MAX);
+        assert!(self.strangers.len() <= ASKED_MAX);
+        assert!(self.asking.len() <= crate::asking::ASKED_MAX);
+    }
+}
+
+/// Reads the answer to a question for a list; of a list what is new to `roster`.
+pub(crate) fn read_list(
+    from: PeerId,
+    page: usize,
+    body: &[u8],
+    roster: &Roster,
+    out: &mut Outputs,
+) -> Option<List> {
+    let known = roster.envelopes();
+    match Response::decode_new(body, |envelope| known.contains(envelope)) {
+        Ok(Response::Members { members, next }) => {
+            out.push(Output::ClockAgrees);
+            out.push(Output::HasList);
+            // The last id of a page is behind the one that was asked for, so this ends.
+            let next = next.filter(|_| page < SYNC_PAGES_MAX);
+            let next = next.map(|next| (next, page.saturating_add(1)));
+            Some(List { members, next })
+        }
+        Ok(Response::Error {
+            code: ErrorCode::Expired,
+            ..
+        }) => {
+            out.push(Output::ClockDisagrees(from));
+            None
+        }
+        Ok(Response::Accepted | Response::Error { .. }) => None,
+        Err(error) => {
+            tracing::debug!(peer = %from, %error, "unusable list of members");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
