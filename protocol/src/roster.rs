@@ -177,6 +177,12 @@ impl Roster {
         self.topic
     }
 
+    /// This peer.
+    #[must_use]
+    pub const fn me(&self) -> PeerId {
+        self.me
+    }
+
     /// This peer's own presence, just signed: passed on with the [`entries`](Self::entries), not
     /// counted among the members. `None` once this peer has left.
     pub fn set_own(&mut self, own: Option<SignedPresence>, now: Instant) {

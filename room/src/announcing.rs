@@ -73,6 +73,10 @@ impl Announcing {
         }
     }
 
+    pub(crate) const fn topic(&self) -> TopicHash {
+        self.topic
+    }
+
     pub(crate) fn name(&self) -> &Name {
         &self.name
     }
@@ -194,7 +198,10 @@ mod tests {
         assert!(!second.is_news);
         assert!(second.signed.presence().sequence > first.signed.presence().sequence);
         announcing.addresses_changed(vec![address(2)], later.instant);
-        assert!(announcing.announce(later).unwrap().is_news, "another address");
+        assert!(
+            announcing.announce(later).unwrap().is_news,
+            "another address"
+        );
         let refreshed = later.after(PRESENCE_TTL / TELL_AGAIN);
         assert!(announcing.announce(refreshed).unwrap().is_news);
         assert_eq!(announcing.own().unwrap().presence().addresses, [address(2)]);
@@ -223,6 +230,9 @@ mod tests {
         announcing.succeeded(start.instant);
         let next = announcing.next_deadline().unwrap();
         let pause = next.duration_since(start.instant);
-        assert!(pause > PRESENCE_TTL / 4 && pause < PRESENCE_TTL / 2, "{pause:?}");
+        assert!(
+            pause > PRESENCE_TTL / 4 && pause < PRESENCE_TTL / 2,
+            "{pause:?}"
+        );
     }
 }

@@ -149,7 +149,6 @@ impl Asking {
         None
     }
 
-
     /// No answer comes any more.
     pub(crate) fn clear(&mut self) {
         self.open.clear();
@@ -213,7 +212,11 @@ mod tests {
         let request = ask(&mut asking, Purpose::Missed, &mut out).unwrap();
         let asked = asking.failed(request, Failure::Timeout, |_| true, &mut out);
         assert_eq!(out.pop(), Some(Output::Doubt(asked.unwrap().to)));
-        assert!(asking.failed(request, Failure::Timeout, |_| true, &mut out).is_none());
+        assert!(
+            asking
+                .failed(request, Failure::Timeout, |_| true, &mut out)
+                .is_none()
+        );
         assert_eq!(out.pop(), None, "once");
     }
 
@@ -228,7 +231,7 @@ mod tests {
         assert!(asking.answered(missed).is_some());
         assert!(asking.answered(missed).is_none(), "once");
         let bound = asking.len();
-        asking.leave();
+        asking.clear();
         assert_eq!((bound, asking.len()), (ASKED_MAX, 0));
     }
 }

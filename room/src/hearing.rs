@@ -12,12 +12,10 @@ use moim_protocol::{
 };
 use web_time::Instant;
 
-/// What is left of what may be said in a room. *Near* is a member that we are connected to: of those there are no more
-/// than connections.
+/// What is left of what gossip may bring. *Near* is a member that we are connected to: of those there are no more than
+/// connections.
 #[derive(Debug)]
 pub(crate) struct Hearing {
-    /// By author.
-    talk: Shares<PeerId>,
     /// By signer; what is no news by who has brought it up again.
     presences: Shares<PeerId>,
     /// Whatever a neighbour is the first to bring, whoever said it. Each room has its own: who is in many passes
@@ -28,7 +26,6 @@ pub(crate) struct Hearing {
 impl Hearing {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
-            talk: Shares::new(TALK_PER_AUTHOR, ROOM_TALK, SHARES_MAX, now),
             presences: Shares::new(PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX, now),
             brought: Allowances::new(GOSSIP_PER_NEIGHBOUR, SHARES_MAX),
         }
@@ -40,23 +37,7 @@ impl Hearing {
         self.brought.of(neighbour, now).take(bytes, now)
     }
 
-    /// Whether so much of an author is passed on: within the author's share and the room's.
-    pub(crate) fn takes_talk(
-        &mut self,
-        author: PeerId,
-        is_near: bool,
-        bytes: usize,
-        now: Instant,
-    ) -> bool {
-        self.talk.take(author, is_near, bytes, now)
-    }
-
-    /// The same of what was said before. Anybody may play it again: that is not the author's doing.
-    pub(crate) fn takes_talk_again(&mut self, bytes: usize, now: Instant) -> bool {
-        self.talk.take_of_all(false, bytes, now)
-    }
-
-    /// Whether a presence is passed on that its signer has not shown here before.
+    /// Whether a presence is passed on that is news: within its signer's share and the room's.
     pub(crate) fn takes_presence(
         &mut self,
         signer: PeerId,
@@ -76,17 +57,49 @@ impl Hearing {
     ) -> bool {
         self.presences.take(author, false, bytes, now)
     }
+}
+
+/// What is left of what authors may say, by whatever way it comes.
+#[derive(Debug)]
+pub(crate) struct Authors(Shares<PeerId>);
+
+impl Authors {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(Shares::new(TALK_PER_AUTHOR, ROOM_TALK, SHARES_MAX, now))
+    }
+
+    /// Whether so much of an author is passed on: within the author's share and the room's.
+    pub(crate) fn take(
+        &mut self,
+        author: PeerId,
+        is_near: bool,
+        bytes: usize,
+        now: Instant,
+    ) -> bool {
+        self.0.take(author, is_near, bytes, now)
+    }
+
+    /// The same of what was said before, which counts for nobody in particular.
+    pub(crate) fn take_again(&mut self, bytes: usize, now: Instant) -> bool {
+        self.0.take_of_all(false, bytes, now)
+    }
 
     /// Whether an author may be asked for what was missed of it: that counts as said.
     pub(crate) fn may_catch_up(&mut self, author: PeerId, is_near: bool, now: Instant) -> bool {
         let (messages, bytes) = (CATCH_UP_MESSAGES_MIN, BODY_BYTES_MAX);
-        self.talk.has(author, is_near, messages, bytes, now)
+        self.0.has(author, is_near, messages, bytes, now)
     }
 
     /// An author has said so much at once, by way of an answer.
-    pub(crate) fn caught_up(&mut self, author: PeerId, messages: usize, bytes: usize, now: Instant) {
+    pub(crate) fn caught_up(
+        &mut self,
+        author: PeerId,
+        messages: usize,
+        bytes: usize,
+        now: Instant,
+    ) {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
-        self.talk.spend(author, messages, bytes, now);
+        self.0.spend(author, messages, bytes, now);
     }
 }
 
@@ -100,32 +113,38 @@ mod tests {
     #[test]
     fn an_author_has_a_share_and_the_room_has_one() {
         let now = start().instant;
-        let mut hearing = Hearing::new(now);
-        let said = |hearing: &mut Hearing, author: u16, is_near| {
+        let mut authors = Authors::new(now);
+        let said = |authors: &mut Authors, author: u16, is_near| {
             let all = 0..2 * ROOM_TALK.things.burst;
-            let taken = all.filter(|_| hearing.takes_talk(peer(author), is_near, 10, now));
+            let taken = all.filter(|_| authors.take(peer(author), is_near, 10, now));
             u32::try_from(taken.count()).unwrap()
         };
-        assert_eq!(said(&mut hearing, 1, true), TALK_PER_AUTHOR.things.burst);
+        assert_eq!(said(&mut authors, 1, true), TALK_PER_AUTHOR.things.burst);
         assert!(TALK_PER_AUTHOR.things.burst >= 2 * SAY.things.burst);
-        let strangers: u32 = (2..40).map(|author| said(&mut hearing, author, false)).sum();
+        let strangers: u32 = (2..40)
+            .map(|author| said(&mut authors, author, false))
+            .sum();
         let half = ROOM_TALK.things.burst / 2 - TALK_PER_AUTHOR.things.burst;
-        assert_eq!(strangers, half + 1, "the other half is for those who are near");
-        assert!(!hearing.takes_talk_again(10, now));
-        assert_eq!(said(&mut hearing, 41, true), TALK_PER_AUTHOR.things.burst);
+        assert_eq!(
+            strangers,
+            half + 1,
+            "the other half is for those who are near"
+        );
+        assert!(!authors.take_again(10, now));
+        assert_eq!(said(&mut authors, 41, true), TALK_PER_AUTHOR.things.burst);
     }
 
     #[test]
     fn what_was_missed_counts_as_said() {
         let now = start().instant;
-        let mut hearing = Hearing::new(now);
+        let mut authors = Authors::new(now);
         let mut answers = 0;
-        while hearing.may_catch_up(peer(1), true, now) {
-            hearing.caught_up(peer(1), 64, 30_000, now);
+        while authors.may_catch_up(peer(1), true, now) {
+            authors.caught_up(peer(1), 64, 30_000, now);
             answers += 1;
         }
         assert_eq!(answers, 4, "as many messages as there may be at once");
-        assert!(hearing.may_catch_up(peer(2), true, now));
+        assert!(authors.may_catch_up(peer(2), true, now));
     }
 
     #[test]

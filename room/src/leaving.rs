@@ -7,6 +7,7 @@ use moim_protocol::{after, message, presence_wire, wire::ErrorCode};
 use web_time::Instant;
 
 use crate::{
+    around::Around,
     input::Input,
     output::{Acceptance, NotSaid, Output, Outputs, Response},
 };
@@ -44,19 +45,38 @@ impl Leaving {
         leaving
     }
 
-    /// A member has answered, or will not.
-    pub(crate) fn told(&mut self, peer: &PeerId) {
-        self.told.remove(peer);
-    }
-
-    pub(crate) fn handed_over(&mut self) {
-        self.is_handed_over = true;
-    }
-
-    /// Nobody can be told any more.
-    pub(crate) fn give_up(&mut self) {
-        self.told.clear();
-        self.is_handed_over = true;
+    /// Takes an input for a room that is left.
+    pub(crate) fn handle(&mut self, input: Input, around: &mut Around, now: Instant) {
+        let Around {
+            links, asking, out, ..
+        } = around;
+        match input {
+            Input::LeftHandedOver => self.is_handed_over = true,
+            Input::Connected(peer) => links.connected(peer),
+            Input::Disconnected(peer) => {
+                links.disconnected(&peer);
+                self.told.remove(&peer);
+            }
+            // Nobody can be told any more.
+            Input::Restarted => {
+                self.told.clear();
+                self.is_handed_over = true;
+            }
+            // Whoever has answered is told, and whoever will not cannot be.
+            Input::Answered { request, .. } => {
+                if let Some(asked) = asking.answered(request) {
+                    self.told.remove(&asked.to);
+                }
+            }
+            Input::Failed { request, why } => {
+                let is_connected = |peer: &PeerId| links.is_connected(peer);
+                if let Some(asked) = asking.failed(request, why, is_connected, out) {
+                    self.told.remove(&asked.to);
+                }
+            }
+            other => answer_as_none(other, out),
+        }
+        self.advance(now, out);
     }
 
     /// Says so, once, when everybody is told or the time for it is over.
@@ -116,22 +136,6 @@ mod tests {
         let (leaving, mut out, _) = leaving(&[], true);
         assert_eq!(out.pop(), Some(Output::Left));
         assert_eq!(leaving.next_deadline(), None);
-    }
-
-    #[test]
-    fn it_is_left_when_everybody_is_told() {
-        let (mut leaving, mut out, now) = leaving(&[1, 2], false);
-        leaving.told(&peer(1));
-        leaving.advance(now, &mut out);
-        leaving.told(&peer(2));
-        leaving.advance(now, &mut out);
-        assert!(out.is_empty());
-        leaving.handed_over();
-        leaving.advance(now, &mut out);
-        assert_eq!(out.pop(), Some(Output::Left));
-        leaving.give_up();
-        leaving.advance(now + LEAVE_DEADLINE, &mut out);
-        assert!(out.is_empty(), "once");
     }
 
     #[test]

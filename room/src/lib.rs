@@ -17,13 +17,17 @@ use moim_protocol::UnixMillis;
 use web_time::Instant;
 
 mod announcing;
+mod around;
 mod asking;
 mod catching_up;
+mod config;
+mod conversation;
 mod hearing;
 mod input;
 mod leaving;
 mod links;
 mod lookup;
+mod meeting;
 mod members;
 mod neighbourhood;
 mod output;
@@ -36,13 +40,14 @@ mod telling;
 mod testing;
 
 pub use self::{
+    config::Config,
     input::{AskId, Failure, GossipId, Input, RequestId},
     lookup::{Lookup, LookupConfig},
     output::{
         Acceptance, Event, LeaveReason, Member, Message, NotSaid, Output, Protocol, Response,
         text_bytes,
     },
-    room::{Config, PAGE_BYTES_MAX, Room},
+    room::{PAGE_BYTES_MAX, Room},
 };
 
 /// What time it is, by both clocks of the caller.

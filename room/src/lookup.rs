@@ -47,7 +47,6 @@ pub struct LookupConfig {
 /// [`NoAnswer`](Output::NoAnswer), and is dropped then; or whenever nobody wants to know any more.
 #[derive(Debug)]
 pub struct Lookup {
-    me: PeerId,
     in_dht: bool,
     links: Links,
     asking: Asking,
@@ -68,7 +67,6 @@ impl Lookup {
     pub fn begin(config: LookupConfig, now: Now) -> Self {
         let topic = config.topic.hash();
         let mut lookup = Self {
-            me: config.me,
             in_dht: config.in_dht,
             links: Links::default(),
             asking: Asking::default(),
@@ -173,18 +171,9 @@ impl Lookup {
             self.is_answered = true;
             self.quiet = self.quiet.max(after(now, LOOKUP_SETTLE));
         }
-        let me = self.me;
-        let others: Vec<_> = providers
-            .into_iter()
-            .filter(|(peer, _)| *peer != me)
-            .collect();
-        if !others.is_empty() && self.search.has_enough() {
-            self.out.push(Output::LookupHasEnough);
-        }
-        for (peer, addresses) in others {
-            if self.search.provider(peer, addresses, &self.roster, now) {
-                self.quiet = after(now, LOOKUP_QUIET);
-            }
+        let (roster, out) = (&self.roster, &mut self.out);
+        if self.search.providers(providers, roster, now, out) {
+            self.quiet = after(now, LOOKUP_QUIET);
         }
     }
 
@@ -249,7 +238,7 @@ impl Lookup {
             self.end(Output::NoAnswer);
             return;
         }
-        let mut alike = Alike::new(self.me);
+        let mut alike = Alike::new(self.roster.me());
         for member in self.roster.members() {
             alike.insert(member.presence.peer, &member.presence.name);
         }

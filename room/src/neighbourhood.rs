@@ -76,4 +76,9 @@ impl Neighbourhood {
     pub(crate) fn kept(&self, connected_longest_first: &[PeerId]) -> HashSet<PeerId> {
         neighbours::kept(self.me, connected_longest_first, self.likely)
     }
+
+    #[cfg(test)]
+    pub(crate) fn reachable(&self) -> usize {
+        self.reachable.len()
+    }
 }

@@ -175,7 +175,7 @@ impl Search {
     /// A server named providers. Returns whether the lookup has enough: kad takes providers for
     /// servers and would go on to dial every one of them. The first lookups are for speed; the later
     /// ones ask more servers, so that a single one cannot hide the room.
-    pub(crate) fn has_enough(&mut self) -> bool {
+    fn has_enough(&mut self) -> bool {
         self.answers = self.answers.saturating_add(1);
         self.answers
             >= if self.round <= QUICK_LOOKUPS {
@@ -193,8 +193,31 @@ impl Search {
         self.waiting.clear();
     }
 
+    /// The DHT names providers. Whether they exist is to be seen. Returns whether one of them is new here.
+    pub(crate) fn providers(
+        &mut self,
+        providers: Vec<(PeerId, Vec<Multiaddr>)>,
+        roster: &Roster,
+        now: Instant,
+        out: &mut Outputs,
+    ) -> bool {
+        tracing::debug!(topic = %self.topic, providers = providers.len(), "the DHT names providers");
+        // We ourselves are named first of all, by our own store.
+        let me = roster.me();
+        let others = providers.into_iter().filter(|(peer, _)| *peer != me);
+        let others: Vec<_> = others.collect();
+        if !others.is_empty() && self.has_enough() {
+            out.push(Output::LookupHasEnough);
+        }
+        let mut is_news = false;
+        for (peer, addresses) in others {
+            is_news |= self.provider(peer, addresses, roster, now);
+        }
+        is_news
+    }
+
     /// A provider was named, and where it is to be found. Returns whether it is new here.
-    pub(crate) fn provider(
+    fn provider(
         &mut self,
         peer: PeerId,
         addresses: Vec<Multiaddr>,

@@ -1,9 +1,7 @@
 //! What others say: in the order in which they said it, and under the names that they go by.
 
 use libp2p_identity::PeerId;
-use moim_protocol::{
-    message::Position, newcomers::Newcomers, ordering::Ordering, room::RoomText,
-};
+use moim_protocol::{message::Position, newcomers::Newcomers, ordering::Ordering, room::RoomText};
 use web_time::Instant;
 
 use crate::{
@@ -100,7 +98,10 @@ impl Talk {
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let ordered = self.ordering.next_deadline();
-        ordered.into_iter().chain(self.newcomers.next_deadline()).min()
+        ordered
+            .into_iter()
+            .chain(self.newcomers.next_deadline())
+            .min()
     }
 }
 

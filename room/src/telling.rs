@@ -13,9 +13,8 @@ use moim_protocol::{
 use web_time::Instant;
 
 use crate::{
-    asking::{Asking, Purpose},
-    links::Links,
-    members::Members,
+    around::Around,
+    asking::Purpose,
     output::{Output, Outputs},
 };
 
@@ -64,10 +63,14 @@ impl Telling {
         &self,
         signed: &SignedPresence,
         purpose: Purpose,
-        members: &Members,
-        (links, asking): (&Links, &mut Asking),
-        out: &mut Outputs,
+        around: &mut Around,
     ) -> BTreeSet<PeerId> {
+        let Around {
+            links,
+            members,
+            asking,
+            out,
+        } = around;
         let presence = signed.clone();
         let body = Request::Announce { presence }.encode();
         // It needs no request where gossip carries it.
