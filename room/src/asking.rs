@@ -154,6 +154,14 @@ impl Asking {
         self.open.clear();
     }
 
+    /// The newest request to a peer.
+    #[cfg(test)]
+    pub(crate) fn newest(&self, to: &PeerId) -> Option<RequestId> {
+        let mut open = self.open.iter().rev();
+        open.find(|(_, asked)| asked.to == *to)
+            .map(|(request, _)| *request)
+    }
+
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.open.len()

@@ -115,8 +115,9 @@ mod tests {
         let now = start().instant;
         let mut authors = Authors::new(now);
         let said = |authors: &mut Authors, author: u16, is_near| {
+            let author = peer(author);
             let all = 0..2 * ROOM_TALK.things.burst;
-            let taken = all.filter(|_| authors.take(peer(author), is_near, 10, now));
+            let taken = all.filter(|_| authors.take(author, is_near, 10, now));
             u32::try_from(taken.count()).unwrap()
         };
         assert_eq!(said(&mut authors, 1, true), TALK_PER_AUTHOR.things.burst);

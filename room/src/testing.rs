@@ -1,21 +1,25 @@
 //! What the tests share: peers made from a number, one clock, presences.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use libp2p_identity::{Keypair, PeerId};
 use moim_protocol::{
     UnixMillis,
     limits::PRESENCE_TTL,
-    message::MessageId,
+    message::{self, MessageId},
     presence::{Presence, SignedPresence, State},
+    presence_wire,
     room::{RoomMessage, RoomText},
-    text::Text,
+    text::{Name, Text},
     topic::Topic,
 };
 use multiaddr::Multiaddr;
 use web_time::Instant;
 
-use crate::Now;
+use crate::{
+    Now,
+    output::{Event, Member, Output, Protocol, Response},
+};
 
 impl Now {
     pub(crate) fn after(self, duration: Duration) -> Self {
@@ -120,4 +124,135 @@ pub(crate) fn text(sequence: u64, now: Now) -> RoomText {
 
 pub(crate) fn said(text: RoomText) -> Vec<u8> {
     RoomMessage::Text(text).encode()
+}
+
+/// The number of a peer.
+fn number(peer: &PeerId) -> u16 {
+    static PEERS: OnceLock<HashMap<PeerId, u16>> = OnceLock::new();
+    let peers = PEERS.get_or_init(|| (0..256).map(|n| (self::peer(n), n)).collect());
+    peers.get(peer).copied().unwrap_or(999)
+}
+
+fn state(signed: &SignedPresence) -> String {
+    let presence = signed.presence();
+    let state = match presence.state {
+        State::Here => "here",
+        State::Left => "left",
+    };
+    format!("{state} of {}", number(&presence.peer))
+}
+
+fn numbers<'a>(peers: impl Iterator<Item = &'a PeerId>) -> String {
+    let numbers: Vec<String> = peers.map(|peer| number(peer).to_string()).collect();
+    numbers.join(" ")
+}
+
+fn shown(member: &Member) -> String {
+    let like = member.looks_like.as_ref().map(number);
+    let like = like.map_or(String::new(), |like| format!(" like {like}"));
+    format!("{} {}{like}", number(&member.peer), member.name)
+}
+
+fn asked(protocol: Protocol, body: &[u8]) -> String {
+    match protocol {
+        Protocol::Presence => match presence_wire::Request::decode(body).unwrap() {
+            presence_wire::Request::Announce { presence } => state(&presence),
+            presence_wire::Request::Sync {
+                presence, after, ..
+            } => {
+                let own = presence.map_or(String::new(), |own| format!(", {}", state(&own)));
+                let after = after.map_or(String::new(), |peer| format!(" after {}", number(&peer)));
+                format!("list{after}{own}")
+            }
+        },
+        Protocol::Message => match message::Request::decode(body).unwrap() {
+            message::Request::CatchUp { known, .. } => format!("missed from {}", known.sequence),
+            message::Request::Text { .. } => panic!("not of a room"),
+        },
+    }
+}
+
+fn answered(response: &Response) -> String {
+    match response {
+        Response::Presence(presence_wire::Response::Accepted) => "accepted".to_owned(),
+        Response::Presence(presence_wire::Response::Members { members, next }) => {
+            let peers = numbers(members.iter().map(|(signed, _)| &signed.presence().peer));
+            let next = next.map_or(String::new(), |peer| {
+                format!(", more after {}", number(&peer))
+            });
+            format!("members {peers}{next}")
+        }
+        Response::Message(message::Response::Missed { said, messages }) => {
+            let missed = messages.iter().map(|text| text.sequence.to_string());
+            let missed: Vec<String> = missed.collect();
+            format!("missed {} of {}", missed.join(" "), said.sequence)
+        }
+        Response::Presence(presence_wire::Response::Error { code, .. })
+        | Response::Message(message::Response::Error { code, .. }) => format!("error {code}"),
+        Response::Message(message::Response::Accepted { .. }) => panic!("not of a room"),
+    }
+}
+
+fn happened(event: &Event) -> String {
+    match event {
+        Event::Joined(member) => format!("joined: {}", shown(member)),
+        Event::Updated { member, before } => {
+            format!("updated: {} from {}", shown(member), shown(before))
+        }
+        Event::Left { peer, name, reason } => {
+            format!("left: {} {name} {reason:?}", number(peer))
+        }
+        Event::Message(message) => {
+            let name = message.name.as_ref().map_or("nobody", Name::as_str);
+            format!("{name}: {}", message.text.as_str())
+        }
+    }
+}
+
+/// An output in a few words, with peers by their numbers.
+pub(crate) fn brief(output: &Output) -> String {
+    match output {
+        Output::Ask {
+            to, protocol, body, ..
+        } => format!("ask {}: {}", number(to), asked(*protocol, body)),
+        Output::Answer { response, .. } => format!("answer: {}", answered(response)),
+        Output::Publish(data) => match RoomMessage::decode(data).unwrap() {
+            RoomMessage::Presence { presence } => format!("publish: {}", state(&presence)),
+            RoomMessage::Text(text) => format!("publish: {}", text.text.as_str()),
+        },
+        Output::Verdict { acceptance, .. } => format!("{acceptance:?}").to_lowercase(),
+        Output::Deafen(peer) => format!("deafen {}", number(peer)),
+        Output::PutPresence { signed, is_last } => {
+            assert_eq!(*is_last, signed.presence().state == State::Left);
+            format!("put: {}", state(signed))
+        }
+        Output::FindProviders => "find providers".to_owned(),
+        Output::LookupHasEnough => "enough".to_owned(),
+        Output::Met(presence) => format!("met {}", number(&presence.peer)),
+        Output::Stranger { peer, .. } => format!("stranger {}", number(peer)),
+        Output::Forget(peer) => format!("forget {}", number(peer)),
+        Output::HasList => "has list".to_owned(),
+        Output::ClockDisagrees(peer) => format!("clock disagrees with {}", number(peer)),
+        Output::ClockAgrees => "clock agrees".to_owned(),
+        Output::Doubt(peer) => format!("doubt {}", number(peer)),
+        Output::HeardOf(peer) => format!("heard of {}", number(peer)),
+        Output::Spoke(peer) => format!("spoke {}", number(peer)),
+        Output::Said { message, .. } => format!("said: {}", message.text.as_str()),
+        Output::NotSaid { why, .. } => format!("not said: {why:?}"),
+        Output::Event(event) => happened(event),
+        Output::MembersChanged => "members changed".to_owned(),
+        Output::Found(members) => {
+            let members: Vec<String> = members.iter().map(shown).collect();
+            format!("found: {}", members.join(", "))
+        }
+        Output::NoAnswer => "no answer".to_owned(),
+        Output::Left => "all told".to_owned(),
+    }
+}
+
+/// Asserts what a machine has put out, in a few words each.
+#[track_caller]
+pub(crate) fn check(outputs: &[Output], expected: &[&str]) {
+    let briefs: Vec<String> = outputs.iter().map(brief).collect();
+    assert_eq!(briefs, expected);
 }
