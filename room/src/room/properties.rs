@@ -1,1 +1,545 @@
+//! What holds for any sequence of inputs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use moim_protocol::{
+    limits::PRESENCE_TTL,
+    message::{self, MessageId, Position},
+    room::RoomText,
+    text::Text,
+};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    input::{AskId, GossipId},
+    output::Event,
+    testing::{address, keypair, message_id, named, peer, start, topic},
+};
+
+/// Peers that take part, and one more that this peer itself is.
+const PEERS: u16 = 7;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Time passes: the clock for durations, and the wall clock perhaps differently.
+    Pass {
+        millis: u64,
+        wall: i64,
+    },
+    /// An input that needs no more than it says.
+    Simple(Input),
+    Say,
+    Announced {
+        from: u16,
+        signed: Signed,
+    },
+    Synced {
+        from: u16,
+        signed: Option<Signed>,
+        after: Option<u16>,
+    },
+    AskedMissed {
+        from: u16,
+        said: u64,
+        known: u64,
+    },
+    /// A request of the machine is answered: with a list, with what was missed, or with nonsense.
+    Answered {
+        which: prop::sample::Index,
+        answer: Answer,
+    },
+    Failed {
+        which: prop::sample::Index,
+        why: Failure,
+    },
+    Gossip {
+        neighbour: u16,
+        author: u16,
+        what: Gossip,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    List {
+        members: Vec<Signed>,
+        next: Option<u16>,
+    },
+    Missed {
+        said: u64,
+        sequences: Vec<u64>,
+    },
+    Bytes(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+enum Gossip {
+    Presence(Signed),
+    Text { session: u64, sequence: u64 },
+    Bytes(Vec<u8>),
+}
+
+/// What some peer may have signed.
+#[derive(Clone, Debug)]
+struct Signed {
+    peer: u16,
+    sequence: u64,
+    name: u8,
+    is_here: bool,
+}
+
+fn any_peer() -> impl Strategy<Value = u16> {
+    0..=PEERS
+}
+
+fn signed() -> impl Strategy<Value = Signed> {
+    (any_peer(), 1..5_u64, 0..3_u8, prop::bool::weighted(0.8)).prop_map(
+        |(peer, sequence, name, is_here)| Signed {
+            peer,
+            sequence,
+            name,
+            is_here,
+        },
+    )
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    prop::sample::select(vec![
+        Failure::Timeout,
+        Failure::ConnectionClosed,
+        Failure::Io,
+        Failure::Other,
+    ])
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let known = [
+        r#"{"v":1,"type":"text"}"#,
+        r#"{"v":2,"type":"text"}"#,
+        r#"{"v":1,"type":"members","members":[7]}"#,
+        r#"{"v":1,"type":"error","code":"expired"}"#,
+        r#"{"v":1,"type":"error","code":"busy"}"#,
+        r#"{"v":1,"type":"accepted"}"#,
+    ];
+    let known = known.map(|text| text.as_bytes().to_vec()).to_vec();
+    prop_oneof![
+        prop::sample::select(known),
+        prop::collection::vec(any::<u8>(), 0..40),
+        Just(vec![b'x'; 40_000]),
+    ]
+}
+
+fn simple() -> impl Strategy<Value = Input> {
+    let of_peer = (any_peer(), 0..8_u8).prop_map(|(n, which)| match which {
+        0 | 1 => Input::Connected(peer(n)),
+        2 => Input::ConnectionClosed(peer(n)),
+        3 => Input::Disconnected(peer(n)),
+        4 => Input::Listens(peer(n)),
+        5 => Input::ListensNoMore(peer(n)),
+        6 => Input::Lost(peer(n)),
+        _ => Input::HeardFrom(peer(n)),
+    });
+    let providers = (prop::collection::vec(0..40_u16, 0..12), any::<bool>());
+    prop_oneof![
+        10 => of_peer,
+        2 => (any_peer(), any::<bool>()).prop_map(|(n, is)| Input::Reachable(peer(n), is)),
+        2 => providers.prop_map(|(numbers, is_answer)| Input::Providers {
+            providers: numbers.into_iter().map(|n| (peer(n), vec![address(n)])).collect(),
+            is_answer,
+        }),
+        1 => any::<bool>().prop_map(|accepted| Input::Announced { accepted }),
+        1 => any::<bool>().prop_map(Input::Dht),
+        1 => (0..9_u16).prop_map(|n| Input::AddressesChanged(vec![address(n)])),
+        1 => Just(Input::AnnounceNow),
+        1 => Just(Input::LookupAgain),
+        1 => Just(Input::LeftHandedOver),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let next = prop::option::of(any_peer());
+    prop_oneof![
+        (prop::collection::vec(signed(), 0..6), next)
+            .prop_map(|(members, next)| Answer::List { members, next }),
+        (0..9_u64, prop::collection::vec(1..9_u64, 0..6))
+            .prop_map(|(said, sequences)| Answer::Missed { said, sequences }),
+        bytes().prop_map(Answer::Bytes),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let gossip = prop_oneof![
+        signed().prop_map(Gossip::Presence),
+        (1..3_u64, 0..9_u64).prop_map(|(session, sequence)| Gossip::Text { session, sequence }),
+        bytes().prop_map(Gossip::Bytes),
+    ];
+    let millis = prop_oneof![4 => 0..400_u64, 2 => 400..5_000_u64, 1 => 5_000..150_000_u64];
+    let wall = prop_oneof![20 => Just(0), 1 => -700_000..700_000_i64];
+    prop_oneof![
+        6 => (millis, wall).prop_map(|(millis, wall)| Step::Pass { millis, wall }),
+        8 => simple().prop_map(Step::Simple),
+        2 => Just(Step::Say),
+        3 => (any_peer(), signed()).prop_map(|(from, signed)| Step::Announced { from, signed }),
+        2 => (any_peer(), prop::option::of(signed()), prop::option::of(any_peer()))
+            .prop_map(|(from, signed, after)| Step::Synced { from, signed, after }),
+        1 => (any_peer(), 0..9_u64, 0..9_u64)
+            .prop_map(|(from, said, known)| Step::AskedMissed { from, said, known }),
+        5 => (any::<prop::sample::Index>(), answer())
+            .prop_map(|(which, answer)| Step::Answered { which, answer }),
+        2 => (any::<prop::sample::Index>(), failure())
+            .prop_map(|(which, why)| Step::Failed { which, why }),
+        5 => (any_peer(), any_peer(), gossip)
+            .prop_map(|(neighbour, author, what)| Step::Gossip { neighbour, author, what }),
+    ]
+}
+
+/// A room, and what must hold of it.
+struct Checked {
+    room: Room,
+    begun: Now,
+    now: Now,
+    connected: BTreeSet<PeerId>,
+    /// What is to be answered, and what was said.
+    open: BTreeSet<RequestId>,
+    saying: BTreeSet<MessageId>,
+    numbered: u64,
+    /// The members as the events tell of them.
+    members: BTreeMap<PeerId, Member>,
+    is_over: bool,
+    /// Everything that was put out.
+    all: Vec<Output>,
+}
+
+impl Checked {
+    fn new() -> Self {
+        let now = start();
+        let config = Config {
+            keypair: keypair(0),
+            topic: topic(),
+            name: "Ana".parse().unwrap(),
+            addresses: vec![address(0)],
+            presence_lifetime: PRESENCE_TTL,
+            gossip: true,
+            in_dht: true,
+            connected: Vec::new(),
+            listeners: Vec::new(),
+            seed: 5,
+        };
+        Self {
+            room: Room::join(config, now),
+            begun: now,
+            now,
+            connected: BTreeSet::new(),
+            open: BTreeSet::new(),
+            saying: BTreeSet::new(),
+            numbered: 0,
+            members: BTreeMap::new(),
+            is_over: false,
+            all: Vec::new(),
+        }
+    }
+
+    fn sign(&self, signed: &Signed) -> SignedPresence {
+        let name = ["Ana", "\u{410}na", "Bob"][usize::from(signed.name)];
+        if signed.is_here {
+            named(signed.peer, signed.sequence, name, self.begun)
+        } else {
+            crate::testing::left(signed.peer, signed.sequence, self.begun)
+        }
+    }
+
+    fn text(&self, session: u64, sequence: u64) -> RoomText {
+        RoomText {
+            session,
+            ..crate::testing::text(sequence, self.begun)
+        }
+    }
+
+    /// Takes what is put out and checks it. Returns how many answers and verdicts there were.
+    fn outputs(&mut self) -> usize {
+        let mut answers = 0;
+        let before = self.all.len();
+        while let Some(output) = self.room.poll_output() {
+            assert!(!self.is_over, "{output:?} when everything was over");
+            match &output {
+                Output::Ask { request, to, .. } => {
+                    assert!(self.connected.contains(to), "{output:?}");
+                    assert!(self.open.insert(*request), "twice");
+                }
+                Output::Answer { ask, .. } => {
+                    assert_eq!(ask.0, self.numbered);
+                    answers += 1;
+                }
+                Output::Verdict { id, .. } => {
+                    assert_eq!(id.0, self.numbered);
+                    answers += 1;
+                }
+                Output::Said { id, .. } | Output::NotSaid { id, .. } => {
+                    assert!(self.saying.remove(id), "{output:?}");
+                }
+                Output::Event(event) => self.happened(event),
+                Output::Left => self.is_over = true,
+                _ => {}
+            }
+            self.all.push(output);
+        }
+        assert!(self.all.len() - before < 2_000);
+        self.room.assert_bounds();
+        if self.room.is_left() {
+            self.members.clear();
+        }
+        let members: BTreeMap<_, _> = self.room.members().map(|it| (it.peer, it)).collect();
+        assert_eq!(members, self.members, "events tell the whole story");
+        let wanted = self.room.wanted();
+        assert!(!wanted.contains(&peer(0)));
+        answers
+    }
+
+    fn happened(&mut self, event: &Event) {
+        match event {
+            Event::Joined(member) => {
+                let before = self.members.insert(member.peer, member.clone());
+                assert_eq!(before, None);
+            }
+            Event::Updated { member, before } => {
+                let known = self.members.insert(member.peer, member.clone());
+                assert_eq!(known.as_ref(), Some(before));
+                assert_ne!(member, before);
+            }
+            Event::Left { peer, name, .. } => {
+                let known = self.members.remove(peer).map(|member| member.name);
+                assert_eq!(known.as_ref(), Some(name));
+            }
+            Event::Message(message) => assert_ne!(message.from, peer(0)),
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let expected = match &input {
+            Input::Asked { .. } | Input::AskedMissed { .. } | Input::Gossip { .. } => 1,
+            _ => 0,
+        };
+        match &input {
+            Input::Connected(peer) => {
+                self.connected.insert(*peer);
+            }
+            Input::Disconnected(peer) => {
+                self.connected.remove(peer);
+            }
+            Input::Restarted => {
+                self.connected.clear();
+                self.open.clear();
+            }
+            _ => {}
+        }
+        let was_over = std::mem::take(&mut self.is_over);
+        self.room.handle(input, self.now);
+        let answers = self.outputs();
+        assert_eq!(answers, expected);
+        self.is_over |= was_over;
+    }
+
+    fn pass(&mut self, millis: u64) {
+        let end = self.now.after(Duration::from_millis(millis));
+        let mut rounds = 0;
+        while let Some(next) = self.room.poll_timeout()
+            && next <= end.instant
+        {
+            let wait = next.saturating_duration_since(self.now.instant);
+            self.now = self.now.after(wait);
+            self.room.handle_timeout(self.now);
+            assert_eq!(self.outputs(), 0);
+            let then = self.room.poll_timeout();
+            assert!(
+                then.is_none_or(|then| then > self.now.instant),
+                "no progress"
+            );
+            rounds += 1;
+        }
+        assert!(rounds < 5_000, "{rounds} in {millis} ms");
+        let wall = self.now.wall;
+        self.now = Now { wall, ..end };
+        self.now.wall.0 = end.wall.0;
+    }
+
+    fn take(&mut self, step: Step) {
+        self.numbered += 1;
+        let (ask, id) = (AskId(self.numbered), GossipId(self.numbered));
+        match step {
+            Step::Pass { millis, wall } => {
+                self.pass(millis);
+                self.now.wall.0 = self.now.wall.0.saturating_add_signed(wall);
+            }
+            Step::Simple(input) => self.handle(input),
+            Step::Say => {
+                let id = message_id(self.numbered);
+                self.saying.insert(id);
+                let text = Text::new("hello").unwrap();
+                self.handle(Input::Say { id, text });
+            }
+            Step::Announced { from, signed } => {
+                let presence = self.sign(&signed);
+                let (from, request) = (peer(from), Request::Announce { presence });
+                self.handle(Input::Asked { ask, from, request });
+            }
+            Step::Synced {
+                from,
+                signed,
+                after,
+            } => {
+                let request = Request::Sync {
+                    topic: topic().hash(),
+                    presence: signed.map(|signed| self.sign(&signed)),
+                    after: after.map(peer),
+                };
+                let from = peer(from);
+                self.handle(Input::Asked { ask, from, request });
+            }
+            Step::AskedMissed { from, said, known } => {
+                let at = |sequence| Position {
+                    session: self.begun.wall.0,
+                    sequence,
+                };
+                self.handle(Input::AskedMissed {
+                    ask,
+                    from: peer(from),
+                    said: at(said),
+                    known: at(known),
+                    member_for: Duration::from_secs(60),
+                });
+            }
+            Step::Answered { which, answer } => {
+                let Some(request) = self.take_open(which) else {
+                    return;
+                };
+                let body = self.encode(answer);
+                self.handle(Input::Answered { request, body });
+            }
+            Step::Failed { which, why } => {
+                if let Some(request) = self.take_open(which) {
+                    self.handle(Input::Failed { request, why });
+                }
+            }
+            Step::Gossip {
+                neighbour,
+                author,
+                what,
+            } => {
+                let data = match what {
+                    Gossip::Presence(signed) => {
+                        let presence = self.sign(&signed);
+                        RoomMessage::Presence { presence }.encode()
+                    }
+                    Gossip::Text { session, sequence } => {
+                        RoomMessage::Text(self.text(session, sequence)).encode()
+                    }
+                    Gossip::Bytes(data) => data,
+                };
+                // Gossipsub does not hand over what this peer has said itself.
+                let author = peer(author.max(1));
+                let neighbour = peer(neighbour);
+                self.handle(Input::Gossip {
+                    id,
+                    neighbour,
+                    author,
+                    data,
+                });
+            }
+        }
+    }
+
+    fn take_open(&mut self, which: prop::sample::Index) -> Option<RequestId> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let index = which.index(self.open.len());
+        let request = self.open.iter().nth(index).copied()?;
+        self.open.remove(&request);
+        Some(request)
+    }
+
+    fn encode(&self, answer: Answer) -> Vec<u8> {
+        match answer {
+            Answer::List { members, next } => {
+                let members = members.iter().map(|signed| self.sign(signed));
+                Response::Members {
+                    members: members.map(|signed| (signed, Duration::ZERO)).collect(),
+                    next: next.map(peer),
+                }
+                .encode()
+            }
+            Answer::Missed { said, sequences } => {
+                let texts = sequences.iter().map(|sequence| self.text(1, *sequence));
+                message::Response::Missed {
+                    said: Position {
+                        session: 1,
+                        sequence: said,
+                    },
+                    messages: texts.collect(),
+                }
+                .encode()
+            }
+            Answer::Bytes(body) => body,
+        }
+    }
+
+    /// Leaves the room, and checks that nothing is owed after that.
+    fn leave(&mut self) {
+        self.handle(Input::Leave);
+        self.handle(Input::LeftHandedOver);
+        self.pass(2_000);
+        assert!(self.is_over);
+        assert_eq!(self.room.poll_timeout(), None);
+        assert_eq!(self.saying, BTreeSet::new(), "all that was to be said");
+        let left = self.all.iter().filter(|output| **output == Output::Left);
+        assert_eq!(left.count(), 1);
+    }
+}
+
+fn run(steps: Vec<Step>) -> Vec<Output> {
+    let mut checked = Checked::new();
+    for step in steps {
+        checked.take(step);
+    }
+    checked.leave();
+    checked.all
+}
+
+/// Without what is counted from the moment at which the test began.
+fn compared(outputs: &[Output]) -> Vec<String> {
+    outputs.iter().map(crate::testing::brief).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_every_question_has_one_answer_and_nothing_grows(
+        steps in prop::collection::vec(step(), 0..120),
+    ) {
+        run(steps);
+    }
+
+    #[test]
+    fn whoever_leaves_and_whatever_comes_after_it_is_left_once(
+        before in prop::collection::vec(step(), 0..40),
+        after in prop::collection::vec(step(), 0..40),
+    ) {
+        let mut checked = Checked::new();
+        for step in before {
+            checked.take(step);
+        }
+        checked.handle(Input::Leave);
+        for step in after {
+            checked.take(step);
+        }
+        checked.handle(Input::Restarted);
+        checked.leave();
+    }
+
+    #[test]
+    fn the_same_inputs_bring_about_the_same(steps in prop::collection::vec(step(), 0..60)) {
+        prop_assert_eq!(compared(&run(steps.clone())), compared(&run(steps)));
+    }
+}
