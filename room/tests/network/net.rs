@@ -1,0 +1,763 @@
+//! Many rooms in one process: connections with latencies from a seed, a gossip that floods, and a DHT that knows
+//! everything. There is no time but the one of the events.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use libp2p_identity::{Keypair, PeerId};
+use moim_protocol::{
+    UnixMillis,
+    limits::PRESENCE_TTL,
+    message::{self, MessageId},
+    presence_wire,
+    random::Random,
+    room::gossip_message_id,
+    text::Text,
+    topic::Topic,
+};
+use moim_room::{
+    Acceptance, AskId, Config, Event, Failure, GossipId, Input, Now, Output, Protocol, RequestId,
+    Room,
+};
+use web_time::Instant;
+
+/// How often everybody dials whom it wants and is not connected to.
+const REDIAL: Duration = Duration::from_millis(400);
+
+/// How long a dial takes that nobody answers.
+const DIAL_FAILS: Duration = Duration::from_secs(1);
+
+/// After so long the others notice that somebody is gone without a word.
+const SILENCE: Duration = Duration::from_secs(6);
+
+/// How long who is lost has to be back.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How many providers an answer of the DHT names.
+const SAMPLE: usize = 20;
+
+type Index = usize;
+
+/// What happens at some moment.
+#[derive(Debug)]
+enum Happening {
+    Timer(Index),
+    Redial(Index),
+    Dialled {
+        from: Index,
+        to: Index,
+    },
+    DialFailed {
+        from: Index,
+        to: Index,
+    },
+    /// Both ends, or the one that is left, notice that a connection is closed.
+    Closed {
+        one: Index,
+        other: Index,
+        link: u64,
+    },
+    Listens {
+        at: Index,
+        who: Index,
+        is_on: bool,
+    },
+    Request {
+        from: Index,
+        to: Index,
+        link: u64,
+        protocol: Protocol,
+        request: RequestId,
+        body: Vec<u8>,
+    },
+    Unreached {
+        node: Index,
+        request: RequestId,
+    },
+    Response {
+        to: Index,
+        link: u64,
+        request: RequestId,
+        body: Vec<u8>,
+    },
+    Gossip {
+        from: Index,
+        to: Index,
+        link: u64,
+        author: Index,
+        data: Vec<u8>,
+    },
+    Providers(Index),
+    Put {
+        node: Index,
+        is_last: bool,
+    },
+    Lost {
+        at: Index,
+        who: Index,
+    },
+    Do(Index, Deed),
+}
+
+/// What people do.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed {
+    Join,
+    Say,
+    Leave,
+    /// It ends without a word.
+    Die,
+    /// A connection breaks, to be made again.
+    BreakConnection,
+}
+
+/// Something gossip has brought, until there is a verdict.
+#[derive(Debug)]
+struct Brought {
+    id: GossipId,
+    from: Index,
+    author: Index,
+    data: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    keypair: Keypair,
+    pub peer: PeerId,
+    room: Option<Room>,
+    timer: Option<Duration>,
+    /// What of the gossip has been here.
+    seen: HashSet<[u8; 32]>,
+    brought: Option<Brought>,
+    /// Who is known to hear the gossip.
+    hears: BTreeSet<Index>,
+    dialling: BTreeSet<Index>,
+    dial_failed: BTreeSet<Index>,
+    /// Requests that wait for an answer, to whom and by which connection.
+    requests: BTreeMap<RequestId, (Index, u64)>,
+    /// Requests to be answered.
+    asked: BTreeMap<AskId, (Index, u64, RequestId)>,
+    pub joined: Option<Duration>,
+    /// When it left or died.
+    pub ended: Option<Duration>,
+    pub said: Vec<(MessageId, Duration)>,
+    pub heard: BTreeMap<PeerId, Vec<MessageId>>,
+    pub has_left: bool,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Net {
+    random: Random,
+    begun: Now,
+    pub time: Duration,
+    queue: BTreeMap<(Duration, u64), Happening>,
+    number: u64,
+    pub nodes: Vec<Node>,
+    by_peer: HashMap<PeerId, Index>,
+    /// Connections, with a number each that tells one from the next.
+    links: BTreeMap<(Index, Index), u64>,
+    /// Whom the DHT knows, until when.
+    dht: BTreeMap<Index, Duration>,
+    pub has_dht: bool,
+    pub has_gossip: bool,
+    topic: Topic,
+}
+
+fn pair(one: Index, other: Index) -> (Index, Index) {
+    (one.min(other), one.max(other))
+}
+
+impl Net {
+    pub fn new(seed: u64, nodes: usize) -> Self {
+        let nodes: Vec<Node> = (0..nodes).map(Node::new).collect();
+        let by_peer = nodes.iter().enumerate();
+        Self {
+            random: Random::new(seed),
+            begun: Now {
+                instant: Instant::now(),
+                wall: UnixMillis(1_800_000_000_000),
+            },
+            time: Duration::ZERO,
+            queue: BTreeMap::new(),
+            number: 0,
+            by_peer: by_peer.map(|(index, node)| (node.peer, index)).collect(),
+            nodes,
+            links: BTreeMap::new(),
+            dht: BTreeMap::new(),
+            has_dht: true,
+            has_gossip: true,
+            topic: Topic::new("global-chat").unwrap(),
+        }
+    }
+
+    /// A moment between these two.
+    pub fn between(&self, from: Duration, to: Duration) -> Duration {
+        self.random.between(from, to)
+    }
+
+    /// One of so many.
+    pub fn one_of(&self, count: usize) -> usize {
+        self.random.below(count)
+    }
+
+    pub fn at(&mut self, time: Duration, node: Index, deed: Deed) {
+        self.plan(time, Happening::Do(node, deed));
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            instant: self.begun.instant + self.time,
+            wall: self.begun.wall.saturating_add(self.time),
+        }
+    }
+
+    fn plan(&mut self, time: Duration, happening: Happening) {
+        self.number += 1;
+        self.queue.insert((time, self.number), happening);
+    }
+
+    fn soon(&mut self, happening: Happening) {
+        let (least, most) = (Duration::from_millis(2), Duration::from_millis(120));
+        let latency = self.random.between(least, most);
+        self.plan(self.time + latency, happening);
+    }
+
+    /// Lets everything happen until then.
+    pub fn run_until(&mut self, end: Duration) {
+        while let Some(entry) = self.queue.first_entry()
+            && entry.key().0 <= end
+        {
+            let ((time, _), happening) = entry.remove_entry();
+            self.time = self.time.max(time);
+            self.happen(happening);
+        }
+        self.time = end;
+    }
+
+    /// Whom a node lists.
+    pub fn listed(&self, node: Index) -> BTreeSet<Index> {
+        let room = self.nodes[node].room.as_ref();
+        let members = room.into_iter().flat_map(Room::members);
+        members.map(|member| self.by_peer[&member.peer]).collect()
+    }
+
+    pub fn connections(&self, node: Index) -> usize {
+        let links = self.links.keys();
+        links
+            .filter(|(one, other)| *one == node || *other == node)
+            .count()
+    }
+
+    /// Those who are in the room.
+    pub fn present(&self) -> BTreeSet<Index> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes
+            .filter(|(_, node)| node.joined.is_some() && node.ended.is_none())
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn is_up(&self, node: Index) -> bool {
+        self.nodes[node].room.is_some()
+    }
+
+    fn link(&self, one: Index, other: Index) -> Option<u64> {
+        self.links.get(&pair(one, other)).copied()
+    }
+
+    fn peer(&self, node: Index) -> PeerId {
+        self.nodes[node].peer
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Do(node, deed) => self.act(node, deed),
+            Happening::Timer(node) => {
+                let now = self.now();
+                let it = &mut self.nodes[node];
+                if it.timer != Some(self.time) {
+                    return;
+                }
+                it.timer = None;
+                if let Some(room) = &mut it.room {
+                    room.handle_timeout(now);
+                    self.drain(node);
+                }
+            }
+            Happening::Redial(node) => {
+                if self.is_up(node) {
+                    self.dial_wanted(node);
+                    self.plan(self.time + REDIAL, Happening::Redial(node));
+                }
+            }
+            Happening::Dialled { from, to } => {
+                self.nodes[from].dialling.remove(&to);
+                if self.is_up(from) && self.is_up(to) && self.link(from, to).is_none() {
+                    self.connect(from, to);
+                }
+            }
+            Happening::DialFailed { from, to } => {
+                self.nodes[from].dialling.remove(&to);
+                self.nodes[from].dial_failed.insert(to);
+                let peer = self.peer(to);
+                self.tell(from, Input::Reachable(peer, false));
+            }
+            Happening::Closed { one, other, link } => {
+                if self.link(one, other) == Some(link) {
+                    self.links.remove(&pair(one, other));
+                    self.closed(one, other, link);
+                    self.closed(other, one, link);
+                }
+            }
+            Happening::Listens { at, who, is_on } => {
+                if self.link(at, who).is_none() {
+                    return;
+                }
+                let peer = self.peer(who);
+                if is_on {
+                    self.nodes[at].hears.insert(who);
+                    self.tell(at, Input::Listens(peer));
+                } else {
+                    self.nodes[at].hears.remove(&who);
+                    self.tell(at, Input::ListensNoMore(peer));
+                }
+            }
+            Happening::Request {
+                from,
+                to,
+                link,
+                protocol,
+                request,
+                body,
+            } => {
+                if self.link(from, to) == Some(link) && self.is_up(to) {
+                    self.request((from, to, link), protocol, request, &body);
+                }
+            }
+            Happening::Unreached { node, request } => {
+                let why = Failure::Other;
+                self.tell(node, Input::Failed { request, why });
+            }
+            Happening::Response {
+                to,
+                link,
+                request,
+                body,
+            } => {
+                if let Some((from, _)) = self.nodes[to].requests.get(&request).copied()
+                    && self.link(from, to) == Some(link)
+                {
+                    self.nodes[to].requests.remove(&request);
+                    self.tell(to, Input::Answered { request, body });
+                }
+            }
+            Happening::Gossip {
+                from,
+                to,
+                link,
+                author,
+                data,
+            } => {
+                if self.link(from, to) == Some(link) {
+                    self.gossip(from, to, author, data);
+                }
+            }
+            Happening::Providers(node) => {
+                let known = self.dht.iter().filter(|(_, until)| **until > self.time);
+                let mut known: Vec<Index> = known.map(|(node, _)| *node).collect();
+                let mut providers = Vec::new();
+                while providers.len() < SAMPLE && !known.is_empty() {
+                    let chosen = known.swap_remove(self.random.below(known.len()));
+                    providers.push((self.peer(chosen), Vec::new()));
+                }
+                let is_answer = true;
+                self.tell(
+                    node,
+                    Input::Providers {
+                        providers,
+                        is_answer,
+                    },
+                );
+            }
+            Happening::Put { node, is_last } => {
+                if is_last {
+                    self.dht.remove(&node);
+                    self.tell(node, Input::LeftHandedOver);
+                } else {
+                    self.dht.insert(node, self.time + PRESENCE_TTL);
+                    self.tell(node, Input::Announced { accepted: true });
+                }
+            }
+            Happening::Lost { at, who } => {
+                let is_cut_off = self.connections(at) == 0;
+                let it = &self.nodes[at];
+                if !is_cut_off && self.link(at, who).is_none() && it.dial_failed.contains(&who) {
+                    let peer = self.peer(who);
+                    self.tell(at, Input::Lost(peer));
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, node: Index, deed: Deed) {
+        match deed {
+            Deed::Join => self.join(node),
+            Deed::Say => {
+                if self.nodes[node].ended.is_some() {
+                    return;
+                }
+                self.number += 1;
+                let id = MessageId::from_bytes(u128::from(self.number).to_be_bytes());
+                let text = Text::new(&format!("message {}", self.number)).unwrap();
+                self.tell(node, Input::Say { id, text });
+            }
+            Deed::Leave => {
+                self.nodes[node].ended = Some(self.time);
+                self.tell(node, Input::Leave);
+                for other in 0..self.nodes.len() {
+                    if self.link(node, other).is_some() {
+                        let is_on = false;
+                        self.soon(Happening::Listens {
+                            at: other,
+                            who: node,
+                            is_on,
+                        });
+                    }
+                }
+            }
+            Deed::Die => {
+                let it = &mut self.nodes[node];
+                it.ended = Some(self.time);
+                it.room = None;
+                for other in 0..self.nodes.len() {
+                    if let Some(link) = self.link(node, other) {
+                        let (one, other) = pair(node, other);
+                        let closed = Happening::Closed { one, other, link };
+                        self.plan(self.time + SILENCE, closed);
+                    }
+                }
+            }
+            Deed::BreakConnection => {
+                let others: Vec<Index> = (0..self.nodes.len())
+                    .filter(|other| self.is_up(*other) && self.link(node, *other).is_some())
+                    .collect();
+                if let Some(&other) = others.get(self.random.below(others.len()))
+                    && let Some(link) = self.link(node, other)
+                {
+                    self.happen(Happening::Closed {
+                        one: node,
+                        other,
+                        link,
+                    });
+                }
+            }
+        }
+    }
+
+    fn join(&mut self, node: Index) {
+        let now = self.now();
+        let it = &mut self.nodes[node];
+        it.joined = Some(self.time);
+        let config = Config {
+            keypair: it.keypair.clone(),
+            topic: self.topic.clone(),
+            name: format!("peer {node}").parse().unwrap(),
+            addresses: vec!["/ip4/192.0.2.1/tcp/8000".parse().unwrap()],
+            presence_lifetime: PRESENCE_TTL,
+            gossip: self.has_gossip,
+            in_dht: self.has_dht,
+            connected: Vec::new(),
+            listeners: Vec::new(),
+            seed: self.random.next(),
+        };
+        it.room = Some(Room::join(config, now));
+        self.drain(node);
+        self.plan(self.time + REDIAL, Happening::Redial(node));
+    }
+
+    /// Two are connected whatever their rooms want: a page and its bootstrap node, say.
+    pub fn connect(&mut self, one: Index, other: Index) {
+        self.number += 1;
+        self.links.insert(pair(one, other), self.number);
+        for (at, who) in [(one, other), (other, one)] {
+            self.nodes[at].dial_failed.remove(&who);
+            let peer = self.peer(who);
+            self.tell(at, Input::Connected(peer));
+            if self.has_gossip && self.nodes[who].ended.is_none() {
+                let is_on = true;
+                self.soon(Happening::Listens { at, who, is_on });
+            }
+        }
+    }
+
+    /// A connection is gone for one of its ends.
+    fn closed(&mut self, at: Index, who: Index, link: u64) {
+        self.nodes[at].hears.remove(&who);
+        let lost = self.nodes[at].requests.iter();
+        let lost = lost.filter(|(_, (_, by))| *by == link);
+        let lost: Vec<RequestId> = lost.map(|(request, _)| *request).collect();
+        let peer = self.peer(who);
+        let is_noticed_first = self.random.below(2) == 0;
+        if is_noticed_first {
+            self.tell(at, Input::Disconnected(peer));
+        }
+        for request in lost {
+            self.nodes[at].requests.remove(&request);
+            let why = Failure::ConnectionClosed;
+            self.tell(at, Input::Failed { request, why });
+        }
+        if !is_noticed_first {
+            self.tell(at, Input::Disconnected(peer));
+        }
+        self.plan(self.time + GRACE, Happening::Lost { at, who });
+    }
+
+    fn dial(&mut self, from: Index, to: Index) {
+        if from == to || self.link(from, to).is_some() || !self.nodes[from].dialling.insert(to) {
+            return;
+        }
+        if self.is_up(to) {
+            self.soon(Happening::Dialled { from, to });
+        } else {
+            self.plan(self.time + DIAL_FAILS, Happening::DialFailed { from, to });
+        }
+    }
+
+    fn dial_wanted(&mut self, node: Index) {
+        let Some(room) = &mut self.nodes[node].room else {
+            return;
+        };
+        for peer in room.wanted() {
+            self.dial(node, self.by_peer[&peer]);
+        }
+    }
+
+    fn request(
+        &mut self,
+        (from, to, link): (Index, Index, u64),
+        protocol: Protocol,
+        request: RequestId,
+        body: &[u8],
+    ) {
+        self.number += 1;
+        let ask = AskId(self.number);
+        let peer = self.peer(from);
+        self.nodes[to].asked.insert(ask, (from, link, request));
+        let input = match protocol {
+            Protocol::Presence => Input::Asked {
+                ask,
+                from: peer,
+                request: presence_wire::Request::decode(body).unwrap(),
+            },
+            Protocol::Message => match message::Request::decode(body).unwrap() {
+                message::Request::CatchUp {
+                    said,
+                    known,
+                    member_for,
+                    ..
+                } => Input::AskedMissed {
+                    ask,
+                    from: peer,
+                    said,
+                    known,
+                    member_for,
+                },
+                message::Request::Text { .. } => panic!("not of a room"),
+            },
+        };
+        self.tell(to, input);
+        assert!(!self.nodes[to].asked.contains_key(&ask), "not answered");
+    }
+
+    fn gossip(&mut self, from: Index, to: Index, author: Index, data: Vec<u8>) {
+        let (author_peer, neighbour) = (self.peer(author), self.peer(from));
+        let id = gossip_message_id("room", Some(&author_peer), &data);
+        if !self.is_up(to) || !self.nodes[to].seen.insert(id) {
+            return;
+        }
+        self.number += 1;
+        let id = GossipId(self.number);
+        self.nodes[to].brought = Some(Brought {
+            id,
+            from,
+            author,
+            data: data.clone(),
+        });
+        let author = author_peer;
+        self.tell(
+            to,
+            Input::Gossip {
+                id,
+                neighbour,
+                author,
+                data,
+            },
+        );
+        assert!(self.nodes[to].brought.is_none(), "no verdict");
+    }
+
+    /// Says something to everybody who is known to hear it.
+    fn spread(&mut self, from: Index, but: Option<Index>, author: Index, data: &[u8]) {
+        for to in self.nodes[from].hears.clone() {
+            if let Some(link) = self.link(from, to)
+                && Some(to) != but
+                && to != author
+            {
+                let data = data.to_vec();
+                self.soon(Happening::Gossip {
+                    from,
+                    to,
+                    link,
+                    author,
+                    data,
+                });
+            }
+        }
+    }
+
+    fn tell(&mut self, node: Index, input: Input) {
+        let now = self.now();
+        if let Some(room) = &mut self.nodes[node].room {
+            room.handle(input, now);
+            self.drain(node);
+        }
+    }
+
+    /// Does what a room wants done, and plans when it is to be asked again.
+    fn drain(&mut self, node: Index) {
+        while let Some(room) = &mut self.nodes[node].room
+            && let Some(output) = room.poll_output()
+        {
+            self.put_out(node, output);
+        }
+        let Some(room) = &self.nodes[node].room else {
+            return;
+        };
+        let next = room.poll_timeout();
+        let next = next.map(|next| next.saturating_duration_since(self.begun.instant));
+        if let Some(next) = next
+            && self.nodes[node].timer.is_none_or(|timer| next < timer)
+        {
+            let next = next.max(self.time);
+            self.nodes[node].timer = Some(next);
+            self.plan(next, Happening::Timer(node));
+        }
+    }
+
+    fn put_out(&mut self, node: Index, output: Output) {
+        match output {
+            Output::Ask {
+                request,
+                to,
+                protocol,
+                body,
+            } => {
+                let to = self.by_peer[&to];
+                let Some(link) = self.link(node, to) else {
+                    // It is closed, which the room hears in a moment.
+                    self.soon(Happening::Unreached { node, request });
+                    return;
+                };
+                self.nodes[node].requests.insert(request, (to, link));
+                let from = node;
+                self.soon(Happening::Request {
+                    from,
+                    to,
+                    link,
+                    protocol,
+                    request,
+                    body,
+                });
+            }
+            Output::Answer { ask, response } => {
+                let (to, link, request) = self.nodes[node].asked.remove(&ask).expect("asked once");
+                let body = response.encode();
+                self.soon(Happening::Response {
+                    to,
+                    link,
+                    request,
+                    body,
+                });
+            }
+            Output::Publish(data) => {
+                let peer = self.peer(node);
+                let id = gossip_message_id("room", Some(&peer), &data);
+                if self.nodes[node].seen.insert(id) {
+                    self.spread(node, None, node, &data);
+                }
+            }
+            Output::Verdict { id, acceptance } => {
+                let brought = self.nodes[node].brought.take().expect("brought once");
+                assert_eq!(brought.id, id);
+                if acceptance == Acceptance::Accept {
+                    let Brought {
+                        from, author, data, ..
+                    } = brought;
+                    self.spread(node, Some(from), author, &data);
+                }
+            }
+            Output::PutPresence { is_last, .. } => self.soon(Happening::Put { node, is_last }),
+            Output::FindProviders => self.soon(Happening::Providers(node)),
+            Output::Met(presence) => {
+                self.nodes[node]
+                    .dial_failed
+                    .remove(&self.by_peer[&presence.peer]);
+                self.tell(node, Input::Reachable(presence.peer, true));
+            }
+            Output::Stranger { peer, .. } => self.dial(node, self.by_peer[&peer]),
+            Output::MembersChanged => self.dial_wanted(node),
+            Output::Said { id, .. } => {
+                let said = (id, self.time);
+                self.nodes[node].said.push(said);
+            }
+            Output::NotSaid { id, why } => panic!("{id} is not said: {why:?}"),
+            Output::Event(Event::Message(message)) => {
+                let heard = &mut self.nodes[node].heard;
+                heard.entry(message.from).or_default().push(message.id);
+            }
+            Output::Left => {
+                self.nodes[node].has_left = true;
+                self.nodes[node].room = None;
+                for other in 0..self.nodes.len() {
+                    if let Some(link) = self.link(node, other) {
+                        let (one, other) = pair(node, other);
+                        self.soon(Happening::Closed { one, other, link });
+                    }
+                }
+            }
+            Output::Deafen(peer) | Output::ClockDisagrees(peer) => {
+                panic!("{peer} has done nothing wrong")
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Node {
+    fn new(number: usize) -> Self {
+        let mut seed = [3; 32];
+        seed[..8].copy_from_slice(&number.to_be_bytes());
+        let keypair = Keypair::ed25519_from_bytes(seed).unwrap();
+        Self {
+            peer: keypair.public().to_peer_id(),
+            keypair,
+            room: None,
+            timer: None,
+            seen: HashSet::new(),
+            brought: None,
+            hears: BTreeSet::new(),
+            dialling: BTreeSet::new(),
+            dial_failed: BTreeSet::new(),
+            requests: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            joined: None,
+            ended: None,
+            said: Vec::new(),
+            heard: BTreeMap::new(),
+            has_left: false,
+        }
+    }
+}
