@@ -98,7 +98,7 @@ impl CatchingUp {
     /// The peer is not to be asked now.
     pub(crate) fn put_off(&mut self, peer: PeerId, now: Instant) {
         self.later.insert(peer);
-        self.look_again.get_or_insert(after(now, PUT_OFF));
+        self.look_again.get_or_insert_with(|| after(now, PUT_OFF));
     }
 
     /// Who was put off, when it is time to look again.

@@ -121,7 +121,7 @@ mod tests {
             u32::try_from(taken.count()).unwrap()
         };
         assert_eq!(said(&mut authors, 1, true), TALK_PER_AUTHOR.things.burst);
-        assert!(TALK_PER_AUTHOR.things.burst >= 2 * SAY.things.burst);
+        const { assert!(TALK_PER_AUTHOR.things.burst >= 2 * SAY.things.burst) };
         let strangers: u32 = (2..40)
             .map(|author| said(&mut authors, author, false))
             .sum();

@@ -40,7 +40,7 @@ use crate::{
 /// The most that one page of a list of members takes: what an answer may have.
 pub const PAGE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
-/// One joined room, until it is left. See the [crate](crate) for how it is used.
+/// One joined room, until it is left. See the [crate] for how it is used.
 #[derive(Debug)]
 pub struct Room {
     topic: Topic,

@@ -1,7 +1,13 @@
 //! Rooms in a network that loses connections, from seeds. `SEED=7 cargo test -p moim-room --test network` tries one
 //! seed alone.
 
-#![allow(missing_docs, unreachable_pub, clippy::panic, reason = "it is a test")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "it is a test"
+)]
 
 use std::{
     collections::BTreeSet,
