@@ -13,7 +13,7 @@ use moim_protocol::{
 use multiaddr::Multiaddr;
 use web_time::Instant;
 
-use crate::Now;
+use crate::now::Now;
 
 /// Members are told again of the same addresses after this part of the presence's life: with the next
 /// refresh, and not with every try of the DHT before it.

@@ -12,11 +12,11 @@ use moim_protocol::{
 use web_time::Instant;
 
 use crate::{
-    Now,
     around::Around,
     catching_up::CatchingUp,
     hearing::Authors,
     input::Failure,
+    now::Now,
     output::{Message, Output, text_bytes},
     saying::Saying,
     talk::Talk,

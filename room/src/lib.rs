@@ -132,9 +132,6 @@
     )
 )]
 
-use moim_protocol::UnixMillis;
-use web_time::Instant;
-
 mod announcing;
 mod around;
 mod asking;
@@ -149,6 +146,7 @@ mod lookup;
 mod meeting;
 mod members;
 mod neighbourhood;
+mod now;
 mod output;
 mod room;
 mod saying;
@@ -162,18 +160,10 @@ pub use self::{
     config::Config,
     input::{AskId, Failure, GossipId, Input, RequestId},
     lookup::{Lookup, LookupConfig},
+    now::Now,
     output::{
         Acceptance, Event, LeaveReason, Member, Message, NotSaid, Output, Protocol, Response,
         text_bytes,
     },
     room::{PAGE_BYTES_MAX, Room},
 };
-
-/// What time it is, by both clocks of the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// For how long: it never goes back.
-    pub instant: Instant,
-    /// For what is signed, and for how old what others have signed may be.
-    pub wall: UnixMillis,
-}

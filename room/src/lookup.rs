@@ -13,11 +13,11 @@ use multiaddr::Multiaddr;
 use web_time::Instant;
 
 use crate::{
-    Now,
     asking::{Asked, Asking, Purpose},
     input::{Failure, Input, RequestId},
     leaving::answer_as_none,
     links::Links,
+    now::Now,
     output::{Member, Output, Outputs},
     search::{Search, read_list},
 };
@@ -258,5 +258,7 @@ impl Lookup {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

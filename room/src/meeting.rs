@@ -7,10 +7,10 @@ use moim_protocol::{presence::SignedPresence, presence_wire::Request, random::Ra
 use web_time::Instant;
 
 use crate::{
-    Now,
     announcing::{Announcement, Announcing},
     around::Around,
     asking::Purpose,
+    now::Now,
     output::Output,
     search::Search,
     telling::Telling,

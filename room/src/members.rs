@@ -17,7 +17,7 @@ use moim_protocol::{
 use web_time::Instant;
 
 use crate::{
-    Now,
+    now::Now,
     output::{Event, LeaveReason, Member, Output, Outputs},
 };
 

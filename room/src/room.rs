@@ -19,7 +19,6 @@ use moim_protocol::{
 use web_time::Instant;
 
 use crate::{
-    Now,
     announcing::Announcing,
     around::Around,
     asking::{Asked, Purpose},
@@ -32,6 +31,7 @@ use crate::{
     meeting::Meeting,
     members::Members,
     neighbourhood::Neighbourhood,
+    now::Now,
     output::{self, Acceptance, Member, Output},
     search::{Search, read_list},
     telling::Telling,
@@ -44,7 +44,6 @@ pub const PAGE_BYTES_MAX: usize = BODY_BYTES_MAX;
 #[derive(Debug)]
 pub struct Room {
     topic: Topic,
-    gossip: bool,
     around: Around,
     meeting: Meeting,
     conversation: Conversation,
@@ -75,7 +74,6 @@ impl Room {
         let telling = Telling::new(config.gossip, config.seed);
         let mut room = Self {
             topic: config.topic,
-            gossip: config.gossip,
             around: Around::new(members),
             meeting: Meeting::new(announcing, search, telling, config.in_dht, config.seed),
             conversation,
@@ -253,6 +251,11 @@ impl Room {
         self.around.members.iter()
     }
 
+    /// Who they are, without what they are called.
+    pub fn peers(&self) -> impl ExactSizeIterator<Item = PeerId> {
+        self.around.members.peers()
+    }
+
     /// Whether a peer is a member. Nobody is once the room is left.
     #[must_use]
     pub fn contains(&self, peer: &PeerId) -> bool {
@@ -307,7 +310,7 @@ impl Room {
     }
 
     fn listens(&mut self, peer: PeerId) {
-        if self.gossip {
+        if self.meeting.telling.has_gossip() {
             self.around.links.listens(peer);
         }
     }

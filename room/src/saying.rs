@@ -14,7 +14,7 @@ use moim_protocol::{
 use web_time::Instant;
 
 use crate::{
-    Now,
+    now::Now,
     output::{NotSaid, Output, Outputs},
 };
 

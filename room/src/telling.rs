@@ -45,6 +45,11 @@ impl Telling {
         }
     }
 
+    /// Whether gossip carries anything.
+    pub(crate) const fn has_gossip(&self) -> bool {
+        self.gossip
+    }
+
     /// Says something to everybody who listens.
     pub(crate) fn publish(&self, message: &RoomMessage, out: &mut Outputs) {
         if self.gossip {

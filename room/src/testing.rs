@@ -17,7 +17,7 @@ use multiaddr::Multiaddr;
 use web_time::Instant;
 
 use crate::{
-    Now,
+    now::Now,
     output::{Event, Member, Output, Protocol, Response},
 };
 

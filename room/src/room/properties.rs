@@ -359,9 +359,12 @@ impl Checked {
             rounds += 1;
         }
         assert!(rounds < 5_000, "{rounds} in {millis} ms");
-        let wall = self.now.wall;
-        self.now = Now { wall, ..end };
-        self.now.wall.0 = end.wall.0;
+        self.now = end;
+        // Too early: nothing is due.
+        let before = self.all.len();
+        self.room.handle_timeout(self.now);
+        self.outputs();
+        assert_eq!(self.all[before..], []);
     }
 
     fn take(&mut self, step: Step) {

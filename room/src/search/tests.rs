@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Now,
+    now::Now,
     testing::{here, peer, seconds, start, topic},
 };
 

@@ -2,11 +2,11 @@
 //! everything. There is no time but the one of the events.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
-use libp2p_identity::{Keypair, PeerId};
+use libp2p_identity::PeerId;
 use moim_protocol::{
     UnixMillis,
     limits::PRESENCE_TTL,
@@ -23,6 +23,8 @@ use moim_room::{
 };
 use web_time::Instant;
 
+use super::node::{Brought, Node};
+
 /// How often everybody dials whom it wants and is not connected to.
 const REDIAL: Duration = Duration::from_millis(400);
 
@@ -38,7 +40,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How many providers an answer of the DHT names.
 const SAMPLE: usize = 20;
 
-type Index = usize;
+/// Which peer.
+pub type Index = usize;
 
 /// What happens at some moment.
 #[derive(Debug)]
@@ -111,40 +114,6 @@ pub enum Deed {
     Die,
     /// A connection breaks, to be made again.
     BreakConnection,
-}
-
-/// Something gossip has brought, until there is a verdict.
-#[derive(Debug)]
-struct Brought {
-    id: GossipId,
-    from: Index,
-    author: Index,
-    data: Vec<u8>,
-}
-
-#[derive(Debug)]
-pub struct Node {
-    keypair: Keypair,
-    pub peer: PeerId,
-    room: Option<Room>,
-    timer: Option<Duration>,
-    /// What of the gossip has been here.
-    seen: HashSet<[u8; 32]>,
-    brought: Option<Brought>,
-    /// Who is known to hear the gossip.
-    hears: BTreeSet<Index>,
-    dialling: BTreeSet<Index>,
-    dial_failed: BTreeSet<Index>,
-    /// Requests that wait for an answer, to whom and by which connection.
-    requests: BTreeMap<RequestId, (Index, u64)>,
-    /// Requests to be answered.
-    asked: BTreeMap<AskId, (Index, u64, RequestId)>,
-    pub joined: Option<Duration>,
-    /// When it left or died.
-    pub ended: Option<Duration>,
-    pub said: Vec<(MessageId, Duration)>,
-    pub heard: BTreeMap<PeerId, Vec<MessageId>>,
-    pub has_left: bool,
 }
 
 /// See the [module](self).
@@ -732,32 +701,6 @@ impl Net {
                 panic!("{peer} has done nothing wrong")
             }
             _ => {}
-        }
-    }
-}
-
-impl Node {
-    fn new(number: usize) -> Self {
-        let mut seed = [3; 32];
-        seed[..8].copy_from_slice(&number.to_be_bytes());
-        let keypair = Keypair::ed25519_from_bytes(seed).unwrap();
-        Self {
-            peer: keypair.public().to_peer_id(),
-            keypair,
-            room: None,
-            timer: None,
-            seen: HashSet::new(),
-            brought: None,
-            hears: BTreeSet::new(),
-            dialling: BTreeSet::new(),
-            dial_failed: BTreeSet::new(),
-            requests: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            joined: None,
-            ended: None,
-            said: Vec::new(),
-            heard: BTreeMap::new(),
-            has_left: false,
         }
     }
 }

@@ -20,8 +20,8 @@ use moim_protocol::limits::{FULL_MESH_MAX, PRESENCE_TTL};
 
 use self::net::{Deed, Net};
 
-#[path = "network/net.rs"]
 mod net;
+mod node;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
