@@ -266,3 +266,6 @@ impl Members {
         assert!(self.peers().all(|peer| self.shown.contains_key(&peer)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,86 @@ impl Neighbourhood {
         self.reachable.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use moim_protocol::limits::NEIGHBOURS;
+
+    use super::*;
+    use crate::testing::{here, left, peer, start, topic};
+
+    /// A room of so many that were heard of from peer 1, none of them connected.
+    fn roster(members: u16) -> Roster {
+        let now = start();
+        let mut roster = Roster::new(topic().hash(), peer(0));
+        for n in 1..=members {
+            let signed = here(n, 1, now);
+            roster
+                .handle_presence(signed, peer(1), Duration::ZERO, now.instant, now.wall)
+                .unwrap();
+        }
+        roster
+    }
+
+    #[test]
+    fn made_up_members_do_not_make_a_room_large() {
+        let (mut near, mut links) = (Neighbourhood::new(peer(0)), Links::default());
+        let roster = roster(200);
+        for n in 1..=20 {
+            links.connected(peer(n));
+        }
+        let wanted = near.wanted(&roster, &links);
+        assert_eq!(near.likely(), 20);
+        assert_eq!(wanted.len(), FULL_MESH_MAX);
+        assert!((1..=20).all(|n| wanted.contains(&peer(n))));
+    }
+
+    #[test]
+    fn in_a_large_room_some_are_neighbours() {
+        let (mut near, links) = (Neighbourhood::new(peer(0)), Links::default());
+        let roster = roster(200);
+        for n in 1..=200 {
+            near.set_reachable(peer(n), true);
+        }
+        let wanted = near.wanted(&roster, &links).len() as u64;
+        assert_eq!(near.likely(), 200);
+        assert!(
+            (NEIGHBOURS / 2..NEIGHBOURS * 2).contains(&wanted),
+            "{wanted}"
+        );
+        near.set_reachable(peer(1), false);
+        near.wanted(&roster, &links);
+        assert_eq!(near.likely(), 199);
+    }
+
+    #[test]
+    fn who_is_lost_is_wanted_and_who_has_left_is_not() {
+        let now = start();
+        let (mut near, links) = (Neighbourhood::new(peer(0)), Links::default());
+        let mut roster = roster(3);
+        for n in 1..=3 {
+            near.set_reachable(peer(n), true);
+        }
+        roster.suspend(&peer(1));
+        let farewell = left(2, 2, now);
+        roster
+            .handle_presence(farewell, peer(2), Duration::ZERO, now.instant, now.wall)
+            .unwrap();
+        assert_eq!(
+            near.wanted(&roster, &links),
+            BTreeSet::from([peer(1), peer(3)])
+        );
+        assert_eq!((near.reachable(), near.likely()), (1, 1));
+        near.clear();
+        assert!(!near.is_reachable(&peer(3)));
+    }
+
+    #[test]
+    fn of_few_connections_all_are_kept() {
+        let near = Neighbourhood::new(peer(0));
+        let connected: Vec<PeerId> = (1..=24).map(peer).collect();
+        assert_eq!(near.kept(&connected).len(), 24);
+    }
+}

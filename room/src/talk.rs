@@ -123,3 +123,106 @@ fn show(mut message: Message, members: &Members, out: &mut Outputs) {
     message.name = members.name(&message.from);
     out.push(Output::Event(Event::Message(message)));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use moim_protocol::limits::{NEWCOMERS_HELD_MAX, ORDER_GAP_MAX};
+
+    use super::*;
+    use crate::{
+        now::Now,
+        testing::{check, here, peer, start, text, topic},
+    };
+
+    struct Fixture {
+        talk: Talk,
+        members: Members,
+        now: Now,
+    }
+
+    /// Peer 1 is a member, and peer 2 is none.
+    fn fixture() -> Fixture {
+        let now = start();
+        let name = "Me".parse().unwrap();
+        let mut members = Members::new(topic().hash(), peer(0), &name);
+        let (signed, mut out) = (here(1, 1, now), Outputs::default());
+        let taken = members.take(&signed, peer(1), Duration::ZERO, now, &mut out);
+        taken.unwrap();
+        let talk = Talk::default();
+        Fixture { talk, members, now }
+    }
+
+    impl Fixture {
+        fn hear(&mut self, author: u16, sequence: u64) -> (bool, Vec<Output>) {
+            let (mut out, text) = (Outputs::default(), text(sequence, self.now));
+            let members = &self.members;
+            let now = self.now.instant;
+            let is_missing = self.talk.hear(peer(author), text, members, now, &mut out);
+            (is_missing, outputs(out))
+        }
+
+        fn tick(&mut self, now: Instant) -> Vec<Output> {
+            let mut out = Outputs::default();
+            self.talk.tick(&self.members, now, &mut out);
+            outputs(out)
+        }
+    }
+
+    fn outputs(mut out: Outputs) -> Vec<Output> {
+        std::iter::from_fn(|| out.pop()).collect()
+    }
+
+    #[test]
+    fn what_comes_too_early_waits_for_what_is_missing() {
+        let mut fixture = fixture();
+        let (is_missing, shown) = fixture.hear(1, 1);
+        check(&shown, &["peer 1: message 1"]);
+        assert!(!is_missing && fixture.talk.has(&peer(1), &text(1, fixture.now)));
+        let (is_missing, shown) = fixture.hear(1, 3);
+        check(&shown, &[]);
+        assert!(is_missing && !fixture.talk.has(&peer(1), &text(2, fixture.now)));
+        assert_eq!(fixture.talk.known(&peer(1)).sequence, 1);
+        let end = fixture.now.instant + ORDER_GAP_MAX;
+        assert_eq!(fixture.talk.next_deadline(), Some(end));
+        check(&fixture.tick(end), &["peer 1: message 3"]);
+        let (_, shown) = fixture.hear(1, 2);
+        check(&shown, &["peer 1: message 2"]);
+        assert_eq!(fixture.talk.next_deadline(), None);
+    }
+
+    #[test]
+    fn what_is_not_to_be_had_is_not_waited_for() {
+        let mut fixture = fixture();
+        fixture.hear(1, 1);
+        fixture.hear(1, 4);
+        let (mut out, now) = (Outputs::default(), fixture.now.instant);
+        let position = Position {
+            session: text(1, fixture.now).session,
+            sequence: 3,
+        };
+        let Fixture { talk, members, .. } = &mut fixture;
+        talk.settle(peer(1), position, members, now, &mut out);
+        check(&outputs(out), &["peer 1: message 4"]);
+    }
+
+    #[test]
+    fn who_is_no_member_is_shown_under_no_name_after_a_moment() {
+        let mut fixture = fixture();
+        let (_, shown) = fixture.hear(2, 1);
+        check(&shown, &[]);
+        let end = fixture.talk.next_deadline().unwrap();
+        check(&fixture.tick(end), &["nobody: message 1"]);
+        for sequence in 2..=NEWCOMERS_HELD_MAX as u64 + 1 {
+            let (_, shown) = fixture.hear(2, sequence);
+            check(&shown, &[]);
+        }
+        let (_, shown) = fixture.hear(2, NEWCOMERS_HELD_MAX as u64 + 2);
+        check(&shown, &["nobody: message 2"]);
+        let mut out = Outputs::default();
+        let Fixture { talk, members, .. } = &mut fixture;
+        talk.joined(&peer(2), members, &mut out);
+        assert_eq!(outputs(out).len(), NEWCOMERS_HELD_MAX);
+    }
+}

@@ -55,6 +55,13 @@ const RULES: &[Rule] = &[
         why: "protocol decides, it does not act: no IO, no clock, no randomness, no Swarm",
     },
     Rule {
+        package: "moim-room",
+        members: &["moim-protocol"],
+        forbidden: IMPURE,
+        in_tests: false,
+        why: "room decides, it does not act: no IO, no clock, no randomness, no Swarm",
+    },
+    Rule {
         package: "moim-dht",
         members: &["moim-protocol"],
         forbidden: &["tokio", "wasm-bindgen*", "web-sys"],
