@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use libp2p_identity::PeerId;
-use moim_protocol::{
-    after,
-    alike::Alike,
-    roster::Roster,
-    topic::{Topic, TopicHash},
-};
+use moim_protocol::{after, alike::Alike, roster::Roster, topic::Topic};
 use multiaddr::Multiaddr;
 use web_time::Instant;
 
@@ -47,6 +42,7 @@ pub struct LookupConfig {
 /// [`NoAnswer`](Output::NoAnswer), and is dropped then; or whenever nobody wants to know any more.
 #[derive(Debug)]
 pub struct Lookup {
+    topic: Topic,
     in_dht: bool,
     links: Links,
     asking: Asking,
@@ -67,6 +63,7 @@ impl Lookup {
     pub fn begin(config: LookupConfig, now: Now) -> Self {
         let topic = config.topic.hash();
         let mut lookup = Self {
+            topic: config.topic,
             in_dht: config.in_dht,
             links: Links::default(),
             asking: Asking::default(),
@@ -86,8 +83,8 @@ impl Lookup {
 
     /// The topic that is looked up.
     #[must_use]
-    pub fn topic(&self) -> TopicHash {
-        self.roster.topic()
+    pub fn topic(&self) -> &Topic {
+        &self.topic
     }
 
     /// Takes an input. What it brings about is taken from [`poll_output`](Self::poll_output), all of it before the next

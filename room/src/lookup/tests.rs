@@ -210,5 +210,5 @@ fn it_is_no_member() {
         &fixture.handle(Input::Say { id, text }),
         &["not said: Left"],
     );
-    assert_eq!(fixture.lookup.topic(), topic().hash());
+    assert_eq!(*fixture.lookup.topic(), topic());
 }

@@ -130,6 +130,8 @@ pub struct Net {
     links: BTreeMap<(Index, Index), u64>,
     /// Whom the DHT knows, until when.
     dht: BTreeMap<Index, Duration>,
+    /// Those before this one and the others do not reach each other.
+    split: Option<Index>,
     pub has_dht: bool,
     pub has_gossip: bool,
     topic: Topic,
@@ -156,6 +158,7 @@ impl Net {
             nodes,
             links: BTreeMap::new(),
             dht: BTreeMap::new(),
+            split: None,
             has_dht: true,
             has_gossip: true,
             topic: Topic::new("global-chat").unwrap(),
@@ -233,6 +236,25 @@ impl Net {
         self.nodes[node].room.is_some()
     }
 
+    /// From now on two parts of the network do not reach each other, or all of it is one again.
+    pub fn split(&mut self, at: Option<Index>) {
+        self.split = at;
+        let links: Vec<_> = self
+            .links
+            .iter()
+            .map(|(ends, link)| (*ends, *link))
+            .collect();
+        for ((one, other), link) in links {
+            if self.are_apart(one, other) {
+                self.happen(Happening::Closed { one, other, link });
+            }
+        }
+    }
+
+    fn are_apart(&self, one: Index, other: Index) -> bool {
+        self.split.is_some_and(|at| (one < at) != (other < at))
+    }
+
     fn link(&self, one: Index, other: Index) -> Option<u64> {
         self.links.get(&pair(one, other)).copied()
     }
@@ -264,7 +286,11 @@ impl Net {
             }
             Happening::Dialled { from, to } => {
                 self.nodes[from].dialling.remove(&to);
-                if self.is_up(from) && self.is_up(to) && self.link(from, to).is_none() {
+                if self.is_up(from)
+                    && self.is_up(to)
+                    && !self.are_apart(from, to)
+                    && self.link(from, to).is_none()
+                {
                     self.connect(from, to);
                 }
             }
@@ -488,7 +514,7 @@ impl Net {
         if from == to || self.link(from, to).is_some() || !self.nodes[from].dialling.insert(to) {
             return;
         }
-        if self.is_up(to) {
+        if self.is_up(to) && !self.are_apart(from, to) {
             self.soon(Happening::Dialled { from, to });
         } else {
             self.plan(self.time + DIAL_FAILS, Happening::DialFailed { from, to });
