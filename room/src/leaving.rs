@@ -50,6 +50,10 @@ impl Leaving {
         let Around {
             links, asking, out, ..
         } = around;
+        if self.deadline.is_none() {
+            answer_as_none(input, out);
+            return;
+        }
         match input {
             Input::LeftHandedOver => self.is_handed_over = true,
             Input::Connected(peer) => links.connected(peer),

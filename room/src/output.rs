@@ -92,7 +92,6 @@ pub struct Message {
 
 /// How a member went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum LeaveReason {
     /// Its presence was not renewed in time.
     Expired,
@@ -104,7 +103,6 @@ pub enum LeaveReason {
 
 /// Why something was not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum NotSaid {
     /// The room was left.
     Left,

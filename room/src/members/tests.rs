@@ -1,4 +1,4 @@
-use moim_protocol::limits::{HEARSAY_MIN, MEMBERS_MAX};
+use moim_protocol::limits::MEMBERS_MAX;
 
 use super::*;
 use crate::testing::{check, here, named, peer, seconds, start, topic};
@@ -34,7 +34,6 @@ fn whoever_makes_room_for_another_is_gone_a_moment_later() {
         take(&mut members, &here(n, 1, now), 1001, now);
     }
     assert_eq!(members.iter().len(), MEMBERS_MAX);
-    assert!(MEMBERS_MAX > HEARSAY_MIN);
     let joined = take(&mut members, &here(2000, 1, now), 2000, now);
     assert_eq!(joined.len(), 3, "it is met, joins, and the list is another");
     assert_eq!(members.iter().len(), MEMBERS_MAX);

@@ -41,6 +41,9 @@ fn leaving_ends_whoever_does_not_answer() {
     check(&fixture.pass(millis(1)), &["all told"]);
     assert_eq!(fixture.room.poll_timeout(), None);
 
+    // Nothing is asked again when it is too late.
+    check(&fixture.failed(1, Failure::ConnectionClosed), &[]);
+
     let mut fixture = Fixture::with(&[1]);
     fixture.handle(Input::Leave);
     fixture.handle(Input::LeftHandedOver);
