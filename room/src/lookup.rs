@@ -209,7 +209,9 @@ impl Lookup {
                 tracing::debug!(from = %to, %error, "presence not taken");
             }
         }
-        if let Some((next, page)) = list.next {
+        if let Some((next, page)) = list.next
+            && self.links.is_connected(&to)
+        {
             self.ask(to, Some(next), page);
         }
     }

@@ -426,8 +426,10 @@ impl Room {
                         tracing::debug!(from = %to, %error, "presence not taken");
                     }
                 }
-                if let Some((next, page)) = list.next {
-                    let around = &mut self.around;
+                let around = &mut self.around;
+                if let Some((next, page)) = list.next
+                    && around.links.is_connected(&to)
+                {
                     self.meeting.sync_with(to, Some(next), page, around);
                 }
             }

@@ -1,5 +1,7 @@
 //! What holds of a lookup for any sequence of inputs.
 
+use std::collections::BTreeSet;
+
 use moim_protocol::{presence::SignedPresence, presence_wire::Response};
 use proptest::prelude::*;
 
@@ -45,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Checked {
     lookup: Lookup,
     now: Now,
+    connected: BTreeSet<PeerId>,
     open: Vec<RequestId>,
     /// How it has ended.
     ends: Vec<Output>,
@@ -54,7 +57,10 @@ impl Checked {
     fn outputs(&mut self) {
         while let Some(output) = self.lookup.poll_output() {
             match output {
-                Output::Ask { request, .. } => self.open.push(request),
+                Output::Ask { request, to, .. } => {
+                    assert!(self.connected.contains(&to));
+                    self.open.push(request);
+                }
                 Output::Found(_) | Output::NoAnswer => self.ends.push(output),
                 _ => {}
             }
@@ -88,8 +94,14 @@ impl Checked {
     fn take(&mut self, step: Step) {
         match step {
             Step::Pass(millis) => self.pass(millis),
-            Step::Connected(n) => self.handle(Input::Connected(peer(n))),
-            Step::Disconnected(n) => self.handle(Input::Disconnected(peer(n))),
+            Step::Connected(n) => {
+                self.connected.insert(peer(n));
+                self.handle(Input::Connected(peer(n)));
+            }
+            Step::Disconnected(n) => {
+                self.connected.remove(&peer(n));
+                self.handle(Input::Disconnected(peer(n)));
+            }
             Step::Providers(peers, is_answer) => {
                 let providers = peers.into_iter().map(|n| (peer(n), vec![address(n)]));
                 self.handle(Input::Providers {
@@ -129,7 +141,7 @@ impl Checked {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_it_ends_once_and_in_time(steps in prop::collection::vec(step(), 0..60)) {
@@ -143,7 +155,8 @@ proptest! {
         };
         let lookup = Lookup::begin(config, now);
         let (open, ends) = (Vec::new(), Vec::new());
-        let mut checked = Checked { lookup, now, open, ends };
+        let connected = BTreeSet::from([peer(1)]);
+        let mut checked = Checked { lookup, now, connected, open, ends };
         for step in steps {
             checked.take(step);
         }

@@ -143,3 +143,17 @@ fn pages_are_given_to_who_asks() {
         &["answer: members "],
     );
 }
+
+#[test]
+fn who_is_gone_is_not_asked_for_another_page() {
+    let mut fixture = Fixture::join(config());
+    fixture.timeout();
+    fixture.handle(providers(1..2));
+    fixture.timeout();
+    fixture.handle(Input::Connected(peer(1)));
+    fixture.handle(Input::Disconnected(peer(1)));
+    check(
+        &fixture.answered(1, list(&[], Some(3))),
+        &["clock agrees", "has list"],
+    );
+}
