@@ -212,3 +212,27 @@ fn it_is_no_member() {
     );
     assert_eq!(*fixture.lookup.topic(), topic());
 }
+
+#[test]
+fn a_new_provider_is_waited_for() {
+    let mut fixture = Fixture::begin(&[]);
+    fixture.providers(0..0, true);
+    fixture.pass(LOOKUP_QUIET - millis(1));
+    fixture.providers(1..2, true);
+    let outputs = fixture.pass(LOOKUP_QUIET - millis(1));
+    assert!(!outputs.contains(&Output::Found(Vec::new())), "{outputs:?}");
+    check(&fixture.pass(millis(1)), &["found: "]);
+}
+
+#[test]
+fn whose_presence_has_ended_is_not_found() {
+    let mut fixture = Fixture::begin(&[1]);
+    fixture.providers(1..2, true);
+    fixture.timeout();
+    let members = [(1, seconds(119)), (2, seconds(1))];
+    let members = members.map(|(n, age)| (here(n, 1, fixture.now), age));
+    let (members, next) = (members.to_vec(), None);
+    fixture.answered(1, Response::Members { members, next }.encode());
+    let outputs = fixture.pass(LOOKUP_QUIET);
+    check(&outputs[outputs.len() - 1..], &["found: 2 peer 2"]);
+}

@@ -125,3 +125,18 @@ fn another_swarm_is_told_of_every_member() {
     check(&outputs(&mut out), &["members changed"]);
     assert_eq!(members.peers().len(), 0);
 }
+
+#[test]
+fn in_a_full_room_who_has_parted_makes_room_for_who_is_connected() {
+    let now = start();
+    let (mut members, _) = members();
+    let count = u16::try_from(MEMBERS_MAX).unwrap();
+    for n in 1..=count {
+        members.connected(peer(n));
+        take(&mut members, &here(n, 1, now), n, now);
+    }
+    members.disconnected(&peer(7));
+    members.connected(peer(2000));
+    take(&mut members, &here(2000, 1, now), 2000, now);
+    assert!(members.contains(&peer(2000)) && !members.contains(&peer(7)));
+}

@@ -181,3 +181,15 @@ fn what_is_no_list_is_none() {
         assert_eq!(out.pop(), expected);
     }
 }
+
+#[test]
+fn who_is_being_asked_is_no_news() {
+    let start = start().instant;
+    let (mut search, roster) = search(start);
+    let (mut asking, mut out) = (Asking::default(), Outputs::default());
+    search.ask(peer(1), (None, 0), None, &mut asking, &mut out);
+    assert!(search.is_asking(&peer(1)) && search.is_asking_anybody());
+    assert!(!search.provider(peer(1), Vec::new(), &roster, start));
+    search.asked(&peer(1));
+    assert!(search.provider(peer(1), Vec::new(), &roster, start));
+}

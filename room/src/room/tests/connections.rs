@@ -55,3 +55,32 @@ fn another_swarm_begins_anew_with_the_same_members() {
     let asked = fixture.handle(Input::Connected(peer(1)));
     check(&asked, &["ask 1: list, here of 0", "ask 1: missed from 0"]);
 }
+
+#[test]
+fn of_those_who_cannot_be_reached_who_was_met_is_tried_first() {
+    let mut fixture = Fixture::join(config());
+    let now = fixture.now;
+    for n in 1..=60 {
+        fixture.hears_of(here(n, 1, now));
+    }
+    for n in 40..=55 {
+        fixture.handle(Input::Connected(peer(n)));
+        fixture.handle(Input::Disconnected(peer(n)));
+    }
+    let wanted = fixture.room.wanted();
+    assert_eq!(wanted.len(), FULL_MESH_MAX);
+    assert!((40..=55).all(|n| wanted.contains(&peer(n))));
+}
+
+#[test]
+fn another_swarm_knows_nothing_of_what_was_asked() {
+    let mut fixture = Fixture::join(config());
+    fixture.timeout();
+    fixture.handle(Input::Connected(peer(1)));
+    fixture.handle(providers(1..2));
+    fixture.timeout();
+    let request = fixture.request(1);
+    fixture.handle(Input::Restarted);
+    let body = list(&[here(2, 1, fixture.now)], None);
+    check(&fixture.handle(Input::Answered { request, body }), &[]);
+}

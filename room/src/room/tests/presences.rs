@@ -226,3 +226,27 @@ fn who_cannot_be_reached_is_off_the_list_until_it_is_heard_of() {
     assert!(ended.contains(&"forget 1".to_owned()), "{ended:?}");
     check(&fixture.handle(Input::HeardFrom(peer(1))), &[]);
 }
+
+#[test]
+fn what_others_show_again_is_not_its_signers_doing() {
+    let mut fixture = Fixture::with(&[1]);
+    let now = fixture.now;
+    let shown = here(1, 1, now);
+    let again = (0..100).map(|_| fixture.hears_of(shown.clone()));
+    let again: Vec<String> = again.map(|outputs| brief(&outputs[0])).collect();
+    assert!(again.contains(&"ignore".to_owned()), "that is too much");
+    let renewed = fixture.hears_of(here(1, 2, now));
+    check(&renewed, &["heard of 1", "met 1", "accept"]);
+}
+
+#[test]
+fn anothers_old_farewell_says_nothing_of_ones_clock() {
+    let mut fixture = Fixture::join(config());
+    let now = fixture.now;
+    let old = Now {
+        wall: now.wall.saturating_sub(seconds(800)),
+        ..now
+    };
+    let told = fixture.announced(2, left(1, 1, old));
+    check(&told, &["answer: error expired"]);
+}

@@ -157,3 +157,43 @@ fn who_is_gone_is_not_asked_for_another_page() {
         &["clock agrees", "has list"],
     );
 }
+
+#[test]
+fn who_is_being_asked_is_not_asked_once_more() {
+    let mut fixture = Fixture::with(&[1]);
+    fixture.handle(Input::Disconnected(peer(1)));
+    assert!(!fixture.room.is_asking(&peer(1)));
+    let again = fixture.handle(Input::Connected(peer(1)));
+    check(&again, &["ask 1: list, here of 0", "ask 1: missed from 0"]);
+    let outputs = fixture.pass(seconds(30));
+    let asked = |output: &Output| brief(output).contains("list");
+    assert!(!outputs.iter().any(asked), "{outputs:?}");
+    fixture.handle(Input::Disconnected(peer(1)));
+    assert!(!fixture.room.is_asking(&peer(1)), "no answer will come");
+}
+
+#[test]
+fn members_need_not_be_found() {
+    let mut fixture = Fixture::with(&[1]);
+    fixture.handle(Input::Dht(false));
+    fixture.handle(Input::Listens(peer(1)));
+    fixture.handle(Input::LookupAgain);
+    check(&fixture.timeout(), &[]);
+    fixture.handle(Input::Connected(peer(2)));
+    fixture.handle(Input::Listens(peer(2)));
+    fixture.handle(Input::LookupAgain);
+    check(&fixture.timeout(), &["ask 2: list, here of 0"]);
+}
+
+#[test]
+fn whoever_did_not_answer_is_asked_again_when_the_dht_is_back() {
+    let mut fixture = Fixture::join(config());
+    fixture.timeout();
+    fixture.handle(providers(1..2));
+    check(&fixture.timeout(), &["stranger 1"]);
+    fixture.handle(providers(1..2));
+    fixture.handle(Input::LookupAgain);
+    fixture.handle(providers(1..2));
+    let again = fixture.pass(millis(300));
+    assert!(again.iter().any(|output| brief(output) == "stranger 1"));
+}

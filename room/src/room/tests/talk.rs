@@ -246,3 +246,61 @@ fn a_neighbour_that_brings_more_than_any_room_has_is_not_listened_to() {
     check(&outputs, &["deafen 2", "ignore"]);
     check(&fixture.gossip(1, 1, nonsense), &["reject"]);
 }
+
+#[test]
+fn what_is_not_given_again_is_not_waited_for() {
+    let mut fixture = Fixture::with(&[1]);
+    let now = fixture.now;
+    fixture.gossip(2, 1, said(text(1, now)));
+    fixture.gossip(2, 1, said(text(4, now)));
+    let missed = fixture.answer_missed(1, 4, &[text(3, now)]);
+    check(&missed, &["peer 1: message 3", "peer 1: message 4"]);
+}
+
+#[test]
+fn who_has_more_to_give_is_asked_again() {
+    let mut fixture = Fixture::with(&[1]);
+    let now = fixture.now;
+    fixture.handle(Input::ConnectionClosed(peer(1)));
+    let first = [text(1, now), text(2, now)];
+    check(
+        &fixture.answer_missed(1, 4, &first),
+        &[
+            "peer 1: message 1",
+            "peer 1: message 2",
+            "ask 1: missed from 2",
+        ],
+    );
+    let rest = [text(3, now), text(4, now)];
+    let rest = fixture.answer_missed(1, 4, &rest);
+    check(&rest, &["peer 1: message 3", "peer 1: message 4"]);
+}
+
+#[test]
+fn what_is_given_again_counts_as_said() {
+    let mut fixture = Fixture::with(&[1]);
+    let now = fixture.now;
+    fixture.handle(Input::ConnectionClosed(peer(1)));
+    let count = u64::from(TALK_PER_AUTHOR.things.burst) - 10;
+    let messages: Vec<RoomText> = (1..=count).map(|sequence| text(sequence, now)).collect();
+    let shown = fixture.answer_missed(1, count, &messages);
+    assert_eq!(shown.len() as u64, count);
+    check(&fixture.handle(Input::ConnectionClosed(peer(1))), &[]);
+    let asked = fixture.pass(seconds(1));
+    let asked: Vec<String> = asked.iter().map(brief).collect();
+    assert!(
+        asked.contains(&format!("ask 1: missed from {count}")),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn what_others_play_again_is_not_its_authors_doing() {
+    let mut fixture = Fixture::with(&[1]);
+    let now = fixture.now;
+    for _ in 0..2 * TALK_PER_AUTHOR.things.burst {
+        fixture.gossip(2, 1, said(text(1, now)));
+    }
+    let expected = ["spoke 1", "peer 1: message 2", "accept"];
+    check(&fixture.gossip(2, 1, said(text(2, now))), &expected);
+}
