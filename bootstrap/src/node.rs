@@ -121,6 +121,11 @@ impl Node {
         self.status.subscribe()
     }
 
+    /// Who gets nothing, as it changes.
+    pub(crate) fn blocked(&self) -> watch::Receiver<Arc<BlockList>> {
+        self.blocked.clone()
+    }
+
     /// Works until `shutdown` is ready, then closes all connections and returns within 5 s. Of the
     /// configurations that come later it takes up what a running node can.
     ///

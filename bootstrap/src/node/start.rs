@@ -86,7 +86,10 @@ impl Node {
                  and one for each connection are enough"
             );
         }
-        let mut blocked = block_list::file::watch(config.data_dir.clone())?;
+        let mut blocked = match &past.blocked {
+            Some(blocked) => blocked.clone(),
+            None => block_list::file::watch(config.data_dir.clone())?,
+        };
         let rules = admission::Rules {
             capacity,
             limit_loopback: config.limit_loopback,
