@@ -56,6 +56,10 @@ impl Node {
 
     /// Starts after others of this process panicked.
     pub(crate) fn start_after(config: &Config, past: &Past) -> Result<Self, StartError> {
+        Self::try_start(config, past).map_err(|error| error.placed(config))
+    }
+
+    fn try_start(config: &Config, past: &Past) -> Result<Self, StartError> {
         let started = Instant::now();
         let data = DataDir::open(&config.data_dir)?;
         let keypair = identity::keypair(&data)?;
