@@ -199,6 +199,9 @@ pub enum RunError {
     /// The STUN and TURN server is gone.
     #[error("the STUN and TURN server stopped unexpectedly")]
     Stun(#[source] tokio::task::JoinError),
+    /// The thread that writes the store is gone, and with it what was not written.
+    #[error("the thread that writes the store panicked")]
+    Store,
     /// What looks after the certificate is gone.
     #[error("what looks after the certificate stopped unexpectedly")]
     Certificate(#[source] tokio::task::JoinError),
@@ -231,7 +234,8 @@ impl RunError {
     /// Whether something panicked that can be started anew.
     pub(crate) fn is_panic(&self) -> bool {
         match self {
-            Self::Panicked(_) => true,
+            // A thread that writes ends by itself only when it panics.
+            Self::Panicked(_) | Self::Store => true,
             Self::Http(error) | Self::Stun(error) | Self::Certificate(error) => error.is_panic(),
             Self::GaveUp { .. } | Self::Start(_) | Self::Unreachable => false,
         }
