@@ -235,6 +235,11 @@ pub(super) fn put_value_of(key: &[u8], value: &[u8], publisher: &[u8]) -> Vec<u8
     prefixed(&[field(2, key), field(3, &record)].concat())
 }
 
+/// kad's GET_VALUE.
+pub(super) fn get_value(key: &[u8]) -> Vec<u8> {
+    prefixed(&[vec![8, 1], field(2, key)].concat())
+}
+
 /// kad's ADD_PROVIDER, of this peer with an address that leads nowhere.
 pub(super) fn add_provider(key: &[u8], keypair: &Keypair) -> Vec<u8> {
     // /ip4/192.0.2.1/tcp/1
