@@ -182,6 +182,8 @@ pub struct Config {
     pub limit_loopback: bool,
     /// Format of log and start-up output.
     pub log_format: LogFormat,
+    /// Where the settings come from.
+    places: Places,
 }
 
 /// Why there is no [`Config`].
@@ -320,9 +322,24 @@ impl Config {
         let data_dir = data_dir
             .or_else(default_data_dir)
             .ok_or(ConfigError::NoDataDir)?;
-        let config = Self::new(data_dir, flags.or(environment).or(file));
-        config.check().map_err(|error| places.name(error))?;
+        let mut config = Self::new(data_dir, flags.or(environment).or(file));
+        config.places = places;
+        config.check().map_err(|error| config.places.name(error))?;
         Ok(config)
+    }
+
+    /// An error about these settings, named as fields of [`Settings`], with where those of them stand that are given
+    /// otherwise than by flags, if any is.
+    pub(crate) fn placed<E>(
+        &self,
+        error: E,
+        settings: &[&str],
+        place: impl FnOnce(Box<E>, String) -> E,
+    ) -> E {
+        match self.places.of(settings) {
+            Some(places) => place(Box::new(error), places),
+            None => error,
+        }
     }
 }
 
@@ -379,6 +396,7 @@ impl Config {
             max_memory: merged.max_memory,
             limit_loopback: merged.limit_loopback.unwrap_or_default(),
             log_format: merged.log_format.unwrap_or_default(),
+            places: Places::default(),
         }
     }
 

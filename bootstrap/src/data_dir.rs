@@ -35,6 +35,13 @@ pub enum DataDirError {
         /// Why.
         source: io::Error,
     },
+    /// The block list is gone, and it had entries.
+    #[error(
+        "{} is gone, and whoever was blocked in it would be let in again: bring it back from a copy, or make \
+         an empty file of this name if nobody is to be blocked",
+        .0.display()
+    )]
+    BlockListGone(PathBuf),
     /// Another node uses it.
     #[error(
         "data directory {} is in use by another bootstrap node; stop that one, or give this one \

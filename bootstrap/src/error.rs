@@ -10,6 +10,7 @@ pub use crate::{
     admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
 };
 use crate::{
+    config::Config,
     store::StoreError,
     tls::{AcmeError, CertificateError},
 };
@@ -34,6 +35,23 @@ pub(crate) enum ReloadError {
     ExternalAddress(#[from] ExternalAddressError),
     #[error(transparent)]
     Web(#[from] WebError),
+    #[error("{error} ({places})")]
+    Placed { error: Box<Self>, places: String },
+}
+
+impl ReloadError {
+    /// With the places of the settings that it is about.
+    pub(crate) fn placed(self, config: &Config) -> Self {
+        let settings: &[&str] = match &self {
+            Self::ExternalAddress(_) => &["external_address"],
+            Self::Web(_) => &["web"],
+            Self::Placed { .. } => &[],
+        };
+        config.placed(self, settings, |error, places| Self::Placed {
+            error,
+            places,
+        })
+    }
 }
 
 /// Why the node can't start.
@@ -79,6 +97,49 @@ pub enum StartError {
     /// The page can't be served.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// One of the above, about settings that were not all given by flags.
+    #[error("{error} ({places})")]
+    Placed {
+        /// What is wrong.
+        error: Box<Self>,
+        /// Which setting stands in which line of which file, or in which variable.
+        places: String,
+    },
+}
+
+impl StartError {
+    /// With the places of the settings that it is about.
+    pub(crate) fn placed(self, config: &Config) -> Self {
+        let settings = self.settings();
+        config.placed(self, &settings, |error, places| Self::Placed {
+            error,
+            places,
+        })
+    }
+
+    /// The settings that it is about, as fields of [`Settings`](crate::Settings).
+    fn settings(&self) -> Vec<&'static str> {
+        match self {
+            Self::Acme(AcmeError::RootRead { .. } | AcmeError::RootPem { .. }) => vec!["acme_root"],
+            Self::Certificate(_) => vec!["tls_cert", "tls_key"],
+            Self::DataDir(
+                DataDirError::Create { .. } | DataDirError::InUse(_) | DataDirError::Write { .. },
+            ) => vec!["data_dir"],
+            Self::ExternalAddress(_) => vec!["external_address"],
+            Self::Listen(error) => error.setting().into_iter().collect(),
+            Self::Web(_) => vec!["web"],
+            Self::Acme(_)
+            | Self::DataDir(_)
+            | Self::Identity(_)
+            | Self::Noise(_)
+            | Self::Placed { .. }
+            | Self::Runtime(_)
+            | Self::Store(_)
+            | Self::StoreThread(_)
+            | Self::Tls(_)
+            | Self::Token(_) => Vec::new(),
+        }
+    }
 }
 
 /// Why an address can't be listened on.
@@ -92,6 +153,23 @@ pub struct ListenError {
     pub socket: SocketAddr,
     /// What the system says.
     pub source: io::Error,
+}
+
+impl ListenError {
+    /// The setting that chose the address, as a field of [`Settings`](crate::Settings).
+    fn setting(&self) -> Option<&'static str> {
+        let of_flags = [
+            ("--tcp", "tcp"),
+            ("--quic", "quic"),
+            ("--ws", "ws"),
+            ("--webrtc-direct", "webrtc_direct"),
+            ("--http", "http"),
+            ("--tls", "tls"),
+            ("--stun", "stun"),
+        ];
+        let found = of_flags.into_iter().find(|(flag, _)| *flag == self.flag);
+        found.map(|(_, setting)| setting)
+    }
 }
 
 fn explain(flag: &str, error: &io::Error) -> String {
@@ -121,6 +199,9 @@ pub enum RunError {
     /// The STUN and TURN server is gone.
     #[error("the STUN and TURN server stopped unexpectedly")]
     Stun(#[source] tokio::task::JoinError),
+    /// The thread that writes the store is gone, and with it what was not written.
+    #[error("the thread that writes the store panicked")]
+    Store,
     /// What looks after the certificate is gone.
     #[error("what looks after the certificate stopped unexpectedly")]
     Certificate(#[source] tokio::task::JoinError),
@@ -153,9 +234,13 @@ impl RunError {
     /// Whether something panicked that can be started anew.
     pub(crate) fn is_panic(&self) -> bool {
         match self {
-            Self::Panicked(_) => true,
+            // A thread that writes ends by itself only when it panics.
+            Self::Panicked(_) | Self::Store => true,
             Self::Http(error) | Self::Stun(error) | Self::Certificate(error) => error.is_panic(),
             Self::GaveUp { .. } | Self::Start(_) | Self::Unreachable => false,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 pub(crate) use self::slots::Bounds;
 use self::{
-    local::{is_local, is_local_origin},
+    local::{is_local_origin, is_open_here},
     slots::Slots,
 };
 use crate::{
@@ -334,9 +334,10 @@ async fn headers(request: Request<Body>, next: Next) -> Response {
 /// At a visitor's own machine only that machine's pages may: the peer id would tell every site that is visited
 /// there who visits it.
 async fn share(Extension(ends): Extension<Ends>, request: Request<Body>, next: Next) -> Response {
-    let reader = if is_local(ends.remote.ip(), &request) {
+    let (local, remote) = (ends.local.ip(), ends.remote.ip());
+    let reader = if is_open_here(local, remote, &request) {
         let origin = request.headers().get(header::ORIGIN).cloned();
-        origin.filter(|origin| origin.to_str().is_ok_and(is_local_origin))
+        origin.filter(|origin| origin.to_str().is_ok_and(|it| is_local_origin(local, it)))
     } else {
         Some(HeaderValue::from_static("*"))
     };
@@ -351,6 +352,9 @@ async fn share(Extension(ends): Extension<Ends>, request: Request<Body>, next: N
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, reader);
         let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        // By it whoever reads the answer sees that its own clock is wrong.
+        let exposed = HeaderValue::from_static("date");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     response
 }

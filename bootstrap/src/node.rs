@@ -121,12 +121,17 @@ impl Node {
         self.status.subscribe()
     }
 
+    /// Who gets nothing, as it changes.
+    pub(crate) fn blocked(&self) -> watch::Receiver<Arc<BlockList>> {
+        self.blocked.clone()
+    }
+
     /// Works until `shutdown` is ready, then closes all connections and returns within 5 s. Of the
     /// configurations that come later it takes up what a running node can.
     ///
     /// # Errors
     ///
-    /// If there is nothing left to listen on, the HTTP server is gone, or something panics.
+    /// If there is nothing left to listen on, the HTTP server or the store's thread is gone, or something panics.
     pub async fn run(
         mut self,
         configs: watch::Receiver<Config>,
@@ -143,6 +148,12 @@ impl Node {
                 result
             }
         }
+    }
+
+    /// Once set, the thread that writes the store panics.
+    #[cfg(test)]
+    pub(crate) fn store_sabotage(&self) -> Arc<std::sync::atomic::AtomicBool> {
+        self.store.sabotage()
     }
 
     async fn work(
@@ -181,6 +192,10 @@ impl Node {
             }
             if self.listeners.is_empty() && self.status.borrow().tls.is_empty() {
                 return Err(RunError::Unreachable);
+            }
+            // Looked at with every tick at the latest.
+            if self.store.is_gone() {
+                return Err(RunError::Store);
             }
         }
     }

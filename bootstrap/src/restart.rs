@@ -8,6 +8,7 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
+    sync::Arc,
     time::Instant,
 };
 
@@ -16,6 +17,7 @@ use libp2p::multiaddr::Protocol;
 use tokio::{sync::watch, time};
 
 use crate::{
+    block_list::BlockList,
     config::{Config, Listen},
     connections,
     error::{RunError, StartError},
@@ -31,6 +33,8 @@ pub(crate) struct Past {
     pub(crate) panics: Panics,
     /// Times that the node was started anew.
     pub(crate) restarts: u32,
+    /// The block list of the node before: its file may be gone meanwhile.
+    pub(crate) blocked: Option<watch::Receiver<Arc<BlockList>>>,
     /// Panics in the event loop when it is told to.
     #[cfg(test)]
     pub(crate) sabotage: tests::Sabotage,
@@ -54,6 +58,7 @@ pub(crate) async fn keep_running(
     let mut is_told = false;
     loop {
         let status = node.status();
+        past.blocked = Some(node.blocked());
         let announcing = output::announce_ready(status.clone(), config.log_format, !is_told);
         let running = node.run(configs.clone(), shutdown.as_mut());
         let (result, told) = futures::join!(running, announcing);

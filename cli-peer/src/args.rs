@@ -235,9 +235,9 @@ impl PeersArgs {
 pub(crate) struct PutArgs {
     /// The key
     pub(crate) key: String,
-    /// The value: JSON, or a string if it is no JSON
-    #[arg(allow_hyphen_values = true)]
-    pub(crate) value: String,
+    /// The value: JSON, or a string if it does not look like JSON
+    #[arg(allow_hyphen_values = true, value_parser = moim_peer::from_typed)]
+    pub(crate) value: serde_json::Value,
     /// How long it is kept, 60 to 172800 (two days)
     #[arg(long, value_name = "SECONDS", default_value_t = limits::RECORD_TTL_DEFAULT.as_secs(), value_parser = lifetime())]
     ttl: u64,
@@ -262,11 +262,6 @@ fn topic(text: &str) -> Result<Topic, TopicError> {
 
 fn profile(text: &str) -> Result<Profile, NameError> {
     Profile::named(text)
-}
-
-/// What a person typed as a value: JSON, or else the text itself.
-pub(crate) fn value(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|_| serde_json::Value::String(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -345,16 +340,18 @@ mod tests {
 
     #[test]
     fn a_value_is_json_or_else_a_string() {
-        assert_eq!(value("{\"a\":1}"), serde_json::json!({"a": 1}));
-        assert_eq!(value("-5"), serde_json::json!(-5));
-        assert_eq!(value("null"), serde_json::Value::Null);
-        assert_eq!(value("hello there"), serde_json::json!("hello there"));
-        let Command::Put(put) = Args::try_parse_from(["moim", "put", "t", "-5"])
-            .unwrap()
-            .command
-        else {
-            panic!("put");
+        let value = |text| match Args::try_parse_from(["moim", "put", "t", text])?.command {
+            Command::Put(put) => Ok::<_, clap::Error>(put.value),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(put.value, "-5");
+        assert_eq!(value("{\"a\":1}").unwrap(), serde_json::json!({"a": 1}));
+        assert_eq!(value("-5").unwrap(), serde_json::json!(-5));
+        assert_eq!(
+            value("hello there").unwrap(),
+            serde_json::json!("hello there")
+        );
+        let error = value("{\"a\":1e999}").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("out of range"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use moim_peer::{BootstrapState, Peer, Snapshot, Status};
 use tokio::time::timeout;
 
 use crate::{
-    args::{self, GetArgs, OneShotArgs, PeersArgs, PutArgs},
+    args::{GetArgs, OneShotArgs, PeersArgs, PutArgs},
     codes::Code,
     exit::{Exit, Failure, explain},
     ids::short,
@@ -51,7 +51,7 @@ pub(crate) async fn put(arguments: PutArgs) -> Result<Exit, Failure> {
     } = arguments;
     with_peer(&common, async |peer| {
         let stored = peer
-            .put(key, args::value(&value), lifetime)
+            .put(key, value, lifetime)
             .await
             .map_err(|error| failed(&error))?;
         if common.json {
@@ -167,11 +167,21 @@ async fn connected(peer: &Peer, arguments: &OneShotArgs) -> Result<(), Failure> 
             "the peer stopped by itself; RUST_LOG=debug may tell why",
         )),
         Err(_) => {
+            let snapshot = peer.snapshot();
+            let snapshot = snapshot.borrow();
+            let is_there = snapshot
+                .bootstrap
+                .iter()
+                .any(|node| matches!(node.state, BootstrapState::TurnedAway { .. }));
+            let advice = if is_there {
+                ""
+            } else {
+                "is a bootstrap node running there? "
+            };
             let message = format!(
-                "could not get into the DHT within {} s: {}; is a bootstrap node running there? --bootstrap names another \
-                 one, --timeout waits longer",
+                "could not get into the DHT within {} s: {}; {advice}--bootstrap names another one, --timeout waits longer",
                 arguments.timeout().as_secs(),
-                why(&peer.snapshot().borrow())
+                why(&snapshot)
             );
             Err(Failure::new(Exit::NotConnected, "not_connected", message))
         }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, mpsc as blocking};
 
-use moim_peer::{ClockOff, Member, Peer, PeerEvent, Refusal, Room, Snapshot, Status, limits};
+use moim_peer::{
+    ClockOff, Member, Peer, PeerEvent, Reach, Refusal, Room, Snapshot, Status, limits,
+};
 use tokio::sync::watch;
 
 use self::{
@@ -175,11 +177,10 @@ impl Person {
         let (view, room, members) = (self.view, Arc::clone(&self.room), self.members.clone());
         Box::pin(async move {
             match room.say(text).await {
-                Ok(_) if members.borrow().is_empty() => {
-                    view.problem("nobody else is here yet, so nobody heard that")
-                }
                 // What was said still stands where it was typed.
-                Ok(_) => String::new(),
+                Ok(_) => unheard(&members.borrow())
+                    .map(|why| view.problem(why))
+                    .unwrap_or_default(),
                 Err(error) => view.problem(&explain(&error)),
             }
         })
@@ -325,6 +326,18 @@ impl Front for Person {
     fn left(&mut self, _failure: Option<&Failure>) -> String {
         // A failure is told on standard error.
         String::new()
+    }
+}
+
+/// Why nobody has heard what was just said, if nobody has.
+fn unheard(members: &[Member]) -> Option<&'static str> {
+    let is_connected = |member: &Member| matches!(member.reach, Reach::Connected(_));
+    if members.is_empty() {
+        Some("nobody else is here yet, so nobody heard that")
+    } else if members.iter().any(is_connected) {
+        None
+    } else {
+        Some("nobody is connected now, so nobody heard that yet; it is kept for two minutes")
     }
 }
 

@@ -77,8 +77,8 @@ pub(crate) fn clock(off: ClockOff) -> String {
         ClockOff::Unknown => "others refuse what is dated by this device's clock".to_owned(),
     };
     format!(
-        "{wrong}; until it is set right, others take nothing from here (if it is right, tell whoever \
-         runs the node)"
+        "{wrong}; set it right: what is dated more than ten minutes off reaches only those who are connected to this \
+         device, and newcomers do not find it (if it is right, tell whoever runs the node)"
     )
 }
 

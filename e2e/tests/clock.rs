@@ -129,7 +129,7 @@ fn a_peer_whose_clock_is_half_an_hour_off_says_so_until_it_is_set() {
         clock.set(offset);
         let topic = topic("off");
         let address = node.address(Transport::Tcp);
-        let right = Terminal::join(&topic, "right", address);
+        let mut right = Terminal::join(&topic, "right", address);
         let mut off = TerminalBuilder::new(&topic, "off")
             .bootstrap(address)
             .environment(&clock.environment(&library))
@@ -137,6 +137,14 @@ fn a_peer_whose_clock_is_half_an_hour_off_says_so_until_it_is_set() {
         let told = off.wait("that its clock is off", PATIENCE, clock_is(state));
         assert_eq!(told.value["seconds"], 1_800, "{told:?}");
         assert!(told.text("reason").contains("30 min"), "{told:?}");
+        // Those who are connected to each other need no clock for that.
+        let soon = std::time::Instant::now() + PATIENCE;
+        right.sees_by(off.peer_id(), soon);
+        off.sees_by(right.peer_id(), soon);
+        off.say("what time is it?");
+        right.hears(off.peer_id(), "what time is it?");
+        right.say("half an hour from yours");
+        off.hears(right.peer_id(), "half an hour from yours");
 
         clock.set("+0");
         off.wait("that its clock is right", PATIENCE, clock_is("right"));

@@ -35,13 +35,13 @@ const CONNECTIONS_MAX: u32 = 256;
 const INCOMING_MAX: u32 = CONNECTIONS_MAX / 4 * 3;
 
 /// Of these, those from one address: a class behind one NAT.
-const INCOMING_PER_SOURCE_MAX: u32 = CONNECTIONS_MAX / 4;
+const INCOMING_PER_SOURCE_MAX: usize = CONNECTIONS_MAX as usize / 4;
 
-/// Handshakes under way at once, either way.
-const CONNECTIONS_PENDING_MAX: u32 = 64;
+/// Of these, those of strangers behind relays.
+const INCOMING_RELAYED_MAX: usize = INCOMING_MAX as usize / 2;
 
-/// Of these, those from one address.
-const PENDING_PER_SOURCE_MAX: u32 = CONNECTIONS_PENDING_MAX / 4;
+/// Dials under way at once. For what others begin see [`waiting`](crate::waiting).
+const DIALS_MAX: u32 = 64;
 
 /// One direct and one relayed, each by several addresses at once and from both sides.
 const CONNECTIONS_PER_PEER_MAX: u32 = 8;
@@ -58,7 +58,6 @@ const QUEUED_FOR: Duration = Duration::from_secs(5);
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) limits: connection_limits::Behaviour,
-    // A connection that one of these has let begin may yet be turned away by one behind it; they are told of it.
     pub(crate) sources: sources::Behaviour,
     pub(crate) duplicates: duplicates::Behaviour,
     pub(crate) relay: AsDirect<relay::client::Behaviour>,
@@ -95,13 +94,12 @@ impl Behaviour {
         Ok(Self {
             limits: connection_limits::Behaviour::new(
                 connection_limits::ConnectionLimits::default()
-                    .with_max_pending_incoming(Some(CONNECTIONS_PENDING_MAX))
-                    .with_max_pending_outgoing(Some(CONNECTIONS_PENDING_MAX))
+                    .with_max_pending_outgoing(Some(DIALS_MAX))
                     .with_max_established(Some(CONNECTIONS_MAX))
                     .with_max_established_incoming(Some(INCOMING_MAX))
                     .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER_MAX)),
             ),
-            sources: sources::Behaviour::new(PENDING_PER_SOURCE_MAX, INCOMING_PER_SOURCE_MAX),
+            sources: sources::Behaviour::new(INCOMING_PER_SOURCE_MAX, INCOMING_RELAYED_MAX),
             duplicates: duplicates::Behaviour::default(),
             relay: AsDirect::new(relay),
             identify: identify::Behaviour::new(

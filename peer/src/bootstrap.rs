@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
-use moim_protocol::{address::is_dialled, limits};
+use moim_protocol::{UnixMillis, address::is_dialled, limits};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
@@ -75,27 +75,37 @@ const DOCUMENT_PATH: &str = "/bootstrap.json";
 /// path is named. `None` if it is none.
 fn url(text: &str) -> Option<String> {
     let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
-        None => (
-            "http".to_owned(),
-            Some(text).filter(|text| is_host_and_port(text))?,
-        ),
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest.to_owned()),
+        None => ("http".to_owned(), host_and_port(text)?),
     };
     if !matches!(scheme.as_str(), "http" | "https") {
         return None;
     }
-    let has_path = rest
-        .split_once('/')
-        .is_some_and(|(_, path)| !path.is_empty());
-    let path = if has_path { "" } else { DOCUMENT_PATH };
-    let url = format!("{scheme}://{rest}{path}");
+    // A fragment is of the page in whose address bar the URL was found; so is a query where there is no path.
+    let rest = rest.split('#').next().unwrap_or_default();
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let path = rest.strip_prefix(host).unwrap_or_default();
+    let names_none = path.split('?').next().is_none_or(|path| path.len() <= 1);
+    let path = if names_none { DOCUMENT_PATH } else { path };
+    let url = format!("{scheme}://{host}{path}");
     Place::of_url(&url).map(|_| url)
 }
 
-/// Whether this is `host:port` and nothing else.
-fn is_host_and_port(text: &str) -> bool {
-    !text.contains(['/', '@', '?', '#'])
-        && Place::of_authority(text).is_some_and(|place| place.port.is_some())
+/// `host:port`, if the text is that and nothing else. Whoever names one of the other ports that a node has by default
+/// means the node.
+fn host_and_port(text: &str) -> Option<String> {
+    let place = Some(text)
+        .filter(|text| !text.contains(['/', '@', '?', '#']))
+        .and_then(Place::of_authority)?;
+    let port = match place.port? {
+        8468 | 8469 => 8470,
+        port => port,
+    };
+    let place = Place {
+        port: Some(port),
+        ..place
+    };
+    Some(place.to_string())
 }
 
 /// Addresses taken from one `bootstrap.json`; more than a node has interfaces is somebody's mistake.
@@ -103,6 +113,14 @@ pub(crate) const DOCUMENT_ADDRESSES_MAX: usize = 64;
 
 /// Bytes of a `bootstrap.json` that are read.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// What was found at a URL.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    pub(crate) body: Vec<u8>,
+    /// When it was sent, by the clock there (`Date`, RFC 9110, section 6.6.1).
+    pub(crate) date: Option<UnixMillis>,
+}
 
 /// The body of `/bootstrap.json`.
 #[derive(Debug, Deserialize)]
@@ -215,6 +233,27 @@ mod tests {
                 "http://node.example:8470/bootstrap.json",
             ),
             ("192.0.2.1:8470/", "http://192.0.2.1:8470/bootstrap.json"),
+            (
+                "http://node.example:8470/#/t/global-chat",
+                "http://node.example:8470/bootstrap.json",
+            ),
+            (
+                "http://node.example:8470/?lang=ko#/t/a/b",
+                "http://node.example:8470/bootstrap.json",
+            ),
+            (
+                "https://node.example?x=/y",
+                "https://node.example/bootstrap.json",
+            ),
+            (
+                "https://node.example/moim.json?a=1#b",
+                "https://node.example/moim.json?a=1",
+            ),
+            ("localhost:8468", "http://localhost:8470/bootstrap.json"),
+            (
+                "[2001:db8::1]:8469",
+                "http://[2001:db8::1]:8470/bootstrap.json",
+            ),
             (
                 "[2001:db8::1]:8470",
                 "http://[2001:db8::1]:8470/bootstrap.json",

@@ -48,7 +48,9 @@ use std::{
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
 use moim_dials::Dials;
-use moim_protocol::{message::MessageId, outbox::Outbox, seen::SeenByPeer, topic::TopicHash};
+use moim_protocol::{
+    UnixMillis, message::MessageId, outbox::Outbox, seen::SeenByPeer, topic::TopicHash,
+};
 use tokio::sync::{mpsc, watch};
 use web_time::Instant;
 
@@ -108,7 +110,8 @@ struct Fetched {
     source: usize,
     /// It comes from this machine.
     is_local: bool,
-    result: Result<Target, DocumentFault>,
+    /// With the time at which it was sent, by the clock there.
+    result: Result<(Target, Option<UnixMillis>), DocumentFault>,
 }
 
 /// Whether the peer is on its way out.
@@ -265,7 +268,9 @@ impl Driver {
         let began = platform::now();
         if self.members_changed | self.reaching.take_doubts() {
             let wanted = self.wanted();
-            swarm::want(&mut self.swarm.behaviour_mut().platform, wanted.clone());
+            let behaviour = self.swarm.behaviour_mut();
+            swarm::want(&mut behaviour.platform, wanted.clone());
+            behaviour.sources.want(wanted.clone());
             self.reaching.want(wanted);
         }
         self.dial_due(now);

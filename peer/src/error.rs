@@ -123,7 +123,7 @@ pub enum PutError {
     #[error("no DHT server has answered; try again in a moment")]
     NoAnswer,
     /// The peer is not in the DHT and did not get there in time.
-    #[error("not in the DHT: {0}; check the bootstrap addresses")]
+    #[error("not in the DHT: {why}; {advice}", why = .0, advice = .0.advice())]
     NotConnected(NotInDht),
     /// No DHT server acknowledged it.
     #[error("none of {asked} DHT servers kept the value")]
@@ -150,7 +150,7 @@ pub enum GetError {
     #[error("no DHT server has answered; try again in a moment")]
     NoAnswer,
     /// The peer is not in the DHT and did not get there in time.
-    #[error("not in the DHT: {0}; check the bootstrap addresses")]
+    #[error("not in the DHT: {why}; {advice}", why = .0, advice = .0.advice())]
     NotConnected(NotInDht),
     /// The peer has stopped.
     #[error("the peer has stopped")]
@@ -168,7 +168,7 @@ pub enum LookupError {
     #[error("no DHT server has answered; try again in a moment")]
     NoAnswer,
     /// The peer is not in the DHT and did not get there in time.
-    #[error("not in the DHT: {0}; check the bootstrap addresses")]
+    #[error("not in the DHT: {why}; {advice}", why = .0, advice = .0.advice())]
     NotConnected(NotInDht),
     /// The peer has stopped.
     #[error("the peer has stopped")]

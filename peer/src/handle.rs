@@ -1,6 +1,9 @@
 //! The handles that user interfaces hold: [`Peer`] and [`Room`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use libp2p::PeerId;
 use moim_protocol::{message::MessageId, record::RecordKey, text::Text, topic::Topic};
@@ -67,7 +70,10 @@ impl Peer {
             topic,
             members,
             peer: self.clone(),
-            handle,
+            hold: Mutex::new(Some(Hold {
+                handle,
+                commands: self.commands.clone(),
+            })),
         })
     }
 
@@ -185,10 +191,7 @@ impl Peer {
         match platform::within(DHT_PATIENCE, connected).await {
             // A stopped peer says so when it is asked.
             Some(_) => Ok(()),
-            None => Err(match &self.snapshot.borrow().status {
-                Status::Offline => NotInDht::Offline,
-                status => status.why().cloned().unwrap_or(NotInDht::NoAnswer),
-            }),
+            None => Err(self.snapshot.borrow().why_not_in_dht()),
         }
     }
 
@@ -205,8 +208,23 @@ pub struct Room {
     topic: Topic,
     members: watch::Receiver<Vec<Member>>,
     peer: Peer,
-    /// The driver leaves when it is gone, whatever became of the command.
+    /// Gone when it is left.
+    hold: Mutex<Option<Hold>>,
+}
+
+/// What keeps a room joined. The driver leaves when it is gone, whatever became of the command.
+#[derive(Debug)]
+struct Hold {
     handle: Arc<()>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.handle = Arc::default();
+        // Wakes the driver. One with a full queue is awake.
+        let _ = self.commands.try_send(Command::RoomDropped);
+    }
 }
 
 impl Room {
@@ -244,22 +262,24 @@ impl Room {
     }
 
     /// Leaves the room and says so. Resolves when members and DHT servers were told, at the latest
-    /// after two seconds.
-    pub async fn leave(self) {
-        let topic = self.topic.clone();
-        let _ = self.peer.ask(|reply| Command::Leave { topic, reply }).await;
+    /// after two seconds. What still waits to be said is answered with [`SayError::Left`].
+    pub fn leave(&self) -> impl Future<Output = ()> + use<> {
+        let (hold, peer, topic) = (self.take_hold(), self.peer.clone(), self.topic.clone());
+        async move {
+            // Without it the room was left before, and may have been joined anew.
+            if hold.is_some() {
+                let _ = peer.ask(|reply| Command::Leave { topic, reply }).await;
+            }
+        }
     }
 
     /// Tells the driver to leave without waiting; for page close, where nothing can be awaited.
-    pub fn leave_now(self) {
-        drop(self);
+    pub fn leave_now(&self) {
+        drop(self.take_hold());
     }
-}
 
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.handle = Arc::default();
-        // Wakes the driver. One with a full queue is awake.
-        let _ = self.peer.commands.try_send(Command::RoomDropped);
+    fn take_hold(&self) -> Option<Hold> {
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        hold.take()
     }
 }

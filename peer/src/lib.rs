@@ -44,6 +44,7 @@ mod scoring;
 mod snapshot;
 mod sources;
 mod swarm;
+mod waiting;
 
 pub use connection_guard::quiet_caught_panics;
 pub use libp2p::{
@@ -53,7 +54,7 @@ pub use libp2p::{
 pub use moim_protocol::{
     limits,
     message::MessageId,
-    record::{KeyError, RecordKey},
+    record::{KeyError, RecordKey, TypedError, from_json, from_typed},
     refusal_wire::Refusal,
     text::{LineError, Name, NameError, Text, TextError},
     topic::{Topic, TopicError},

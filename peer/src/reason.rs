@@ -158,6 +158,24 @@ pub enum NotInDht {
     Restarting,
 }
 
+impl NotInDht {
+    /// What a person can do about it.
+    pub fn advice(&self) -> &'static str {
+        let is_turned_away =
+            |(_, fault): &(String, NodeFault)| matches!(fault, NodeFault::TurnedAway(_));
+        match self {
+            Self::Nodes(nodes) if nodes.iter().any(is_turned_away) => {
+                "it is tried again by itself, or name another bootstrap node"
+            }
+            Self::NoAnswer | Self::NoNode | Self::NoServer | Self::Nodes(_) => {
+                "check the bootstrap addresses"
+            }
+            Self::Offline => "it goes on by itself when the network is back",
+            Self::Restarting => "try again in a moment",
+        }
+    }
+}
+
 impl fmt::Display for NotInDht {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

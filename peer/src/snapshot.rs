@@ -327,6 +327,32 @@ impl Snapshot {
             _ => None,
         })
     }
+
+    /// Why this peer is not in the DHT, as far as anything is known.
+    pub(crate) fn why_not_in_dht(&self) -> NotInDht {
+        if self.status == Status::Offline {
+            return NotInDht::Offline;
+        }
+        if let Some(why) = self.status.why() {
+            return why.clone();
+        }
+        let nodes: Vec<_> = self
+            .bootstrap
+            .iter()
+            .filter_map(|node| match node.state {
+                BootstrapState::TurnedAway { why } => {
+                    Some((node.source.clone(), NodeFault::TurnedAway(why)))
+                }
+                BootstrapState::Failed { why } => Some((node.source.clone(), why)),
+                BootstrapState::Connected { .. } | BootstrapState::Connecting => None,
+            })
+            .collect();
+        if nodes.is_empty() {
+            NotInDht::NoAnswer
+        } else {
+            NotInDht::Nodes(nodes)
+        }
+    }
 }
 
 /// Proof that a direct message was accepted and stored by its receiver.

@@ -1,18 +1,18 @@
 //! Nobody takes all the connections that a peer has for others.
 //!
 //! Ids cost nothing, so connections from others are counted by where they come from. What comes over a relay, or by a
-//! WebRTC session that one has carried, is from no address here; of those the relay takes a few from each.
+//! WebRTC session that one has carried, is from no address of its own: of those half is kept for peers that this one
+//! wants a connection to. Connections that are being set up have their places in [`waiting`](crate::waiting).
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet},
     convert::Infallible,
-    net::IpAddr,
     task::{Context, Poll},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     swarm::{
         ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
         THandlerOutEvent, ToSwarm, dummy,
@@ -20,113 +20,110 @@ use libp2p::{
 };
 use moim_protocol::rate::Source;
 
-/// One source has all connections that it may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} has as many connections here as one source may have")]
-pub(crate) struct Full(Source);
+use crate::waiting;
 
-/// Turns away connections of sources that have their share: of those being set up, and of all.
+/// Why a connection is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Full {
+    /// One source has all that it may have.
+    #[error("{0} has as many connections here as one source may have")]
+    Source(Source),
+    /// Strangers behind relays have theirs.
+    #[error("peers that nobody here looks for have as many connections by relays as they may have")]
+    Relayed,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// This machine itself, where everything may run.
+    Here,
+    Source(Source),
+    /// A relay has brought it.
+    Relayed(PeerId),
+}
+
+impl Origin {
+    fn of(peer: PeerId, remote: &Multiaddr) -> Self {
+        if waiting::is_relayed(remote) {
+            return Self::Relayed(peer);
+        }
+        waiting::source(remote).map_or(Self::Here, Self::Source)
+    }
+}
+
+/// Turns away connections of those who have their share.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
-    pending_max: u32,
-    connections_max: u32,
-    connections: HashMap<ConnectionId, Connection>,
-    sources: HashMap<Source, Counts>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    source: Source,
-    is_pending: bool,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Counts {
-    pending: u32,
-    /// Those being set up included.
-    all: u32,
+    per_source_max: usize,
+    relayed_max: usize,
+    /// Whom this peer wants a connection to.
+    wanted: HashSet<PeerId>,
+    /// As many as the swarm has from others at most.
+    connections: HashMap<ConnectionId, Origin>,
 }
 
 impl Behaviour {
-    /// Lets a source have so many connections being set up, and so many in all.
-    pub(crate) fn new(pending_max: u32, connections_max: u32) -> Self {
+    /// Lets a source have so many connections, and strangers behind relays so many together.
+    pub(crate) fn new(per_source_max: usize, relayed_max: usize) -> Self {
         Self {
-            pending_max,
-            connections_max,
+            per_source_max,
+            relayed_max,
+            wanted: HashSet::new(),
             connections: HashMap::new(),
-            sources: HashMap::new(),
         }
     }
 
-    fn begin(&mut self, id: ConnectionId, source: Source) -> Result<(), Full> {
-        let counts = self.sources.entry(source).or_default();
-        if counts.pending >= self.pending_max || counts.all >= self.connections_max {
-            return Err(Full(source));
-        }
-        counts.pending = counts.pending.saturating_add(1);
-        counts.all = counts.all.saturating_add(1);
-        let connection = Connection {
-            source,
-            is_pending: true,
+    /// These are no strangers.
+    pub(crate) fn want(&mut self, wanted: HashSet<PeerId>) {
+        self.wanted = wanted;
+    }
+
+    fn check(&self, origin: Origin) -> Result<(), Full> {
+        let count = |is_alike: &dyn Fn(&Origin) -> bool| {
+            self.connections.values().filter(|it| is_alike(it)).count()
         };
-        self.connections.insert(id, connection);
-        Ok(())
-    }
-
-    fn establish(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get_mut(&id)
-            && std::mem::take(&mut connection.is_pending)
-            && let Some(counts) = self.sources.get_mut(&connection.source)
-        {
-            counts.pending = counts.pending.saturating_sub(1);
+        match origin {
+            Origin::Source(source) if count(&|it| *it == origin) >= self.per_source_max => {
+                Err(Full::Source(source))
+            }
+            Origin::Relayed(peer) if !self.wanted.contains(&peer) => {
+                let is_stranger = |it: &Origin| matches!(it, Origin::Relayed(peer) if !self.wanted.contains(peer));
+                if count(&is_stranger) < self.relayed_max {
+                    Ok(())
+                } else {
+                    Err(Full::Relayed)
+                }
+            }
+            _ => Ok(()),
         }
     }
-
-    fn end(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.remove(&id) else {
-            return;
-        };
-        if let Entry::Occupied(mut counts) = self.sources.entry(connection.source) {
-            let of_source = counts.get_mut();
-            of_source.all = of_source.all.saturating_sub(1);
-            if connection.is_pending {
-                of_source.pending = of_source.pending.saturating_sub(1);
-            }
-            if *of_source == Counts::default() {
-                counts.remove();
-            }
-        }
-    }
-}
-
-/// Where a connection comes from; not of this machine itself, where everything may run.
-fn source(remote: &Multiaddr) -> Option<Source> {
-    let ip: IpAddr = moim_dht::first_ip(remote)?;
-    Some(Source::from(ip)).filter(|source| !source.is_loopback())
 }
 
 impl NetworkBehaviour for Behaviour {
     type ConnectionHandler = dummy::ConnectionHandler;
     type ToSwarm = Infallible;
 
+    /// What has no chance is not worth a handshake.
     fn handle_pending_inbound_connection(
         &mut self,
-        id: ConnectionId,
+        _: ConnectionId,
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        source(remote).map_or(Ok(()), |source| {
-            self.begin(id, source).map_err(ConnectionDenied::new)
-        })
+        let origin = waiting::source(remote).map_or(Origin::Here, Origin::Source);
+        self.check(origin).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_inbound_connection(
         &mut self,
         _: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        let origin = Origin::of(peer, remote);
+        self.check(origin).map_err(ConnectionDenied::new)?;
         Ok(dummy::ConnectionHandler)
     }
 
@@ -144,10 +141,14 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(established) => {
-                self.establish(established.connection_id);
+                if let ConnectedPoint::Listener { send_back_addr, .. } = established.endpoint {
+                    let origin = Origin::of(established.peer_id, send_back_addr);
+                    self.connections.insert(established.connection_id, origin);
+                }
             }
-            FromSwarm::ConnectionClosed(closed) => self.end(closed.connection_id),
-            FromSwarm::ListenFailure(failure) => self.end(failure.connection_id),
+            FromSwarm::ConnectionClosed(closed) => {
+                self.connections.remove(&closed.connection_id);
+            }
             _ => {}
         }
     }
@@ -168,53 +169,90 @@ impl NetworkBehaviour for Behaviour {
 
 #[cfg(test)]
 mod tests {
+    use libp2p::swarm::behaviour::ConnectionEstablished;
+
     use super::*;
 
-    fn id(n: usize) -> ConnectionId {
-        ConnectionId::new_unchecked(n)
+    const RELAY: &str =
+        "/ip4/192.0.2.7/tcp/1/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp";
+
+    /// Whether a connection from there is taken.
+    fn connects(behaviour: &mut Behaviour, n: usize, peer: PeerId, remote: &str) -> bool {
+        let local: Multiaddr = "/ip4/192.0.2.1/tcp/1".parse().expect("valid");
+        let remote: Multiaddr = remote.parse().expect("valid");
+        let connection_id = ConnectionId::new_unchecked(n);
+        let is_taken = behaviour
+            .handle_pending_inbound_connection(connection_id, &local, &remote)
+            .and_then(|()| {
+                behaviour.handle_established_inbound_connection(
+                    connection_id,
+                    peer,
+                    &local,
+                    &remote,
+                )
+            })
+            .is_ok();
+        if is_taken {
+            let endpoint = ConnectedPoint::Listener {
+                local_addr: local,
+                send_back_addr: remote,
+            };
+            let established = ConnectionEstablished {
+                peer_id: peer,
+                connection_id,
+                endpoint: &endpoint,
+                failed_addresses: &[],
+                other_established: 0,
+            };
+            behaviour.on_swarm_event(FromSwarm::ConnectionEstablished(established));
+        }
+        is_taken
     }
 
-    fn begin(behaviour: &mut Behaviour, n: usize, remote: &str) -> bool {
-        let local = "/ip4/192.0.2.1/tcp/1".parse().expect("valid");
-        let remote = remote.parse().expect("valid");
-        behaviour
-            .handle_pending_inbound_connection(id(n), &local, &remote)
-            .is_ok()
+    fn strangers(behaviour: &mut Behaviour, count: usize, remote: &str) -> usize {
+        let from = behaviour.connections.len();
+        (from..from + count)
+            .filter(|n| connects(behaviour, *n, PeerId::random(), remote))
+            .count()
     }
 
     #[test]
     fn a_source_has_its_share_and_leaves_the_rest_to_others() {
-        const ATTACKER: &str = "/ip6/2001:db8::7/tcp/4001";
-        let mut behaviour = Behaviour::new(2, 3);
-        assert!(begin(&mut behaviour, 0, ATTACKER));
-        assert!(begin(&mut behaviour, 1, "/ip6/2001:db8::8/tcp/4001"));
-        assert!(!begin(&mut behaviour, 2, ATTACKER), "two are being set up");
-        assert!(begin(&mut behaviour, 3, "/ip6/2001:db8:0:1::7/tcp/4001"));
-        behaviour.establish(id(0));
-        behaviour.establish(id(1));
-        assert!(begin(&mut behaviour, 4, ATTACKER));
-        behaviour.establish(id(4));
-        assert!(!begin(&mut behaviour, 5, ATTACKER), "it has three");
-        // One that fails, and one that ends.
-        behaviour.end(id(3));
-        behaviour.end(id(0));
-        assert!(begin(&mut behaviour, 6, ATTACKER));
-        for n in 0..9 {
-            behaviour.end(id(n));
-        }
-        assert!(behaviour.connections.is_empty() && behaviour.sources.is_empty());
+        let mut behaviour = Behaviour::new(3, 3);
+        assert_eq!(strangers(&mut behaviour, 2, "/ip6/2001:db8::7/tcp/1"), 2);
+        assert_eq!(strangers(&mut behaviour, 9, "/ip6/2001:db8::8/tcp/1"), 1);
+        assert_eq!(
+            strangers(&mut behaviour, 9, "/ip6/2001:db8:0:1::7/tcp/1"),
+            3
+        );
+        behaviour
+            .connections
+            .remove(&ConnectionId::new_unchecked(0));
+        assert!(connects(
+            &mut behaviour,
+            99,
+            PeerId::random(),
+            "/ip6/2001:db8::9/tcp/1"
+        ));
+        assert_eq!(strangers(&mut behaviour, 99, "/ip4/127.0.0.1/tcp/1"), 99);
     }
 
     #[test]
-    fn this_machine_and_what_a_relay_brings_are_not_counted() {
-        let mut behaviour = Behaviour::new(1, 1);
-        for n in 0..9 {
-            assert!(begin(&mut behaviour, n, "/ip4/127.0.0.1/tcp/4001"));
-            assert!(begin(
-                &mut behaviour,
-                n,
-                "/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp"
-            ));
+    fn strangers_behind_relays_leave_half_to_those_who_are_wanted() {
+        let (circuit, session) = ("", format!("{RELAY}/p2p-circuit/webrtc"));
+        let mut behaviour = Behaviour::new(1, 4);
+        let (ada, bob) = (PeerId::random(), PeerId::random());
+        behaviour.want(HashSet::from([ada, bob]));
+        assert_eq!(strangers(&mut behaviour, 2, &session), 2);
+        assert_eq!(
+            strangers(&mut behaviour, 9, &format!("{circuit}/p2p/{ada}")),
+            2
+        );
+        for (n, wanted) in [(50, ada), (51, bob), (52, ada)] {
+            assert!(connects(&mut behaviour, n, wanted, &session), "{n}");
         }
+        // Nobody wants them any more.
+        behaviour.want(HashSet::new());
+        assert!(!connects(&mut behaviour, 53, ada, &session));
     }
 }

@@ -388,13 +388,14 @@ pub fn is_name_of_this_machine(name: &str) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
+/// Whether a stranger may name this port, whatever it is for.
+pub(crate) fn is_port_of_strangers(port: u16) -> bool {
+    port == HTTPS || (port >= SYSTEM_PORTS_END && !SERVICE_PORTS.contains(&port))
+}
+
 fn check_port(place: &Place<'_>) -> Result<(), Refusal> {
-    let is_open = match place.port {
-        HTTPS => true,
-        HTTP => place.transport == Transport::WebSocket,
-        port => port >= SYSTEM_PORTS_END && !SERVICE_PORTS.contains(&port),
-    };
-    if is_open {
+    let is_web = place.port == HTTP && place.transport == Transport::WebSocket;
+    if is_web || is_port_of_strangers(place.port) {
         Ok(())
     } else {
         Err(Refusal::Port(place.port))

@@ -7,18 +7,23 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    dials::is_name_of_this_machine,
+    dials::{Names, Origin, Rules, is_local_name, is_name_of_this_machine, is_port_of_strangers},
     json,
     limits::{BODY_BYTES_MAX, ICE_SERVERS_MAX, ICE_SERVERS_USED, ICE_TEXT_BYTES_MAX, ICE_URLS_MAX},
+    targets::{Scope, scope},
     wire::{self, BodyError, ErrorCode, WireError},
 };
+
+/// Ports where a URL names none, of STUN and TURN, and of both over TLS (RFC 7064, RFC 7065).
+const STUN_PORT: u16 = 3478;
+const STUNS_PORT: u16 = 5349;
 
 /// What a peer asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +100,7 @@ impl IceServer {
         let has_credentials = username.is_some() && credential.is_some();
         let urls: Vec<String> = urls
             .values()
-            .filter(|url| fits(url) && host(url).is_some())
+            .filter(|url| fits(url) && place(url).is_some())
             .filter(|url| has_credentials || !url.starts_with("turn"))
             .take(ICE_URLS_MAX)
             .collect();
@@ -108,41 +113,78 @@ impl IceServer {
 }
 
 /// Which of the servers to use, for a peer that reaches the one who named them under the host
-/// `reached` (a name or an IP address without brackets): that host's own first. An address of the
-/// loopback interface leads to the peer's own machine, so it is used only by who reached it there.
+/// `reached` (a name or an IP address without brackets): that host's own first. Where a server may be is what
+/// [`dials`](crate::dials) says of strangers' addresses; a network that is nobody else's business counts as met where `reached`
+/// is in it.
 ///
 /// At most [`ICE_SERVERS_USED`], because a browser asks each of them for every connection.
 #[must_use]
 pub fn choose(servers: Vec<IceServer>, reached: &str) -> Vec<IceServer> {
-    let is_own = |server: &IceServer| server.urls.iter().any(|url| host(url) == Some(reached));
-    let leads_there = |server: &IceServer| {
-        is_loopback(reached)
-            || !server
-                .urls
-                .iter()
-                .filter_map(|url| host(url))
-                .any(is_loopback)
+    let judge = Judge::new(reached);
+    let allowed = servers.into_iter().filter_map(|mut server| {
+        server.urls.retain(|url| judge.allows(url));
+        (!server.urls.is_empty()).then_some(server)
+    });
+    let is_own = |server: &IceServer| {
+        let mut places = server.urls.iter().filter_map(|url| place(url));
+        places.any(|(host, _)| host == reached)
     };
-    let (mut chosen, others): (Vec<_>, Vec<_>) =
-        servers.into_iter().filter(leads_there).partition(is_own);
+    let (mut chosen, others): (Vec<_>, Vec<_>) = allowed.partition(is_own);
     chosen.extend(others);
     chosen.truncate(ICE_SERVERS_USED);
     chosen
 }
 
-/// Whether a host is this machine, in whatever way that is written. What has digits and dots alone and is no IP address
-/// is one to those who read it as `inet_aton` does (`127.1`), so nobody is to read it.
-fn is_loopback(host: &str) -> bool {
-    match host.parse::<IpAddr>() {
-        Ok(ip) => {
-            let ip = ip.to_canonical();
-            ip.is_loopback() || ip.is_unspecified()
+/// Where servers may be that are named by somebody who was reached at a host.
+struct Judge<'a> {
+    reached: &'a str,
+    /// It was met there, and nowhere else.
+    rules: Rules,
+    /// That host is of this machine, or of a network that is nobody else's business.
+    is_here: bool,
+    is_near: bool,
+}
+
+impl<'a> Judge<'a> {
+    fn new(reached: &'a str) -> Self {
+        let ip = reached.parse::<IpAddr>().ok();
+        let is_here =
+            is_name_of_this_machine(reached) || ip.is_some_and(|ip| scope(ip) == Scope::Loopback);
+        let is_near = match ip {
+            Some(ip) => matches!(scope(ip), Scope::Site | Scope::Link),
+            None => !reached.is_empty() && is_local_name(reached) && !is_here,
+        };
+        let mut rules = Rules::new(Names::AsWritten);
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let by_name = loopback.into_iter().filter(|_| is_here && ip.is_none());
+        for ip in ip.into_iter().chain(by_name) {
+            rules.meet(ip, &[]);
         }
-        Err(_) => is_name_of_this_machine(host) || is_number(host),
+        Self {
+            reached,
+            rules,
+            is_here,
+            is_near,
+        }
+    }
+
+    fn allows(&self, url: &str) -> bool {
+        place(url).is_some_and(|(host, port)| self.allows_host(host) && is_port_of_strangers(port))
+    }
+
+    fn allows_host(&self, host: &str) -> bool {
+        match host.parse::<IpAddr>() {
+            Ok(ip) => self.rules.judge_ip(ip, Origin::Stranger, &[]).is_ok(),
+            Err(_) if is_number(host) => false,
+            Err(_) if host == self.reached => true,
+            Err(_) if is_name_of_this_machine(host) => self.is_here,
+            Err(_) => self.is_near || !is_local_name(host),
+        }
     }
 }
 
-/// Whether the last label of a host is a number: the URL standard reads such a host as an IPv4 address.
+/// Whether the last label of a host is a number: the URL standard reads such a host as an IPv4 address, as `inet_aton` does
+/// (`127.1`). So what is written in another way than an IP address is written nobody is to read.
 fn is_number(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let last = host.rsplit_once('.').map_or(host, |(_, last)| last);
@@ -153,9 +195,9 @@ fn is_number(host: &str) -> bool {
     }
 }
 
-/// The host in a URL: a scheme of RFC 7064 or RFC 7065, a host, perhaps a port, and for TURN
+/// The host and the port in a URL: a scheme of RFC 7064 or RFC 7065, a host, perhaps a port, and for TURN
 /// perhaps a transport. `None` if it is anything else.
-fn host(url: &str) -> Option<&str> {
+fn place(url: &str) -> Option<(&str, u16)> {
     let (scheme, rest) = url.split_once(':')?;
     let rest = match (scheme, rest.split_once('?')) {
         ("stun" | "stuns" | "turn" | "turns", None) => rest,
@@ -169,11 +211,16 @@ fn host(url: &str) -> Option<&str> {
         None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
     };
     let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-    let is_url = !host.is_empty()
-        && host.chars().all(is_host)
-        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
-    is_url.then_some(host)
+    if host.is_empty() || !host.chars().all(is_host) {
+        return None;
+    }
+    let port = match port.strip_prefix(':') {
+        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
+        None if port.is_empty() && scheme.ends_with('s') => STUNS_PORT,
+        None if port.is_empty() => STUN_PORT,
+        None => return None,
+    };
+    Some((host, port))
 }
 
 #[derive(Serialize)]

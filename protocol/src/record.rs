@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::typed::{TypedError, from_json, from_typed};
 use crate::{
     envelope::{self, EnvelopeError, Purpose},
     json,
@@ -23,6 +24,8 @@ use crate::{
     time::{UnixMillis, Validity},
     wire::{BodyError, ErrorCode},
 };
+
+mod typed;
 
 const PURPOSE: Purpose = Purpose {
     domain: RECORD_DOMAIN,

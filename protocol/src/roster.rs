@@ -26,7 +26,7 @@ use web_time::Instant;
 
 use self::{gone::Gone, places::Places};
 use crate::{
-    limits::MEMBERS_MAX,
+    limits::{CLOCK_SKEW_MAX, MEMBERS_MAX},
     presence::{Presence, PresenceError, SignedPresence, State},
     presence_wire,
     time::{UnixMillis, after},
@@ -213,6 +213,8 @@ impl Roster {
 
     /// Takes a presence that the peer at the other end of a connection has brought (`by`), and that has lived
     /// for `age` at those who passed it on (zero when it comes from the peer itself, or by the room's gossip).
+    ///
+    /// Whoever brings its own is here now, whatever its clock says: then the presence is judged by that clock.
     pub fn handle_presence(
         &mut self,
         signed: SignedPresence,
@@ -229,9 +231,17 @@ impl Roster {
         if peer == self.me {
             return Ok(Verdict::Own);
         }
-        signed.check_time(wall)?;
+        let is_in_person = by == peer;
+        let wall = match signed.check_time(wall) {
+            Ok(()) => wall,
+            Err(_) if is_in_person => presence.issued,
+            Err(error) => return Err(error.into()),
+        };
         self.gone.tick(now);
-        if self.sequence(&peer).is_some_and(|known| sequence <= known) {
+        // A clock that was ahead, and has been set right.
+        let is_of_future = |known: u64| known > wall.saturating_add(CLOCK_SKEW_MAX).0;
+        let known = self.sequence(&peer);
+        if known.is_some_and(|known| sequence <= known && !(is_in_person && is_of_future(known))) {
             return Ok(Verdict::Unchanged);
         }
         match presence.state {

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
+use crate::config::Reachable;
+
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
 #[cfg(test)]
@@ -71,8 +73,13 @@ pub trait Backend: Clone + Send + Unpin + 'static {
     type Connection: PeerConnection;
 
     /// A new connection that has not done anything yet. From now on it takes note of everything that
-    /// happens to it: what is reported first would be lost else.
-    fn connection(&self, ice_servers: &[IceServer]) -> Result<Self::Connection, BackendError>;
+    /// happens to it: what is reported first would be lost else. Of servers that are named by a name those addresses are
+    /// asked that are `reachable`, as far as it is told what names stand for.
+    fn connection(
+        &self,
+        ice_servers: &[IceServer],
+        reachable: &Reachable,
+    ) -> Result<Self::Connection, BackendError>;
 }
 
 /// The way that ICE has chosen.

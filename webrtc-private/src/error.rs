@@ -91,9 +91,9 @@ impl Error {
         match self {
             Self::NoSignaling(OpenError::Unsupported) => Failure::Unsupported,
             Self::NoSignaling(OpenError::UnderWay) | Self::Superseded => Failure::Superseded,
-            Self::Address(_) | Self::NoSignaling(OpenError::Failed(_)) | Self::Gone => {
-                Failure::NoSignaling
-            }
+            Self::Address(_)
+            | Self::NoSignaling(OpenError::TooMany | OpenError::Failed(_))
+            | Self::Gone => Failure::NoSignaling,
             Self::Signaling { .. } => Failure::Signaling,
             Self::Backend { .. } => Failure::Refused,
             Self::Closed {
@@ -117,6 +117,9 @@ pub enum OpenError {
     /// There is an attempt already, by another address of the same peer.
     #[error("another attempt is under way")]
     UnderWay,
+    /// There were as many sessions lately, with this peer or with all, as there may be.
+    #[error("as many sessions as may be were begun lately")]
+    TooMany,
     /// Anything else.
     #[error("{0}")]
     Failed(String),

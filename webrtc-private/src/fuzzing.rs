@@ -16,7 +16,7 @@ use libp2p_identity::PeerId;
 pub use self::stream::StreamLab;
 pub use crate::backend::native::server::fuzzing::ServerLab;
 use crate::{
-    address,
+    Reachable, address,
     backend::{Backend as _, PeerConnection as _, SdpKind, native::Native},
     direct,
     report::CandidateKinds,
@@ -156,7 +156,9 @@ pub fn offer(sdp: &str, candidates: &[&str]) {
     if session::check_description(sdp).is_err() {
         return;
     }
-    let mut connection = Native.connection(&[]).expect("there is a runtime");
+    let mut connection = Native
+        .connection(&[], &Reachable::default())
+        .expect("there is a runtime");
     let set = connection.set_remote(SdpKind::Offer, sdp.to_owned());
     if futures::executor::block_on(set).is_ok() {
         let _ = futures::executor::block_on(connection.create_answer());

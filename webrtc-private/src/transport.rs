@@ -184,7 +184,7 @@ impl<B: Backend> Transport<B> {
         let teller = Teller::new(peer, Role::Answerer, self.news.clone());
         Box::pin(async move {
             let connection = backend
-                .connection(&config.ice_servers.get())
+                .connection(&config.ice_servers.get(), &config.reachable)
                 .map_err(refused)?;
             let session = Box::pin(session::connect(
                 connection,
@@ -239,7 +239,7 @@ impl Request {
         self.opens.send(request).await.map_err(|_| Error::Gone)?;
         let Opened { stream, superseded } = opened.await.map_err(|_| Error::Gone)??;
         let connection = backend
-            .connection(&config.ice_servers.get())
+            .connection(&config.ice_servers.get(), &config.reachable)
             .map_err(refused)?;
         let session = Box::pin(session::connect(
             connection,

@@ -1,7 +1,7 @@
 //! The block list on disk.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,6 +18,13 @@ pub(crate) const FILE: &str = "blocked.txt";
 
 /// Held while the list is edited, so that two edits at one time don't lose one.
 const LOCK_FILE: &str = "blocked.lock";
+
+/// There while the list that was in force last has entries: a node that finds this and no list has lost it.
+const MARK_FILE: &str = "blocked.expected";
+
+/// For whoever looks into it.
+const MARK: &str =
+    "blocked.txt had entries when it was read last; without it no node starts in this directory.\n";
 
 /// How often a running node looks at the file. Reading it costs less than a connection.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -70,7 +77,26 @@ pub(crate) fn edit(
         return Ok(false);
     };
     data_dir::write(data_dir, FILE, text.as_bytes())?;
+    let (list, _) = BlockList::parse(&text);
+    mark(data_dir, list.len() > 0)?;
     Ok(true)
+}
+
+/// Notes whether there is a list with entries.
+fn mark(data_dir: &Path, has_entries: bool) -> Result<(), DataDirError> {
+    let path = data_dir.join(MARK_FILE);
+    if has_entries == path.exists() {
+        return Ok(());
+    }
+    if has_entries {
+        return data_dir::write(data_dir, MARK_FILE, MARK.as_bytes());
+    }
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DataDirError::Write { path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a look at the file found.
@@ -95,10 +121,14 @@ impl Seen {
 
     /// Puts the list in force. Without one that can be read, the one before stays: only an empty list lets
     /// everybody in.
-    fn apply(&self, sender: &watch::Sender<Arc<BlockList>>) {
+    fn apply(&self, data_dir: &Path, sender: &watch::Sender<Arc<BlockList>>) {
         match self {
             Self::Text(text) => {
-                sender.send_replace(Arc::new(parse(text)));
+                let list = parse(text);
+                if let Err(error) = mark(data_dir, list.len() > 0) {
+                    tracing::warn!(%error, "a start without the block list will not be noticed");
+                }
+                sender.send_replace(Arc::new(list));
             }
             Self::Absent if sender.borrow().len() == 0 => {}
             Self::Absent => tracing::error!(
@@ -117,22 +147,26 @@ impl Seen {
 ///
 /// # Errors
 ///
-/// If there is a list that can't be read: without it, everybody would be let in.
+/// If there is a list that can't be read, or none where there was one: without it, everybody would be let in.
 pub(crate) fn watch(data_dir: PathBuf) -> Result<watch::Receiver<Arc<BlockList>>, DataDirError> {
     let mut seen = match read_if_there(&data_dir)? {
         Some(text) => Seen::Text(text),
+        None if data_dir.join(MARK_FILE).exists() => {
+            return Err(DataDirError::BlockListGone(data_dir.join(FILE)));
+        }
         None => {
+            // What an older version left, or a command that found nobody to remove.
             if data_dir.join(LOCK_FILE).exists() {
                 tracing::warn!(
                     file = FILE,
-                    "there was a block list in the data directory, and there is none now: nobody is blocked"
+                    "there may have been a block list in the data directory, and there is none now: nobody is blocked"
                 );
             }
             Seen::Absent
         }
     };
     let (sender, receiver) = watch::channel(Arc::default());
-    seen.apply(&sender);
+    seen.apply(&data_dir, &sender);
     tokio::spawn(async move {
         let mut ticker = time::interval(CHECK_INTERVAL);
         loop {
@@ -146,7 +180,7 @@ pub(crate) fn watch(data_dir: PathBuf) -> Result<watch::Receiver<Arc<BlockList>>
                 return;
             };
             if now != seen {
-                now.apply(&sender);
+                now.apply(&data_dir, &sender);
                 seen = now;
             }
         }
@@ -198,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut lists = watch(dir.path().into()).unwrap();
         assert_eq!(lists.borrow_and_update().len(), 0);
-        std::fs::write(dir.path().join(FILE), "192.0.2.1\nnonsense\n").unwrap();
+        fs::write(dir.path().join(FILE), "192.0.2.1\nnonsense\n").unwrap();
         let changed = time::timeout(Duration::from_secs(10), lists.changed());
         changed.await.unwrap().unwrap();
         assert!(lists.borrow().has_ip("192.0.2.1".parse().unwrap()));
@@ -211,20 +245,52 @@ mod tests {
         let (sender, receiver) = watch::channel(Arc::default());
         let look = || {
             let seen = Seen::at(dir.path());
-            seen.apply(&sender);
+            seen.apply(dir.path(), &sender);
             (seen, receiver.borrow().len())
         };
         assert_eq!(look(), (Seen::Absent, 0));
-        std::fs::write(&file, "192.0.2.1\n").unwrap();
+        fs::write(&file, "192.0.2.1\n").unwrap();
         assert_eq!(look().1, 1);
-        std::fs::remove_file(&file).unwrap();
+        fs::remove_file(&file).unwrap();
         assert_eq!(look(), (Seen::Absent, 1));
-        std::fs::create_dir(&file).unwrap();
+        fs::create_dir(&file).unwrap();
         let (seen, entries) = look();
         assert!(matches!(seen, Seen::Unreadable(_)), "{seen:?}");
         assert_eq!(entries, 1);
-        std::fs::remove_dir(&file).unwrap();
-        std::fs::write(&file, "").unwrap();
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, "").unwrap();
         assert_eq!(look(), (Seen::Text(String::new()), 0));
+    }
+
+    #[tokio::test]
+    async fn a_node_does_not_start_without_the_list_that_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, file) = (dir.path(), dir.path().join(FILE));
+        let entries = || watch(data.into()).map(|lists| lists.borrow().len());
+        let is_gone =
+            || matches!(entries(), Err(DataDirError::BlockListGone(path)) if path == file);
+        assert_eq!(entries().unwrap(), 0, "there never was one");
+        // Written by hand, and by the command.
+        for by_hand in [true, false] {
+            if by_hand {
+                fs::write(&file, "192.0.2.1\n").unwrap();
+                assert_eq!(entries().unwrap(), 1);
+            } else {
+                edit(data, |_| Some("192.0.2.1\n".to_owned())).unwrap();
+            }
+            fs::remove_file(&file).unwrap();
+            assert!(is_gone());
+            assert!(is_gone(), "not once only");
+            fs::write(&file, "# nobody\n").unwrap();
+            assert_eq!(entries().unwrap(), 0);
+            // Nobody was blocked by it.
+            fs::remove_file(&file).unwrap();
+            assert_eq!(entries().unwrap(), 0);
+        }
+        // What removes the last entry leaves an empty list.
+        edit(data, |_| Some("192.0.2.1\n".to_owned())).unwrap();
+        edit(data, |_| Some(String::new())).unwrap();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(entries().unwrap(), 0);
     }
 }

@@ -130,6 +130,30 @@ pub enum CheckError {
     /// The page can't be served.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// One of the above, about settings that were not all given by flags.
+    #[error("{error} ({places})")]
+    Placed {
+        /// What is wrong.
+        error: Box<Self>,
+        /// Which setting stands in which line of which file, or in which variable.
+        places: String,
+    },
+}
+
+impl CheckError {
+    /// With the places of the settings that it is about.
+    fn placed(self, config: &Config) -> Self {
+        let settings: &[&str] = match &self {
+            Self::Acme(AcmeError::RootRead { .. } | AcmeError::RootPem { .. }) => &["acme_root"],
+            Self::Certificate(_) => &["tls_cert", "tls_key"],
+            Self::Web(_) => &["web"],
+            Self::Acme(_) | Self::Output(_) | Self::Placed { .. } => &[],
+        };
+        config.placed(self, settings, |error, places| Self::Placed {
+            error,
+            places,
+        })
+    }
 }
 
 /// Checks what can be checked without starting, and says on `out` what is in force.
@@ -139,11 +163,7 @@ pub enum CheckError {
 /// If the page or the certificate that the settings name can't be used. What else a node needs (its
 /// data directory, free ports) is seen when it starts.
 pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
-    Site::open(&config.web)?;
-    if let Some((certificate, key)) = config.tls.files() {
-        Files::new(certificate, key).read()?;
-    }
-    tls::acme::check(&config.tls.acme)?;
+    check_files(config).map_err(|error| error.placed(config))?;
     writeln!(
         out,
         "The settings are right. In force, wherever they come from:\n"
@@ -156,6 +176,16 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
         }
     }
     Ok(out.flush()?)
+}
+
+/// Whether what the settings name can be used.
+fn check_files(config: &Config) -> Result<(), CheckError> {
+    Site::open(&config.web)?;
+    if let Some((certificate, key)) = config.tls.files() {
+        Files::new(certificate, key).read()?;
+    }
+    tls::acme::check(&config.tls.acme)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 use super::{ConfigError, Settings};
 
 /// The settings of the environment and of the file, and where they stand.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     /// Fields that a flag gives: whoever typed it sees it.
     flags: Vec<&'static str>,
@@ -19,8 +19,17 @@ pub(super) struct Places {
     file: Option<File>,
 }
 
+/// Where a setting stands is no part of what it says: settings that are the same are equal, wherever they stand.
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
+
 /// The keys of a settings file with their lines, counted from 1.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct File {
     path: PathBuf,
     lines: BTreeMap<String, usize>,
@@ -53,26 +62,30 @@ impl Places {
 
     /// The error with the places of the settings that it is about.
     pub(super) fn name(&self, error: ConfigError) -> ConfigError {
-        let places: Vec<_> = error
-            .settings()
-            .iter()
-            .filter_map(|field| match error {
-                // Wherever else it is given, it is the file's line that is wrong.
-                ConfigError::DataDirInDataDir => self.line(field),
-                _ => self.place(field),
-            })
-            .collect();
-        if places.is_empty() {
-            return error;
-        }
-        ConfigError::Placed {
-            error: Box::new(error),
-            places: places.join("; "),
+        let fields = error.settings();
+        let places = match error {
+            // Wherever else it is given, it is the file's line that is wrong.
+            ConfigError::DataDirInDataDir => {
+                joined(fields.iter().filter_map(|field| self.line(field)))
+            }
+            _ => self.of(fields),
+        };
+        match places {
+            Some(places) => ConfigError::Placed {
+                error: Box::new(error),
+                places,
+            },
+            None => error,
         }
     }
 
+    /// Where those of these settings stand that are given otherwise than by flags, if any is.
+    pub(super) fn of(&self, fields: &[&str]) -> Option<String> {
+        joined(fields.iter().filter_map(|field| self.place(field)))
+    }
+
     /// Where the setting comes from that is in force.
-    fn place(&self, field: &'static str) -> Option<String> {
+    fn place(&self, field: &str) -> Option<String> {
         if self.flags.contains(&field) {
             return None;
         }
@@ -84,10 +97,15 @@ impl Places {
     }
 
     /// Where it stands in the settings file.
-    fn line(&self, field: &'static str) -> Option<String> {
+    fn line(&self, field: &str) -> Option<String> {
         let key = field.replace('_', "-");
         let file = self.file.as_ref()?;
         let line = file.lines.get(&key)?;
         Some(format!("`{key}`: {}, line {line}", file.path.display()))
     }
+}
+
+fn joined(places: impl Iterator<Item = String>) -> Option<String> {
+    let places: Vec<_> = places.collect();
+    (!places.is_empty()).then(|| places.join("; "))
 }

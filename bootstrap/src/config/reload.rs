@@ -53,6 +53,7 @@ impl Config {
         config.bootstrap.clone_from(&other.bootstrap);
         config.web.clone_from(&other.web);
         config.max_memory = other.max_memory;
+        config.places.clone_from(&other.places);
         let (turn, new) = (&mut config.turn, &other.turn);
         turn.allocations_per_peer = new.allocations_per_peer;
         turn.allocations_per_address = new.allocations_per_address;

@@ -18,7 +18,7 @@ impl Node {
     /// can't be done leaves everything as it was.
     pub(super) fn reload(&mut self, new: &Config) {
         supervisor::reloading();
-        if let Err(error) = self.try_reload(new) {
+        if let Err(error) = self.try_reload(new).map_err(|error| error.placed(new)) {
             tracing::error!(%error, "the settings can't be used; those in force stay");
         }
         supervisor::ready();

@@ -56,6 +56,10 @@ impl Node {
 
     /// Starts after others of this process panicked.
     pub(crate) fn start_after(config: &Config, past: &Past) -> Result<Self, StartError> {
+        Self::try_start(config, past).map_err(|error| error.placed(config))
+    }
+
+    fn try_start(config: &Config, past: &Past) -> Result<Self, StartError> {
         let started = Instant::now();
         let data = DataDir::open(&config.data_dir)?;
         let keypair = identity::keypair(&data)?;
@@ -86,7 +90,10 @@ impl Node {
                  and one for each connection are enough"
             );
         }
-        let mut blocked = block_list::file::watch(config.data_dir.clone())?;
+        let mut blocked = match &past.blocked {
+            Some(blocked) => blocked.clone(),
+            None => block_list::file::watch(config.data_dir.clone())?,
+        };
         let rules = admission::Rules {
             capacity,
             limit_loopback: config.limit_loopback,

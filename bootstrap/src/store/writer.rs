@@ -4,6 +4,8 @@
 //! writes. It never gives up on a batch: when the disk is full or gone, it says so once and tries
 //! again until it can.
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{
     mem,
     sync::{
@@ -69,6 +71,8 @@ impl Default for Counters {
 pub(crate) struct Writer {
     peers: Arc<Slot>,
     thread: JoinHandle<()>,
+    #[cfg(test)]
+    sabotage: Arc<AtomicBool>,
 }
 
 /// The DHT's end of it.
@@ -98,6 +102,8 @@ impl Writer {
         // At most two are on their way: that it is stuck and, before anybody looked, written.
         let (progress, from_thread) = mpsc::channel(2);
         let peers = Arc::new(Slot::default());
+        #[cfg(test)]
+        let sabotage = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             file: Some(file),
             open: Box::new(open),
@@ -105,6 +111,8 @@ impl Writer {
             progress,
             peers: Arc::clone(&peers),
             counters,
+            #[cfg(test)]
+            sabotage: Arc::clone(&sabotage),
         };
         let thread = thread::Builder::new()
             .name("store".to_owned())
@@ -114,7 +122,24 @@ impl Writer {
             progress: from_thread,
             is_thread_gone: false,
         };
-        Ok((Self { peers, thread }, journal))
+        let writer = Self {
+            peers,
+            thread,
+            #[cfg(test)]
+            sabotage,
+        };
+        Ok((writer, journal))
+    }
+
+    /// Whether the thread has panicked: it does not end by itself as long as there is the journal.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Once set, the thread panics when it writes.
+    #[cfg(test)]
+    pub(crate) fn sabotage(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.sabotage)
     }
 
     /// Remembers these peers instead of those before, in a while.
@@ -156,6 +181,8 @@ struct Worker {
     progress: mpsc::Sender<Progress>,
     peers: Arc<Slot>,
     counters: Counters,
+    #[cfg(test)]
+    sabotage: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -229,6 +256,8 @@ impl Worker {
 
     /// Writes a batch and what else is waiting.
     fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        #[cfg(test)]
+        assert!(!self.sabotage.load(Ordering::Relaxed), "sabotage");
         let started = Instant::now();
         let file = match self.file.take() {
             Some(file) => file,

@@ -107,3 +107,23 @@ async fn a_list_that_vanishes_lets_nobody_in_and_an_empty_one_everybody() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_node_does_not_start_without_the_list_that_it_had() {
+    let node = Node::start().await;
+    let list = "192.0.2.0/24\n";
+    std::fs::write(node.data.path().join("blocked.txt"), list).unwrap();
+    node.until_logged("the block list is in force").await;
+    let (_, _, data) = node.stop("TERM").await;
+    let file = data.path().join("blocked.txt");
+    std::fs::remove_file(&file).unwrap();
+
+    let output = run_to_end(data.path(), &[]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for word in ["blocked.txt is gone", "from a copy", "an empty file"] {
+        assert!(said.contains(word), "{word} in: {said}");
+    }
+    std::fs::write(&file, "").unwrap();
+    Node::start_in(data, &[]).await.assert_alive().await;
+}

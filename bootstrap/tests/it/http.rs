@@ -86,6 +86,17 @@ async fn a_page_of_any_origin_may_read_where_a_node_is_but_not_at_the_visitors_o
             &format!("{here}Origin: http://localhost:80@page.example\r\n"),
             None,
         ),
+        // What leads to the same.
+        (
+            "Host: 0.0.0.0:8470\r\nOrigin: https://page.example\r\n",
+            None,
+        ),
+        ("Host: [::]:8470\r\nOrigin: https://page.example\r\n", None),
+        ("Host: localhost.\r\nOrigin: https://page.example\r\n", None),
+        (
+            "Host: a.localhost\r\nOrigin: https://page.example\r\n",
+            None,
+        ),
     ] {
         for method in ["GET", "OPTIONS"] {
             let answer = node.request_with(method, "/bootstrap.json", headers).await;

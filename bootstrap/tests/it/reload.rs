@@ -69,28 +69,33 @@ async fn settings_that_are_wrong_change_nothing_and_are_said_once() {
     );
     let node = Node::start_in(data, &[]).await;
     let wrong = [
-        ("tcp = 5", "tcp"),
+        ("tcp = 5", "tcp", 1),
         (
-            "web = '/nowhere'\nexternal-address = ['/ip4/192.0.2.1/tcp/1']",
+            "external-address = ['/ip4/192.0.2.1/tcp/1']\nweb = '/nowhere'",
             "/nowhere",
+            2,
         ),
         (
-            "external-address = ['/ip4/192.0.2.1/tcp/1/p2p/12D3KooWEfMSMfkKj4p66aRFnXDDGAKGkZqvdyV8CxNLmQpBkNfN']",
+            "\n\nexternal-address = ['/ip4/192.0.2.1/tcp/1/p2p/12D3KooWEfMSMfkKj4p66aRFnXDDGAKGkZqvdyV8CxNLmQpBkNfN']",
             "names another peer",
+            3,
         ),
         (
             "bootstrap = ['/ip4/192.0.2.1/tcp/1']",
             "has to end in /p2p/",
+            1,
         ),
     ];
     let told = "the settings can't be used";
-    for (number, (settings, mention)) in (1..).zip(wrong) {
+    for (number, (settings, mention, line)) in (1..).zip(wrong) {
         write(node.data.path(), settings);
         node.signal("HUP").await;
         until(mention, async || node.log().matches(told).count() == number).await;
         let log = node.log();
         let last = log.lines().rfind(|line| line.contains(told)).unwrap();
-        assert!(last.contains(mention), "{last}");
+        for part in [mention, "moim-bootstrap.toml", &format!("line {line}")] {
+            assert!(last.contains(part), "{part} in {last}");
+        }
         let bootstrap = node.get("/bootstrap.json").await.body;
         assert!(bootstrap.contains("before.example.org"), "{bootstrap}");
         assert!(!bootstrap.contains("192.0.2.1"), "{bootstrap}");

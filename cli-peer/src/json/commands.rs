@@ -96,7 +96,8 @@ pub(super) fn parse(line: &str) -> Result<Request, Refusal> {
         command: None,
         reference: None,
     };
-    let mut fields = match serde_json::from_str(line) {
+    // Numbers and fields come back as they were written, or not at all.
+    let mut fields = match moim_peer::from_json(line) {
         Ok(Value::Object(fields)) => Fields(fields),
         Ok(_) => {
             return Err(refuse(

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use crate::args::value;
-
 /// What `/help` shows.
 pub(super) const HELP: &str = "\
 What you type is said in the room. Besides:
@@ -78,10 +76,11 @@ pub(super) fn parse(line: &str) -> Result<Command, String> {
         "leave" | "quit" | "exit" => alone(Command::Leave),
         "members" => alone(Command::Members),
         "put" => match argument(rest)? {
-            (key, text) if !key.is_empty() && !text.is_empty() => Ok(Command::Put {
-                key,
-                value: value(text),
-            }),
+            (key, text) if !key.is_empty() && !text.is_empty() => match moim_peer::from_typed(text)
+            {
+                Ok(value) => Ok(Command::Put { key, value }),
+                Err(error) => Err(format!("this is no value: {error}")),
+            },
             _ => Err("/put KEY VALUE keeps a value, for example /put lunch \"12:30\"".to_owned()),
         },
         "to" => match argument(rest)? {

@@ -35,6 +35,19 @@ fn relayed() -> Path {
 }
 
 #[test]
+fn what_nobody_hears_is_said_to_be_so() {
+    let (absent, there) = (
+        member(1, "Ada", Reach::Unconnected),
+        member(2, "Bob", Reach::Connected(DIRECT)),
+    );
+    let is_about =
+        |members: &[Member], what| unheard(members).is_some_and(|why| why.contains(what));
+    assert!(is_about(&[], "nobody else is here"));
+    assert!(is_about(&[absent.clone()], "two minutes"));
+    assert_eq!(unheard(&[absent, there]), None);
+}
+
+#[test]
 fn messages_have_time_name_and_short_id() {
     let id = short(&peer(1));
     assert_eq!(

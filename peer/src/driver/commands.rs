@@ -6,7 +6,6 @@ use super::{Driver, direct, room};
 use crate::{
     command::Command,
     error::{LookupError, SayError},
-    reason::NotInDht,
 };
 
 impl Driver {
@@ -28,7 +27,8 @@ impl Driver {
             Command::Leave { topic, reply } => self.leave(topic.hash(), Some(reply), now),
             Command::Lookup { topic, wait, reply } => {
                 if !self.in_dht() {
-                    let _ = reply.send(Err(LookupError::NotConnected(NotInDht::NoServer)));
+                    let why = self.entry.why_not();
+                    let _ = reply.send(Err(LookupError::NotConnected(why)));
                 } else if self.lookups.len() >= room::LOOKUPS_MAX {
                     let _ = reply.send(Err(LookupError::Busy));
                 } else {

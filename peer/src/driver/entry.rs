@@ -251,7 +251,10 @@ impl Entry {
             if peer != *gone {
                 continue;
             }
-            if elsewhere || now >= since + limits::CONNECTION_LASTS {
+            // It went with the network that it was made in. One made since has the pauses of any other.
+            let went_with_network =
+                source.refusal.is_none() && self.changed.is_some_and(|changed| since <= changed);
+            if elsewhere && went_with_network || now >= since + limits::CONNECTION_LASTS {
                 source.backoff.reset();
                 source.turned_away.reset();
                 source.last_error = Some(NodeFault::Lost);
@@ -270,15 +273,20 @@ impl Entry {
         }
     }
 
-    /// The device lost or regained its network: with it every pause is over.
+    /// The device lost or regained its network: with it every pause is over. Who was turned away may not be so from here,
+    /// but asks seldom, however often the network changes.
     pub(super) fn network_changed(&mut self, online: bool, now: Instant) {
         self.online = online;
         if online {
             self.changed = Some(now);
             for source in &mut self.sources {
-                if let State::Waiting { until } = &mut source.state {
+                let State::Waiting { until } = &mut source.state else {
+                    continue;
+                };
+                if source.refusal.is_some() {
+                    *until = (*until).min(now + limits::TURNED_AWAY_BASE);
+                } else {
                     source.backoff.reset();
-                    source.turned_away.reset();
                     *until = now;
                 }
             }
@@ -317,26 +325,35 @@ impl Entry {
         if in_dht {
             return Status::Connected;
         }
+        if self.was_connected {
+            return Status::Reconnecting {
+                why: self.why_not(),
+            };
+        }
+        if self.sources.iter().all(|it| it.last_error.is_some()) {
+            return Status::Failed {
+                why: self.why_not(),
+            };
+        }
+        Status::Connecting
+    }
+
+    /// Why this peer has no DHT server, as far as anything is known.
+    pub(super) fn why_not(&self) -> NotInDht {
         let faults: Vec<(String, NodeFault)> = self
             .sources
             .iter()
             .filter_map(|source| Some((source.source.to_string(), source.last_error?)))
             .collect();
-        let every_one = faults.len() == self.sources.len();
-        let why = if self.sources.is_empty() {
+        if !self.online {
+            NotInDht::Offline
+        } else if self.sources.is_empty() {
             NotInDht::NoNode
         } else if faults.is_empty() {
             NotInDht::NoServer
         } else {
             NotInDht::Nodes(faults)
-        };
-        if self.was_connected {
-            return Status::Reconnecting { why };
         }
-        if every_one {
-            return Status::Failed { why };
-        }
-        Status::Connecting
     }
 
     pub(super) fn nodes(&self) -> Vec<BootstrapNode> {

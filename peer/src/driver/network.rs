@@ -367,10 +367,10 @@ impl Driver {
                 Action::Fetch { source, url } => {
                     let fetched = self.fetched_sender.clone();
                     platform::spawn(async move {
-                        let result = match platform::fetch(url.clone()).await {
-                            Ok(body) => Target::from_document(&body, &url),
-                            Err(fault) => Err(fault),
-                        };
+                        let result = platform::fetch(url.clone()).await.and_then(|found| {
+                            let target = Target::from_document(&found.body, &url)?;
+                            Ok((target, found.date))
+                        });
                         // The driver is gone if nobody takes it.
                         let is_local = is_local(&url);
                         let fetched_now = Fetched {
@@ -387,16 +387,19 @@ impl Driver {
     }
 
     pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Instant) {
-        // Whoever names the node has it say where it is.
-        if let Ok(target) = &fetched.result {
+        // Whoever names the node has it say where it is, and what time it is.
+        if let Ok((target, date)) = &fetched.result {
             self.dials
                 .document(fetched.source, fetched.is_local, &target.addresses);
+            if let (Some(node), Some(date)) = (target.peer, date) {
+                self.clock.told(node, *date, now);
+            }
         }
+        let result = fetched.result.map(|(target, _)| target);
         let connections = &self.connections;
-        self.entry
-            .fetched(fetched.source, fetched.result, now, |peer| {
-                connections.is_connected(peer)
-            });
+        self.entry.fetched(fetched.source, result, now, |peer| {
+            connections.is_connected(peer)
+        });
         self.dirty = true;
     }
 

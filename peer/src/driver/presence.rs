@@ -201,9 +201,6 @@ impl Driver {
             && let Err(error) =
                 self.take_presence(topic, presence.clone(), peer, Duration::ZERO, origin, now)
         {
-            if error.code() == ErrorCode::Expired && presence.presence().peer == peer {
-                self.clock.disagrees(peer);
-            }
             return Response::error(error.code(), &error.to_string());
         }
         match (request, self.rooms.get(&topic)) {
@@ -235,7 +232,6 @@ impl Driver {
                 self.asked_done(topic, &peer, now);
                 match self.decode_list(topic, body) {
                     Ok(Response::Members { members, next }) => {
-                        self.clock.agrees();
                         self.take_members(topic, peer, members, next, page, now);
                     }
                     Ok(Response::Error {
@@ -376,6 +372,12 @@ impl Driver {
             return Ok(());
         };
         let peer = signed.presence().peer;
+        if peer == by {
+            match signed.check_time(platform::wall()) {
+                Ok(()) => self.clock.agrees(),
+                Err(_) => self.clock.disagrees(peer),
+            }
+        }
         let shown = room.shown.get(&peer);
         let is_renamed = shown.is_some_and(|shown| shown.name != signed.presence().name);
         let verdict =

@@ -323,16 +323,16 @@ impl Reaching {
         } else {
             Duration::from_millis(100)
         };
-        let elsewhere = self
+        let moved = self
             .moved
-            .is_some_and(|moved| now < moved + limits::CONNECTION_LASTS);
+            .filter(|moved| now < *moved + limits::CONNECTION_LASTS);
         if let Some(target) = self.targets.get_mut(peer) {
             target.upgrades = 0;
-            let lasted = target
-                .connected
-                .take()
-                .is_some_and(|since| now >= since + limits::CONNECTION_LASTS);
-            let wait = if lasted || elsewhere {
+            let since = target.connected.take();
+            let lasted = since.is_some_and(|since| now >= since + limits::CONNECTION_LASTS);
+            // It went with the network that it was made in.
+            let of_before = moved.is_some_and(|moved| since.is_some_and(|since| since <= moved));
+            let wait = if lasted || of_before {
                 target.backoff.reset();
                 wait
             } else {

@@ -29,7 +29,7 @@ use crate::{
     history::History,
     platform,
     snapshot::{DhtState, Snapshot, Status},
-    swarm,
+    swarm, waiting,
 };
 
 /// Unused connections are closed after this. Members' and servers' are kept for the room's and the
@@ -67,6 +67,7 @@ pub(super) fn new_swarm(
         .with_idle_connection_timeout(IDLE_CONNECTION_TIMEOUT)
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let panics = Panics::default();
+    let transport = waiting::Transport::new(transport).boxed();
     let transport = connection_guard::Transport::new(transport, Limits::default(), panics.clone());
     let behaviour = swarm::guarded(behaviour, panics);
     let swarm = Swarm::new(transport.boxed(), behaviour, me, config);

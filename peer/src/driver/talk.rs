@@ -124,8 +124,11 @@ impl Driver {
                 };
             }
         };
-        // Old messages may come again from anybody; whoever passes them on need not know better.
-        if let Err(error) = wire.check_time(platform::wall()) {
+        // Old messages may come again from anybody; whoever passes them on need not know better. What its author has
+        // brought was said now, whatever the clock there says.
+        if author != neighbour
+            && let Err(error) = wire.check_time(platform::wall())
+        {
             tracing::debug!(%author, %error, "room message ignored");
             return gossipsub::MessageAcceptance::Ignore;
         }

@@ -110,14 +110,14 @@ impl Operation {
         }
     }
 
-    fn fail_not_connected(self) {
+    fn fail_not_connected(self, why: NotInDht) {
         // Whoever asked may have lost interest.
         match self {
             Self::Put(Draft { reply, .. }) => {
-                let _ = reply.send(Err(PutError::NotConnected(NotInDht::NoServer)));
+                let _ = reply.send(Err(PutError::NotConnected(why)));
             }
             Self::Get { reply, .. } => {
-                let _ = reply.send(Err(GetError::NotConnected(NotInDht::NoServer)));
+                let _ = reply.send(Err(GetError::NotConnected(why)));
             }
         }
     }
@@ -236,7 +236,7 @@ impl Driver {
 
     fn operate(&mut self, operation: Operation, now: Instant) {
         if !self.in_dht() {
-            operation.fail_not_connected();
+            operation.fail_not_connected(self.entry.why_not());
         } else if self.operations.waiting.len() >= WAITING_MAX {
             operation.fail_busy();
         } else {
@@ -266,7 +266,7 @@ impl Driver {
                 continue;
             }
             if !self.in_dht() {
-                next.fail_not_connected();
+                next.fail_not_connected(self.entry.why_not());
                 continue;
             }
             self.operations.open += 1;

@@ -3,6 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use js_sys::{Reflect, Uint8Array};
+use moim_protocol::UnixMillis;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -11,7 +12,7 @@ use web_sys::{
 };
 
 use crate::{
-    bootstrap::DOCUMENT_BYTES_MAX,
+    bootstrap::{DOCUMENT_BYTES_MAX, Fetched},
     platform,
     reason::{DocumentFault, Unreached},
 };
@@ -43,14 +44,14 @@ impl AddressWatch {
     }
 }
 
-/// The body found at `url`.
-pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, DocumentFault> {
+/// What is found at `url`.
+pub(crate) async fn fetch(url: String) -> Result<Fetched, DocumentFault> {
     platform::within(FETCH_TIMEOUT, fetch_unbounded(url))
         .await
         .unwrap_or(Err(DocumentFault::Unreached(Unreached::NoAnswer)))
 }
 
-async fn fetch_unbounded(url: String) -> Result<Vec<u8>, DocumentFault> {
+async fn fetch_unbounded(url: String) -> Result<Fetched, DocumentFault> {
     let window = web_sys::window().ok_or(DocumentFault::Unreached(Unreached::Unknown))?;
     let options = RequestInit::new();
     options.set_cache(RequestCache::NoStore);
@@ -66,10 +67,22 @@ async fn fetch_unbounded(url: String) -> Result<Vec<u8>, DocumentFault> {
     if !response.ok() {
         return Err(DocumentFault::Status(response.status()));
     }
-    match response.body() {
-        Some(body) => read(&body).await,
-        None => Ok(Vec::new()),
-    }
+    // Of another origin it is read where that one says that it may be.
+    let date = response.headers().get("date").ok().flatten();
+    let date = date.map(|date| js_sys::Date::parse(&date));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is a whole number, and a negative one is 0"
+    )]
+    let date = date
+        .filter(|millis| millis.is_finite())
+        .map(|millis| UnixMillis(millis as u64));
+    let body = match response.body() {
+        Some(body) => read(&body).await?,
+        None => Vec::new(),
+    };
+    Ok(Fetched { body, date })
 }
 
 /// Reads a body of at most [`DOCUMENT_BYTES_MAX`] bytes, and leaves off where there are more.

@@ -1,12 +1,17 @@
 //! Native: tokio's runtime, and HTTP by ureq on a blocking thread.
 
-use std::{future::Future, io::Read as _, time::Duration};
+use std::{
+    future::Future,
+    io::Read as _,
+    time::{Duration, SystemTime},
+};
 
 use futures::StreamExt as _;
 use if_watch::tokio::IfWatcher;
+use moim_protocol::UnixMillis;
 
 use crate::{
-    bootstrap::DOCUMENT_BYTES_MAX,
+    bootstrap::{DOCUMENT_BYTES_MAX, Fetched},
     reason::{DocumentFault, Unreached},
 };
 
@@ -51,14 +56,14 @@ impl AddressWatch {
     }
 }
 
-/// The body found at `url`.
-pub(crate) async fn fetch(url: String) -> Result<Vec<u8>, DocumentFault> {
+/// What is found at `url`.
+pub(crate) async fn fetch(url: String) -> Result<Fetched, DocumentFault> {
     tokio::task::spawn_blocking(move || fetch_blocking(&url))
         .await
         .unwrap_or(Err(DocumentFault::Unreached(Unreached::Unknown)))
 }
 
-fn fetch_blocking(url: &str) -> Result<Vec<u8>, DocumentFault> {
+fn fetch_blocking(url: &str) -> Result<Fetched, DocumentFault> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(FETCH_TIMEOUT))
         // Where they lead, another than the user has chosen.
@@ -69,6 +74,9 @@ fn fetch_blocking(url: &str) -> Result<Vec<u8>, DocumentFault> {
     if response.status().is_redirection() {
         return Err(DocumentFault::Redirect);
     }
+    let date = response.headers().get("date");
+    let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let date = date.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
     let mut body = Vec::new();
     let limit = u64::try_from(DOCUMENT_BYTES_MAX)
         .unwrap_or(u64::MAX)
@@ -82,7 +90,10 @@ fn fetch_blocking(url: &str) -> Result<Vec<u8>, DocumentFault> {
     if body.len() > DOCUMENT_BYTES_MAX {
         return Err(DocumentFault::TooLarge);
     }
-    Ok(body)
+    Ok(Fetched {
+        body,
+        date: date.map(UnixMillis::from_epoch),
+    })
 }
 
 fn fault(url: &str, error: &ureq::Error) -> DocumentFault {

@@ -7,6 +7,8 @@ mod attacks;
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
 mod by_hand;
+#[cfg(not(target_arch = "wasm32"))]
+mod circuits;
 mod common;
 #[cfg(not(target_arch = "wasm32"))]
 mod hostile_relay;

@@ -1,5 +1,7 @@
 //! Who speaks, and what can be said.
 
+use std::sync::Arc;
+
 use moim_peer::{
     LeaveReason, Member, PeerEvent, PeerId, Profile, RoomMessage, SayError, SendError, TextError,
     Topic,
@@ -279,6 +281,52 @@ async fn a_room_is_left_however_its_handle_goes() {
     tokio::time::timeout(PATIENCE, room.leave())
         .await
         .expect("left");
+}
+
+#[tokio::test]
+async fn a_room_is_left_while_lines_wait_to_be_said() {
+    let (_server, source) = server().await;
+    let mut ada = peer(&source).await;
+    let _room = ada.join("waiting", "Ada").await;
+    let bob = peer(&source).await;
+    let room = Arc::new(bob.join("waiting", "Bob").await);
+    ada.expect("Bob", joined).await;
+    // More than others would take at once.
+    let long = "x".repeat(16_000);
+    let says: Vec<_> = (0..40)
+        .map(|_| {
+            let (room, long) = (room.clone(), long.clone());
+            tokio::spawn(async move { room.say(long).await })
+        })
+        .collect();
+    let said = ada.expect("Bob's first line", |event| match event {
+        PeerEvent::RoomMessage(message) => Some(message.from),
+        _ => None,
+    });
+    assert_eq!(said.await, bob.peer.id());
+    tokio::time::timeout(PATIENCE, room.leave())
+        .await
+        .expect("left");
+    let mut refused = 0;
+    for say in says {
+        match say.await.expect("no panic") {
+            Ok(_) => {}
+            Err(SayError::Left) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 0, "nothing waited");
+    let left = |event: &PeerEvent| match event {
+        PeerEvent::MemberLeft { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    assert_eq!(ada.expect("that Bob leaves", left).await, LeaveReason::Left);
+    // The handle of before is still there, and has nothing to do with the room of now.
+    let again = bob.join("waiting", "Bob").await;
+    ada.expect("Bob", joined).await;
+    room.leave().await;
+    drop(room);
+    again.say("still here").await.expect("said");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use moim_peer::{BootstrapSource, Peer, Topic};
 use moim_protocol::{names, presence::presence_record_key};
 use n0_future::time::timeout;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     common::{PATIENCE, TestPeer, builder, peer, server, test},
@@ -262,20 +262,23 @@ fn puncher(addresses: &[Multiaddr]) -> Swarm<Puncher> {
     swarm
 }
 
-/// By DCUtR a peer is asked to dial whoever has reached it through a relay.
-#[test]
-async fn holes_are_punched_to_peers_and_nowhere_else() {
-    let (mut node, address) = relay(&[]).await;
+/// Has a relay run at the address at which it listens, which is given with its id.
+pub(crate) fn running((mut node, address): (Swarm<Relay>, Multiaddr)) -> (String, JoinHandle<()>) {
     node.add_external_address(address.clone());
-    let circuit = format!("{address}/p2p/{}", node.local_peer_id());
-    let node = tokio::spawn(async move {
+    let named = format!("{address}/p2p/{}", node.local_peer_id());
+    let running = tokio::spawn(async move {
         loop {
             node.select_next_some().await;
         }
     });
-    let source: BootstrapSource = circuit.parse().expect("valid");
-    let ada = TestPeer::start(builder(&source)).await;
-    let mut snapshot = ada.peer.snapshot();
+    (named, running)
+}
+
+/// A peer that has reserved at this relay.
+pub(crate) async fn behind(relay: &str) -> TestPeer {
+    let source: BootstrapSource = relay.parse().expect("valid");
+    let peer = TestPeer::start(builder(&source)).await;
+    let mut snapshot = peer.peer.snapshot();
     let reserved = snapshot.wait_for(|snapshot| {
         let mut addresses = snapshot.addresses.iter();
         addresses.any(|address| address.to_string().contains("p2p-circuit"))
@@ -284,6 +287,14 @@ async fn holes_are_punched_to_peers_and_nowhere_else() {
         .await
         .expect("reserved in time")
         .expect("runs");
+    peer
+}
+
+/// By DCUtR a peer is asked to dial whoever has reached it through a relay.
+#[test]
+async fn holes_are_punched_to_peers_and_nowhere_else() {
+    let (circuit, node) = running(relay(&[]).await);
+    let ada = behind(&circuit).await;
     let trap = Trap::lay().await;
     let traps = trap.addresses.iter().filter_map(|text| text.parse().ok());
     let traps: Vec<Multiaddr> = traps.collect();
@@ -313,7 +324,7 @@ async fn holes_are_punched_to_peers_and_nowhere_else() {
 }
 
 #[derive(NetworkBehaviour)]
-struct Relay {
+pub(crate) struct Relay {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     relay: relay::Behaviour,
@@ -321,6 +332,13 @@ struct Relay {
 
 /// A relay that says of itself that it is where these are.
 async fn relay(addresses: &[Multiaddr]) -> (Swarm<Relay>, Multiaddr) {
+    relay_with(relay::Config::default(), addresses).await
+}
+
+pub(crate) async fn relay_with(
+    config: relay::Config,
+    addresses: &[Multiaddr],
+) -> (Swarm<Relay>, Multiaddr) {
     let mut swarm = SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(
@@ -331,7 +349,7 @@ async fn relay(addresses: &[Multiaddr]) -> (Swarm<Relay>, Multiaddr) {
         .expect("transport")
         .with_behaviour(|key| {
             let me = key.public().to_peer_id();
-            let mut relay = relay::Behaviour::new(me, relay::Config::default());
+            let mut relay = relay::Behaviour::new(me, config);
             relay.set_status(Some(relay::Status::Enable));
             Relay {
                 identify: identify::Behaviour::new(identify::Config::new(
@@ -370,7 +388,7 @@ fn lies() -> Vec<Multiaddr> {
     LIES.map(|text| text.parse().expect("valid")).to_vec()
 }
 
-fn addresses(peer: &TestPeer) -> Vec<String> {
+pub(crate) fn addresses(peer: &TestPeer) -> Vec<String> {
     let snapshot = peer.peer.snapshot();
     let snapshot = snapshot.borrow();
     snapshot.addresses.iter().map(ToString::to_string).collect()

@@ -160,20 +160,115 @@ fn the_host_that_is_reached_comes_first_and_loopback_only_for_who_is_there() {
     );
     assert_eq!(choose(all[3..].to_vec(), "203.0.113.9"), []);
     assert_eq!(choose(all[3..].to_vec(), "localhost").len(), 1);
-    // However it is written.
-    for here in [
+}
+
+/// What is left of a server with these URLs, for who has reached its node there.
+fn left(urls: &[&str], reached: &str) -> Vec<String> {
+    let server = IceServer {
+        urls: urls.iter().copied().map(str::to_owned).collect(),
+        username: None,
+        credential: None,
+    };
+    let chosen = choose(vec![server], reached);
+    chosen.into_iter().flat_map(|server| server.urls).collect()
+}
+
+#[test]
+fn nobody_is_led_where_a_stranger_may_not_lead() {
+    // This machine and networks that are nobody else's business, in whatever way they are written.
+    for bad in [
+        "127.0.0.1",
         "127.1",
         "2130706433",
         "0x7f000001",
         "127.0.0.1.",
+        "localhost",
         "LOCALHOST",
         "a.localhost.",
         "0.0.0.0",
         "[::]",
         "[::1]",
         "[::ffff:127.0.0.1]",
+        "10.0.0.1",
+        "192.168.1.1",
+        "192.168.1",
+        "172.16.0.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "[fd00::1]",
+        "[fe80::1]",
+        "[::ffff:10.0.0.1]",
+        "[64:ff9b::a00:1]",
+        "[2002:a00:1::]",
+        "224.0.0.1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "router",
+        "printer.local",
+        "nas.lan",
     ] {
-        let server = IceServer::stun(here, 53);
-        assert_eq!(choose(vec![server], "203.0.113.9"), [], "{here}");
+        for reached in ["203.0.113.9", "2001:db8::9", "example.org", ""] {
+            let url = format!("stun:{bad}:3478");
+            assert_eq!(left(&[&url], reached), [""; 0], "{bad} by {reached}");
+        }
+    }
+    // One that leads astray costs no other of the same server.
+    let urls = [
+        "stun:203.0.113.5",
+        "turn:10.0.0.1:3478?transport=tcp",
+        "stun:10.0.0.1",
+    ];
+    assert_eq!(left(&urls, "203.0.113.9"), ["stun:203.0.113.5"]);
+}
+
+#[test]
+fn who_is_in_a_network_may_name_what_is_in_it() {
+    for (host, reached, may) in [
+        ("127.0.0.1", "127.0.0.1", true),
+        ("127.0.0.1", "localhost", true),
+        ("[::1]", "localhost", true),
+        ("localhost", "127.0.0.1", true),
+        ("a.localhost", "::1", true),
+        ("127.0.0.2", "127.0.0.1", false),
+        ("192.168.1.5", "127.0.0.1", false),
+        ("192.168.1.5", "192.168.1.5", true),
+        ("192.168.1.6", "192.168.1.5", true),
+        ("192.168.2.6", "192.168.1.5", false),
+        ("127.0.0.1", "192.168.1.5", false),
+        ("10.0.0.1", "192.168.1.5", false),
+        ("[fd00::6]", "fd00::5", true),
+        ("[fd00:0:0:1::6]", "fd00::5", false),
+        ("nas.lan", "192.168.1.5", true),
+        ("nas.lan", "nas.lan", true),
+        ("nas.lan", "127.0.0.1", false),
+        ("localhost", "nas.lan", false),
+        ("203.0.113.9", "192.168.1.5", true),
+        ("example.org", "127.0.0.1", true),
+    ] {
+        let url = format!("stun:{host}");
+        let is_left = !left(&[&url], reached).is_empty();
+        assert_eq!(is_left, may, "{host} by {reached}");
+    }
+}
+
+#[test]
+fn ports_are_those_that_a_stranger_may_name() {
+    for (url, may) in [
+        ("stun:203.0.113.5", true),
+        ("stuns:203.0.113.5", true),
+        ("stun:203.0.113.5:3478", true),
+        ("turns:203.0.113.5:443?transport=tcp", true),
+        ("stun:203.0.113.5:19302", true),
+        ("stun:203.0.113.5:53", false),
+        ("turn:203.0.113.5:25?transport=tcp", false),
+        ("turn:203.0.113.5:80?transport=tcp", false),
+        ("turn:203.0.113.5:6379?transport=tcp", false),
+        ("stun:203.0.113.5:11211", false),
+        ("stun:example.org:123", false),
+    ] {
+        // Neither by its own node.
+        for reached in ["198.51.100.1", "203.0.113.5", "example.org"] {
+            assert_eq!(!left(&[url], reached).is_empty(), may, "{url} by {reached}");
+        }
     }
 }

@@ -59,6 +59,21 @@ fn numbers_that_would_come_back_changed_are_refused() {
     }
 }
 
+/// As written by whoever writes a double by its shortest decimals.
+#[test]
+fn every_double_comes_back_as_it_was_written() {
+    let random = crate::random::Random::new(7);
+    for number in (0..20_000).map(|_| random.next()) {
+        let double = (number >> 11) as f64 / (1_u64 << 53) as f64 * 1_000.0;
+        let text = format!("{double:?}");
+        let signed = sign(|record| record.value = from_json(&text).unwrap()).unwrap();
+        let again = SignedRecord::decode(signed.as_bytes()).unwrap();
+        assert_eq!(again.record().value.to_string(), text);
+        let read = again.record().value.as_f64().unwrap();
+        assert_eq!(read.to_bits(), double.to_bits(), "{text}");
+    }
+}
+
 #[test]
 fn any_json_is_a_value() {
     for value in [

@@ -151,6 +151,51 @@ fn who_vanishes_is_gone_after_its_life() {
 }
 
 #[test]
+fn whoever_brings_its_own_presence_is_here_whatever_its_clock_says() {
+    let (ahead, ahead_ms) = (seconds(1_800), 1_800_000);
+    let dated = |sequence, issued: UnixMillis| {
+        Presence {
+            issued,
+            expires: issued.saturating_add(PRESENCE_TTL),
+            ..presence(1, sequence)
+        }
+        .sign(&keypair(1))
+        .unwrap()
+    };
+    for (off, sequence) in [
+        (WALL.saturating_add(ahead), WALL.0 + ahead_ms),
+        (UnixMillis(WALL.0 - ahead_ms), WALL.0 - ahead_ms),
+    ] {
+        let mut room = Room::new();
+        let signed = dated(sequence, off);
+        let told = room.hear(&signed).unwrap_err();
+        assert!(matches!(told, RosterError::Date(_)), "by others: {told}");
+        let in_person = |room: &mut Room, signed| room.hear_by(1, signed, Duration::ZERO).unwrap();
+        assert_eq!(in_person(&mut room, &signed), Verdict::Joined);
+        assert_eq!(room.remaining(1), Some(PRESENCE_TTL));
+        // The clock is set right: the sequence goes on, or begins anew with the program.
+        let right = dated(WALL.0 + 1, WALL);
+        let by_others = room.hear(&right).unwrap();
+        let began_anew = sequence > right.presence().sequence;
+        let expected = if began_anew {
+            Verdict::Unchanged
+        } else {
+            Verdict::Updated
+        };
+        assert_eq!(by_others, expected);
+        if began_anew {
+            assert_eq!(in_person(&mut room, &right), Verdict::Updated);
+        }
+        // What is not of the future stays as it is, whoever brings it.
+        assert_eq!(
+            in_person(&mut room, &dated(WALL.0, WALL)),
+            Verdict::Unchanged
+        );
+        assert_eq!(room.at(120).tick(), [peer(1)]);
+    }
+}
+
+#[test]
 fn a_life_counts_from_signing_whoever_passes_it_on() {
     let mut room = Room::new();
     room.hear_aged(&here(1, 1), seconds(100)).unwrap();

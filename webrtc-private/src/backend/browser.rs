@@ -28,6 +28,7 @@ use self::channel::{Channel, Common};
 use super::{
     Backend, BackendError, CloseReason, EVENTS_MAX, Event, IceServer, PeerConnection, SdpKind, Way,
 };
+use crate::config::Reachable;
 
 pub mod channel;
 mod way;
@@ -43,7 +44,12 @@ pub struct Browser;
 impl Backend for Browser {
     type Connection = Connection;
 
-    fn connection(&self, ice_servers: &[IceServer]) -> Result<Connection, BackendError> {
+    /// Pages are not told what names stand for.
+    fn connection(
+        &self,
+        ice_servers: &[IceServer],
+        _: &Reachable,
+    ) -> Result<Connection, BackendError> {
         Connection::new(ice_servers)
     }
 }

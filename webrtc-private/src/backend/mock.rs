@@ -12,6 +12,7 @@ use futures::future::{BoxFuture, ready};
 
 pub(crate) use self::channel::MockChannel;
 use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind, Way};
+use crate::config::Reachable;
 
 mod channel;
 
@@ -155,7 +156,7 @@ impl World {
 impl Backend for World {
     type Connection = MockConnection;
 
-    fn connection(&self, _: &[IceServer]) -> Result<MockConnection, BackendError> {
+    fn connection(&self, _: &[IceServer], _: &Reachable) -> Result<MockConnection, BackendError> {
         let mut state = self.lock();
         let id = state.connections.len();
         state.connections.push(ConnectionState::default());

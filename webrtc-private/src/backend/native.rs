@@ -18,6 +18,7 @@ use self::{
     channel::Channel,
 };
 use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind};
+use crate::config::Reachable;
 
 mod agent;
 mod budget;
@@ -39,11 +40,15 @@ pub struct Native;
 impl Backend for Native {
     type Connection = Connection;
 
-    fn connection(&self, ice_servers: &[IceServer]) -> Result<Connection, BackendError> {
+    fn connection(
+        &self,
+        ice_servers: &[IceServer],
+        reachable: &Reachable,
+    ) -> Result<Connection, BackendError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(BackendError("there is no tokio runtime".to_owned()));
         }
-        Ok(Connection(Shared::new(Agent::new(ice_servers)?)))
+        Ok(Connection(Shared::new(Agent::new(ice_servers, reachable)?)))
     }
 }
 

@@ -20,6 +20,7 @@ use libp2p_swarm::{
     ConnectionId, Stream,
     dial_opts::{DialOpts, PeerCondition},
 };
+use web_time::Instant;
 
 use super::{handler::OpenStream, sessions::Sessions};
 use crate::{error::OpenError, transport::DialRequest};
@@ -167,8 +168,12 @@ impl Requests {
         let peer = request.peer;
         self.open.retain(|_, open| !open.reply.is_canceled());
         // Addresses that differ in the relay only lead to the same session.
-        if !sessions.may_offer(&peer) || self.open.values().any(|open| open.peer == peer) {
-            let _ = request.reply.send(Err(OpenError::UnderWay));
+        let may = match self.open.values().any(|open| open.peer == peer) {
+            true => Err(OpenError::UnderWay),
+            false => sessions.may_offer(&peer, Instant::now()),
+        };
+        if let Err(error) = may {
+            let _ = request.reply.send(Err(error));
             return None;
         }
         let (reply, opened) = oneshot::channel();

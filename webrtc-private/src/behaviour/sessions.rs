@@ -12,16 +12,17 @@ use web_time::Instant;
 
 use crate::{error::OpenError, transport::Opened};
 
-/// Sessions that one peer may begin at once, and how long until it may begin one more. One whose first
-/// attempts fail tries again after seconds, then after minutes.
+/// Sessions that there may be with one peer at once, whoever begins them, and how long until there may be one more. One
+/// whose first attempts fail tries again after seconds, then after minutes.
 const OF_PEER: Pace = Pace {
     burst: 12,
     interval: Duration::from_secs(5),
 };
 
-/// Those of all others together. In a room of hundreds some dozens come to a newcomer at once; whoever makes
+/// Those with all others together. In a room of hundreds some dozens come to a newcomer at once; whoever makes
 /// up ids for each session is bounded by half of this, and of whatever else there is: the other half is for
-/// those whom the user knows.
+/// those whom the user knows. Ours count too: who comes through a relay and waits has us begin, and
+/// names as many third parties in his answer as in an offer.
 const OF_ALL: Pace = Pace {
     burst: 64,
     interval: Duration::from_secs(1),
@@ -69,7 +70,7 @@ pub(super) struct Sessions {
     offering: HashMap<PeerId, oneshot::Sender<()>>,
     /// Those of others: the sender ends one in favour of ours.
     answering: HashMap<PeerId, oneshot::Sender<()>>,
-    /// How many each peer has begun lately, and all together.
+    /// How many there were lately with each peer, and with all together, whoever began them.
     begun: HashMap<PeerId, Meter>,
     begun_in_all: Meter,
 }
@@ -114,9 +115,15 @@ impl Sessions {
         self.answering.contains_key(peer)
     }
 
-    /// Whether we may begin a session with this peer.
-    pub(super) fn may_offer(&mut self, peer: &PeerId) -> bool {
-        !self.is_offering(peer) && !self.is_answering(peer)
+    /// Lets us begin a session with this peer, if we may.
+    pub(super) fn may_offer(&mut self, peer: &PeerId, now: Instant) -> Result<(), OpenError> {
+        if self.is_offering(peer) || self.is_answering(peer) {
+            return Err(OpenError::UnderWay);
+        }
+        if !self.may_begin(*peer, now) {
+            return Err(OpenError::TooMany);
+        }
+        Ok(())
     }
 
     /// A session of ours begins, on a stream that took its time to open: the other side may have begun
@@ -134,7 +141,7 @@ impl Sessions {
         Ok(Opened { stream, superseded })
     }
 
-    /// Whether this peer may begin a session, as far as those count that it and others have begun.
+    /// Whether one with this peer may begin, as far as those count that there were with it and with others.
     fn may_begin(&mut self, peer: PeerId, now: Instant) -> bool {
         let peers_max = self.share(&peer, PEERS_MAX);
         if self.begun.len() >= peers_max && !self.begun.contains_key(&peer) {
@@ -155,26 +162,31 @@ impl Sessions {
         may
     }
 
+    /// Lets the other side begin a session, if it may.
+    fn may_answer(&mut self, peer: &PeerId, now: Instant) -> bool {
+        if self.is_offering(peer) && self.local < *peer {
+            tracing::debug!(%peer, "the other side offers too; ours counts");
+            return false;
+        }
+        if !self.is_answering(peer) && self.answering.len() >= self.share(peer, self.inbound_max) {
+            tracing::debug!(%peer, "too many others signal");
+            return false;
+        }
+        let may = self.may_begin(*peer, now);
+        if !may {
+            tracing::debug!(%peer, "begins sessions too fast");
+        }
+        may
+    }
+
     /// The other side wants to begin a session. `None` if it is not to: dropping its stream tells it.
     pub(super) fn answer(&mut self, peer: PeerId, stream: Stream, now: Instant) -> Option<Opened> {
-        if !self.may_begin(peer, now) {
-            tracing::debug!(%peer, "begins sessions too fast");
+        if !self.may_answer(&peer, now) {
             return None;
         }
-        if self.is_offering(&peer) {
-            if self.local < peer {
-                tracing::debug!(%peer, "the other side offers too; ours counts");
-                return None;
-            }
-            supersede(&mut self.offering, &peer);
-        }
-        if self.is_answering(&peer) {
-            // It would not begin another, had the first not failed on its side.
-            supersede(&mut self.answering, &peer);
-        } else if self.answering.len() >= self.share(&peer, self.inbound_max) {
-            tracing::debug!(%peer, "too many others signal");
-            return None;
-        }
+        supersede(&mut self.offering, &peer);
+        // It would not begin another, had the first not failed on its side.
+        supersede(&mut self.answering, &peer);
         let (supersede, superseded) = oneshot::channel();
         self.answering.insert(peer, supersede);
         Some(Opened { stream, superseded })
@@ -193,29 +205,81 @@ fn supersede(sessions: &mut HashMap<PeerId, oneshot::Sender<()>>, peer: &PeerId)
 mod tests {
     use super::*;
 
+    /// Who begins.
+    const ROLES: [fn(&mut Sessions, PeerId, Instant) -> bool; 2] = [
+        |sessions, peer, now| sessions.may_offer(&peer, now).is_ok(),
+        |sessions, peer, now| sessions.may_answer(&peer, now),
+    ];
+
     #[test]
-    fn one_peer_begins_few_sessions_and_all_together_some() {
+    fn there_are_few_sessions_with_one_peer_and_some_with_all_together() {
+        for may_begin in ROLES {
+            few_with_one_and_some_with_all(may_begin);
+        }
+    }
+
+    #[test]
+    fn whoever_begins_them_they_count_together() {
         let now = Instant::now();
         let mut sessions = Sessions::new(PeerId::random(), usize::MAX);
         let peer = PeerId::random();
-        let begun = (0..64).filter(|_| sessions.may_begin(peer, now)).count();
+        let begun = ROLES.iter().cycle().take(64);
+        let begun = begun.filter(|may_begin| may_begin(&mut sessions, peer, now));
+        assert_eq!(begun.count(), OF_PEER.burst as usize);
+        let begun = ROLES.iter().cycle().take(1_000);
+        let begun = begun.filter(|may_begin| may_begin(&mut sessions, PeerId::random(), now));
+        let others = begun.count() as u32;
+        assert_eq!(others + OF_PEER.burst, OF_ALL.burst / 2);
+        let refused = sessions.may_offer(&PeerId::random(), now);
+        assert_eq!(refused, Err(OpenError::TooMany));
+    }
+
+    #[test]
+    fn what_ours_takes_precedence_over_takes_nothing_of_a_share() {
+        let now = Instant::now();
+        let ids: [PeerId; 2] = std::array::from_fn(|_| PeerId::random());
+        let (local, peer) = (*ids.iter().min().unwrap(), *ids.iter().max().unwrap());
+        let mut sessions = Sessions::new(local, usize::MAX);
+        let (supersede, _superseded) = oneshot::channel();
+        sessions.offering.insert(peer, supersede);
+        for _ in 0..100 {
+            assert!(!sessions.may_answer(&peer, now));
+            assert_eq!(sessions.may_offer(&peer, now), Err(OpenError::UnderWay));
+        }
+        sessions.offering.clear();
+        assert!(sessions.may_answer(&peer, now));
+    }
+
+    fn few_with_one_and_some_with_all(may_begin: fn(&mut Sessions, PeerId, Instant) -> bool) {
+        let now = Instant::now();
+        let mut sessions = Sessions::new(PeerId::random(), usize::MAX);
+        let peer = PeerId::random();
+        let begun = (0..64)
+            .filter(|_| may_begin(&mut sessions, peer, now))
+            .count();
         assert_eq!(begun, OF_PEER.burst as usize);
-        assert!(sessions.may_begin(peer, now + OF_PEER.interval));
-        assert!(!sessions.may_begin(peer, now + OF_PEER.interval));
-        let others = (0..1_000).filter(|_| sessions.may_begin(PeerId::random(), now));
+        assert!(may_begin(&mut sessions, peer, now + OF_PEER.interval));
+        assert!(!may_begin(&mut sessions, peer, now + OF_PEER.interval));
+        let others = (0..1_000).filter(|_| may_begin(&mut sessions, PeerId::random(), now));
         let others = others.count() as u32;
         assert_eq!(others + OF_PEER.burst + 1, OF_ALL.burst / 2);
         assert!(sessions.begun.len() <= PEERS_MAX);
         // Nobody is remembered for ever.
         for second in 600..1_600 {
             let later = now + Duration::from_secs(second);
-            assert!(sessions.may_begin(PeerId::random(), later));
+            assert!(may_begin(&mut sessions, PeerId::random(), later));
             assert!(sessions.begun.len() <= PEERS_MAX / 2);
         }
     }
 
     #[test]
     fn strangers_leave_half_to_those_who_are_known() {
+        for may_begin in ROLES {
+            half_is_for_the_known(may_begin);
+        }
+    }
+
+    fn half_is_for_the_known(may_begin: fn(&mut Sessions, PeerId, Instant) -> bool) {
         let now = Instant::now();
         let mut sessions = Sessions::new(PeerId::random(), 16);
         let known: Vec<PeerId> = (0..8).map(|_| PeerId::random()).collect();
@@ -223,16 +287,16 @@ mod tests {
         // They begin as many as they may, for as long as it takes to be all that is remembered.
         for second in 0..600 {
             let later = now + Duration::from_secs(second);
-            let strangers = (0..100).filter(|_| sessions.may_begin(PeerId::random(), later));
+            let strangers = (0..100).filter(|_| may_begin(&mut sessions, PeerId::random(), later));
             assert!(strangers.count() <= 32);
         }
         let later = now + Duration::from_secs(600);
         for peer in &known {
-            let begun = (0..4).filter(|_| sessions.may_begin(*peer, later));
+            let begun = (0..4).filter(|_| may_begin(&mut sessions, *peer, later));
             assert_eq!(begun.count(), 4, "sessions of a member");
         }
         let stranger = PeerId::random();
-        assert!(!sessions.may_begin(stranger, later));
+        assert!(!may_begin(&mut sessions, stranger, later));
         assert_eq!(sessions.share(&known[0], 16), 16);
         assert_eq!(sessions.share(&stranger, 16), 8);
         assert_eq!(sessions.share(&stranger, 1), 1);

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, PeerConnection as _, SdpKind},
+    config::Reachable,
     error::Step,
     muxer::Connection,
 };
@@ -74,7 +75,9 @@ async fn encrypt<B: Backend>(
     version: Version,
 ) -> Result<Encrypted<B::Connection>, Error> {
     // The server's address is known, and it sees ours: it takes no third to find a way.
-    let mut peer = backend.connection(&[]).map_err(refused)?;
+    let mut peer = backend
+        .connection(&[], &Reachable::default())
+        .map_err(refused)?;
     let handshake = peer.open_negotiated(HANDSHAKE_CHANNEL).map_err(refused)?;
     let mut offer = peer.create_offer().await.map_err(refused)?;
     let credential_of = |description: &str| {

@@ -19,9 +19,12 @@ use super::{
     fingerprint::{Fingerprint, prologue},
     *,
 };
-use crate::backend::{
-    DataChannel as _, PeerConnection as _, SdpKind,
-    mock::{MockChannel, MockConnection, Network, World, sdp},
+use crate::{
+    backend::{
+        DataChannel as _, PeerConnection as _, SdpKind,
+        mock::{MockChannel, MockConnection, Network, World, sdp},
+    },
+    config::Reachable,
 };
 
 /// Longer than anything here takes.
@@ -109,7 +112,7 @@ async fn accept(
 /// A server of this version with a dial to it, and what came of both.
 fn connected(world: &World, version: &str) -> (Muxer, Muxer) {
     let [client, server] = [(); 2].map(|()| Keypair::generate_ed25519());
-    let connection = world.connection(&[]).unwrap();
+    let connection = world.connection(&[], &Reachable::default()).unwrap();
     let serve = async {
         let (accepted, _) = accept(world, connection, version).await;
         accepted.authenticate(begin, &server).await
@@ -127,7 +130,7 @@ fn failed<F: Future>(
     timeout: Duration,
     serve: impl FnOnce(MockConnection) -> F,
 ) -> Error {
-    let connection = world.connection(&[]).unwrap();
+    let connection = world.connection(&[], &Reachable::default()).unwrap();
     let dialled = dial(world, &Keypair::generate_ed25519(), timeout);
     let error = match block_on(select(dialled, Box::pin(serve(connection)))) {
         Either::Left((dialled, _)) => dialled.unwrap_err(),
@@ -187,7 +190,7 @@ fn a_server_of_version_one_is_found_after_a_while() {
 fn a_slow_server_of_version_two_is_waited_for_where_version_one_is_forbidden() {
     let world = World::new(Network::Open, 1);
     world.forbid_munging();
-    let connection = world.connection(&[]).unwrap();
+    let connection = world.connection(&[], &Reachable::default()).unwrap();
     let [client, server] = [(); 2].map(|()| Keypair::generate_ed25519());
     let serve = async {
         Delay::new(SHORT).await;

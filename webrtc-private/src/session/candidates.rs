@@ -4,13 +4,19 @@
 //! times, long before anybody there has shown that he wants it (RFC 8445, section 19.5.1). So whoever signals
 //! has others write to third parties, and into their own networks. Here a candidate has to be of UDP, at an
 //! address that whoever uses this crate allows, and of few addresses with few ports each; the others are
-//! left out, one by one. What goes on is written anew, so that nobody reads it otherwise than it was read here.
+//! left out, one by one. All of an IPv6 network of 64 bits is one host: whoever has one address of it has the
+//! others too. What goes on is written anew, so that nobody reads it otherwise than it was read here.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
-/// Addresses of one session that are checked. A machine has an IPv4 and some IPv6 addresses in a network or
+/// Hosts of one session that are checked. A machine has an IPv4 and some IPv6 addresses in a network or
 /// two, and those that STUN and TURN servers see.
 const HOSTS_MAX: usize = 8;
 
@@ -33,6 +39,10 @@ impl Reachable {
     /// Those of which `may` is true. It is asked anew for each candidate.
     pub fn new(may: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(may))
+    }
+
+    pub(crate) fn has(&self, ip: IpAddr) -> bool {
+        (self.0)(ip.to_canonical())
     }
 }
 
@@ -112,7 +122,7 @@ impl Candidates {
         let is_open = transport.eq_ignore_ascii_case("udp")
             && port.parse::<u16>().is_ok_and(|port| port >= PORT_MIN)
             && self.may_be(host)
-            && self.count(spelling(host));
+            && self.count(counted_as(host));
         if !is_open {
             tracing::debug!(%host, %port, "a candidate is not checked");
         }
@@ -121,7 +131,7 @@ impl Candidates {
 
     fn may_be(&self, host: &str) -> bool {
         match host.parse::<IpAddr>() {
-            Ok(ip) => (self.reachable.0)(ip.to_canonical()),
+            Ok(ip) => self.reachable.has(ip),
             Err(_) => is_mdns(host),
         }
     }
@@ -137,10 +147,15 @@ impl Candidates {
     }
 }
 
-/// The one spelling under which a host counts: an IPv6 address has many, and one of IPv4 is written as one of IPv6 too.
-fn spelling(host: &str) -> String {
-    match host.parse::<IpAddr>() {
-        Ok(ip) => ip.to_canonical().to_string(),
+/// As what a host counts, which has many spellings: an IPv4 address, also where it is written as one of IPv6; the first
+/// 64 bits of any other of IPv6; a name.
+fn counted_as(host: &str) -> String {
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => ip.to_string(),
+        Ok(IpAddr::V6(ip)) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
         Err(_) => host.to_ascii_lowercase(),
     }
 }
@@ -245,6 +260,19 @@ mod tests {
                 .take(&host(&format!("192.0.2.{last}"), 4000))
                 .is_some()
         });
+        assert_eq!(others.count(), HOSTS_MAX - 1);
+    }
+
+    #[test]
+    fn a_network_that_somebody_has_whole_is_one_host() {
+        let mut candidates = all();
+        let mut taken = |host_part: u16, network: u16| {
+            let ip = format!("2001:db8:0:{network:x}:{host_part:x}::1");
+            candidates.take(&host(&ip, 4000)).is_some()
+        };
+        let of_one = (0..64).filter(|part| taken(*part, 0));
+        assert_eq!(of_one.count(), PER_HOST_MAX);
+        let others = (1..64).filter(|network| taken(0, *network));
         assert_eq!(others.count(), HOSTS_MAX - 1);
     }
 

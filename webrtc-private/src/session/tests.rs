@@ -26,14 +26,14 @@ type MockStream = Stream<crate::backend::mock::MockChannel>;
 fn connected(world: &World) -> (Muxer, Muxer) {
     let (left, right) = pipe();
     let offer = connect(
-        world.connection(&[]).unwrap(),
+        world.connection(&[], &Reachable::default()).unwrap(),
         left,
         Role::Offerer,
         TIMEOUT,
         Reachable::default(),
     );
     let answer = connect(
-        world.connection(&[]).unwrap(),
+        world.connection(&[], &Reachable::default()).unwrap(),
         right,
         Role::Answerer,
         TIMEOUT,
@@ -84,14 +84,14 @@ fn the_first_channel_is_the_offerers_to_close() {
     let world = World::new(Network::Open, 3);
     let (left, right) = pipe();
     let answer = connect(
-        world.connection(&[]).unwrap(),
+        world.connection(&[], &Reachable::default()).unwrap(),
         right,
         Role::Answerer,
         TIMEOUT,
         Reachable::default(),
     );
     let offer = async {
-        let peer = world.connection(&[]).unwrap();
+        let peer = world.connection(&[], &Reachable::default()).unwrap();
         let mut session = Session::new(
             peer,
             left,
@@ -126,7 +126,7 @@ fn a_session_tells_whether_a_turn_server_is_in_between() {
         let world = World::new(network, 1);
         let (left, right) = pipe();
         let ends = [(left, Role::Offerer), (right, Role::Answerer)].map(|(stream, role)| {
-            let peer = world.connection(&[]).unwrap();
+            let peer = world.connection(&[], &Reachable::default()).unwrap();
             connect(peer, stream, role, TIMEOUT, Reachable::default())
         });
         for (report, connection) in block_on(future::join_all(ends)) {
@@ -244,14 +244,14 @@ fn failed(network: Network, candidates: usize) -> [(Report, Error); 2] {
     let (left, right) = pipe();
     let timeout = Duration::from_millis(50);
     let offer = connect(
-        world.connection(&[]).unwrap(),
+        world.connection(&[], &Reachable::default()).unwrap(),
         left,
         Role::Offerer,
         timeout,
         Reachable::default(),
     );
     let answer = connect(
-        world.connection(&[]).unwrap(),
+        world.connection(&[], &Reachable::default()).unwrap(),
         right,
         Role::Answerer,
         timeout,
@@ -301,7 +301,7 @@ fn answered(messages: &[Message]) -> Error {
     }
     block_on(poll_fn(|cx| signaling.poll_flush(cx))).unwrap();
     let answer = connect(
-        world.connection(&[]).unwrap(),
+        world.connection(&[], &Reachable::default()).unwrap(),
         right,
         Role::Answerer,
         Duration::from_millis(100),

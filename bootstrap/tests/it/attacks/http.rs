@@ -98,41 +98,88 @@ async fn slow_http_from_one_address_leaves_slots_for_others() {
     }
 }
 
+/// Makes so many requests at once on a connection of the attacker's. Says how many were answered, and how many refused
+/// by 429.
+async fn ask(siege: &Siege, path: &str, requests: usize) -> (usize, usize) {
+    let mut stream = tcp(ATTACKER, siege.node.http_port()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (mut reader, mut writer) = stream.split();
+    let asking = async {
+        // Who asks too much is hung up on.
+        let _ = writer.write_all(request.repeat(requests).as_bytes()).await;
+        let _ = writer.shutdown().await;
+    };
+    let reading = async {
+        let mut answers = Vec::new();
+        let _ = reader.read_to_end(&mut answers).await;
+        let answers = String::from_utf8_lossy(&answers);
+        let refused = answers.matches("HTTP/1.1 429 ").count();
+        (answers.matches("HTTP/1.1 ").count() - refused, refused)
+    };
+    let both = async { tokio::join!(asking, reading).1 };
+    soon("the node to answer or to hang up", both).await
+}
+
+/// Microseconds of the processor that the node takes for each of these, where the system says it.
+async fn processor_micros(siege: &Siege, asking: impl Future<Output = usize>) -> (usize, u128) {
+    #[cfg(target_os = "linux")]
+    let before = siege.node.processor_time();
+    let count = asking.await;
+    #[cfg(target_os = "linux")]
+    let taken = siege.node.processor_time() - before;
+    #[cfg(not(target_os = "linux"))]
+    let taken = Duration::ZERO;
+    (count, taken.as_micros() / count.max(1) as u128)
+}
+
 #[tokio::test]
 async fn requests_at_line_rate_from_one_address_are_refused_and_cost_little() {
     const CONNECTIONS: usize = 4;
     const REQUESTS: usize = 5_000;
+    const MORE: usize = 4_000;
     let siege = Siege::lay().await;
-    for path in [
-        "/metrics",
-        "/health",
-        "/bootstrap.json",
-        "/",
-        "/admin/status.json",
-    ] {
-        let mut refused = 0;
-        for _ in 0..CONNECTIONS {
-            let mut stream = tcp(ATTACKER, siege.node.http_port()).await.unwrap();
-            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-            let (mut reader, mut writer) = stream.split();
-            let asking = async {
-                // Who asks too much is hung up on.
-                let _ = writer.write_all(request.repeat(REQUESTS).as_bytes()).await;
-                let _ = writer.shutdown().await;
-            };
-            let reading = async {
-                let mut answers = Vec::new();
-                let _ = reader.read_to_end(&mut answers).await;
-                let answers = String::from_utf8_lossy(&answers);
-                answers.matches("HTTP/1.1 429 ").count()
-            };
-            let both = async { tokio::join!(asking, reading).1 };
-            refused += soon("the node to answer or to hang up", both).await;
+    let asking = async {
+        let mut all_answered = 0;
+        for path in [
+            "/metrics",
+            "/health",
+            "/bootstrap.json",
+            "/",
+            "/admin/status.json",
+        ] {
+            let mut all_refused = 0;
+            for _ in 0..CONNECTIONS {
+                let (answered, refused) = ask(&siege, path, REQUESTS).await;
+                all_answered += answered;
+                all_refused += refused;
+            }
+            // The bucket may have been empty before the first answer.
+            assert!(
+                all_refused <= CONNECTIONS,
+                "{path}: each is hung up on once"
+            );
         }
-        // The bucket may have been empty before the first answer.
-        assert!(refused <= CONNECTIONS, "{path}: each is hung up on once");
-    }
+        all_answered
+    };
+    let (answered, micros) = processor_micros(&siege, asking).await;
+    // Nothing is left: connections are closed before a byte of them is read.
+    let knocking = async {
+        let mut closed = 0;
+        for _ in 0..MORE {
+            let (answered, refused) = ask(&siege, "/health", 1).await;
+            closed += 1 - answered - refused;
+        }
+        closed
+    };
+    let (closed, closed_micros) = processor_micros(&siege, knocking).await;
+    assert!(closed > MORE / 2, "{closed}");
     assert!(siege.node.rejected("http-rate").await > 0);
     let attack = format!("{REQUESTS} requests at once on each of 20 HTTP connections");
-    siege.judge(&attack, 16, "").await;
+    let extra = format!(
+        "{answered} answered, {micros} µs of the processor for each; then {closed} of {MORE} connections closed, \
+         {closed_micros} µs for each"
+    );
+    assert!(micros < 5_000, "{extra}");
+    assert!(closed_micros < 5_000, "{extra}");
+    siege.judge(&attack, 16, &extra).await;
 }

@@ -86,22 +86,32 @@ impl Raw {
         (id, [head, body].concat())
     }
 
-    /// Makes these requests to the DHT, some at a time, and says how many were answered.
+    /// Makes these requests to the DHT, and says how many were answered.
     pub(super) async fn ask(&mut self, requests: impl IntoIterator<Item = Vec<u8>>) -> usize {
-        /// Fewer than kad takes from a connection at one time.
+        let answers = self.ask_by(KAD, requests).await;
+        answers.iter().filter(|it| !it.is_empty()).count()
+    }
+
+    /// Makes these requests, some at a time, each on a stream of its own that says nothing further. Gives
+    /// what was answered, in no order.
+    pub(super) async fn ask_by(
+        &mut self,
+        protocol: &str,
+        requests: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Vec<Vec<u8>> {
+        /// Fewer than the node takes of a protocol from a connection at one time.
         const AT_ONCE: usize = 16;
         let mut requests = requests.into_iter();
-        let mut answered = 0;
+        let mut all = Vec::new();
         loop {
             let some: Vec<_> = requests.by_ref().take(AT_ONCE).collect();
             if some.is_empty() {
-                return answered;
+                return all;
             }
             let (streams, bytes): (Vec<_>, Vec<_>) =
-                some.iter().map(|it| self.request(KAD, it)).unzip();
+                some.iter().map(|it| self.request(protocol, it)).unzip();
             self.send(&bytes.concat()).await.expect("a connection");
-            let answers = self.ended(&streams).await;
-            answered += answers.values().filter(|it| !it.is_empty()).count();
+            all.extend(self.ended(&streams).await.into_values());
         }
     }
 
@@ -162,10 +172,9 @@ impl Raw {
         // It has streams of its own.
         answers.retain(|stream, _| streams.contains(stream));
         for answer in answers.values_mut() {
-            // That it speaks the protocol.
-            let agreed = [HELLO, &line(KAD)].concat();
-            if answer.starts_with(&agreed) {
-                answer.drain(..agreed.len());
+            // That it speaks the protocol: a line of less than 128 bytes.
+            if let Some((length, _)) = answer.strip_prefix(HELLO).and_then(<[u8]>::split_first) {
+                answer.drain(..HELLO.len() + 1 + usize::from(*length));
             }
         }
         answers
@@ -224,6 +233,11 @@ pub(super) fn put_value_of(key: &[u8], value: &[u8], publisher: &[u8]) -> Vec<u8
     let publisher = [&[0xd2, 0x29][..], &prefixed(publisher)].concat();
     let record = [field(1, key), field(2, value), publisher].concat();
     prefixed(&[field(2, key), field(3, &record)].concat())
+}
+
+/// kad's GET_VALUE.
+pub(super) fn get_value(key: &[u8]) -> Vec<u8> {
+    prefixed(&[vec![8, 1], field(2, key)].concat())
 }
 
 /// kad's ADD_PROVIDER, of this peer with an address that leads nowhere.

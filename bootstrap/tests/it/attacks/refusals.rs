@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use libp2p::identity::Keypair;
-use moim_protocol::presence::State;
+use moim_protocol::{ice_wire, limits::ASKED_PER_PEER, names, presence::State, time_wire};
 
 use super::{
-    ATTACKER,
+    ATTACKER, Siege,
     dht::junk,
     raw::{KAD, Raw, field, prefixed, put_value, put_value_of},
 };
@@ -87,4 +87,40 @@ async fn every_refusal_ends_its_stream_within_a_second() {
     let providers = prefixed(&[vec![8, 3], field(2, &topic().provider_key())].concat());
     assert_eq!(raw.ask([providers]).await, 1);
     node.assert_alive().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_servers_or_the_time_without_end_is_told_to_wait() {
+    const QUESTIONS: usize = 400;
+    let siege = Siege::lay().await;
+    let port = siege.node.port("tcp");
+    let protocols = [
+        (names::ICE_SERVERS_PROTOCOL, ice_wire::Request::Get.encode()),
+        (names::TIME_PROTOCOL, time_wire::Request::Get.encode()),
+    ];
+    let busy = |answer: &Vec<u8>| String::from_utf8_lossy(answer).contains("\"busy\"");
+    for (protocol, question) in protocols {
+        let mut raw = Raw::connect(ATTACKER, port, &Keypair::generate_ed25519())
+            .await
+            .unwrap();
+        let started = Instant::now();
+        let questions = vec![question.clone(); QUESTIONS];
+        let answers = raw.ask_by(protocol, questions).await;
+        let told = answers.iter().filter(|answer| !busy(answer)).count();
+        let allowed = ASKED_PER_PEER.burst as u64 + started.elapsed().as_secs() + 1;
+        assert_eq!(answers.len(), QUESTIONS, "each is answered");
+        assert!(told as u64 <= allowed, "{protocol}: {told} of {allowed}");
+        assert!(told >= ASKED_PER_PEER.burst as usize, "{protocol}: {told}");
+
+        // It is that peer's share, and nobody else's.
+        let mut another = Raw::connect([127, 0, 0, 67], port, &Keypair::generate_ed25519())
+            .await
+            .unwrap();
+        let answers = another.ask_by(protocol, [question]).await;
+        assert!(!answers.iter().any(busy), "{answers:?}");
+        let extra = format!("{told} answered, the others told to wait; another is answered");
+        siege
+            .judge(&format!("{QUESTIONS} questions by {protocol}"), 16, &extra)
+            .await;
+    }
 }

@@ -1,6 +1,6 @@
 //! Stores that are filled: what gives way is what the one who fills them put, whoever signed it.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use libp2p::{
     PeerId,
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::{
     ATTACKER, Siege,
     dht::attacker,
-    raw::{Raw, add_provider, put_value},
+    raw::{KAD, Raw, add_provider, get_value, put_value},
 };
 use crate::{
     client::Client,
@@ -43,6 +43,12 @@ fn made_up() -> Vec<u8> {
 
 /// PUT_VALUE of a value of somebody made up that lives so long.
 fn value(number: usize, life: Duration) -> Vec<u8> {
+    let (key, signed) = signed_value(number, life);
+    put_value(&key, &signed)
+}
+
+/// A value of somebody made up that lives so long, under its key in the DHT.
+fn signed_value(number: usize, life: Duration) -> (Vec<u8>, Vec<u8>) {
     let keypair = Keypair::generate_ed25519();
     let key = format!("filled/{number}");
     let issued: UnixMillis = wall();
@@ -54,7 +60,8 @@ fn value(number: usize, life: Duration) -> Vec<u8> {
         issued,
         expires: issued.saturating_add(life),
     };
-    put_value(&record_key(&key), record.sign(&keypair).unwrap().as_bytes())
+    let signed = record.sign(&keypair).unwrap();
+    (record_key(&key).to_vec(), signed.as_bytes().to_vec())
 }
 
 /// An honest member that stays, and announces itself.
@@ -276,5 +283,73 @@ async fn presences_of_the_honest_put_again_by_one_who_then_fills_the_store() {
             16,
             &extra,
         )
+        .await;
+}
+
+/// As much of a signed value as makes it known.
+const MARK_BYTES: usize = 32;
+
+/// How many of these values the node has.
+async fn kept(siege: &Siege, values: &[(Vec<u8>, Vec<u8>)]) -> usize {
+    let port = siege.node.port("tcp");
+    let keypair = Keypair::generate_ed25519();
+    let mut raw = Raw::connect([127, 0, 0, 80], port, &keypair).await.unwrap();
+    let marks: HashSet<_> = values
+        .iter()
+        .map(|(_, value)| &value[value.len() - MARK_BYTES..])
+        .collect();
+    assert_eq!(marks.len(), values.len());
+    let questions = values.iter().map(|(key, _)| get_value(key));
+    let answers = raw.ask_by(KAD, questions).await;
+    let has_one = |answer: &&Vec<u8>| answer.windows(MARK_BYTES).any(|some| marks.contains(some));
+    answers.iter().filter(has_one).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_sites_that_fill_the_store_leave_a_fourth_its_part() {
+    const SITES: u8 = 3;
+    /// More than there is room for, of each site.
+    const VALUES: usize = 1_800;
+    let siege = siege_of_a_small_store().await;
+    let port = siege.node.port("tcp");
+    let connect = async |last: u8| {
+        let keypair = Keypair::generate_ed25519();
+        Raw::connect([127, 0, 0, last], port, &keypair)
+            .await
+            .unwrap()
+    };
+    let mut numbers = 0..;
+    let mut some = || {
+        let numbers = numbers.by_ref().take(VALUES);
+        numbers
+            .map(|number| signed_value(number, limits::RECORD_TTL_MAX))
+            .collect::<Vec<_>>()
+    };
+    let honest = some();
+    let puts = honest.iter().map(|(key, value)| put_value(key, value));
+    connect(79).await.ask(puts).await;
+    let alone = kept(&siege, &honest).await;
+    // Each of them as two peers, one after the other.
+    for _ in 0..2 {
+        for site in 0..SITES {
+            let puts = some()
+                .into_iter()
+                .map(|(key, value)| put_value(&key, &value));
+            connect(ATTACKER[3] + site).await.ask(puts).await;
+        }
+    }
+    assert!(is_full(&siege.node, "values").await);
+    let left = kept(&siege, &honest).await;
+    let all = siege.node.metric("moim_bootstrap_dht_records").await as usize;
+    assert!(alone < VALUES, "it filled the store: {alone}");
+    assert!(alone.abs_diff(all) <= all / 20, "{alone} before, {all} now");
+    // One may just have given way.
+    assert!(
+        (left + 1) * usize::from(SITES + 1) >= alone,
+        "{left} of {all}"
+    );
+    let extra = format!("a fourth that had put {alone} keeps {left} of {all}");
+    siege
+        .judge("values of 3 sites, 3,600 of each, in 1 MiB", 16, &extra)
         .await;
 }

@@ -81,6 +81,29 @@ fn whoever_is_turned_away_comes_back_seldom_whatever_the_reason() {
     }
 }
 
+/// As where interfaces of containers come and go all the time.
+#[test]
+fn whoever_is_turned_away_comes_back_seldom_however_often_the_network_changes() {
+    let start = platform::now();
+    let (mut entry, peer) = entry(start);
+    let end = start + 10 * MINUTE;
+    let (mut now, mut dials) = (start, 0);
+    while now < end {
+        entry.network_changed(true, now);
+        if let Some(id) = dial(&mut entry, now) {
+            dials += 1;
+            assert!(entry.connected(id, peer, now));
+            entry.turned_away(&peer, Refusal::Full);
+            now += Duration::from_millis(50);
+            entry.disconnected(&peer, now);
+        }
+        now += Duration::from_millis(200);
+    }
+    // Four a second were 2,400.
+    let seldom = 10 * MINUTE.as_secs() / limits::TURNED_AWAY_BASE.as_secs();
+    assert!((100..=seldom).contains(&dials), "{dials} of {seldom}");
+}
+
 #[test]
 fn the_reason_is_shown_from_one_attempt_to_the_next() {
     let start = platform::now();

@@ -90,6 +90,26 @@ fn what_is_lost_with_the_network_is_dialled_again_at_once() {
 }
 
 #[test]
+fn a_connection_made_since_the_network_changed_has_the_pauses_of_any_other() {
+    let start = platform::now();
+    let (mut reaching, member) = reaching(start);
+    let (mut dials, mut now) = (0, start);
+    let end = start + limits::CONNECTION_LASTS;
+    reaching.network_changed(start);
+    while now < end {
+        if let Some(id) = dial(&mut reaching, now) {
+            dials += 1;
+            now += Duration::from_millis(1);
+            reaching.connected(&member, id, DIRECT, now);
+            reaching.disconnected(&member, now);
+        }
+        now += Duration::from_millis(50);
+    }
+    // Every 100 ms, or with the larger id every 1.2 s, it was 8 at the least.
+    assert!((1..6).contains(&dials), "{dials}");
+}
+
+#[test]
 fn made_up_members_leave_room_for_one_that_may_be_reached() {
     let start = platform::now();
     let (mut reaching, wanted) = reaching(start);

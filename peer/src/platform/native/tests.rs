@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    BootstrapSource, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, Profile, Room,
-    command::Command, error::SayError, reason::DocumentFault, snapshot::Status,
+    BootstrapSource, ClockOff, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, PeerId,
+    Profile, Room, command::Command, error::SayError, reason::DocumentFault, snapshot::Status,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -145,5 +145,43 @@ async fn a_document_is_fetched_where_the_url_says_and_nowhere_else() {
     assert_eq!(fetched, Err(DocumentFault::Redirect));
     let call = elsewhere.accept().now_or_never();
     assert!(call.is_none(), "the redirect was followed");
+    serving.abort();
+}
+
+/// Nothing but a document needs to be had of a node for that: it may be full, or away.
+#[tokio::test]
+async fn a_document_tells_that_the_clock_is_wrong() {
+    let node = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = node.local_addr().expect("bound").port();
+    let id = PeerId::random();
+    let document =
+        format!(r#"{{"peer_id":"{id}","addresses":["/ip4/127.0.0.1/tcp/{port}/ws/p2p/{id}"]}}"#);
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: {}\r\n\r\n{document}",
+        document.len()
+    );
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut asker, _) = node.accept().await.expect("a request");
+            asker.read_u8().await.expect("a request");
+            // Whoever dials instead has nothing of it.
+            let _ = asker.write_all(answer.as_bytes()).await;
+        }
+    });
+    let source = format!("http://127.0.0.1:{port}/bootstrap.json");
+    let (_peer, mut events) = Peer::builder()
+        .bootstrap([source.parse().expect("a URL")])
+        .start()
+        .await
+        .expect("starts");
+    let told = async {
+        loop {
+            if let PeerEvent::ClockChanged(off) = events.next().await.expect("it runs") {
+                return off;
+            }
+        }
+    };
+    let off = soon("that the clock is off", told).await;
+    assert!(matches!(off, Some(ClockOff::Ahead { .. })), "{off:?}");
     serving.abort();
 }

@@ -25,6 +25,7 @@ use rtc_stun::{
 use sansio::Protocol as _;
 
 use super::{super::IceServer, sockets::Datagram};
+use crate::config::Reachable;
 
 /// STUN servers that are asked. One answer is enough; a second server is for when the first is gone.
 const SERVERS_MAX: usize = 4;
@@ -34,6 +35,8 @@ const COMPONENT: u16 = 1;
 
 /// See the [module](self).
 pub(super) struct Gatherer {
+    /// What a server's name may stand for.
+    reachable: Reachable,
     locals: Vec<SocketAddr>,
     /// The names of servers are being looked up.
     resolving: FuturesUnordered<BoxFuture<'static, Vec<SocketAddr>>>,
@@ -44,8 +47,9 @@ pub(super) struct Gatherer {
 
 impl Gatherer {
     /// Nothing is gathered.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reachable: Reachable) -> Self {
         Self {
+            reachable,
             locals: Vec::new(),
             resolving: FuturesUnordered::new(),
             clients: Vec::new(),
@@ -65,13 +69,14 @@ impl Gatherer {
         self.locals = locals;
         let urls = servers.iter().flat_map(|server| &server.urls);
         for (host, port) in urls.filter_map(|url| stun_server(url)).take(SERVERS_MAX) {
+            let reachable = self.reachable.clone();
             self.resolving.push(Box::pin(async move {
                 let resolved = tokio::net::lookup_host((host.as_str(), port)).await;
-                // Whoever names a server by a name decides what that stands for.
-                let may_be_here = host == "localhost" || host.parse::<IpAddr>().is_ok();
+                // Whoever has set these servers has seen their IP addresses, and not what a name stands for.
+                let is_seen = host.parse::<IpAddr>().is_ok();
                 match resolved {
                     Ok(addresses) => addresses
-                        .filter(|address| may_be_here || !address.ip().to_canonical().is_loopback())
+                        .filter(|address| is_seen || reachable.has(address.ip()))
                         .collect(),
                     Err(error) => {
                         tracing::debug!(%host, %error, "the STUN server's address is not known");
@@ -257,12 +262,43 @@ mod tests {
 
     #[test]
     fn sockets_are_candidates() {
-        let mut gatherer = Gatherer::new();
+        let mut gatherer = Gatherer::new(Reachable::default());
         gatherer.begin(vec!["192.0.2.1:9".parse().expect("valid")], &[]);
         let found = gatherer.take();
         assert_eq!(found.len(), 1);
         let text = found[0].marshal();
         assert!(text.contains(" 192.0.2.1 9 typ host"), "{text}");
         assert!(gatherer.take().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_server_is_asked_where_its_name_may_lead() {
+        let locals: Vec<SocketAddr> = ["127.0.0.1:9", "[::1]:9"]
+            .iter()
+            .map(|local| local.parse().expect("valid"))
+            .collect();
+        // A name leads wherever whoever has it likes.
+        for (host, may, is_asked) in [
+            ("localhost", false, false),
+            ("localhost", true, true),
+            ("127.0.0.1", false, true),
+        ] {
+            let mut gatherer = Gatherer::new(Reachable::new(move |_| may));
+            let server = IceServer {
+                urls: vec![format!("stun:{host}:3478")],
+                username: None,
+                credential: None,
+            };
+            gatherer.begin(locals.clone(), &[server]);
+            futures::future::poll_fn(|cx| {
+                gatherer.poll_resolved(cx, Instant::now());
+                match gatherer.resolving.is_empty() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+            assert_eq!(gatherer.poll_send().is_some(), is_asked, "{host} {may}");
+        }
     }
 }

@@ -46,6 +46,9 @@ pub(super) struct Sockets {
     buffer: Box<[u8]>,
     /// In place of sockets of our own.
     place: Option<Place>,
+    /// To whom how many bytes were sent.
+    #[cfg(test)]
+    pub(super) sent: Vec<(SocketAddr, usize)>,
 }
 
 impl Sockets {
@@ -57,6 +60,8 @@ impl Sockets {
             unsent: VecDeque::new(),
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
             place: None,
+            #[cfg(test)]
+            sent: Vec::new(),
         }
     }
 
@@ -135,6 +140,8 @@ impl Sockets {
     /// Sends a datagram, or keeps it until there is room. What cannot be sent at all is lost, as
     /// datagrams may be.
     pub(super) fn send(&mut self, datagram: Datagram) {
+        #[cfg(test)]
+        self.sent.push((datagram.remote, datagram.data.len()));
         let sent = match (&self.place, socket_at(&self.sockets, datagram.local)) {
             (Some(place), _) => place.try_send(&datagram.data, datagram.remote),
             (None, Some(socket)) => socket.try_send_to(&datagram.data, datagram.remote),

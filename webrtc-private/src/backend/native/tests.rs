@@ -19,7 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 type NativeMuxer = Muxer<Connection>;
 
 fn connection() -> Connection {
-    Native.connection(&[]).expect("in a runtime")
+    Native
+        .connection(&[], &Reachable::default())
+        .expect("in a runtime")
 }
 
 async fn connected() -> (NativeMuxer, NativeMuxer) {
@@ -369,7 +371,9 @@ async fn somebody_elses_certificate_is_not_taken() {
 
 #[test]
 fn without_a_runtime_there_is_an_error() {
-    let error = Native.connection(&[]).expect_err("no sockets");
+    let error = Native
+        .connection(&[], &Reachable::default())
+        .expect_err("no sockets");
     assert!(error.to_string().contains("tokio"), "{error}");
 }
 

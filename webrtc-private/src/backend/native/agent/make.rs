@@ -27,6 +27,7 @@ use super::{
     },
     Agent, LOST_AFTER, SILENT_AFTER,
 };
+use crate::config::Reachable;
 
 /// What both kinds of connections have in common.
 fn config() -> AgentConfig {
@@ -41,7 +42,10 @@ fn config() -> AgentConfig {
 }
 
 impl Agent {
-    pub(in crate::backend::native) fn new(ice_servers: &[IceServer]) -> Result<Self, BackendError> {
+    pub(in crate::backend::native) fn new(
+        ice_servers: &[IceServer],
+        reachable: &Reachable,
+    ) -> Result<Self, BackendError> {
         let config = AgentConfig {
             // The first way that works is taken: there is no relayed one that a better one should be
             // waited for.
@@ -51,8 +55,11 @@ impl Agent {
         };
         let crypto = default_provider().map_err(error)?;
         let certificate = Certificate::generate().map_err(error)?;
-        let servers = ice_servers.to_vec();
-        Self::with(config, certificate, crypto, servers, Sockets::new())
+        Ok(Self {
+            ice_servers: ice_servers.to_vec(),
+            gatherer: Gatherer::new(reachable.clone()),
+            ..Self::with(config, certificate, crypto, Sockets::new())?
+        })
     }
 
     /// The side of a connection of which the other, who dials, knows the address, the certificate and
@@ -74,7 +81,7 @@ impl Agent {
         let sockets = Sockets::sharing(place);
         Ok(Self {
             serves: true,
-            ..Self::with(config, certificate, crypto, Vec::new(), sockets)?
+            ..Self::with(config, certificate, crypto, sockets)?
         })
     }
 
@@ -82,7 +89,6 @@ impl Agent {
         config: AgentConfig,
         certificate: Certificate,
         crypto: Arc<dyn RTCCryptoProvider>,
-        ice_servers: Vec<IceServer>,
         sockets: Sockets,
     ) -> Result<Self, BackendError> {
         let ice = Ice::new(Instant::now(), Arc::new(config), Arc::clone(&crypto));
@@ -90,9 +96,9 @@ impl Agent {
             crypto,
             certificate,
             serves: false,
-            ice_servers,
+            ice_servers: Vec::new(),
             sockets,
-            gatherer: Gatherer::new(),
+            gatherer: Gatherer::new(Reachable::default()),
             ice: ice.map_err(error)?,
             local: None,
             remote: None,

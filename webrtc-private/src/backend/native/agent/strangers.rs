@@ -40,4 +40,10 @@ impl Agent {
             self.early.push(datagram);
         }
     }
+
+    /// To whom how many bytes were sent so far.
+    #[cfg(test)]
+    pub(in crate::backend::native) fn sent(&self) -> Vec<(std::net::SocketAddr, usize)> {
+        self.sockets.sent.clone()
+    }
 }
