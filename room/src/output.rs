@@ -199,9 +199,9 @@ pub enum Output {
     Forget(PeerId),
     /// A list of members has come: whom to connect to can be decided now.
     HasList,
-    /// A peer takes what this one has just signed for something of another time.
+    /// A peer dates what it has just signed so that others would refuse it, or refuses what this one has just signed.
     ClockDisagrees(PeerId),
-    /// A peer has taken what this one has signed.
+    /// A peer dates what it has just signed by the same time.
     ClockAgrees,
     /// A peer did not answer in time: its connections are in doubt.
     Doubt(PeerId),

@@ -14,7 +14,7 @@ use moim_protocol::{
     roster::{RosterError, Verdict},
     text::Name,
     topic::Topic,
-    wire::{ErrorCode, WireError},
+    wire::WireError,
 };
 use web_time::Instant;
 
@@ -340,6 +340,13 @@ impl Room {
     ) -> Result<(), RosterError> {
         let peer = signed.presence().peer;
         let around = &mut self.around;
+        // It was signed now, whatever the clock there says.
+        if peer == by {
+            around.out.push(match signed.check_time(now.wall) {
+                Ok(()) => Output::ClockAgrees,
+                Err(_) => Output::ClockDisagrees(peer),
+            });
+        }
         let telling = &mut self.meeting.telling;
         let verdict = around
             .members
@@ -384,12 +391,8 @@ impl Room {
             Request::Sync { .. } => true,
         };
         if let Some(presence) = request.presence().cloned() {
-            let is_own = presence.presence().peer == from;
             let by = (from, Duration::ZERO);
             if let Err(error) = self.take_presence(presence, by, is_for_the_room, now) {
-                if error.code() == ErrorCode::Expired && is_own {
-                    self.around.out.push(Output::ClockDisagrees(from));
-                }
                 return Response::error(error.code(), &error.to_string());
             }
         }
@@ -476,8 +479,11 @@ impl Room {
                 };
             }
         };
-        // Old messages may come again from anybody; whoever passes them on need not know better.
-        if let Err(error) = message.check_time(now.wall) {
+        // Old messages may come again from anybody; whoever passes them on need not know better. What its author has
+        // brought was said now, whatever the clock there says.
+        if author != neighbour
+            && let Err(error) = message.check_time(now.wall)
+        {
             tracing::debug!(%author, %error, "room message ignored");
             return Acceptance::Ignore;
         }

@@ -339,7 +339,6 @@ pub(crate) fn read_list(
     let known = roster.envelopes();
     match Response::decode_new(body, |envelope| known.contains(envelope)) {
         Ok(Response::Members { members, next }) => {
-            out.push(Output::ClockAgrees);
             out.push(Output::HasList);
             // The last id of a page is behind the one that was asked for, so this ends.
             let next = next.filter(|_| page < SYNC_PAGES_MAX);
