@@ -5,8 +5,9 @@
 //! but the next of these three. Answers go out by the command's own channel, state by `watch`
 //! channels, and what happened by the bounded event queue.
 
+mod act;
 mod addresses;
-mod catch_up;
+mod asks;
 mod circuits;
 mod clock;
 mod commands;
@@ -18,38 +19,36 @@ mod direct;
 mod doubt;
 mod entry;
 mod handover;
+mod joining;
 mod liveness;
 mod lost;
-mod members;
 mod network;
-mod presence;
 mod prune;
 mod queries;
 mod reach;
 mod relays;
 mod restart;
-mod room;
-mod saying;
-mod search;
+mod rooms;
 mod seldom;
 mod shares;
 mod start;
-mod talk;
 mod thrift;
 mod time;
 mod values;
+mod view;
+mod ways;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::IpAddr,
     time::Duration,
 };
 
 use futures::{FutureExt as _, StreamExt as _};
-use libp2p::{PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
+use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
 use moim_dials::Dials;
 use moim_protocol::{
-    UnixMillis, message::MessageId, outbox::Outbox, seen::SeenByPeer, topic::TopicHash,
+    UnixMillis, message::MessageId, outbox::Outbox, seen::SeenByPeer,
 };
 use tokio::sync::{mpsc, watch};
 use web_time::Instant;
@@ -63,11 +62,10 @@ use self::{
     handover::Handovers,
     liveness::Liveness,
     lost::Lost,
-    presence::Asked,
     queries::Queries,
     reach::Reaching,
     relays::Relays,
-    room::{Leaving, Lookup, RoomState},
+    rooms::Rooms,
     seldom::Seldom,
     shares::PeerShares,
     thrift::Thrift,
@@ -164,10 +162,10 @@ pub(crate) struct Driver {
     /// Of the last value that was put: of two in a millisecond the second is newer.
     last_sequence: u64,
 
-    rooms: BTreeMap<TopicHash, RoomState>,
-    leavings: Vec<Leaving>,
-    lookups: Vec<Lookup>,
-    asked: HashMap<OutboundRequestId, Asked>,
+    rooms: Rooms,
+    /// As the rooms were told last.
+    rooms_in_dht: bool,
+    told_addresses: Vec<Multiaddr>,
 
     outbox: Outbox<Setback>,
     sends: HashMap<MessageId, PendingSend>,
@@ -197,7 +195,7 @@ impl Driver {
             let deadline = self.advance(now, behind > 0 && behind < ROUNDS_BEHIND_MAX);
             self.publish();
             if let Stopping::Leaving(_, deadline) = self.stopping
-                && self.leavings.is_empty()
+                && !self.rooms.are_leaving()
                 && (now >= deadline || !self.queries.handing_over())
             {
                 return;
@@ -244,14 +242,12 @@ impl Driver {
         self.advance_operations(now);
         self.advance_lost(now);
         self.advance_rooms(now);
-        self.advance_lookups(now);
         self.advance_outbox(now);
         self.advance_shares(now);
         self.advance_ice(now);
         let reaching = if behind {
             Some(now)
         } else {
-            self.advance_strangers(now);
             if self.overview.is_due(now) {
                 self.look_over_members(now)
             } else {
@@ -267,7 +263,7 @@ impl Driver {
     fn look_over_members(&mut self, now: Instant) -> Option<Instant> {
         let began = platform::now();
         if self.members_changed | self.reaching.take_doubts() {
-            let wanted = self.wanted();
+            let wanted = self.wanted(now);
             let behaviour = self.swarm.behaviour_mut();
             swarm::want(&mut behaviour.platform, wanted.clone());
             behaviour.sources.want(wanted.clone());
@@ -329,16 +325,7 @@ impl Driver {
         consider(self.shares.next_deadline());
         consider(self.platform.next_deadline());
         consider(reaching);
-        for room in self.rooms.values() {
-            consider(room.next_deadline(now));
-        }
-        for lookup in &self.lookups {
-            consider(lookup.search.next_deadline());
-            consider(Some(lookup.deadline.min(lookup.quiet)));
-        }
-        for leaving in &self.leavings {
-            consider(Some(leaving.deadline));
-        }
+        consider(self.rooms.next_deadline());
         if let Stopping::Leaving(_, deadline) = self.stopping {
             consider(Some(deadline));
         }
@@ -351,8 +338,8 @@ impl Driver {
     }
 
     fn begin_stop(&mut self, reply: Option<Reply<()>>, now: Instant) {
-        let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
-        for topic in topics {
+        let topics = self.rooms.joined().map(|room| room.machine.topic().hash());
+        for topic in topics.collect::<Vec<_>>() {
             self.leave(topic, None, now);
         }
         match &mut self.stopping {
@@ -439,7 +426,11 @@ impl Driver {
                     not_direct: self.connections.not_direct(&open.peer).cloned(),
                 })
                 .collect(),
-            rooms: self.rooms.values().map(|room| room.topic.clone()).collect(),
+            rooms: self
+                .rooms
+                .joined()
+                .map(|room| room.machine.topic().clone())
+                .collect(),
         }
     }
 }

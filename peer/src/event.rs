@@ -76,6 +76,16 @@ pub enum LeaveReason {
     Lost,
 }
 
+impl From<moim_room::LeaveReason> for LeaveReason {
+    fn from(reason: moim_room::LeaveReason) -> Self {
+        match reason {
+            moim_room::LeaveReason::Left => Self::Left,
+            moim_room::LeaveReason::Lost => Self::Lost,
+            _ => Self::Expired,
+        }
+    }
+}
+
 impl LeaveReason {
     /// `expired`, `left` or `lost`.
     pub fn word(self) -> &'static str {

@@ -9,7 +9,6 @@ use moim_protocol::{
         CONVERSATIONS_MAX,
     },
     message::MessageId,
-    room::RoomText,
     text::{Name, Text},
     topic::Topic,
 };
@@ -35,14 +34,21 @@ pub struct RoomMessage {
 }
 
 impl RoomMessage {
-    pub(crate) fn new(topic: Topic, from: PeerId, name: Option<Name>, said: RoomText) -> Self {
+    pub(crate) fn new(topic: Topic, message: moim_room::Message) -> Self {
+        let moim_room::Message {
+            id,
+            from,
+            name,
+            text,
+            sent,
+        } = message;
         Self {
-            id: said.id,
+            id,
             topic,
             from,
             name,
-            text: said.text,
-            sent: said.sent.0,
+            text,
+            sent: sent.0,
         }
     }
 }

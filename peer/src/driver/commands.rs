@@ -2,11 +2,8 @@
 
 use web_time::Instant;
 
-use super::{Driver, direct, room};
-use crate::{
-    command::Command,
-    error::{LookupError, SayError},
-};
+use super::{Driver, direct};
+use crate::command::Command;
 
 impl Driver {
     pub(super) fn on_command(&mut self, command: Command, now: Instant) {
@@ -22,19 +19,10 @@ impl Driver {
                 handle,
                 reply,
             } => {
-                let _ = reply.send(self.join(topic, profile, handle, now));
+                let _ = reply.send(self.join(topic, &profile, handle, now));
             }
             Command::Leave { topic, reply } => self.leave(topic.hash(), Some(reply), now),
-            Command::Lookup { topic, wait, reply } => {
-                if !self.in_dht() {
-                    let why = self.entry.why_not();
-                    let _ = reply.send(Err(LookupError::NotConnected(why)));
-                } else if self.lookups.len() >= room::LOOKUPS_MAX {
-                    let _ = reply.send(Err(LookupError::Busy));
-                } else {
-                    self.begin_lookup(topic.hash(), wait, reply, now);
-                }
-            }
+            Command::Lookup { topic, wait, reply } => self.begin_lookup(topic, wait, reply, now),
             Command::NetworkChanged { online } => self.on_network_changed(online, now),
             #[cfg(test)]
             Command::Panic => panic!("sabotage"),
@@ -47,22 +35,9 @@ impl Driver {
             // What is to be done is found out by looking at the rooms, see `leave_dropped`.
             Command::RoomDropped => {}
             Command::RoomHistory { topic, reply } => {
-                let history = self
-                    .rooms
-                    .get(&topic.hash())
-                    .map(|room| room.history.iter().cloned().collect())
-                    .unwrap_or_default();
-                let _ = reply.send(history);
+                let _ = reply.send(self.room_history(&topic));
             }
-            Command::Say { topic, text, reply } => match self.rooms.get_mut(&topic.hash()) {
-                None => {
-                    let _ = reply.send(Err(SayError::Left));
-                }
-                Some(room) => {
-                    room.saying.push(text, reply);
-                    self.say_due(topic.hash(), now);
-                }
-            },
+            Command::Say { topic, text, reply } => self.say(&topic, text, reply, now),
             Command::Send {
                 id,
                 to,

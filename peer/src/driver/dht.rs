@@ -4,6 +4,7 @@ use libp2p::{
     PeerId,
     kad::{self, QueryResult},
 };
+use moim_room::Input;
 use web_time::Instant;
 
 use super::{
@@ -41,15 +42,15 @@ impl Driver {
         // What comes before the end of a query.
         match (self.queries.get_mut(&id), &result) {
             (
-                Some(Purpose::Members { topic }),
+                Some(Purpose::Members { of }),
                 QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
                     providers,
                     ..
                 })),
             ) => {
-                let topic = *topic;
+                let room = *of;
                 let providers: Vec<_> = providers.iter().copied().collect();
-                if self.on_providers(topic, &providers, has_asked, now)
+                if self.on_providers(room, providers, has_asked, now)
                     && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
                 {
                     query.finish();
@@ -74,11 +75,15 @@ impl Driver {
             return;
         };
         match (purpose, result) {
-            (Purpose::AnnounceFind { topic }, QueryResult::GetClosestPeers(found)) => {
-                self.on_announce_found(topic, closest(found, self.me), now);
+            (Purpose::AnnounceFind { of }, QueryResult::GetClosestPeers(found)) => {
+                self.on_announce_found(of, closest(found, self.me), now);
             }
-            (Purpose::AnnouncePut { topic }, QueryResult::PutRecord(result)) => {
-                self.on_announced(topic, copies(&result, 1) > 0, now);
+            (Purpose::AnnouncePut { of }, QueryResult::PutRecord(result)) => {
+                let accepted = copies(&result, 1) > 0;
+                self.tell_room(of, Input::Announced { accepted }, now);
+            }
+            (Purpose::LeavePut { of }, _) => {
+                self.tell_room(of, Input::LeftHandedOver, now);
             }
             (Purpose::PutFind { draft, servers }, QueryResult::GetClosestPeers(found)) => {
                 self.on_servers_found(draft, servers, closest(found, self.me), now);
@@ -93,7 +98,7 @@ impl Driver {
                 let is_answered = is_answered(&result);
                 self.on_looked_up(key, found, reader, is_answered, now);
             }
-            (Purpose::LeavePut { .. } | Purpose::Members { .. }, _) => {}
+            (Purpose::Members { .. }, _) => {}
             (purpose, result) => tracing::debug!(?purpose, ?result, "unexpected end of a query"),
         }
     }

@@ -10,12 +10,12 @@ use moim_protocol::{
     message::{MessageId, Request, Response},
     outbox::{FailureReason, OutboxAction, OutboxError},
     text::Text,
-    topic::TopicHash,
     wire::{ErrorCode, WireError},
 };
+use moim_room::{Input, RequestId};
 use web_time::Instant;
 
-use super::Driver;
+use super::{Driver, asks::failure, rooms::MachineId};
 use crate::{
     command::Reply, error::SendError, event::PeerEvent, history::DirectMessage, platform,
     reason::Setback, snapshot::Receipt,
@@ -35,7 +35,7 @@ pub(super) enum Transmission {
     /// A direct message.
     Direct(MessageId),
     /// What was missed of a room.
-    CatchUp(TopicHash),
+    CatchUp(MachineId, RequestId),
 }
 
 /// A message that waits for its receipt.
@@ -148,7 +148,6 @@ impl Driver {
                     .send_response(channel, answer.encode());
             }
             request_response::Event::Message {
-                peer,
                 connection_id,
                 message:
                     request_response::Message::Response {
@@ -156,13 +155,14 @@ impl Driver {
                         response,
                     },
             } => {
-                let response = Response::decode(&response);
                 match self.transmissions.remove(&request_id) {
                     Some(Transmission::Direct(id)) => {
+                        let response = Response::decode(&response);
                         self.on_receipt(id, connection_id, response, now);
                     }
-                    Some(Transmission::CatchUp(topic)) => {
-                        self.on_caught_up(topic, peer, response, now);
+                    Some(Transmission::CatchUp(room, request)) => {
+                        let body = response;
+                        self.tell_room(room, Input::Answered { request, body }, now);
                     }
                     None => {}
                 }
@@ -191,8 +191,10 @@ impl Driver {
                     };
                     self.outbox.failure(id, why, now);
                 }
-                Some(Transmission::CatchUp(topic)) => {
-                    self.on_catch_up_failed(topic, peer, &error, now);
+                Some(Transmission::CatchUp(room, request)) => {
+                    tracing::debug!(%peer, %error, "not answered what was missed");
+                    let why = failure(&error);
+                    self.tell_room(room, Input::Failed { request, why }, now);
                 }
                 None => {}
             },
@@ -238,7 +240,7 @@ impl Driver {
         body: &[u8],
         now: Instant,
     ) -> Response {
-        let is_member = self.is_member(&from);
+        let is_member = self.rooms.have_member(&from);
         // Nothing is read for who has no share left.
         if !self.shares.direct.has(from, is_member, 1, body.len(), now) {
             return Response::error(ErrorCode::Busy, "too many messages at once");
@@ -257,7 +259,16 @@ impl Driver {
                 said,
                 known,
                 member_for,
-            }) => self.answer_catch_up(topic, from, said, (known, member_for), now),
+            }) => {
+                let asked = |ask| Input::AskedMissed {
+                    ask,
+                    from,
+                    said,
+                    known,
+                    member_for,
+                };
+                self.answer_catch_up(topic, from, asked, now)
+            }
             Err(error) => Response::from(&error),
         }
     }
@@ -274,8 +285,7 @@ impl Driver {
         let (rooms, history) = (&self.rooms, &self.history);
         // Anybody can be a member under any number of names; to whom the user has written is its own choice.
         let standing = |peer: &PeerId| {
-            let is_member = rooms.values().any(|room| room.search.roster.contains(peer));
-            (history.is_answered(peer), is_member)
+            (history.is_answered(peer), rooms.have_member(peer))
         };
         if self.received.insert(from, id, standing) {
             let path = self.connections.path(connection);

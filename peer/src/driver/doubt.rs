@@ -2,14 +2,12 @@
 //! time, or an answer does not come; and connections that a bootstrap node does not want.
 
 use libp2p::{PeerId, ping, request_response, swarm::ConnectionId};
-use moim_protocol::{
-    refusal_wire::{Request, Response},
-    topic::TopicHash,
-};
+use moim_protocol::refusal_wire::{Request, Response};
+use moim_room::Input;
 use web_time::Instant;
 
 use super::{Driver, liveness::Action};
-use crate::{event::LeaveReason, platform, probe};
+use crate::{platform, probe};
 
 /// Pings in a row without an answer after which a connection is taken for dead.
 const SILENT_PINGS_MAX: u32 = 2;
@@ -46,10 +44,8 @@ impl Driver {
         self.doubt(|_| true, now);
         self.entry.network_changed(true, now);
         self.reaching.network_changed(now);
-        for room in self.rooms.values_mut() {
-            room.announcer.announce_now(now);
-            room.search.lookup_again(now);
-        }
+        self.tell_rooms(&Input::AnnounceNow, now);
+        self.tell_rooms(&Input::LookupAgain, now);
         self.dirty = true;
     }
 
@@ -82,7 +78,7 @@ impl Driver {
     pub(super) fn on_lost(&mut self, peer: PeerId, now: Instant) {
         let is_dialled = self.reaching.is_dialling(&peer);
         if !self.reaching.wants(&peer)
-            || !self.is_member(&peer)
+            || !self.rooms.have_member(&peer)
             || !self.lost.lost(peer, is_dialled, now)
         {
             return;
@@ -102,26 +98,7 @@ impl Driver {
         }
         for peer in self.lost.poll(now) {
             tracing::debug!(%peer, "lost");
-            let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
-            for topic in topics {
-                let room = self.rooms.get_mut(&topic);
-                if room.is_some_and(|room| room.search.roster.suspend(&peer)) {
-                    self.member_gone(topic, peer, LeaveReason::Lost);
-                }
-            }
-        }
-    }
-
-    /// A peer is connected, or has said something: if it was lost, it is back.
-    pub(super) fn is_back(&mut self, peer: PeerId, now: Instant) {
-        let topics: Vec<TopicHash> = self.rooms.keys().copied().collect();
-        for topic in topics {
-            let room = self.rooms.get_mut(&topic);
-            let back = room.and_then(|room| room.search.roster.resume(&peer, now).cloned());
-            if let Some(signed) = back {
-                self.learn_addresses(signed.presence(), now);
-                self.member_joined(topic, &signed, now);
-            }
+            self.tell_rooms(&Input::Lost(peer), now);
         }
     }
 

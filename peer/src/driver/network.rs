@@ -7,6 +7,7 @@ use libp2p::{
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use moim_protocol::{address::is_dialled, names};
+use moim_room::Input;
 use web_time::Instant;
 
 use super::{Driver, Fetched, connections::Abilities, dial_error::unreached, entry::Action};
@@ -51,7 +52,7 @@ impl Driver {
                     self.entry.disconnected(&peer_id, now);
                     self.handovers.disconnected(&peer_id);
                     self.reaching.disconnected(&peer_id, now);
-                    self.on_member_disconnected(&peer_id);
+                    self.tell_rooms(&Input::Disconnected(peer_id), now);
                     self.on_lost(peer_id, now);
                 } else {
                     if self.connections.superfluous(&peer_id).is_empty() {
@@ -61,7 +62,7 @@ impl Driver {
                     self.swarm
                         .behaviour_mut()
                         .greet_again(peer_id, connection_id, &endpoint);
-                    self.catch_up_with(peer_id, now);
+                    self.tell_rooms(&Input::ConnectionClosed(peer_id), now);
                 }
                 self.dirty = true;
             }
@@ -203,14 +204,12 @@ impl Driver {
         self.members_changed = true;
         self.lost.found(&peer);
         self.lost.heard(now);
-        self.is_back(peer, now);
         self.entry.connected(id, peer, now);
         self.reaching.connected(&peer, id, path, now);
         if !self.connections.superfluous(&peer).is_empty() {
             self.handovers.began(peer, now);
         }
-        self.on_member_connected(peer, now);
-        self.catch_up_with(peer, now);
+        self.tell_rooms(&Input::Connected(peer), now);
         self.outbox_connected(&peer, now);
         self.dirty = true;
     }
@@ -341,18 +340,16 @@ impl Driver {
         if !self.revivals.take(now) {
             return;
         }
-        for room in self.rooms.values_mut() {
-            room.announcer.announce_now(now);
-            room.search.lookup_again(now);
+        self.rooms_in_dht = true;
+        for input in [Input::Dht(true), Input::AnnounceNow, Input::LookupAgain] {
+            self.tell_rooms(&input, now);
         }
         self.reaching.try_again(now);
     }
 
     fn on_addresses_changed(&mut self, now: Instant) {
         self.announce_circuits();
-        for room in self.rooms.values_mut() {
-            room.announcer.addresses_changed(now);
-        }
+        self.tell_addresses(now);
         self.dirty = true;
     }
 

@@ -6,11 +6,10 @@ use std::{
 };
 
 use libp2p::PeerId;
-use moim_protocol::neighbours;
 use web_time::Instant;
 use webrtc_private::address::is_webrtc;
 
-use super::{Driver, connections::Open, room::RoomState};
+use super::{Driver, connections::Open};
 
 /// How often connections are looked through for those that nobody needs.
 pub(super) const PRUNE_INTERVAL: Duration = Duration::from_secs(5);
@@ -43,8 +42,8 @@ impl Driver {
             {
                 continue;
             }
-            let asking = |room: &RoomState| room.search.asking.contains_key(&peer);
-            if !self.rooms.values().any(asking) && (crowded || members.contains(&peer)) {
+            let is_asked = self.rooms.joined().any(|room| room.machine.is_asking(&peer));
+            if !is_asked && (crowded || members.contains(&peer)) {
                 useless.insert(peer);
             }
         }
@@ -66,12 +65,11 @@ impl Driver {
             since.iter().map(|(peer, since)| (*since, *peer)).collect();
         longest.sort_unstable();
         let (mut members, mut kept) = (HashSet::new(), HashSet::new());
-        for room in self.rooms.values() {
-            let roster = &room.search.roster;
-            let connected = longest.iter().map(|(_, peer)| *peer);
-            let connected: Vec<PeerId> = connected.filter(|peer| roster.contains(peer)).collect();
-            kept.extend(neighbours::kept(self.me, &connected, room.likely));
-            members.extend(connected);
+        let connected: Vec<PeerId> = longest.into_iter().map(|(_, peer)| peer).collect();
+        for room in self.rooms.joined() {
+            kept.extend(room.machine.kept(&connected));
+            let of_room = connected.iter().filter(|peer| room.machine.contains(peer));
+            members.extend(of_room);
         }
         (members, kept)
     }

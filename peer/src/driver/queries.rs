@@ -6,9 +6,12 @@ use libp2p::{
     PeerId,
     kad::{self, QueryId},
 };
-use moim_protocol::{record::RecordKey, topic::TopicHash};
+use moim_protocol::record::RecordKey;
 
-use super::values::{Draft, Found, Put, Reader, Rest};
+use super::{
+    rooms::MachineId,
+    values::{Draft, Found, Put, Reader, Rest},
+};
 
 /// Queries under way at once; what would be more waits. Each holds up to twenty streams.
 pub(super) const QUERIES_MAX: usize = 128;
@@ -17,13 +20,13 @@ pub(super) const QUERIES_MAX: usize = 128;
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// Find the servers that are to hold our presence.
-    AnnounceFind { topic: TopicHash },
+    AnnounceFind { of: MachineId },
     /// Hand our presence to them.
-    AnnouncePut { topic: TopicHash },
+    AnnouncePut { of: MachineId },
     /// Tell them that we left.
-    LeavePut { topic: TopicHash },
+    LeavePut { of: MachineId },
     /// Find providers of a topic.
-    Members { topic: TopicHash },
+    Members { of: MachineId },
     /// Find the servers that are to hold the value of a put.
     PutFind { draft: Draft, servers: NonZeroUsize },
     /// Hand the value to the closest of them.
@@ -73,21 +76,16 @@ impl Queries {
             .any(|purpose| matches!(purpose, Purpose::PutRest(_)))
     }
 
-    pub(super) fn members_query(&self, topic: &TopicHash) -> bool {
-        self.open
-            .values()
-            .any(|purpose| matches!(purpose, Purpose::Members { topic: of } if of == topic))
+    /// Whether the DHT is being asked for providers by this machine.
+    pub(super) fn members_query(&self, room: MachineId) -> bool {
+        let is_it = |purpose: &Purpose| matches!(purpose, Purpose::Members { of } if *of == room);
+        self.open.values().any(is_it)
     }
 
-    pub(super) fn leaving(&self, topic: &TopicHash) -> bool {
-        self.open
-            .values()
-            .any(|purpose| matches!(purpose, Purpose::LeavePut { topic: of } if of == topic))
-    }
-
-    pub(super) fn announcing(&self, topic: &TopicHash) -> bool {
+    /// Whether a room's presence is being handed over.
+    pub(super) fn announcing(&self, room: MachineId) -> bool {
         self.open.values().any(|purpose| {
-            matches!(purpose, Purpose::AnnounceFind { topic: of } | Purpose::AnnouncePut { topic: of } if of == topic)
+            matches!(purpose, Purpose::AnnounceFind { of } | Purpose::AnnouncePut { of } if *of == room)
         })
     }
 }

@@ -8,10 +8,10 @@ use std::{mem, time::Duration};
 
 use connection_guard::{Falls, Panic, catch_future};
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use moim_room::Input;
 
 use super::{
     Driver,
-    catch_up::CatchingUp,
     connections::Connections,
     dial::Pace,
     direct::Transmission,
@@ -118,19 +118,15 @@ impl Driver {
                 self.outbox.failure(id, Setback::Broken, now);
             }
         }
-        let mut members = Vec::new();
-        for room in self.rooms.values_mut() {
-            self.swarm.behaviour_mut().listen_to(&room.gossip_topic);
-            room.search.begin_again(room.topic.hash(), self.me, now);
-            room.announcer.announce_now(now);
-            room.catching_up = CatchingUp::default();
-            room.servers.clear();
-            let roster = room.search.roster.members();
-            members.extend(roster.map(|member| member.presence.clone()));
+        for id in self.rooms.joined_ids() {
+            if let Some(room) = self.rooms.room_mut(id) {
+                self.swarm.behaviour_mut().listen_to(&room.gossip_topic);
+                room.servers.clear();
+            }
         }
-        for presence in members {
-            self.learn_addresses(&presence, now);
-        }
+        self.rooms_in_dht = false;
+        self.tell_rooms(&Input::Dht(false), now);
+        self.tell_rooms(&Input::Restarted, now);
         self.dirty = true;
         self.members_changed = true;
     }
@@ -161,17 +157,13 @@ impl Driver {
                 | Purpose::PutRest(_) => {}
             }
         }
-        for lookup in mem::take(&mut self.lookups) {
-            let lost = LookupError::NotConnected(NotInDht::Restarting);
-            let _ = lookup.reply.send(Err(lost));
+        for id in self.rooms.ids() {
+            if let Some(lookup) = self.rooms.take_lookup(id) {
+                let lost = LookupError::NotConnected(NotInDht::Restarting);
+                let _ = lookup.reply.send(Err(lost));
+            }
         }
-        for reply in mem::take(&mut self.leavings)
-            .into_iter()
-            .filter_map(|it| it.reply)
-        {
-            let _ = reply.send(());
-        }
-        self.asked.clear();
+        self.rooms.asked.clear();
     }
 }
 

@@ -1,18 +1,16 @@
 //! How much one peer may say to us and ask of us, and who is not listened to for a while.
 //!
-//! What an author says in a room is counted there ([`Hearing`]); here is what a connection brings.
+//! What an author says in a room is counted there; here is what a connection brings.
 
 use std::{collections::HashMap, time::Duration};
 
 use libp2p::PeerId;
 use moim_protocol::{
-    allowance::{Allowances, Shares},
+    allowance::Shares,
     limits::{
-        CATCH_UP_ALL, CATCH_UP_PER_PEER, DIRECT_ALL, DIRECT_PER_PEER, GOSSIP_PER_NEIGHBOUR,
-        LISTS_ALL, LISTS_PER_PEER, PRESENCES_PER_PEER, ROOM_PRESENCES, ROOM_TALK, SHARES_MAX,
-        TALK_PER_AUTHOR,
+        CATCH_UP_ALL, CATCH_UP_PER_PEER, DIRECT_ALL, DIRECT_PER_PEER, LISTS_ALL, LISTS_PER_PEER,
+        SHARES_MAX,
     },
-    topic::TopicHash,
 };
 use web_time::Instant;
 
@@ -64,49 +62,14 @@ impl PeerShares {
     }
 }
 
-/// What is left of what may be said in a room.
-#[derive(Debug)]
-pub(super) struct Hearing {
-    /// By author.
-    pub(super) talk: Shares<PeerId>,
-    /// By signer; what is no news by who has brought it up again.
-    pub(super) presences: Shares<PeerId>,
-    /// Whatever a neighbour is the first to bring, whoever said it. Each room has its own: who is in many passes
-    /// on as much as each of them may have.
-    brought: Allowances<PeerId>,
-}
-
-impl Hearing {
-    pub(super) fn new(now: Instant) -> Self {
-        Self {
-            talk: Shares::new(TALK_PER_AUTHOR, ROOM_TALK, SHARES_MAX, now),
-            presences: Shares::new(PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX, now),
-            brought: Allowances::new(GOSSIP_PER_NEIGHBOUR, SHARES_MAX),
-        }
-    }
-}
-
 impl Driver {
-    /// Whether a message of a room that a neighbour has brought is looked at. Who brings more than an honest
-    /// one could pass on is not listened to for a while, so that its flood costs nothing further.
-    pub(super) fn listens_to(
-        &mut self,
-        topic: TopicHash,
-        neighbour: PeerId,
-        bytes: usize,
-        now: Instant,
-    ) -> bool {
-        let Some(room) = self.rooms.get_mut(&topic) else {
-            return false;
-        };
-        if room.hearing.brought.of(neighbour, now).take(bytes, now) {
-            return true;
-        }
+    /// A neighbour has brought more of a room than an honest one could pass on. It is not listened to for a while, so
+    /// that its flood costs nothing further.
+    pub(super) fn deafen(&mut self, neighbour: PeerId, now: Instant) {
         if self.shares.deaf.insert(neighbour, now + DEAF_FOR).is_none() {
             tracing::info!(peer = %neighbour, "brings more than any room has; not listened to for a while");
             self.set_score(&neighbour, scoring::DEAF_SCORE);
         }
-        false
     }
 
     /// Listens again to those whose time is over.
@@ -121,12 +84,5 @@ impl Driver {
             // Gossipsub has forgotten it if this fails.
             gossip.set_application_score(peer, score);
         }
-    }
-
-    /// Whether a peer is a member of a room that we are in.
-    pub(super) fn is_member(&self, peer: &PeerId) -> bool {
-        self.rooms
-            .values()
-            .any(|room| room.search.roster.contains(peer))
     }
 }

@@ -1,9 +1,6 @@
 //! How the driver begins: the swarm, where it listens, and the task.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use connection_guard::{Limits, Panics};
 use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
@@ -15,7 +12,7 @@ use tracing::Instrument as _;
 use super::{
     Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
     dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, prune,
-    queries::Queries, reach::Reaching, relays::Relays, seldom::Seldom, shares::PeerShares,
+    queries::Queries, reach::Reaching, relays::Relays, rooms::Rooms, seldom::Seldom, shares::PeerShares,
     thrift::Thrift, values::Operations,
 };
 use crate::{
@@ -162,10 +159,9 @@ impl Driver {
             queries: Queries::default(),
             operations: Operations::default(),
             last_sequence: 0,
-            rooms: BTreeMap::new(),
-            leavings: Vec::new(),
-            lookups: Vec::new(),
-            asked: HashMap::new(),
+            rooms: Rooms::default(),
+            rooms_in_dht: false,
+            told_addresses: Vec::new(),
             outbox: Outbox::new(),
             sends: HashMap::new(),
             transmissions: HashMap::new(),

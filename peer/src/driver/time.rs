@@ -2,6 +2,7 @@
 
 use libp2p::{PeerId, request_response};
 use moim_protocol::time_wire::{Request, Response};
+use moim_room::Input;
 use web_time::Instant;
 
 use super::Driver;
@@ -42,9 +43,7 @@ impl Driver {
                 self.ask_time(&node);
             }
             // What was dated by the clock before may be of no use.
-            for room in self.rooms.values_mut() {
-                room.announcer.announce_now(now);
-            }
+            self.tell_rooms(&Input::AnnounceNow, now);
         }
         let off = self.clock.off(now, wall);
         if off != self.clock_off {
