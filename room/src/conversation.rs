@@ -13,8 +13,8 @@ use web_time::Instant;
 
 use crate::{
     around::Around,
+    authors::Authors,
     catching_up::CatchingUp,
-    hearing::Authors,
     input::Failure,
     now::Now,
     output::{Message, Output, text_bytes},

@@ -1,16 +1,22 @@
-//! How much may be said in the room: by each author, by all of them, and how much of it each neighbour may bring.
+//! What gossip brings: how much of it is looked at and passed on, and whether it can be read.
 //!
 //! What a connection brings besides, in all rooms together, is counted by the caller.
 
 use libp2p_identity::PeerId;
 use moim_protocol::{
     allowance::{Allowances, Shares},
-    limits::{
-        BODY_BYTES_MAX, CATCH_UP_MESSAGES_MIN, GOSSIP_PER_NEIGHBOUR, PRESENCES_PER_PEER,
-        ROOM_PRESENCES, ROOM_TALK, SHARES_MAX, TALK_PER_AUTHOR,
-    },
+    limits::{GOSSIP_PER_NEIGHBOUR, PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX},
+    presence::SignedPresence,
+    room::RoomMessage,
 };
 use web_time::Instant;
+
+use crate::{
+    around::Around,
+    conversation::Conversation,
+    now::Now,
+    output::{Acceptance, Output},
+};
 
 /// What is left of what gossip may bring. *Near* is a member that we are connected to: of those there are no more than
 /// connections.
@@ -31,133 +37,131 @@ impl Hearing {
         }
     }
 
-    /// Whether a message that a neighbour has brought is looked at. Who brings more than an honest one could pass on
-    /// is not listened to.
-    pub(crate) fn listens_to(&mut self, neighbour: PeerId, bytes: usize, now: Instant) -> bool {
-        self.brought.of(neighbour, now).take(bytes, now)
+    /// Reads what a neighbour has brought, which an author has signed. Returns a message that holds and is within the
+    /// shares, or else what becomes of it.
+    pub(crate) fn judge(
+        &mut self,
+        (neighbour, author): (PeerId, PeerId),
+        data: &[u8],
+        conversation: &mut Conversation,
+        around: &mut Around,
+        now: Now,
+    ) -> Result<RoomMessage, Acceptance> {
+        let bytes = data.len();
+        // Who brings more than an honest one could pass on is not listened to.
+        if !self
+            .brought
+            .of(neighbour, now.instant)
+            .take(bytes, now.instant)
+        {
+            around.out.push(Output::Deafen(neighbour));
+            return Err(Acceptance::Ignore);
+        }
+        let message = match RoomMessage::decode(data) {
+            Ok(message) => message,
+            // Others may know it, and must be able to say it through this peer.
+            Err(error) if error.code().is_of_later_version() => {
+                tracing::debug!(%author, %error, "room message not for this version");
+                let is_within = conversation.takes(author, bytes, around, now.instant);
+                return Err(within_share(is_within));
+            }
+            Err(error) => {
+                tracing::debug!(%author, %error, "room message refused");
+                return Err(if error.is_forwarders_fault() {
+                    Acceptance::Reject
+                } else {
+                    Acceptance::Ignore
+                });
+            }
+        };
+        // Old messages may come again from anybody; whoever passes them on need not know better. What its author has
+        // brought was said now, whatever the clock there says.
+        if author != neighbour
+            && let Err(error) = message.check_time(now.wall)
+        {
+            tracing::debug!(%author, %error, "room message ignored");
+            return Err(Acceptance::Ignore);
+        }
+        let is_within = match &message {
+            RoomMessage::Presence { presence } => {
+                if presence.presence().topic != around.members.roster().topic() {
+                    return Err(Acceptance::Reject);
+                }
+                self.takes_presence(presence, author, bytes, around, now.instant)
+            }
+            RoomMessage::Text(text) => {
+                conversation.takes_text(author, text, bytes, around, now.instant)
+            }
+        };
+        if is_within {
+            Ok(message)
+        } else {
+            tracing::debug!(%author, "says more than its share");
+            Err(Acceptance::Ignore)
+        }
     }
 
-    /// Whether a presence is passed on that is news: within its signer's share and the room's.
-    pub(crate) fn takes_presence(
+    /// Whether a presence is within the shares.
+    fn takes_presence(
         &mut self,
-        signer: PeerId,
-        is_near: bool,
-        bytes: usize,
-        now: Instant,
-    ) -> bool {
-        self.presences.take(signer, is_near, bytes, now)
-    }
-
-    /// The same of one that is no news. Anybody can show again what somebody has signed, each time in another message.
-    pub(crate) fn takes_presence_again(
-        &mut self,
+        signed: &SignedPresence,
         author: PeerId,
         bytes: usize,
+        around: &Around,
         now: Instant,
     ) -> bool {
-        self.presences.take(author, false, bytes, now)
+        let presence = signed.presence();
+        let known = around.members.roster().sequence(&presence.peer);
+        if known.is_none_or(|known| known < presence.sequence) {
+            let is_near = around.is_near(&presence.peer);
+            self.presences.take(presence.peer, is_near, bytes, now)
+        } else {
+            // Anybody can show again what somebody has signed, each time in another message.
+            self.presences.take(author, false, bytes, now)
+        }
     }
 }
 
-/// What is left of what authors may say, by whatever way it comes.
-#[derive(Debug)]
-pub(crate) struct Authors(Shares<PeerId>);
-
-impl Authors {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self(Shares::new(TALK_PER_AUTHOR, ROOM_TALK, SHARES_MAX, now))
-    }
-
-    /// Whether so much of an author is passed on: within the author's share and the room's.
-    pub(crate) fn take(
-        &mut self,
-        author: PeerId,
-        is_near: bool,
-        bytes: usize,
-        now: Instant,
-    ) -> bool {
-        self.0.take(author, is_near, bytes, now)
-    }
-
-    /// The same of what was said before, which counts for nobody in particular.
-    pub(crate) fn take_again(&mut self, bytes: usize, now: Instant) -> bool {
-        self.0.take_of_all(false, bytes, now)
-    }
-
-    /// Whether an author may be asked for what was missed of it: that counts as said.
-    pub(crate) fn may_catch_up(&mut self, author: PeerId, is_near: bool, now: Instant) -> bool {
-        let (messages, bytes) = (CATCH_UP_MESSAGES_MIN, BODY_BYTES_MAX);
-        self.0.has(author, is_near, messages, bytes, now)
-    }
-
-    /// An author has said so much at once, by way of an answer.
-    pub(crate) fn caught_up(
-        &mut self,
-        author: PeerId,
-        messages: usize,
-        bytes: usize,
-        now: Instant,
-    ) {
-        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
-        self.0.spend(author, messages, bytes, now);
+/// What is too much is not passed on, and not held against whoever brought it: that peer counts by
+/// another clock.
+pub(crate) const fn within_share(is_within: bool) -> Acceptance {
+    if is_within {
+        Acceptance::Accept
+    } else {
+        Acceptance::Ignore
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use moim_protocol::limits::{ROOM_BYTES_MAX, SAY};
+    use moim_protocol::limits::ROOM_BYTES_MAX;
 
     use super::*;
-    use crate::testing::{peer, start};
-
-    #[test]
-    fn an_author_has_a_share_and_the_room_has_one() {
-        let now = start().instant;
-        let mut authors = Authors::new(now);
-        let said = |authors: &mut Authors, author: u16, is_near| {
-            let author = peer(author);
-            let all = 0..2 * ROOM_TALK.things.burst;
-            let taken = all.filter(|_| authors.take(author, is_near, 10, now));
-            u32::try_from(taken.count()).unwrap()
-        };
-        assert_eq!(said(&mut authors, 1, true), TALK_PER_AUTHOR.things.burst);
-        const { assert!(TALK_PER_AUTHOR.things.burst >= 2 * SAY.things.burst) };
-        let strangers: u32 = (2..40)
-            .map(|author| said(&mut authors, author, false))
-            .sum();
-        let half = ROOM_TALK.things.burst / 2 - TALK_PER_AUTHOR.things.burst;
-        assert_eq!(
-            strangers,
-            half + 1,
-            "the other half is for those who are near"
-        );
-        assert!(!authors.take_again(10, now));
-        assert_eq!(said(&mut authors, 41, true), TALK_PER_AUTHOR.things.burst);
-    }
-
-    #[test]
-    fn what_was_missed_counts_as_said() {
-        let now = start().instant;
-        let mut authors = Authors::new(now);
-        let mut answers = 0;
-        while authors.may_catch_up(peer(1), true, now) {
-            authors.caught_up(peer(1), 64, 30_000, now);
-            answers += 1;
-        }
-        assert_eq!(answers, 4, "as many messages as there may be at once");
-        assert!(authors.may_catch_up(peer(2), true, now));
-    }
+    use crate::{
+        members::Members,
+        testing::{peer, start, topic},
+    };
 
     #[test]
     fn a_neighbour_brings_no_more_than_a_room_may_have() {
-        let now = start().instant;
-        let mut hearing = Hearing::new(now);
-        let all = 0..u64::from(u32::MAX);
-        let brought = all
-            .take_while(|_| hearing.listens_to(peer(1), ROOM_BYTES_MAX, now))
-            .count();
+        let (now, name) = (start(), "Me".parse().unwrap());
+        let topic = topic().hash();
+        let mut around = Around::new(Members::new(topic, peer(0), &name));
+        let mut conversation = Conversation::new(peer(0), topic, name, now);
+        let mut hearing = Hearing::new(now.instant);
+        let nonsense = vec![b'x'; ROOM_BYTES_MAX];
+        let mut bring = |neighbour| {
+            let from = (peer(neighbour), peer(3));
+            hearing.judge(from, &nonsense, &mut conversation, &mut around, now)
+        };
+        let mut brought = 0;
+        while bring(1) == Err(Acceptance::Reject) {
+            brought += 1;
+        }
         let bytes = usize::try_from(GOSSIP_PER_NEIGHBOUR.bytes.burst).unwrap();
         assert_eq!(brought, bytes / ROOM_BYTES_MAX);
-        assert!(hearing.listens_to(peer(2), ROOM_BYTES_MAX, now));
+        assert_eq!(bring(1), Err(Acceptance::Ignore));
+        assert_eq!(bring(2), Err(Acceptance::Reject));
+        assert_eq!(around.out.pop(), Some(Output::Deafen(peer(1))));
     }
 }

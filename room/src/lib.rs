@@ -135,6 +135,7 @@
 mod announcing;
 mod around;
 mod asking;
+mod authors;
 mod catching_up;
 mod config;
 mod conversation;
@@ -165,5 +166,6 @@ pub use self::{
         Acceptance, Event, LeaveReason, Member, Message, NotSaid, Output, Protocol, Response,
         text_bytes,
     },
-    room::{PAGE_BYTES_MAX, Room},
+    room::Room,
+    search::PAGE_BYTES_MAX,
 };

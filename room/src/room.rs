@@ -7,8 +7,7 @@ use std::{
 
 use libp2p_identity::PeerId;
 use moim_protocol::{
-    limits::BODY_BYTES_MAX,
-    presence::{SignedPresence, State},
+    presence::{Presence, SignedPresence, State},
     presence_wire::{Request, Response},
     room::RoomMessage,
     roster::{RosterError, Verdict},
@@ -24,7 +23,7 @@ use crate::{
     asking::{Asked, Purpose},
     config::Config,
     conversation::Conversation,
-    hearing::Hearing,
+    hearing::{Hearing, within_share},
     input::{Failure, Input, RequestId},
     leaving::Leaving,
     links::Links,
@@ -33,12 +32,9 @@ use crate::{
     neighbourhood::Neighbourhood,
     now::Now,
     output::{self, Acceptance, Member, Output},
-    search::{Search, read_list},
+    search::{PAGE_BYTES_MAX, Search, read_list},
     telling::Telling,
 };
-
-/// The most that one page of a list of members takes: what an answer may have.
-pub const PAGE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
 /// One joined room, until it is left. See the [crate] for how it is used.
 #[derive(Debug)]
@@ -112,21 +108,14 @@ impl Room {
             Input::AnnounceNow => self.meeting.announcing.announce_now(now.instant),
             Input::LookupAgain => self.meeting.search.lookup_again(now.instant),
             Input::Dht(in_dht) => self.meeting.set_in_dht(in_dht),
-            Input::Providers {
-                providers,
-                is_answer: _,
-            } => {
+            Input::Providers { providers, .. } => {
                 let search = &mut self.meeting.search;
                 let (roster, out) = (around.members.roster(), &mut around.out);
                 search.providers(providers, roster, now.instant, out);
             }
-            Input::Announced { accepted } => {
-                if accepted {
-                    self.meeting.announcing.succeeded(now.instant);
-                }
-            }
-            // The farewell is not said yet.
-            Input::LeftHandedOver => {}
+            Input::Announced { accepted: true } => self.meeting.announcing.succeeded(now.instant),
+            // It is tried again in a while. The farewell is not said yet.
+            Input::Announced { accepted: false } | Input::LeftHandedOver => {}
             Input::Connected(peer) => {
                 around.links.connected(peer);
                 self.is_back(peer, now.instant);
@@ -156,8 +145,7 @@ impl Room {
             Input::HeardFrom(peer) => self.is_back(peer, now.instant),
             Input::Restarted => self.begin_again(now.instant),
             Input::Asked { ask, from, request } => {
-                let response = self.answer(from, request, now);
-                let response = output::Response::Presence(response);
+                let response = output::Response::Presence(self.answer(from, request, now));
                 self.around.out.push(Output::Answer { ask, response });
             }
             Input::AskedMissed {
@@ -168,8 +156,8 @@ impl Room {
                 member_for,
             } => {
                 let conversation = &mut self.conversation;
-                let response = conversation.answer(from, (known, member_for), around, now.instant);
-                let response = output::Response::Message(response);
+                let missed = conversation.answer(from, (known, member_for), around, now.instant);
+                let response = output::Response::Message(missed);
                 around.out.push(Output::Answer { ask, response });
                 conversation.told(from, said, around, now.instant);
             }
@@ -256,6 +244,12 @@ impl Room {
         self.around.members.peers()
     }
 
+    /// What the members have signed last.
+    pub fn presences(&self) -> impl Iterator<Item = &Presence> {
+        let members = self.around.members.roster().members();
+        members.map(|member| member.presence)
+    }
+
     /// Whether a peer is a member. Nobody is once the room is left.
     #[must_use]
     pub fn contains(&self, peer: &PeerId) -> bool {
@@ -329,8 +323,8 @@ impl Room {
         }
     }
 
-    /// Takes a presence that the peer at the other end of a connection has brought (`by`), and that is so old (`age`).
-    /// Whoever tells us that itself `is_for_the_room` relies on us to tell the others.
+    /// Takes a presence of this `age` that was brought `by` the peer at the other end of a connection. If it
+    /// `is_for_the_room`, that peer relies on us to tell the others.
     fn take_presence(
         &mut self,
         signed: SignedPresence,
@@ -456,77 +450,21 @@ impl Room {
 
     /// Checks and takes what a neighbour has brought by gossip.
     fn hear(&mut self, neighbour: PeerId, author: PeerId, data: &[u8], now: Now) -> Acceptance {
-        let bytes = data.len();
-        let around = &mut self.around;
-        if !self.hearing.listens_to(neighbour, bytes, now.instant) {
-            around.out.push(Output::Deafen(neighbour));
-            return Acceptance::Ignore;
-        }
-        let message = match RoomMessage::decode(data) {
-            Ok(message) => message,
-            // Others may know it, and must be able to say it through this peer.
-            Err(error) if error.code().is_of_later_version() => {
-                tracing::debug!(%author, %error, "room message not for this version");
-                let conversation = &mut self.conversation;
-                return within_share(conversation.takes(author, bytes, around, now.instant));
-            }
-            Err(error) => {
-                tracing::debug!(%author, %error, "room message refused");
-                return if error.is_forwarders_fault() {
-                    Acceptance::Reject
-                } else {
-                    Acceptance::Ignore
-                };
-            }
-        };
-        // Old messages may come again from anybody; whoever passes them on need not know better. What its author has
-        // brought was said now, whatever the clock there says.
-        if author != neighbour
-            && let Err(error) = message.check_time(now.wall)
-        {
-            tracing::debug!(%author, %error, "room message ignored");
-            return Acceptance::Ignore;
-        }
-        match message {
-            RoomMessage::Presence { presence } => {
-                if presence.presence().topic != around.members.roster().topic() {
-                    return Acceptance::Reject;
-                }
+        let (conversation, around) = (&mut self.conversation, &mut self.around);
+        let from = (neighbour, author);
+        match self.hearing.judge(from, data, conversation, around, now) {
+            Err(acceptance) => acceptance,
+            Ok(RoomMessage::Presence { presence }) => {
                 let by = (neighbour, Duration::ZERO);
-                let is_within = self.takes_presence(&presence, author, bytes, now.instant);
-                within_share(is_within && self.take_presence(presence, by, false, now).is_ok())
+                within_share(self.take_presence(presence, by, false, now).is_ok())
             }
-            RoomMessage::Text(text) => {
-                let conversation = &mut self.conversation;
-                if !conversation.takes_text(author, &text, bytes, around, now.instant) {
-                    tracing::debug!(%author, "says more than its share");
-                    return Acceptance::Ignore;
-                }
+            Ok(RoomMessage::Text(text)) => {
                 around.out.push(Output::Spoke(author));
                 self.is_back(author, now.instant);
                 let around = &mut self.around;
                 self.conversation.hear(author, text, around, now.instant);
                 Acceptance::Accept
             }
-        }
-    }
-
-    /// Whether a presence that gossip has brought is within the shares.
-    fn takes_presence(
-        &mut self,
-        signed: &SignedPresence,
-        author: PeerId,
-        bytes: usize,
-        now: Instant,
-    ) -> bool {
-        let presence = signed.presence();
-        let known = self.around.members.roster().sequence(&presence.peer);
-        if known.is_none_or(|known| known < presence.sequence) {
-            let is_near = self.around.is_near(&presence.peer);
-            self.hearing
-                .takes_presence(presence.peer, is_near, bytes, now)
-        } else {
-            self.hearing.takes_presence_again(author, bytes, now)
         }
     }
 
@@ -559,25 +497,6 @@ impl Room {
         }
         let out = &mut around.out;
         self.leaving = Some(Leaving::new(told, is_handed_over, now.instant, out));
-    }
-
-    #[cfg(test)]
-    fn assert_bounds(&self) {
-        self.around.members.assert_bounds();
-        self.meeting.search.assert_bounds();
-        self.conversation.assert_bounds(&self.around);
-        assert!(self.around.asking.len() <= 2 * crate::asking::ASKED_MAX);
-        assert!(self.neighbourhood.reachable() <= moim_protocol::limits::MEMBERS_MAX);
-    }
-}
-
-/// What is too much is not passed on, and not held against whoever brought it: that peer counts by
-/// another clock.
-const fn within_share(is_within: bool) -> Acceptance {
-    if is_within {
-        Acceptance::Accept
-    } else {
-        Acceptance::Ignore
     }
 }
 

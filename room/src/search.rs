@@ -8,7 +8,7 @@ use std::{
 use libp2p_identity::PeerId;
 use moim_protocol::{
     after,
-    limits::SYNC_PAGES_MAX,
+    limits::{BODY_BYTES_MAX, SYNC_PAGES_MAX},
     presence::SignedPresence,
     presence_wire::{Request, Response},
     roster::Roster,
@@ -75,6 +75,9 @@ const WAITING_MAX: usize = 64;
 
 /// How long a stranger that did not answer is left alone.
 const STRANGER_PAUSE: Duration = Duration::from_secs(10);
+
+/// The most that one page of a list of members takes: what an answer may have.
+pub const PAGE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
 /// One page of somebody's list of members that holds.
 #[derive(Debug)]

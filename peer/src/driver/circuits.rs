@@ -104,9 +104,8 @@ impl Driver {
         };
         let reachable: Vec<Presence> = self
             .rooms
-            .values()
-            .flat_map(|room| room.search.roster.members())
-            .map(|member| member.presence)
+            .joined()
+            .flat_map(|room| room.machine.presences())
             .filter(|presence| !self.connections.is_connected(&presence.peer))
             .filter(|presence| reserved_there(presence))
             .cloned()

@@ -154,6 +154,7 @@ impl Driver {
                         request_id,
                         response,
                     },
+                ..
             } => {
                 match self.transmissions.remove(&request_id) {
                     Some(Transmission::Direct(id)) => {

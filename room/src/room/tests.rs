@@ -19,6 +19,16 @@ use crate::{
     },
 };
 
+impl Room {
+    pub(super) fn assert_bounds(&self) {
+        self.around.members.assert_bounds();
+        self.meeting.search.assert_bounds();
+        self.conversation.assert_bounds(&self.around);
+        assert!(self.around.asking.len() <= 2 * crate::asking::ASKED_MAX);
+        assert!(self.neighbourhood.reachable() <= moim_protocol::limits::MEMBERS_MAX);
+    }
+}
+
 /// The room of peer 0, and its clock.
 struct Fixture {
     room: Room,

@@ -18,10 +18,12 @@ use std::{
 
 use moim_protocol::limits::{FULL_MESH_MAX, PRESENCE_TTL};
 
-use self::net::{Deed, Net};
+use self::{happening::Deed, net::Net};
 
+mod happening;
 mod net;
 mod node;
+mod rooms;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

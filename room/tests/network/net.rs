@@ -8,22 +8,15 @@ use std::{
 
 use libp2p_identity::PeerId;
 use moim_protocol::{
-    UnixMillis,
-    limits::PRESENCE_TTL,
-    message::{self, MessageId},
-    presence_wire,
-    random::Random,
-    room::gossip_message_id,
-    text::Text,
-    topic::Topic,
+    UnixMillis, limits::PRESENCE_TTL, message::MessageId, random::Random, text::Text, topic::Topic,
 };
-use moim_room::{
-    Acceptance, AskId, Config, Event, Failure, GossipId, Input, Now, Output, Protocol, RequestId,
-    Room,
-};
+use moim_room::{Config, Failure, Input, Now, RequestId, Room};
 use web_time::Instant;
 
-use super::node::{Brought, Node};
+use super::{
+    happening::{Deed, Happening},
+    node::Node,
+};
 
 /// How often everybody dials whom it wants and is not connected to.
 const REDIAL: Duration = Duration::from_millis(400);
@@ -43,101 +36,28 @@ const SAMPLE: usize = 20;
 /// Which peer.
 pub type Index = usize;
 
-/// What happens at some moment.
-#[derive(Debug)]
-enum Happening {
-    Timer(Index),
-    Redial(Index),
-    Dialled {
-        from: Index,
-        to: Index,
-    },
-    DialFailed {
-        from: Index,
-        to: Index,
-    },
-    /// Both ends, or the one that is left, notice that a connection is closed.
-    Closed {
-        one: Index,
-        other: Index,
-        link: u64,
-    },
-    Listens {
-        at: Index,
-        who: Index,
-        is_on: bool,
-    },
-    Request {
-        from: Index,
-        to: Index,
-        link: u64,
-        protocol: Protocol,
-        request: RequestId,
-        body: Vec<u8>,
-    },
-    Unreached {
-        node: Index,
-        request: RequestId,
-    },
-    Response {
-        to: Index,
-        link: u64,
-        request: RequestId,
-        body: Vec<u8>,
-    },
-    Gossip {
-        from: Index,
-        to: Index,
-        link: u64,
-        author: Index,
-        data: Vec<u8>,
-    },
-    Providers(Index),
-    Put {
-        node: Index,
-        is_last: bool,
-    },
-    Lost {
-        at: Index,
-        who: Index,
-    },
-    Do(Index, Deed),
-}
-
-/// What people do.
-#[derive(Clone, Copy, Debug)]
-pub enum Deed {
-    Join,
-    Say,
-    Leave,
-    /// It ends without a word.
-    Die,
-    /// A connection breaks, to be made again.
-    BreakConnection,
-}
-
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Net {
-    random: Random,
-    begun: Now,
+    pub(super) random: Random,
+    pub(super) begun: Now,
     pub time: Duration,
-    queue: BTreeMap<(Duration, u64), Happening>,
-    number: u64,
+    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    pub(super) number: u64,
     pub nodes: Vec<Node>,
-    by_peer: HashMap<PeerId, Index>,
+    pub(super) by_peer: HashMap<PeerId, Index>,
     /// Connections, with a number each that tells one from the next.
-    links: BTreeMap<(Index, Index), u64>,
+    pub(super) links: BTreeMap<(Index, Index), u64>,
     /// Whom the DHT knows, until when.
-    dht: BTreeMap<Index, Duration>,
+    pub(super) dht: BTreeMap<Index, Duration>,
     /// Those before this one and the others do not reach each other.
-    split: Option<Index>,
+    pub(super) split: Option<Index>,
     pub has_dht: bool,
     pub has_gossip: bool,
     topic: Topic,
 }
 
-fn pair(one: Index, other: Index) -> (Index, Index) {
+pub fn pair(one: Index, other: Index) -> (Index, Index) {
     (one.min(other), one.max(other))
 }
 
@@ -179,19 +99,19 @@ impl Net {
         self.plan(time, Happening::Do(node, deed));
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         Now {
             instant: self.begun.instant + self.time,
             wall: self.begun.wall.saturating_add(self.time),
         }
     }
 
-    fn plan(&mut self, time: Duration, happening: Happening) {
+    pub(super) fn plan(&mut self, time: Duration, happening: Happening) {
         self.number += 1;
         self.queue.insert((time, self.number), happening);
     }
 
-    fn soon(&mut self, happening: Happening) {
+    pub(super) fn soon(&mut self, happening: Happening) {
         let (least, most) = (Duration::from_millis(2), Duration::from_millis(120));
         let latency = self.random.between(least, most);
         self.plan(self.time + latency, happening);
@@ -232,7 +152,7 @@ impl Net {
             .collect()
     }
 
-    fn is_up(&self, node: Index) -> bool {
+    pub(super) fn is_up(&self, node: Index) -> bool {
         self.nodes[node].room.is_some()
     }
 
@@ -255,11 +175,11 @@ impl Net {
         self.split.is_some_and(|at| (one < at) != (other < at))
     }
 
-    fn link(&self, one: Index, other: Index) -> Option<u64> {
+    pub(super) fn link(&self, one: Index, other: Index) -> Option<u64> {
         self.links.get(&pair(one, other)).copied()
     }
 
-    fn peer(&self, node: Index) -> PeerId {
+    pub(super) fn peer(&self, node: Index) -> PeerId {
         self.nodes[node].peer
     }
 
@@ -510,7 +430,7 @@ impl Net {
         self.plan(self.time + GRACE, Happening::Lost { at, who });
     }
 
-    fn dial(&mut self, from: Index, to: Index) {
+    pub(super) fn dial(&mut self, from: Index, to: Index) {
         if from == to || self.link(from, to).is_some() || !self.nodes[from].dialling.insert(to) {
             return;
         }
@@ -521,212 +441,12 @@ impl Net {
         }
     }
 
-    fn dial_wanted(&mut self, node: Index) {
+    pub(super) fn dial_wanted(&mut self, node: Index) {
         let Some(room) = &mut self.nodes[node].room else {
             return;
         };
         for peer in room.wanted() {
             self.dial(node, self.by_peer[&peer]);
-        }
-    }
-
-    fn request(
-        &mut self,
-        (from, to, link): (Index, Index, u64),
-        protocol: Protocol,
-        request: RequestId,
-        body: &[u8],
-    ) {
-        self.number += 1;
-        let ask = AskId(self.number);
-        let peer = self.peer(from);
-        self.nodes[to].asked.insert(ask, (from, link, request));
-        let input = match protocol {
-            Protocol::Presence => Input::Asked {
-                ask,
-                from: peer,
-                request: presence_wire::Request::decode(body).unwrap(),
-            },
-            Protocol::Message => match message::Request::decode(body).unwrap() {
-                message::Request::CatchUp {
-                    said,
-                    known,
-                    member_for,
-                    ..
-                } => Input::AskedMissed {
-                    ask,
-                    from: peer,
-                    said,
-                    known,
-                    member_for,
-                },
-                message::Request::Text { .. } => panic!("not of a room"),
-            },
-        };
-        self.tell(to, input);
-        assert!(!self.nodes[to].asked.contains_key(&ask), "not answered");
-    }
-
-    fn gossip(&mut self, from: Index, to: Index, author: Index, data: Vec<u8>) {
-        let (author_peer, neighbour) = (self.peer(author), self.peer(from));
-        let id = gossip_message_id("room", Some(&author_peer), &data);
-        if !self.is_up(to) || !self.nodes[to].seen.insert(id) {
-            return;
-        }
-        self.number += 1;
-        let id = GossipId(self.number);
-        self.nodes[to].brought = Some(Brought {
-            id,
-            from,
-            author,
-            data: data.clone(),
-        });
-        let author = author_peer;
-        self.tell(
-            to,
-            Input::Gossip {
-                id,
-                neighbour,
-                author,
-                data,
-            },
-        );
-        assert!(self.nodes[to].brought.is_none(), "no verdict");
-    }
-
-    /// Says something to everybody who is known to hear it.
-    fn spread(&mut self, from: Index, but: Option<Index>, author: Index, data: &[u8]) {
-        for to in self.nodes[from].hears.clone() {
-            if let Some(link) = self.link(from, to)
-                && Some(to) != but
-                && to != author
-            {
-                let data = data.to_vec();
-                self.soon(Happening::Gossip {
-                    from,
-                    to,
-                    link,
-                    author,
-                    data,
-                });
-            }
-        }
-    }
-
-    fn tell(&mut self, node: Index, input: Input) {
-        let now = self.now();
-        if let Some(room) = &mut self.nodes[node].room {
-            room.handle(input, now);
-            self.drain(node);
-        }
-    }
-
-    /// Does what a room wants done, and plans when it is to be asked again.
-    fn drain(&mut self, node: Index) {
-        while let Some(room) = &mut self.nodes[node].room
-            && let Some(output) = room.poll_output()
-        {
-            self.put_out(node, output);
-        }
-        let Some(room) = &self.nodes[node].room else {
-            return;
-        };
-        let next = room.poll_timeout();
-        let next = next.map(|next| next.saturating_duration_since(self.begun.instant));
-        if let Some(next) = next
-            && self.nodes[node].timer.is_none_or(|timer| next < timer)
-        {
-            let next = next.max(self.time);
-            self.nodes[node].timer = Some(next);
-            self.plan(next, Happening::Timer(node));
-        }
-    }
-
-    fn put_out(&mut self, node: Index, output: Output) {
-        match output {
-            Output::Ask {
-                request,
-                to,
-                protocol,
-                body,
-            } => {
-                let to = self.by_peer[&to];
-                let Some(link) = self.link(node, to) else {
-                    // It is closed, which the room hears in a moment.
-                    self.soon(Happening::Unreached { node, request });
-                    return;
-                };
-                self.nodes[node].requests.insert(request, (to, link));
-                let from = node;
-                self.soon(Happening::Request {
-                    from,
-                    to,
-                    link,
-                    protocol,
-                    request,
-                    body,
-                });
-            }
-            Output::Answer { ask, response } => {
-                let (to, link, request) = self.nodes[node].asked.remove(&ask).expect("asked once");
-                let body = response.encode();
-                self.soon(Happening::Response {
-                    to,
-                    link,
-                    request,
-                    body,
-                });
-            }
-            Output::Publish(data) => {
-                let peer = self.peer(node);
-                let id = gossip_message_id("room", Some(&peer), &data);
-                if self.nodes[node].seen.insert(id) {
-                    self.spread(node, None, node, &data);
-                }
-            }
-            Output::Verdict { id, acceptance } => {
-                let brought = self.nodes[node].brought.take().expect("brought once");
-                assert_eq!(brought.id, id);
-                if acceptance == Acceptance::Accept {
-                    let Brought {
-                        from, author, data, ..
-                    } = brought;
-                    self.spread(node, Some(from), author, &data);
-                }
-            }
-            Output::PutPresence { is_last, .. } => self.soon(Happening::Put { node, is_last }),
-            Output::FindProviders => self.soon(Happening::Providers(node)),
-            Output::Met(presence) => {
-                self.nodes[node]
-                    .dial_failed
-                    .remove(&self.by_peer[&presence.peer]);
-                self.tell(node, Input::Reachable(presence.peer, true));
-            }
-            Output::Stranger { peer, .. } => self.dial(node, self.by_peer[&peer]),
-            Output::MembersChanged => self.dial_wanted(node),
-            Output::Said { id, .. } => {
-                let said = (id, self.time);
-                self.nodes[node].said.push(said);
-            }
-            Output::NotSaid { id, why } => panic!("{id} is not said: {why:?}"),
-            Output::Event(Event::Message(message)) => {
-                let heard = &mut self.nodes[node].heard;
-                heard.entry(message.from).or_default().push(message.id);
-            }
-            Output::Left => {
-                self.nodes[node].has_left = true;
-                self.nodes[node].room = None;
-                for other in 0..self.nodes.len() {
-                    if let Some(link) = self.link(node, other) {
-                        let (one, other) = pair(node, other);
-                        self.soon(Happening::Closed { one, other, link });
-                    }
-                }
-            }
-            Output::Deafen(peer) | Output::ClockDisagrees(peer) => {
-                panic!("{peer} has done nothing wrong")
-            }
-            _ => {}
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Where code may look at the platform, and what pure code may not call.
 //!
 //! `cfg(target_arch = "wasm32")` spreads like damp: one in a function, and soon nobody can say what
-//! the page runs. It lives in a few named files. And the crate `protocol` is handed the time and
-//! its seeds; it never fetches them.
+//! the page runs. It lives in a few named files. And the crates `protocol` and `room` are handed the
+//! time and their seeds; they never fetch them.
 
 use super::tokens::{Located, Token, tokens};
 
@@ -31,7 +31,7 @@ const PLATFORM_FILES: &[&str] = &[
 const PLATFORM_NAMES: &[&str] = &["build.rs", "src/lib.rs", "src/main.rs"];
 
 /// Source that must not fetch anything from outside.
-const PURE: &str = "protocol/src/";
+const PURE: &[&str] = &["protocol/src/", "room/src/"];
 
 /// The one of these files that asks the browser: for a function of its argument alone.
 const PURE_OF_BROWSER: &str = "protocol/src/normal.rs";
@@ -74,10 +74,11 @@ pub(crate) fn violations(file: &str, source: &str) -> Vec<String> {
             ));
         }
     }
-    if file.starts_with(PURE) && file != PURE_OF_BROWSER && !is_test_file(file) {
+    let is_pure = PURE.iter().any(|start| file.starts_with(start));
+    if is_pure && file != PURE_OF_BROWSER && !is_test_file(file) {
         for (line, call) in impure_calls(&without_tests(&tokens)) {
             found.push(format!(
-                "{file}:{line}: `{call}`: protocol is given the time, seeds and data"
+                "{file}:{line}: `{call}`: pure code is given the time, seeds and data"
             ));
         }
     }
@@ -265,6 +266,7 @@ mod tests {
     fn pure_code_does_not_fetch_the_time() {
         let call = "fn f() { let now = Instant::now(); }";
         check("protocol/src/roster.rs", call, 1);
+        check("room/src/room.rs", call, 1);
         check("peer/src/roster.rs", call, 0);
         check("protocol/src/roster.rs", "fn f(now: Instant) {}", 0);
         check("protocol/src/roster.rs", "use std::{thread, fmt};", 0);

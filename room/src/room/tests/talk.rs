@@ -1,5 +1,7 @@
 //! What is said, both ways.
 
+use moim_protocol::wire::ErrorCode;
+
 use super::*;
 
 #[test]
@@ -68,6 +70,31 @@ fn messages_are_shown_in_order_and_what_is_missing_is_asked_for() {
         &fixture.gossip(2, 1, of(4)),
         &["spoke 1", "peer 1: message 4", "accept"],
     );
+}
+
+#[test]
+fn the_first_words_of_who_has_been_there_for_a_while_are_shown_as_they_come() {
+    let mut fixture = Fixture::with(&[1]);
+    let now = fixture.now;
+    // Nothing tells that there was an earlier one. A newcomer's words are waited for from the first on.
+    let second = fixture.gossip(2, 1, said(text(2, now)));
+    check(&second, &["spoke 1", "peer 1: message 2", "accept"]);
+    let first = fixture.gossip(2, 1, said(text(1, now)));
+    check(&first, &["spoke 1", "peer 1: message 1", "accept"]);
+    let young = |sequence| RoomText {
+        session: now.wall.0 - 1_000,
+        ..text(sequence, now)
+    };
+    let second = fixture.gossip(2, 1, said(young(2)));
+    check(&second, &["spoke 1", "ask 1: missed from 0", "accept"]);
+    let first = fixture.gossip(2, 1, said(young(1)));
+    let both = [
+        "spoke 1",
+        "peer 1: message 1",
+        "peer 1: message 2",
+        "accept",
+    ];
+    check(&first, &both);
 }
 
 #[test]
