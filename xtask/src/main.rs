@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let invocation = match args::parse(std::env::args().skip(1)) {
+    let invocation = match args::parse(std::env::args_os().skip(1)) {
         Ok(invocation) => invocation,
         Err(error) => {
             eprintln!("error: {error}\n\n{}", args::HELP);
