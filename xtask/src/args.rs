@@ -16,8 +16,10 @@ cargo xtask COMMAND
 
   setup     install what is missing: wasm target, trunk, wasm-bindgen, test tools
               --page-only          only what `run` needs, nothing for the tests
-              --wasm-route ROUTE   auto (default), rustup or debian;
-                                   MOIM_WASM_ROUTE sets it for `run` and `test`
+              --wasm-route ROUTE   where the wasm target comes from: rustup (default); debian, whose
+                                   packages need root's rights and change files below /usr; or auto,
+                                   rustup first, then debian. MOIM_WASM_ROUTE does the same for
+                                   every command
   run       set up, build, start a bootstrap node and the page, until Ctrl-C
               --no-open            do not open the page in a browser
               --release            optimised: a much smaller page, built slower
@@ -163,7 +165,8 @@ impl Default for BenchNodeOptions {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SetupOptions {
     pub(crate) page_only: bool,
-    pub(crate) route: Route,
+    /// Where the wasm target is to come from, if that was said.
+    pub(crate) route: Option<Route>,
 }
 
 /// Options of `cargo xtask run`.
@@ -232,8 +235,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Resul
             }
             (Invocation::Setup(to), Long("page-only")) => to.page_only = true,
             (Invocation::Setup(to), Long("wasm-route")) => {
-                let route = |text: &str| Route::parse(text).ok_or("it is auto, debian or rustup");
-                to.route = parser.value()?.parse_with(route)?;
+                to.route = Some(parser.value()?.parse_with(Route::parse)?);
             }
             (Invocation::Size { record }, Long("record")) => *record = true,
             (Invocation::Test(to), Long("quick")) => to.quick = true,

@@ -22,7 +22,7 @@ use crate::{
     args::FuzzOptions,
     process::{self, Group},
     project::Project,
-    setup::{self, Needs, Route},
+    setup::{self, Needs},
     ui,
 };
 
@@ -53,7 +53,7 @@ pub(crate) fn fuzz(project: &Project, options: &FuzzOptions) -> Result<()> {
         cpp: true,
         ..Needs::default()
     };
-    setup::setup(project, needs, Route::Auto)?;
+    setup::setup(project, needs)?;
     ui::headline("Build");
     let programs = build::build(project)?;
     if let Some(input) = &options.input {

@@ -16,13 +16,14 @@ pub(crate) mod wasm;
 
 use std::{
     env,
+    ffi::OsStr,
     fs::{self, File, TryLockError},
     process::Command,
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
     args::SetupOptions,
@@ -81,41 +82,41 @@ impl Needs {
 }
 
 /// Set to choose the way to the wasm target, as `--wasm-route` does.
-const ROUTE_VARIABLE: &str = "MOIM_WASM_ROUTE";
+pub(crate) const ROUTE_VARIABLE: &str = "MOIM_WASM_ROUTE";
 
 /// Which way to the wasm target is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// rustup, and Debian's packages where rustup cannot.
+    /// rustup, or what is there already and works.
     #[default]
-    Auto,
-    /// Only Debian's packages.
-    Debian,
-    /// Only rustup.
     Rustup,
+    /// Debian's packages. They change files of the system, so somebody has to ask for them.
+    Debian,
+    /// rustup, and Debian's packages where rustup cannot.
+    Auto,
 }
 
 impl Route {
-    /// Reads `auto`, `debian` or `rustup`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads `rustup`, `debian` or `auto`.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
-            "auto" => Some(Self::Auto),
-            "debian" => Some(Self::Debian),
-            "rustup" => Some(Self::Rustup),
-            _ => None,
+            "rustup" => Ok(Self::Rustup),
+            "debian" => Ok(Self::Debian),
+            "auto" => Ok(Self::Auto),
+            _ => Err("there are the routes rustup, debian and auto"),
         }
     }
 
-    /// The one that was asked for on the command line or, for `run` and `test`, by
-    /// [`ROUTE_VARIABLE`].
-    fn or_from_environment(self) -> Result<Self> {
-        let Some(value) = env::var_os(ROUTE_VARIABLE).filter(|_| self == Self::Auto) else {
-            return Ok(self);
+    /// The one that the command line asks for, or [`ROUTE_VARIABLE`], or the first.
+    fn choose(asked: Option<Self>, variable: Option<&OsStr>) -> Result<Self> {
+        if let Some(route) = asked {
+            return Ok(route);
+        }
+        let Some(value) = variable.filter(|value| !value.is_empty()) else {
+            return Ok(Self::default());
         };
-        value
-            .to_str()
-            .and_then(Self::parse)
-            .with_context(|| format!("{ROUTE_VARIABLE} is auto, debian or rustup, not {value:?}"))
+        Self::parse(&value.to_string_lossy())
+            .map_err(|reason| anyhow!("{ROUTE_VARIABLE} is {value:?}: {reason}"))
     }
 }
 
@@ -133,7 +134,12 @@ pub(crate) struct Tooling {
 }
 
 /// Makes sure that everything in `needs` is there.
-pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Tooling> {
+pub(crate) fn setup(project: &Project, needs: Needs) -> Result<Tooling> {
+    setup_by(project, needs, None)
+}
+
+/// The same, with the way to the wasm target that the command line asks for.
+pub(crate) fn setup_by(project: &Project, needs: Needs, route: Option<Route>) -> Result<Tooling> {
     if !needs.anything() {
         return Ok(Tooling::default());
     }
@@ -141,7 +147,8 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     let _lock = lock()?;
     let mut tooling = Tooling::default();
     if needs.page || needs.wasm_lints {
-        tooling.wasm = wasm::ensure(project, route.or_from_environment()?)?;
+        let route = Route::choose(route, env::var_os(ROUTE_VARIABLE).as_deref())?;
+        tooling.wasm = wasm::ensure(project, route)?;
     }
     if needs.wasm_lints {
         wasm::ensure_lints(project)?;
@@ -229,4 +236,24 @@ pub(crate) fn step(
         .with_context(|| format!("set-up, {name}"))?;
     progress.done(done);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_chooses_the_route_before_the_variable() {
+        let choose = |asked, variable: Option<&str>| Route::choose(asked, variable.map(OsStr::new));
+        assert_eq!(choose(None, None).unwrap(), Route::Rustup);
+        assert_eq!(choose(None, Some("")).unwrap(), Route::Rustup);
+        assert_eq!(choose(None, Some("auto")).unwrap(), Route::Auto);
+        let asked = Some(Route::Rustup);
+        assert_eq!(choose(asked, Some("debian")).unwrap(), Route::Rustup);
+        let error = choose(None, Some("moon")).unwrap_err().to_string();
+        assert!(
+            error.contains("moon") && error.contains("debian"),
+            "{error}"
+        );
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
     args::TestOptions,
     machine, process,
     project::Project,
-    setup::{self, Needs, Route, Tooling},
+    setup::{self, Needs, Tooling},
     test::{
         report::{Outcome, Report},
         steps::{STEPS, Step},
@@ -71,7 +71,7 @@ pub(crate) fn test(project: &Project, options: &TestOptions) -> Result<()> {
             } else {
                 needs
             };
-            let tooling = setup::setup(project, wanted, Route::Auto)?;
+            let tooling = setup::setup(project, wanted)?;
             report.is_set_up = wanted == needs;
             context = Some(Context { project, tooling });
         }

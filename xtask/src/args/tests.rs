@@ -82,7 +82,7 @@ fn commands_and_their_options_are_understood() {
         parse_line("setup --page-only --wasm-route debian").unwrap(),
         Invocation::Setup(SetupOptions {
             page_only: true,
-            route: Route::Debian
+            route: Some(Route::Debian)
         })
     );
 }

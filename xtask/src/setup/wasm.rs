@@ -1,8 +1,8 @@
 //! A compiler for wasm32-unknown-unknown.
 //!
 //! On most machines `rustup target add` is all it takes. Where rustup cannot download, Debian's
-//! packages give the same thing under another toolchain (`debian.rs`). Whether a toolchain works is
-//! not believed but tried: a trivial crate is compiled and linked.
+//! packages give the same thing under another toolchain (`debian.rs`), for those who ask for it.
+//! Whether a toolchain works is not believed but tried: a trivial crate is compiled and linked.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     process,
     project::Project,
     setup::{
-        Route,
+        ROUTE_VARIABLE, Route,
         apt::{self, Rights},
         debian, step,
         versions::Version,
@@ -86,18 +86,17 @@ enum Next {
 /// Decides by what is known. rustup comes first: it is one small download and serves the compiler
 /// in use.
 fn decide(route: Route, facts: &Facts) -> Next {
-    let may_debian = route != Route::Rustup;
     // Without rustup there is nothing to link: the compiler in use must be Debian's itself.
     if facts.default_works && (route != Route::Debian || !facts.rustup) {
         return Next::Use(Toolchain::Default);
     }
-    if facts.linked_works && may_debian {
+    if facts.linked_works {
         return Next::Use(Toolchain::Linked);
     }
     if route != Route::Debian && facts.rustup && facts.rustup_tried.is_none() {
         return Next::TryRustup;
     }
-    if may_debian && facts.apt && !facts.debian_tried {
+    if route != Route::Rustup && facts.apt && !facts.debian_tried {
         return Next::TryDebian;
     }
     Next::GiveUp(explain_dead_end(facts))
@@ -110,9 +109,13 @@ fn explain_dead_end(facts: &Facts) -> String {
         (None, false) => "there is no rustup (https://rustup.rs)".to_owned(),
     };
     let debian = match (facts.debian_tried, facts.apt) {
-        (true, _) => "Debian's packages were installed and still do not compile for it",
-        (false, true) => "Debian's packages were not to be tried",
-        (false, false) => "this is no Debian, whose packages would do too",
+        (true, _) => "Debian's packages were installed and still do not compile for it".to_owned(),
+        (false, true) => format!(
+            "Debian's packages were not tried: they need root's rights and change files below \
+             /usr. `cargo xtask setup --wasm-route auto` takes them, and so does every command \
+             with {ROUTE_VARIABLE}=auto"
+        ),
+        (false, false) => "this is no Debian, whose packages would do too".to_owned(),
     };
     format!(
         "no toolchain compiles for {TARGET}.\n  - {rustup}\n  - {debian}\nWhat to do: run \
