@@ -8,8 +8,6 @@ pub(crate) mod metadata;
 pub(crate) mod platform;
 pub(crate) mod wasm_imports;
 
-mod tokens;
-
 use std::{
     fs,
     path::{Path, PathBuf},

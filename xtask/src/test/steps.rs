@@ -63,7 +63,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "platform",
-        about: "platform code in platform files, no clock in pure code, file layout",
+        about: "platform code in platform files, file layout",
         quick: true,
         needs: NOTHING,
         run: platform,
