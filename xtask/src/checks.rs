@@ -2,7 +2,6 @@
 //! list of violations; the wrappers here read it and turn violations into one error.
 
 pub(crate) mod edges;
-pub(crate) mod licences;
 pub(crate) mod manifests;
 pub(crate) mod metadata;
 pub(crate) mod platform;

@@ -48,6 +48,8 @@ pub(crate) struct Needs {
     pub(crate) node: bool,
     /// A C++ compiler, for the fuzz targets.
     pub(crate) cpp: bool,
+    /// cargo-deny.
+    pub(crate) deny: bool,
 }
 
 impl Needs {
@@ -61,6 +63,7 @@ impl Needs {
             browser: tests,
             node: tests,
             cpp: tests,
+            deny: tests,
         }
     }
 
@@ -73,6 +76,7 @@ impl Needs {
             browser: self.browser || other.browser,
             node: self.node || other.node,
             cpp: self.cpp || other.cpp,
+            deny: self.deny || other.deny,
         }
     }
 
@@ -164,6 +168,9 @@ pub(crate) fn setup_by(project: &Project, needs: Needs, route: Option<Route>) ->
     if needs.test_runner {
         tools::ensure_nextest(project)?;
         tooling.extras = extras::ensure(project)?;
+    }
+    if needs.deny {
+        tools::ensure(project, &tools::cargo_deny())?;
     }
     if needs.cpp {
         cpp::ensure(project)?;

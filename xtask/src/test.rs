@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, in order of cheapness. CI runs this and nothing
 //! else.
 
+mod licences;
 mod page;
 mod report;
 mod steps;

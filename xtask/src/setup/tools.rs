@@ -58,6 +58,17 @@ pub(crate) fn wasm_bindgen(project: &Project) -> Result<Tool> {
     })
 }
 
+/// Checks licences, sources, bans and advisories by deny.toml.
+pub(crate) fn cargo_deny() -> Tool {
+    Tool {
+        package: "cargo-deny",
+        probe: &["cargo-deny", "--version"],
+        version: "0.20.2".to_owned(),
+        about: "checks licences, sources and advisories",
+        opt_level: "0",
+    }
+}
+
 /// Makes the Debian package.
 pub(crate) fn cargo_deb() -> Tool {
     Tool {

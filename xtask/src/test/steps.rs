@@ -4,9 +4,9 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Context, FORMAT, nextest_profile, page};
+use super::{Context, FORMAT, licences, nextest_profile, page};
 use crate::{
-    checks::{self, edges, licences::Policy, manifests, metadata::Metadata, platform},
+    checks::{self, edges, manifests, platform},
     process,
     project::Project,
     setup::Needs,
@@ -36,6 +36,7 @@ const NOTHING: Needs = Needs {
     browser: false,
     node: false,
     cpp: false,
+    deny: false,
 };
 
 /// All of them.
@@ -69,13 +70,6 @@ pub(super) const STEPS: &[Step] = &[
         run: platform,
     },
     Step {
-        name: "licences",
-        about: "licences, sources and bans of deny.toml",
-        quick: true,
-        needs: NOTHING,
-        run: licences,
-    },
-    Step {
         name: "clippy",
         about: "lints, native",
         quick: true,
@@ -88,6 +82,16 @@ pub(super) const STEPS: &[Step] = &[
         quick: true,
         needs: NOTHING,
         run: docs,
+    },
+    Step {
+        name: "licences",
+        about: "licences, sources, bans and advisories, by deny.toml",
+        quick: true,
+        needs: Needs {
+            deny: true,
+            ..NOTHING
+        },
+        run: licences::licences,
     },
     Step {
         name: "clippy-wasm",
@@ -236,16 +240,6 @@ fn platform(context: &Context<'_>) -> Result<()> {
         &violations,
         "xtask/src/checks/platform.rs says what goes where",
     )
-}
-
-fn licences(context: &Context<'_>) -> Result<()> {
-    let project = context.project;
-    let policy = fs::read_to_string(project.root.join("deny.toml")).context("reading deny.toml")?;
-    let mut command = project.cargo();
-    command.args(["metadata", "--locked", "--format-version", "1"]);
-    let metadata = Metadata::parse(&process::output(command, SHORT)?)?;
-    let violations = Policy::parse(&policy)?.violations(&metadata);
-    conclude(&violations, "deny.toml says what is allowed, and why")
 }
 
 fn clippy(context: &Context<'_>) -> Result<()> {
