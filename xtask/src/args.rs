@@ -31,7 +31,7 @@ cargo xtask COMMAND
             the terminal peer
               --deb                and a Debian package of the bootstrap node
   test      set up and test everything; with names, only these steps
-              --quick              leave out what needs wasm or a browser, and fuzzing
+              --quick              leave out what needs wasm or a browser, macOS and fuzzing
               --keep-going         do not stop at the first failed step
               --list               name the steps
   ci        the same as test

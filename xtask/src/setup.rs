@@ -9,7 +9,9 @@ mod cpp;
 pub(crate) mod debian;
 mod extras;
 mod lab;
+pub(crate) mod macos;
 pub(crate) mod node;
+mod rustup;
 pub(crate) mod tools;
 pub(crate) mod versions;
 pub(crate) mod wasm;
@@ -50,6 +52,8 @@ pub(crate) struct Needs {
     pub(crate) cpp: bool,
     /// cargo-deny.
     pub(crate) deny: bool,
+    /// Checking the code for macOS.
+    pub(crate) macos: bool,
 }
 
 impl Needs {
@@ -64,6 +68,7 @@ impl Needs {
             node: tests,
             cpp: tests,
             deny: tests,
+            macos: tests,
         }
     }
 
@@ -77,6 +82,7 @@ impl Needs {
             node: self.node || other.node,
             cpp: self.cpp || other.cpp,
             deny: self.deny || other.deny,
+            macos: self.macos || other.macos,
         }
     }
 
@@ -133,6 +139,8 @@ pub(crate) struct Tooling {
     pub(crate) browser: Option<Browser>,
     /// Whether networks with NATs can be built, where they are needed.
     pub(crate) lab: bool,
+    /// Whether code can be checked for macOS, where that is needed.
+    pub(crate) macos: bool,
     /// Variables that tell native tests what there is for them.
     pub(crate) extras: Vec<&'static str>,
 }
@@ -171,6 +179,9 @@ pub(crate) fn setup_by(project: &Project, needs: Needs, route: Option<Route>) ->
     }
     if needs.deny {
         tools::ensure(project, &tools::cargo_deny())?;
+    }
+    if needs.macos {
+        tooling.macos = macos::ensure(project)?;
     }
     if needs.cpp {
         cpp::ensure(project)?;

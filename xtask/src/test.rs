@@ -138,7 +138,14 @@ mod tests {
             ..TestOptions::default()
         });
         assert!(quick.contains(&"tests") && quick.contains(&"edges"));
-        for name in ["browser", "clippy-wasm", "fuzz", "page", "wasm-tests"] {
+        for name in [
+            "browser",
+            "clippy-wasm",
+            "fuzz",
+            "macos",
+            "page",
+            "wasm-tests",
+        ] {
             assert!(!quick.contains(&name), "{name}");
         }
         for step in choose(&TestOptions {

@@ -14,7 +14,7 @@ use crate::{
     setup::{
         ROUTE_VARIABLE, Route,
         apt::{self, Rights},
-        debian, step,
+        debian, rustup, step,
         versions::Version,
     },
     ui::{self, Progress},
@@ -25,11 +25,7 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 /// The name under which rustup knows Debian's compiler.
 pub(crate) const LINKED: &str = "moim-wasm";
 
-/// rustup's target is some 20 MB. Where a firewall swallows packets, we do not wait for ever.
-const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
-/// Characters of rustup's reason that are shown.
-const REASON_MAX: usize = 160;
 
 /// A library that needs the standard library and the linker.
 const PROBE: &str = "#[no_mangle]\npub extern \"C\" fn probe(n: u32) -> usize {\n    \
@@ -148,10 +144,11 @@ fn ensure_with(project: &Project, route: Route, rights: Rights) -> Result<Toolch
                 return Ok(toolchain);
             }
             Next::TryRustup => {
-                facts.rustup_tried = Some(match add_with_rustup(project) {
-                    Ok(()) => "it says it did, but nothing can be compiled".to_owned(),
-                    Err(error) => error.to_string(),
-                });
+                facts.rustup_tried =
+                    Some(match rustup::add_target(project, "wasm target", TARGET) {
+                        Ok(()) => "it says it did, but nothing can be compiled".to_owned(),
+                        Err(error) => error.to_string(),
+                    });
             }
             Next::TryDebian => {
                 if let Some(reason) = &facts.rustup_tried {
@@ -179,27 +176,6 @@ fn minimum(project: &Project) -> Result<Version> {
         .and_then(|workspace| workspace.get("package")?.get("rust-version")?.as_str())
         .and_then(Version::find)
         .context("Cargo.toml has no workspace.package.rust-version")
-}
-
-fn add_with_rustup(project: &Project) -> Result<()> {
-    let mut command = project.machine.command("rustup");
-    command
-        .current_dir(&project.root)
-        .args(["target", "add", TARGET]);
-    let mut progress = Progress::begin("wasm target", "rustup downloads the standard library");
-    let log = project.log("rustup");
-    if process::run_logged(command, &log, RUSTUP_LIMIT, &mut progress).is_ok() {
-        return Ok(());
-    }
-    let said = fs::read_to_string(&log).unwrap_or_default();
-    bail!(reason(&said));
-}
-
-/// The line in which rustup says why, out of all that it says.
-fn reason(said: &str) -> String {
-    let error = said.lines().find_map(|line| line.strip_prefix("error: "));
-    let line = error.unwrap_or("it did not finish in time").trim();
-    line.chars().take(REASON_MAX).collect()
 }
 
 /// Compiles and links a trivial library.
@@ -258,7 +234,7 @@ pub(crate) fn ensure_lints(project: &Project) -> Result<()> {
             component,
             component,
             add,
-            RUSTUP_LIMIT,
+            rustup::LIMIT,
             "added by rustup",
         )?;
     }

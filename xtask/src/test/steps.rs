@@ -9,7 +9,7 @@ use crate::{
     checks::{self, edges, manifests, platform},
     process,
     project::Project,
-    setup::Needs,
+    setup::{Needs, macos},
     ui::{self, Progress},
 };
 
@@ -37,6 +37,7 @@ const NOTHING: Needs = Needs {
     node: false,
     cpp: false,
     deny: false,
+    macos: false,
 };
 
 /// All of them.
@@ -102,6 +103,16 @@ pub(super) const STEPS: &[Step] = &[
             ..NOTHING
         },
         run: clippy_wasm,
+    },
+    Step {
+        name: "macos",
+        about: "the code compiles for macOS",
+        quick: false,
+        needs: Needs {
+            macos: true,
+            ..NOTHING
+        },
+        run: macos,
     },
     Step {
         name: "tests",
@@ -287,6 +298,23 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "warnings",
     ]);
     quietly(context.project, "clippy-wasm", command)
+}
+
+/// Only checks: nothing is linked, so nobody looks at what C compilers for macOS would make. `true` takes their place;
+/// and with some `SDKROOT`, nobody looks for Apple's.
+fn macos(context: &Context<'_>) -> Result<()> {
+    if !context.tooling.macos {
+        ui::note("not checked: its standard library is not here");
+        return Ok(());
+    }
+    let mut command = context.project.cargo();
+    command.args(["check", "--locked", "--target", macos::TARGET]);
+    for tool in ["AR", "CC", "CXX"] {
+        let target = macos::TARGET.replace('-', "_");
+        command.env(format!("{tool}_{target}"), "true");
+    }
+    command.env("SDKROOT", "/");
+    quietly(context.project, "macos", command)
 }
 
 fn docs(context: &Context<'_>) -> Result<()> {

@@ -132,14 +132,6 @@ fn a_dead_end_says_what_was_tried_and_what_to_do() {
     );
 }
 
-#[test]
-fn the_reason_is_the_line_that_says_so() {
-    let said = "info: downloading component rust-std\nerror: could not download file\n\nCaused by:\n    \
-        0: error sending request\n";
-    assert_eq!(reason(said), "could not download file");
-    assert_eq!(reason("info: downloading"), "it did not finish in time");
-}
-
 /// A machine of shell scripts. `rustup target add` succeeds when `online` exists.
 struct Fake(StandIn);
 
