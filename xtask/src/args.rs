@@ -50,7 +50,7 @@ cargo xtask COMMAND
   size      build the page as it is published, and say what it takes
               --record             write that into page-size.toml, with which `test` compares
   fuzz      set up, build the fuzz targets and run them side by side; with names, only these
-              --seconds N, --minutes N   how long each (60 seconds)
+              --seconds N, --minutes N   how long each (45 seconds)
               --input FILE         give the one named target this input and nothing else
               --list               name the targets
   fmt       format all Rust files

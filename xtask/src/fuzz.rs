@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long each target runs in `cargo xtask test`.
-pub(crate) const SECONDS: u32 = 60;
+pub(crate) const SECONDS: u32 = 45;
 /// Longest time of one input. The slowest have 256 signatures to make and to check, in a few hundredths of a second.
 const INPUT_SECONDS_MAX: u32 = 10;
 /// Most memory of one target, in MiB. They need some hundred, most of it for the fuzzer's own tables.
