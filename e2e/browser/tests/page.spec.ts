@@ -115,6 +115,22 @@ test('a program that cannot be loaded is said, with a way to try again', async (
   tab.errors.length = 0;
 });
 
+test('why it cannot be loaded is said in the language of the page, and what the browser says on demand', async ({
+  network,
+}) => {
+  const context = await network.newContext({ locale: 'ko-KR' });
+  await context.route('**/*.wasm', (route) => route.abort());
+  const tab = await network.open({ context });
+  const [alert, reason] = [tab.page.getByRole('alert'), tab.page.locator('#failure-reason')];
+  await expect(alert).toContainText('페이지를 다 불러오지 못했습니다');
+  await expect(reason).toBeHidden();
+  await alert.getByText('기술 정보').click();
+  await expect(reason).toBeVisible();
+  await expect(reason).not.toBeEmpty();
+  await network.screenshot(tab, 'load-failed-ko');
+  tab.errors.length = 0;
+});
+
 test('a browser that loses its network and gets it back is told so', async ({ network }) => {
   const context = await network.newContext();
   const tab = await network.connect({ context });
