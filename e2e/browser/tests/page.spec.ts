@@ -131,6 +131,21 @@ test('why it cannot be loaded is said in the language of the page, and what the 
   tab.errors.length = 0;
 });
 
+test('fields take a little more than may be in them, so that it can be cut, and not without end', async ({
+  network,
+}) => {
+  const long = `/#/t/${'a'.repeat(20_000)}`;
+  const tab = await network.connect({ at: long });
+  await expect(tab.page.getByTestId('topic-input')).toHaveValue('global-chat');
+  for (const [field, most] of [['name-input', 256], ['topic-input', 512], ['sources-input', 16_384]] as const) {
+    const input = tab.page.getByTestId(field);
+    await input.fill('');
+    await input.focus();
+    await tab.page.keyboard.insertText('가'.repeat(100_000));
+    expect((await input.inputValue()).length).toBe(most);
+  }
+});
+
 test('a browser that loses its network and gets it back is told so', async ({ network }) => {
   const context = await network.newContext();
   const tab = await network.connect({ context });

@@ -126,3 +126,14 @@ test('an Enter that only breaks the line after a syllable sends, and a paste wit
   expect(refused).toBe(true);
   await expect(tab.page.getByRole('alert').filter({ hasText: '1000000 bytes' })).toBeVisible();
 });
+
+test('an Enter that comes without a key joins too', async ({ network }) => {
+  const tab = await network.connect();
+  await tab.page.getByTestId('name-input').fill('보라');
+  await tab.page.getByTestId('topic-input').fill(newTopic('모임'));
+  await tab.page.getByTestId('topic-input').evaluate((element) => {
+    const init = { inputType: 'insertLineBreak', bubbles: true, cancelable: true };
+    element.dispatchEvent(new InputEvent('beforeinput', init));
+  });
+  await expect(tab.page.getByTestId('room-input')).toBeVisible();
+});
