@@ -236,10 +236,15 @@ fn show_message(app: App, me: PeerId, message: &RoomMessage) {
     let Some(room) = app.room(&message.topic) else {
         return;
     };
-    if let Some(key) = room.push(message, message.from == me, true)
-        && message.from != me
-        && !app.sees_room(&room.topic)
-    {
+    let Some(key) = room.push(message, message.from == me, true) else {
+        return;
+    };
+    if message.from == me {
+        return;
+    }
+    if app.sees_room(&room.topic) {
+        room.unread.came(key);
+    } else {
         room.unread.add(key);
         let author = match &message.name {
             Some(name) => name.to_string(),
@@ -261,10 +266,12 @@ fn show_direct(app: App, me: PeerId, message: &DirectMessage) {
         message.sent,
         delivery,
     );
-    if let Some(item) = item
-        && !own
-        && !app.sees_direct(other)
-    {
+    let Some(item) = item.filter(|_| !own) else {
+        return;
+    };
+    if app.sees_direct(other) {
+        direct.unread.came(item.key);
+    } else {
         direct.unread.add(item.key);
         app.announce((app.text.direct_from)(&direct.name.get_untracked()));
     }

@@ -58,7 +58,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
                     <Drawn icon=Icon::Close />
                 </button>
             </div>
-            <TalkLog label=Signal::derive(heading) newest=newest>
+            <TalkLog label=Signal::derive(heading) newest=newest unread=direct.unread.clone()>
                 <Show when=move || empty.with(VecDeque::is_empty)>
                     <div class="empty">
                         <p class="hint">{text.direct_empty}</p>

@@ -70,7 +70,7 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
                     <span class="button-text">{text.leave}</span>
                 </button>
             </div>
-            <TalkLog label=(text.room_log)(&name) newest=newest>
+            <TalkLog label=(text.room_log)(&name) newest=newest unread=room.unread.clone()>
                 <Show when=move || empty.with(VecDeque::is_empty)>
                     <div class="empty">
                         <p>{text.room_empty}</p>
