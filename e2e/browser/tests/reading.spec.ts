@@ -101,6 +101,41 @@ test('with letters twice as large the page goes over to fewer columns', async ({
   await network.screenshot(tab, 'letters-200-percent');
 });
 
+test('with letters twice as large nothing of the page leaves a phone', async ({ network }) => {
+  const topic = newTopic('large-phone');
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect({ viewport: { width: 390, height: 844 } });
+  const session = await tab.page.context().newCDPSession(tab.page);
+  await session.send('Page.setFontSizes', { fontSizes: { standard: 32, fixed: 26 } });
+  const fits = async (view: string): Promise<void> => {
+    await network.screenshot(tab, `letters-200-percent-390-${view}`);
+    const wide = await tab.page.evaluate(() =>
+      ['html', '.header', '.status', '.tabs', '.tabs button', '.talk-head', '.composer', '.people', '.side', '.panel']
+        .concat('.message-head', '.message-name', '.short-id')
+        .flatMap((selector) => [...document.querySelectorAll(selector)])
+        .filter(
+          (element) =>
+            element.scrollWidth > element.clientWidth || element.getBoundingClientRect().right > innerWidth,
+        )
+        .map((element) => element.outerHTML.slice(0, 60)),
+    );
+    expect(wide, view).toEqual([]);
+  };
+  await fits('join');
+  await tab.join(topic, 'Ada');
+  await tab.say('hello');
+  await expect(tab.page.locator('.message-name')).toHaveText('Ada');
+  expect((await tab.page.locator('.message-name').boundingBox())!.width).toBeGreaterThan(30);
+  await fits('room');
+  await tab.openMembers();
+  await tab.sees(terminal.peerId);
+  await fits('members');
+  await tab.openDirect(terminal.peerId);
+  await fits('direct');
+  await tab.openConnection();
+  await fits('connection');
+});
+
 test('an Enter that only breaks the line after a syllable sends, and a paste without end is refused', async ({
   network,
 }) => {
@@ -136,4 +171,41 @@ test('an Enter that comes without a key joins too', async ({ network }) => {
     element.dispatchEvent(new InputEvent('beforeinput', init));
   });
   await expect(tab.page.getByTestId('room-input')).toBeVisible();
+});
+
+test('messages stand under one name for five minutes from the first of them', async ({ network }) => {
+  const context = await network.newContext();
+  await context.addInitScript(() => {
+    const right = Date.now.bind(Date);
+    const clock = Object.assign(globalThis, { minutesLater: 0 });
+    Date.now = () => right() + clock.minutesLater * 60_000;
+  });
+  const tab = await network.connect({ context });
+  await tab.join(newTopic('groups'), 'Ada');
+  for (const [minutesLater, continued] of [[0, 'false'], [4, 'true'], [5.5, 'false'], [9, 'true']] as const) {
+    await tab.page.evaluate((later) => Object.assign(globalThis, { minutesLater: later }), minutesLater);
+    const text = `after ${minutesLater} minutes`;
+    await tab.say(text);
+    const message = tab.roomMessages(tab.peerId).filter({ hasText: text });
+    await expect(message).toHaveAttribute('data-continued', continued);
+  }
+});
+
+test('the time of a message is seen under the pointer, and where there is none at once', async ({ network }) => {
+  const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, locale: 'ko-KR' };
+  for (const [options, unseen] of [[{}, '0'], [phone, '1']] as const) {
+    const tab = await network.connect(options);
+    await tab.join(newTopic('times'), 'Ada');
+    await tab.say('one');
+    await tab.say('two');
+    const message = tab.roomMessages(tab.peerId).nth(1);
+    const time = message.locator('.time-beside');
+    await tab.page.mouse.move(0, 0);
+    await expect(time).toHaveCSS('opacity', unseen);
+    await message.hover();
+    await expect(time).toHaveCSS('opacity', '1');
+    expect((await time.boundingBox())!.x).toBeGreaterThanOrEqual(0);
+    expect(await time.evaluate((time) => time.scrollWidth - time.clientWidth)).toBeLessThanOrEqual(0);
+    await network.screenshot(tab, `times-${options === phone ? 'phone' : 'pointer'}`);
+  }
 });
