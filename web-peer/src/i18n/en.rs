@@ -175,8 +175,9 @@ pub(super) static MESSAGES: Messages = Messages {
     clock_ahead: |by| format!("This device's clock is {by} ahead of the bootstrap node's."),
     clock_behind: |by| format!("This device's clock is {by} behind the bootstrap node's."),
     clock_unknown: "Others refuse what is dated by this device's clock.",
-    clock_help: "Until it is set right, others take nothing from here. Let the device set its clock \
-        by itself. If it is right, tell whoever runs the node.",
+    clock_help: "Let the device set its clock by itself: others refuse what is dated more than ten minutes off, your \
+        presence and what you say in rooms. Direct messages still arrive. If the clock is right, tell whoever runs \
+        the node.",
     minutes: |count| format!("{count} minutes"),
     hours: |count| format!("{count} hours"),
     days: |count| format!("{count} days"),
@@ -327,6 +328,7 @@ pub(super) static MESSAGES: Messages = Messages {
     room_left: "You have left this room.",
     say_too_fast: "Too many messages at once. Send this one again in a moment.",
     busy: "Too many messages are waiting to be sent. Try again when the network is back.",
+    sent_already: "This message is being sent already.",
     no_receipt: |seconds, reason| {
         format!(
             "No receipt within {seconds} s ({reason}). It may have arrived all the same; \

@@ -98,6 +98,9 @@ fn refusals_name_what_is_wrong() {
                 "{error:?}"
             );
         }
+        let again = send_refusal(text, &SendError::Duplicate);
+        assert_ne!(again, send_refusal(text, &SendError::Busy));
+        assert_ne!(again, text.not_possible);
     }
 }
 
@@ -122,6 +125,13 @@ fn a_wrong_clock_is_told_in_both_languages() {
     assert!(clock(english, behind).contains("30 minutes behind"));
     assert!(clock(korean, behind).contains("30분 느립니다"));
     assert!(clock(english, ClockOff::Unknown).contains("refuse"));
+    // It is told before anybody refuses anything, and does not concern everything.
+    for words in ["more than ten minutes", "Direct messages still arrive"] {
+        assert!(clock(english, by(6)).contains(words));
+    }
+    for words in ["10분 넘게", "개인 메시지는 전달됩니다"] {
+        assert!(clock(korean, by(6)).contains(words));
+    }
 }
 
 /// Whatever a person may be told of: every reason of each kind.
