@@ -1,6 +1,6 @@
 //! What the user does, and what becomes of it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leptos::{prelude::*, task::spawn_local};
 use moim_peer::{JoinError, MessageId, Peer, PeerId, Profile, Text, Topic};
@@ -141,10 +141,7 @@ pub(crate) fn leave(app: App, model: &RoomModel) {
     app.rooms
         .update(|rooms| rooms.retain(|room| room.topic != model.topic));
     if let Some(room) = model.room.try_update_value(Option::take).flatten() {
-        // Something being said still holds the room; then it is left when that is through.
-        if let Ok(room) = Arc::try_unwrap(room) {
-            spawn_local(room.leave());
-        }
+        spawn_local(room.leave());
     }
     let next = app
         .rooms
@@ -163,9 +160,7 @@ pub(crate) fn leave(app: App, model: &RoomModel) {
 /// Tells everybody that this peer leaves, without waiting: the page is about to go.
 pub(crate) fn leave_all_now(app: App) {
     for model in app.rooms.get_untracked() {
-        if let Some(room) = model.room.try_update_value(Option::take).flatten()
-            && let Ok(room) = Arc::try_unwrap(room)
-        {
+        if let Some(room) = model.room.try_update_value(Option::take).flatten() {
             room.leave_now();
         }
     }
