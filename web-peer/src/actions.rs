@@ -177,7 +177,7 @@ pub(crate) fn say(app: App, model: &RoomModel, text: String) {
         };
         match said {
             Ok(message) => {
-                let heard = model.members.with_untracked(|members| !members.is_empty());
+                let heard = untrack(|| model.reaches_anybody());
                 model.push(&message, true, heard);
             }
             Err(error) => {

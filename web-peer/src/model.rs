@@ -249,6 +249,15 @@ impl RoomModel {
         }
     }
 
+    /// Whether any member is connected. Tracked, so a view follows.
+    pub(crate) fn reaches_anybody(&self) -> bool {
+        self.members.with(|members| {
+            members
+                .iter()
+                .any(|member| matches!(member.reach.get(), Reach::Connected(_)))
+        })
+    }
+
     /// Adds a message unless it is there already; its key if it was new.
     /// `heard`: whether anybody was there to hear it.
     pub(crate) fn push(
@@ -364,7 +373,7 @@ pub(crate) struct MessageItem {
     pub(crate) name: Option<Name>,
     pub(crate) text: String,
     pub(crate) own: bool,
-    /// Whether anybody was in the room when it was said.
+    /// Whether anybody was connected when it was said.
     pub(crate) heard: bool,
     pub(crate) stamp: Stamp,
 }

@@ -1,6 +1,9 @@
 import { expect, test } from '../harness/network.ts';
 import { newTopic } from '../harness/times.ts';
 
+/** The ways in which a member is connected. */
+const CONNECTED = /^(direct|turn|relayed)$/;
+
 test('links, code and long messages are shown as such', async ({ network }) => {
   const topic = newTopic('reading');
   const terminal = await network.terminal(topic, 'terminal');
@@ -44,10 +47,29 @@ test('a message that nobody was there to hear says so', async ({ network }) => {
   await tab.say('anybody here?');
   await expect(tab.roomMessages(tab.peerId).getByTestId('unheard')).toBeVisible();
   const terminal = await network.terminal(topic, 'terminal');
-  await tab.sees(terminal.peerId);
+  await expect(tab.member(terminal.peerId)).toHaveAttribute('data-path', CONNECTED);
   await tab.say('now there is');
   await terminal.hears(tab.peerId, 'now there is');
   await expect(tab.page.getByTestId('unheard')).toHaveCount(1);
+});
+
+test('what is said while nobody is connected says so, though somebody is listed', async ({ network }) => {
+  const topic = newTopic('unconnected');
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  const member = tab.member(terminal.peerId);
+  await expect(member).toHaveAttribute('data-path', CONNECTED);
+  await tab.say('hello');
+  await terminal.program.kill();
+  await expect(member).toHaveAttribute('data-path', /^(unconnected|connecting)$/);
+  await tab.say('still there?');
+  const [heard, unheard] = ['hello', 'still there?'].map((text) =>
+    tab.roomMessages(tab.peerId).filter({ hasText: text }).getByTestId('unheard'),
+  );
+  await expect(unheard!).toBeVisible();
+  await expect(member).toBeVisible();
+  await expect(heard!).toHaveCount(0);
 });
 
 test('who comes back finds where the new messages begin, and each is announced', async ({

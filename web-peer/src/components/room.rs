@@ -3,7 +3,6 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use leptos::prelude::*;
-use moim_peer::Reach;
 
 use super::{
     composer::Composer,
@@ -33,15 +32,8 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
     let refusal = room.refusal.clone();
     let first_unread = room.unread.first.clone();
     let unreached = {
-        let members = room.members.clone();
-        Memo::new(move |_| {
-            members.with(|members| {
-                !members.is_empty()
-                    && members
-                        .iter()
-                        .all(|member| !matches!(member.reach.get(), Reach::Connected(_)))
-            })
-        })
+        let room = room.clone();
+        Memo::new(move |_| !room.members.with(Vec::is_empty) && !room.reaches_anybody())
     };
     let send = {
         let room = room.clone();

@@ -146,7 +146,7 @@ pub(super) static MESSAGES: Messages = Messages {
     unread_from_here: "New messages",
     show_all: "Show all of it",
     show_less: "Show less",
-    heard_by_nobody: "Nobody else was here to hear this.",
+    heard_by_nobody: "Nobody was connected to hear this.",
     message_from: |name| format!("{name} wrote in the room"),
 
     direct_heading: |name| format!("Direct conversation with {name}"),

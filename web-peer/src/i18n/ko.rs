@@ -136,7 +136,7 @@ pub(super) static MESSAGES: Messages = Messages {
     unread_from_here: "새 메시지",
     show_all: "모두 보기",
     show_less: "접기",
-    heard_by_nobody: "이 말을 들을 사람이 방에 없었습니다.",
+    heard_by_nobody: "연결된 사람이 없어 아무도 듣지 못했습니다.",
     message_from: |name| format!("{name} 님이 방에 썼습니다"),
 
     direct_heading: |name| format!("{name} 님과의 개인 대화"),
