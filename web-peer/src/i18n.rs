@@ -286,4 +286,5 @@ pub(crate) struct Messages {
     pub(crate) to_self: &'static str,
     pub(crate) unsupported: &'static str,
     pub(crate) peer_stopped: &'static str,
+    pub(crate) peer_restarting: &'static str,
 }

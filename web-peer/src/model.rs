@@ -90,8 +90,8 @@ pub(crate) struct App {
     pub(crate) join_topic: RwSignal<String>,
     /// Things to know that stay until dismissed.
     pub(crate) notices: RwSignal<Vec<String>>,
-    /// A short confirmation that goes by itself.
-    pub(crate) toast: RwSignal<String>,
+    /// A short confirmation that goes by itself, and its number: the same may be said again.
+    pub(crate) toast: RwSignal<(u32, Option<String>)>,
     /// Read out by screen readers, not shown: what, and how often in a row.
     pub(crate) announcement: RwSignal<(String, usize)>,
 }
@@ -115,7 +115,7 @@ impl App {
             join_name: RwSignal::new(String::new()),
             join_topic: RwSignal::new(String::new()),
             notices: RwSignal::new(Vec::new()),
-            toast: RwSignal::new(String::new()),
+            toast: RwSignal::new((0, None)),
             announcement: RwSignal::new((String::new(), 0)),
         }
     }
@@ -208,6 +208,16 @@ impl App {
                 (*said, *times) = (text, 1);
             }
         });
+    }
+
+    /// Why nothing can be done by the peer that there was, and what to do about it.
+    pub(crate) fn no_peer(&self) -> &'static str {
+        match self.phase.get_untracked() {
+            // If it runs, it is another one by now.
+            Phase::Starting | Phase::Running => self.text.peer_restarting,
+            Phase::NotStarted => self.text.not_started,
+            Phase::IdentityBroken | Phase::Stopped => self.text.peer_stopped,
+        }
     }
 
     pub(crate) fn notice(&self, text: String) {
@@ -403,6 +413,8 @@ pub(crate) struct DirectModel {
     pub(crate) talk: ArcRwSignal<VecDeque<DirectItem>>,
     pub(crate) unread: Unread,
     pub(crate) draft: ArcRwSignal<String>,
+    /// Why the last message was not even tried.
+    pub(crate) refusal: ArcRwSignal<Option<String>>,
 }
 
 impl DirectModel {
@@ -413,6 +425,7 @@ impl DirectModel {
             talk: ArcRwSignal::new(VecDeque::new()),
             unread: Unread::default(),
             draft: ArcRwSignal::new(String::new()),
+            refusal: ArcRwSignal::new(None),
         }
     }
 

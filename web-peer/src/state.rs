@@ -65,10 +65,14 @@ async fn start_with(app: App, loaded: Result<Keypair, IdentityError>) {
 /// Stops the peer and starts it again with the bootstrap nodes that are set now, in the same rooms
 /// and as the same peer.
 pub(crate) fn restart(app: App) {
+    app.sources.set(sources(app));
+    if app.phase.get_untracked() == Phase::Starting {
+        // It is under way already, and looks at the end whether these are the ones that it began with.
+        return;
+    }
     let Some(keypair) = app.keypair.get_value() else {
         return;
     };
-    app.sources.set(sources(app));
     app.phase.set(Phase::Starting);
     app.snapshot.set(None);
     spawn_local(async move {
@@ -126,7 +130,7 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
         .with_untracked(|checked| checked.sources.clone());
     let (peer, events) = match Peer::builder()
         .identity(keypair)
-        .bootstrap(sources)
+        .bootstrap(sources.clone())
         .agent(AGENT)
         .start()
         .await
@@ -147,9 +151,18 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
     spawn_local(follow_events(app, start, peer.id(), events));
     for room in app.rooms.get_untracked() {
         let profile = room.profile.clone();
-        if let Ok(joined) = peer.join(room.topic.as_str(), profile).await {
+        if let Ok(joined) = peer.join(room.topic.as_str(), profile).await
+            // The user may have left it meanwhile: dropped, it is left again.
+            && app.room(&room.topic).is_some()
+        {
             follow_room(app, &room, joined);
         }
+    }
+    if app
+        .sources
+        .with_untracked(|checked| checked.sources != sources)
+    {
+        restart(app);
     }
 }
 

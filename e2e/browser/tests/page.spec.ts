@@ -131,6 +131,40 @@ test('why it cannot be loaded is said in the language of the page, and what the 
   tab.errors.length = 0;
 });
 
+test('a confirmation that is repeated is told again, and stays as long as the first', async ({ network }) => {
+  const context = await network.newContext();
+  // Its time is over when this test says so.
+  await context.addInitScript(() => {
+    const held: (() => void)[] = [];
+    const set = window.setTimeout.bind(window);
+    const hold = (then: () => void, time?: number): number => (time === 6_000 ? held.push(then) : set(then, time));
+    Object.assign(globalThis, { held, setTimeout: hold });
+  });
+  const tab = await network.connect({ context });
+  /** Ends the time of those that began first, or of all. */
+  const timeIsOver = (number?: number): Promise<void> =>
+    tab.page.evaluate((number) => {
+      const { held } = globalThis as unknown as { held: (() => void)[] };
+      held.splice(0, number ?? held.length).forEach((then) => then());
+    }, number);
+  await tab.join(newTopic('toast'), 'Ada');
+  const [share, toast] = [tab.page.getByRole('button', { name: 'Copy link' }), tab.page.locator('.toast')];
+  await share.click();
+  await expect(toast).toHaveAttribute('data-shown', 'true');
+  const said = await toast.innerText();
+  await toast.locator(':scope > *').evaluate((first) => first.setAttribute('data-first', ''));
+  const begun = await tab.page.evaluate(() => (globalThis as unknown as { held: unknown[] }).held.length);
+  await share.click();
+  // Another element, for the same text in the same one is no news to a screen reader.
+  await expect(toast.locator('[data-first]')).toHaveCount(0);
+  await expect(toast).toHaveText(said);
+  // The first one's time is over, and it stays for the second one's.
+  await timeIsOver(begun);
+  await expect(toast).toHaveText(said);
+  await timeIsOver();
+  await expect(toast).toHaveAttribute('data-shown', 'false');
+});
+
 test('fields take a little more than may be in them, so that it can be cut, and not without end', async ({
   network,
 }) => {

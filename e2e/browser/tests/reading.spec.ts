@@ -181,7 +181,44 @@ test('an Enter that only breaks the line after a syllable sends, and a paste wit
     return !element.dispatchEvent(new InputEvent('beforeinput', init));
   });
   expect(refused).toBe(true);
-  await expect(tab.page.getByRole('alert').filter({ hasText: '1000000 bytes' })).toBeVisible();
+  await expect(tab.page.getByRole('alert').filter({ hasText: '1000001 bytes' })).toBeVisible();
+
+  // Nor do many pastes make what one must not; what takes the place of something else counts without that.
+  await input.fill('');
+  const { keyboard } = tab.page;
+  const length = (): Promise<number> => input.evaluate((area: HTMLTextAreaElement) => area.value.length);
+  for (let paste = 0; paste < 16; paste += 1) {
+    await keyboard.insertText('가'.repeat(20_000));
+  }
+  expect(await length()).toBe(20_000);
+  await expect(tab.page.getByRole('alert').filter({ hasText: '120000 bytes' })).toBeVisible();
+  await keyboard.press('ControlOrMeta+a');
+  await keyboard.insertText('나'.repeat(21_000));
+  expect(await length()).toBe(21_000);
+  await expect(tab.page.locator('.composer [role="alert"]')).toBeEmpty();
+});
+
+test('the Shift of the last syllable is not that of the Enter after it', async ({ network }) => {
+  const tab = await network.connect();
+  await tab.join(newTopic('shifted'), 'Ada');
+  const input = tab.page.getByTestId('room-input');
+  type Key = readonly [type: 'keydown' | 'keyup', key: string, shift: boolean];
+  /** An Enter that comes without a key, after these. Whether it sends. */
+  const sends = (keys: readonly Key[]): Promise<boolean> =>
+    input.evaluate((element, keys) => {
+      for (const [type, key, shiftKey] of keys) {
+        element.dispatchEvent(new KeyboardEvent(type, { key, shiftKey, bubbles: true }));
+      }
+      const init = { inputType: 'insertLineBreak', bubbles: true, cancelable: true };
+      return !element.dispatchEvent(new InputEvent('beforeinput', init));
+    }, keys);
+
+  await input.fill('갔');
+  const typed: Key[] = [['keydown', 'Shift', true], ['keydown', 'Process', true], ['keyup', 'T', true]];
+  // Shift is still held.
+  expect(await sends(typed)).toBe(false);
+  expect(await sends([...typed, ['keyup', 'Shift', false]])).toBe(true);
+  await expect(tab.roomMessages(tab.peerId)).toContainText('갔');
 });
 
 test('an Enter that comes without a key joins too', async ({ network }) => {

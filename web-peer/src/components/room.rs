@@ -29,7 +29,6 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
         let talk = room.talk.clone();
         Memo::new(move |_| talk.with(|talk| talk.back().map(|item| (item.key(), is_own(item)))))
     };
-    let refusal = room.refusal.clone();
     let first_unread = room.unread.first.clone();
     let unreached = {
         let room = room.clone();
@@ -81,15 +80,13 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
                     </For>
                 </ol>
             </TalkLog>
-            <p class="refusal" role="alert">
-                {move || refusal.get()}
-            </p>
             <p class="hint" role="status">
                 {move || unreached.get().then_some(text.room_unreached)}
             </p>
             <Composer
                 label=(text.room_input)(&name)
                 draft=room.draft.clone()
+                refusal=room.refusal.clone()
                 send=send
                 input_testid="room-input"
                 button_testid="room-send"

@@ -350,6 +350,7 @@ pub(super) static MESSAGES: Messages = Messages {
     to_self: "That is you.",
     unsupported: "The other side's program takes no direct messages.",
     peer_stopped: "The peer has stopped. Reload the page.",
+    peer_restarting: "Moim is reconnecting. Try again in a moment.",
 };
 
 fn list(names: &[String], more: usize) -> String {

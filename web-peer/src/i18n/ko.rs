@@ -332,6 +332,7 @@ pub(super) static MESSAGES: Messages = Messages {
     to_self: "자기 자신입니다.",
     unsupported: "상대 프로그램은 개인 메시지를 받지 않습니다.",
     peer_stopped: "피어가 멈췄습니다. 페이지를 새로 고치세요.",
+    peer_restarting: "다시 연결하는 중입니다. 잠시 후 다시 시도하세요.",
 };
 
 fn list(names: &[String], more: usize) -> String {

@@ -101,6 +101,8 @@ fn refusals_name_what_is_wrong() {
         let again = send_refusal(text, &SendError::Duplicate);
         assert_ne!(again, send_refusal(text, &SendError::Busy));
         assert_ne!(again, text.not_possible);
+        // A peer that is about to be back needs no reload.
+        assert!(!text.peer_restarting.contains(text.reload));
     }
 }
 
