@@ -175,9 +175,9 @@ pub(super) static MESSAGES: Messages = Messages {
     clock_ahead: |by| format!("This device's clock is {by} ahead of the bootstrap node's."),
     clock_behind: |by| format!("This device's clock is {by} behind the bootstrap node's."),
     clock_unknown: "Others refuse what is dated by this device's clock.",
-    clock_help: "Let the device set its clock by itself: others refuse what is dated more than ten minutes off, your \
-        presence and what you say in rooms. Direct messages still arrive. If the clock is right, tell whoever runs \
-        the node.",
+    clock_help: "Let the device set its clock by itself. While it is more than ten minutes off, newcomers do not find \
+        you, and only those who are connected to you directly see you and hear what you say in rooms. If the clock is \
+        right, tell whoever runs the node.",
     minutes: |count| format!("{count} minutes"),
     hours: |count| format!("{count} hours"),
     days: |count| format!("{count} days"),

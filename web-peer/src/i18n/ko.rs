@@ -165,9 +165,9 @@ pub(super) static MESSAGES: Messages = Messages {
     clock_ahead: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 빠릅니다."),
     clock_behind: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 느립니다."),
     clock_unknown: "이 기기의 시계로 표시한 시각을 다른 참여자들이 받아들이지 않습니다.",
-    clock_help: "기기의 날짜와 시간을 자동으로 설정하세요. 시각이 10분 넘게 어긋나면 다른 사람에게 내가 방에 있는 \
-        것으로 보이지 않고, 방에 쓴 메시지도 전달되지 않습니다. 개인 메시지는 전달됩니다. 이 기기의 시계가 \
-        맞다면 노드 운영자에게 알려 주세요.",
+    clock_help: "기기의 날짜와 시간을 자동으로 설정하세요. 시각이 10분 넘게 어긋나 있는 동안에는 새로 온 \
+        사람이 나를 찾지 못하고, 나와 직접 연결된 사람에게만 내가 보이고 방에 쓴 메시지가 전달됩니다. 이 기기의 \
+        시계가 맞다면 노드 운영자에게 알려 주세요.",
     minutes: |count| format!("{count}분"),
     hours: |count| format!("{count}시간"),
     days: |count| format!("{count}일"),

@@ -128,10 +128,10 @@ fn a_wrong_clock_is_told_in_both_languages() {
     assert!(clock(korean, behind).contains("30분 느립니다"));
     assert!(clock(english, ClockOff::Unknown).contains("refuse"));
     // It is told before anybody refuses anything, and does not concern everything.
-    for words in ["more than ten minutes", "Direct messages still arrive"] {
+    for words in ["more than ten minutes", "connected to you directly"] {
         assert!(clock(english, by(6)).contains(words));
     }
-    for words in ["10분 넘게", "개인 메시지는 전달됩니다"] {
+    for words in ["10분 넘게", "직접 연결된 사람"] {
         assert!(clock(korean, by(6)).contains(words));
     }
 }
