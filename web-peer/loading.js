@@ -20,7 +20,8 @@
   }
   root.setAttribute('data-scripted', '');
 
-  // `kind` is the id of one of the paragraphs in #failure.
+  // `kind` is the id of one of the paragraphs in #failure; `reason` is the browser's or the program's own word, in
+  // English mostly, and for those who ask for it.
   function fail(kind, reason) {
     var failure = document.getElementById('failure');
     if (!failure) {
@@ -32,7 +33,10 @@
     }
     failure.removeAttribute('hidden');
     document.getElementById(kind).removeAttribute('hidden');
-    document.getElementById('failure-reason').textContent = reason || '';
+    if (reason) {
+      document.getElementById('failure-reason').textContent = reason;
+      document.getElementById('failure-details').removeAttribute('hidden');
+    }
     var app = document.getElementById('app');
     app.setAttribute('inert', '');
     app.setAttribute('aria-hidden', 'true');

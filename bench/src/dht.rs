@@ -13,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use lexopt::{Arg::Long, Parser, ValueExt as _};
 
 pub(crate) use self::node::run as run_node;
 use self::{
@@ -49,7 +50,7 @@ pub(crate) struct Bench {
 }
 
 /// Obeys the command line.
-pub(crate) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+pub(crate) async fn run(mut arguments: Parser) -> Result<()> {
     let mut bench = Bench {
         programs: Programs {
             own: env::current_exe()?,
@@ -60,17 +61,12 @@ pub(crate) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<(
         rounds: 5,
         operations: OPERATIONS,
     };
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .context(format!("{argument} needs a value"))
-        };
-        match argument.as_str() {
-            "--rounds" => bench.rounds = value()?.parse().context("--rounds")?,
-            "--operations" => bench.operations = value()?.parse().context("--operations")?,
-            "--output" => bench.output = value()?.into(),
-            other => bail!("{other:?} is not understood here"),
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("rounds") => bench.rounds = arguments.value()?.parse()?,
+            Long("operations") => bench.operations = arguments.value()?.parse()?,
+            Long("output") => bench.output = arguments.value()?.into(),
+            other => return Err(other.unexpected().into()),
         }
     }
     ensure!(

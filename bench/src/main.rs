@@ -16,8 +16,8 @@ mod server;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let command = arguments.next();
+    let mut arguments = lexopt::Parser::from_env();
+    let command = word(&mut arguments)?;
     if command.as_deref() == Some("dht-node") {
         // As `moim` is.
         return tokio::runtime::Builder::new_multi_thread()
@@ -34,6 +34,18 @@ fn main() -> anyhow::Result<()> {
             Some(command) => node::run(command, arguments).await,
         }
     })
+}
+
+/// The next argument, which is no option.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn word(arguments: &mut lexopt::Parser) -> Result<Option<String>, lexopt::Error> {
+    use lexopt::{Arg, ValueExt as _};
+
+    match arguments.next()? {
+        Some(Arg::Value(word)) => word.string().map(Some),
+        Some(option) => Err(option.unexpected()),
+        None => Ok(None),
+    }
 }
 
 #[cfg(target_arch = "wasm32")]

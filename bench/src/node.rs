@@ -18,6 +18,10 @@ mod table;
 use std::{env, fs, io::Write as _, path::PathBuf, time::Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lexopt::{
+    Arg::{Long, Value},
+    Parser, ValueExt as _,
+};
 use libp2p::identity::Keypair;
 
 pub(crate) use self::table::{figure, median, percentile};
@@ -62,7 +66,7 @@ pub(crate) struct Bench {
 }
 
 /// Obeys the command line.
-pub(crate) async fn run(command: &str, arguments: impl Iterator<Item = String>) -> Result<()> {
+pub(crate) async fn run(command: &str, arguments: Parser) -> Result<()> {
     match command {
         "bare" => bare::run(arguments).await,
         "flood" => flood::run(arguments).await,
@@ -77,7 +81,7 @@ pub(crate) async fn run(command: &str, arguments: impl Iterator<Item = String>) 
 }
 
 impl Bench {
-    fn from_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+    fn from_arguments(mut arguments: Parser) -> Result<Self> {
         let own = env::current_exe()?;
         let mut bench = Self {
             programs: Programs {
@@ -91,22 +95,22 @@ impl Bench {
             is_quick: false,
             measures: Vec::new(),
         };
-        while let Some(argument) = arguments.next() {
-            let mut value = || {
-                arguments
-                    .next()
-                    .context(format!("{argument} needs a value"))
-            };
-            match argument.as_str() {
-                "--rounds" => bench.rounds = value()?.parse().context("--rounds")?,
-                "--quick" => bench.is_quick = true,
-                "--work" => bench.work = value()?.into(),
-                "--output" => bench.output = value()?.into(),
-                what if MEASURES.contains(&what) => bench.measures.push(argument),
-                other => bail!(
-                    "{other:?} is not measured; there are {}",
-                    MEASURES.join(", ")
-                ),
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("rounds") => bench.rounds = arguments.value()?.parse()?,
+                Long("quick") => bench.is_quick = true,
+                Long("work") => bench.work = arguments.value()?.into(),
+                Long("output") => bench.output = arguments.value()?.into(),
+                Value(measure) => {
+                    let measure = measure.string()?;
+                    ensure!(
+                        MEASURES.contains(&measure.as_str()),
+                        "{measure:?} is not measured; there are {}",
+                        MEASURES.join(", ")
+                    );
+                    bench.measures.push(measure);
+                }
+                other => return Err(other.unexpected().into()),
             }
         }
         ensure!(bench.rounds > 0, "there has to be a round");

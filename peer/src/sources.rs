@@ -2,7 +2,7 @@
 //!
 //! Ids cost nothing, so connections from others are counted by where they come from. What comes over a relay, or by a
 //! WebRTC session that one has carried, is from no address of its own: of those half is kept for peers that this one
-//! wants a connection to. Connections that are being set up have their places in [`waiting`](crate::waiting).
+//! wants a connection to. Connections that are being set up have their places in [`waiting`].
 
 use std::{
     collections::{HashMap, HashSet},

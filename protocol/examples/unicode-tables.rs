@@ -4,6 +4,11 @@
 //! compare the tables with these crates, code point by code point. A changed rule for names changes the protocol: write
 //! the new version of Unicode into docs/protocol.md.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the crate does no IO, but somebody has to write its tables"
+)]
+
 use std::{fmt::Write as _, fs, io, path::Path};
 
 use icu_properties::{

@@ -372,6 +372,7 @@ const fn around(ip: IpAddr) -> Network {
 /// Whether a name is none of the public DNS: of one label, or with an end that is kept for local use.
 #[must_use]
 pub fn is_local_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
     match name.rsplit_once('.') {
         Some((_, last)) => LOCAL_DOMAINS
             .iter()

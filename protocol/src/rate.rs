@@ -192,6 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::testing;
 
     const RATE: Rate = Rate {
         per_second: 10,
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn one_has_a_burst_and_then_its_rate_and_takes_nothing_from_others() {
-        let start = Instant::now();
+        let start = testing::start();
         let mut buckets = Buckets::new(RATE, 100);
         assert_eq!(taken(&mut buckets, 1, start, 100), 50);
         assert!(buckets.take(2, start));
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_crowd_of_sources_neither_grows_it_nor_shuts_newcomers_out() {
-        let start = Instant::now();
+        let start = testing::start();
         let mut buckets = Buckets::new(RATE, 100);
         for key in 0..10_000 {
             assert!(buckets.take(key, start));
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_gives_nothing_twice() {
-        let start = Instant::now();
+        let start = testing::start();
         let later = start + Duration::from_secs(1);
         let mut bucket = Bucket::new(RATE, later);
         while bucket.take(later) {}
@@ -259,7 +260,7 @@ mod tests {
     proptest! {
         #[test]
         fn nobody_gets_more_than_burst_and_rate(steps in proptest::collection::vec(0_u64..500, 1..400)) {
-            let start = Instant::now();
+            let start = testing::start();
             let mut bucket = Bucket::new(RATE, start);
             let (mut now, mut taken) = (start, 0_u64);
             for step in steps {

@@ -31,6 +31,10 @@ impl Now {
 }
 
 /// Some moment to count from.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "every other instant is counted from this one"
+)]
 pub(crate) fn start() -> Now {
     Now {
         instant: Instant::now(),

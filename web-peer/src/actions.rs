@@ -1,11 +1,12 @@
 //! What the user does, and what becomes of it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use leptos::{prelude::*, task::spawn_local};
-use moim_peer::{JoinError, MessageId, Peer, PeerId, Profile, Text, Topic};
+use moim_peer::{JoinError, MessageId, Peer, PeerId, Profile, SayError, SendError, Text, Topic};
 
 use crate::{
+    components::composer::DRAFT_BYTES_MAX,
     i18n::{join_refusal, name_refusal, say_refusal, send_refusal},
     model::{App, Delivery, DirectItem, DirectModel, Pane, RoomModel, Side, View},
     page, route, state,
@@ -66,7 +67,7 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
         return Ok(());
     }
     let Some(peer) = app.peer.get_untracked() else {
-        refusal.topic = Some(app.text.peer_stopped.to_owned());
+        refusal.topic = Some(app.no_peer().to_owned());
         return Err(refusal);
     };
     match peer.join(topic.as_str(), profile.clone()).await {
@@ -81,7 +82,10 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
             Ok(())
         }
         Err(error) => {
-            refusal.topic = Some(join_refusal(app.text, &error));
+            refusal.topic = Some(match error {
+                JoinError::Stopped => app.no_peer().to_owned(),
+                error => join_refusal(app.text, &error),
+            });
             Err(refusal)
         }
     }
@@ -141,10 +145,7 @@ pub(crate) fn leave(app: App, model: &RoomModel) {
     app.rooms
         .update(|rooms| rooms.retain(|room| room.topic != model.topic));
     if let Some(room) = model.room.try_update_value(Option::take).flatten() {
-        // Something being said still holds the room; then it is left when that is through.
-        if let Ok(room) = Arc::try_unwrap(room) {
-            spawn_local(room.leave());
-        }
+        spawn_local(room.leave());
     }
     let next = app
         .rooms
@@ -163,9 +164,7 @@ pub(crate) fn leave(app: App, model: &RoomModel) {
 /// Tells everybody that this peer leaves, without waiting: the page is about to go.
 pub(crate) fn leave_all_now(app: App) {
     for model in app.rooms.get_untracked() {
-        if let Some(room) = model.room.try_update_value(Option::take).flatten()
-            && let Ok(room) = Arc::try_unwrap(room)
-        {
+        if let Some(room) = model.room.try_update_value(Option::take).flatten() {
             room.leave_now();
         }
     }
@@ -178,19 +177,38 @@ pub(crate) fn say(app: App, model: &RoomModel, text: String) {
     spawn_local(async move {
         let said = match model.room.get_value() {
             Some(room) => room.say(text.as_str()).await,
-            None => Err(moim_peer::SayError::Stopped),
+            None => Err(SayError::Stopped),
         };
         match said {
             Ok(message) => {
-                let heard = model.members.with_untracked(|members| !members.is_empty());
+                let heard = untrack(|| model.reaches_anybody());
                 model.push(&message, true, heard);
             }
             Err(error) => {
-                model.refusal.set(Some(say_refusal(app.text, &error)));
-                if model.draft.with_untracked(String::is_empty) {
-                    model.draft.set(text);
-                }
+                let why = match error {
+                    // A peer that stops leaves its rooms first. Whoever leaves one does not look at it any more.
+                    SayError::Stopped | SayError::Left => app.no_peer().to_owned(),
+                    error => say_refusal(app.text, &error),
+                };
+                refuse(&model.draft, &model.refusal, text, why);
             }
+        }
+    });
+}
+
+/// Puts a text that was not sent back into its input, before what stands there by now, and says why.
+fn refuse(
+    draft: &ArcRwSignal<String>,
+    refusal: &ArcRwSignal<Option<String>>,
+    text: String,
+    why: String,
+) {
+    refusal.set(Some(why));
+    draft.update(|draft| {
+        if draft.is_empty() {
+            *draft = text;
+        } else if text.len() + draft.len() < DRAFT_BYTES_MAX {
+            *draft = format!("{text}\n{draft}");
         }
     });
 }
@@ -227,11 +245,17 @@ pub(crate) fn close_side(app: App) {
     }
 }
 
-/// Sends a direct message.
-pub(crate) fn send(app: App, direct: &DirectModel, text: &str) {
+/// Sends a direct message. Without a peer to send it, the text comes back to the input.
+pub(crate) fn send(app: App, direct: &DirectModel, text: String) {
     let Some(peer) = app.peer.get_untracked() else {
-        return;
+        return refuse(
+            &direct.draft,
+            &direct.refusal,
+            text,
+            app.no_peer().to_owned(),
+        );
     };
+    direct.refusal.set(None);
     #[expect(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,
@@ -240,8 +264,8 @@ pub(crate) fn send(app: App, direct: &DirectModel, text: &str) {
     let now = page::now() as u64;
     app.direct_or_new(direct.peer);
     // Shown as it is sent. What cannot be sent is refused below, and stands there with the reason.
-    let cleaned = Text::new(text);
-    let text = cleaned.as_ref().map_or(text, Text::as_str);
+    let cleaned = Text::new(&text);
+    let text = cleaned.as_ref().map_or(text.as_str(), Text::as_str);
     direct.unread.forget();
     let Some(item) = direct.push(
         Peer::new_message_id(),
@@ -259,7 +283,8 @@ pub(crate) fn send(app: App, direct: &DirectModel, text: &str) {
 /// the first attempt reached it.
 pub(crate) fn send_again(app: App, to: PeerId, item: DirectItem) {
     let Some(peer) = app.peer.get_untracked() else {
-        return;
+        let why = app.no_peer().to_owned();
+        return item.delivery.set(Delivery::Failed(why));
     };
     item.delivery.set(Delivery::Sending);
     transmit(app, peer, to, item);
@@ -270,6 +295,7 @@ fn transmit(app: App, peer: Peer, to: PeerId, item: DirectItem) {
         let id: MessageId = item.id;
         let delivery = match peer.send_with_id(id, to, item.text.as_ref()).await {
             Ok(receipt) => Delivery::Delivered(receipt.path),
+            Err(SendError::Stopped) => Delivery::Failed(app.no_peer().to_owned()),
             Err(error) => Delivery::Failed(send_refusal(app.text, &error)),
         };
         item.delivery.set(delivery);
@@ -299,11 +325,12 @@ pub(crate) fn share(app: App, topic: &Topic) {
 
 /// Shows a confirmation for a while.
 pub(crate) fn toast(app: App, message: String) {
-    app.toast.set(message.clone());
+    let number = app.toast.with_untracked(|(before, _)| before + 1);
+    app.toast.set((number, Some(message)));
     set_timeout(
         move || {
-            if app.toast.with_untracked(|shown| *shown == message) {
-                app.toast.set(String::new());
+            if app.toast.with_untracked(|(shown, _)| *shown == number) {
+                app.toast.set((number, None));
             }
         },
         TOAST_TIME,

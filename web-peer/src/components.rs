@@ -5,6 +5,7 @@
 
 #![expect(unreachable_pub, reason = "the component macro makes public items")]
 
+pub(crate) mod announced;
 pub(crate) mod composer;
 pub(crate) mod connection;
 pub(crate) mod direct;

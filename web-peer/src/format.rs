@@ -91,6 +91,19 @@ pub(crate) fn direction(text: &str) -> &'static str {
     }
 }
 
+/// How many bytes the characters from `start` to `end` take, places that are counted as browsers do it: in UTF-16.
+pub(crate) fn bytes_between(text: &str, start: u32, end: u32) -> usize {
+    let mut at = 0;
+    text.chars()
+        .filter(|c| {
+            let is_between = (start..end).contains(&at);
+            at += if c.len_utf16() > 1 { 2 } else { 1 };
+            is_between
+        })
+        .map(char::len_utf8)
+        .sum()
+}
+
 /// A round trip as text: `0.4 ms`, `31 ms`, `1.2 s`.
 pub(crate) fn round_trip(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1000.0;
@@ -165,6 +178,13 @@ mod tests {
             ("hello שלום", "ltr"),
         ] {
             assert_eq!(direction(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_selected_is_measured_in_bytes() {
+        for (start, end, expected) in [(0, 0, 0), (0, 1, 1), (1, 4, 7), (1, 2, 3), (0, 99, 9)] {
+            assert_eq!(bytes_between("a가👋b", start, end), expected, "{start}");
         }
     }
 

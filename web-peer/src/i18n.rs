@@ -275,6 +275,7 @@ pub(crate) struct Messages {
     pub(crate) room_left: &'static str,
     pub(crate) say_too_fast: &'static str,
     pub(crate) busy: &'static str,
+    pub(crate) sent_already: &'static str,
     pub(crate) no_receipt: fn(u64, &str) -> String,
     pub(crate) not_connected: &'static str,
     pub(crate) no_answer: &'static str,
@@ -285,4 +286,5 @@ pub(crate) struct Messages {
     pub(crate) to_self: &'static str,
     pub(crate) unsupported: &'static str,
     pub(crate) peer_stopped: &'static str,
+    pub(crate) peer_restarting: &'static str,
 }

@@ -4,18 +4,21 @@
 //! one element of the page, also in a room of hundreds.
 
 mod bounds;
+mod direct;
 mod stamp;
 mod unread;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use leptos::prelude::*;
-use moim_peer::{
-    Keypair, MessageId, Name, Path, Peer, PeerId, Profile, Reach, Room, Snapshot, Topic,
-};
+use moim_peer::{Keypair, MessageId, Name, Peer, PeerId, Profile, Reach, Room, Snapshot, Topic};
 
 use self::bounds::{bound_directs, push_bounded};
-pub(crate) use self::{stamp::Stamp, unread::Unread};
+pub(crate) use self::{
+    direct::{Delivery, DirectItem, DirectModel},
+    stamp::Stamp,
+    unread::Unread,
+};
 use crate::{format, i18n::Messages, page, settings::Checked};
 
 /// Names that a note spells out before it counts.
@@ -90,8 +93,8 @@ pub(crate) struct App {
     pub(crate) join_topic: RwSignal<String>,
     /// Things to know that stay until dismissed.
     pub(crate) notices: RwSignal<Vec<String>>,
-    /// A short confirmation that goes by itself.
-    pub(crate) toast: RwSignal<String>,
+    /// A short confirmation that goes by itself, and its number: the same may be said again.
+    pub(crate) toast: RwSignal<(u32, Option<String>)>,
     /// Read out by screen readers, not shown: what, and how often in a row.
     pub(crate) announcement: RwSignal<(String, usize)>,
 }
@@ -115,7 +118,7 @@ impl App {
             join_name: RwSignal::new(String::new()),
             join_topic: RwSignal::new(String::new()),
             notices: RwSignal::new(Vec::new()),
-            toast: RwSignal::new(String::new()),
+            toast: RwSignal::new((0, None)),
             announcement: RwSignal::new((String::new(), 0)),
         }
     }
@@ -210,6 +213,16 @@ impl App {
         });
     }
 
+    /// Why nothing can be done by the peer that there was, and what to do about it.
+    pub(crate) fn no_peer(&self) -> &'static str {
+        match self.phase.get_untracked() {
+            // If it runs, it is another one by now.
+            Phase::Starting | Phase::Running => self.text.peer_restarting,
+            Phase::NotStarted => self.text.not_started,
+            Phase::IdentityBroken | Phase::Stopped => self.text.peer_stopped,
+        }
+    }
+
     pub(crate) fn notice(&self, text: String) {
         self.notices.update(|notices| {
             if !notices.contains(&text) {
@@ -247,6 +260,15 @@ impl RoomModel {
             draft: ArcRwSignal::new(String::new()),
             refusal: ArcRwSignal::new(None),
         }
+    }
+
+    /// Whether any member is connected. Tracked, so a view follows.
+    pub(crate) fn reaches_anybody(&self) -> bool {
+        self.members.with(|members| {
+            members
+                .iter()
+                .any(|member| matches!(member.reach.get(), Reach::Connected(_)))
+        })
     }
 
     /// Adds a message unless it is there already; its key if it was new.
@@ -364,7 +386,7 @@ pub(crate) struct MessageItem {
     pub(crate) name: Option<Name>,
     pub(crate) text: String,
     pub(crate) own: bool,
-    /// Whether anybody was in the room when it was said.
+    /// Whether anybody was connected when it was said.
     pub(crate) heard: bool,
     pub(crate) stamp: Stamp,
 }
@@ -384,95 +406,6 @@ pub(crate) struct NoteItem {
     pub(crate) kind: NoteKind,
     /// Some names, and how many more.
     pub(crate) who: ArcRwSignal<(Vec<(PeerId, Name)>, usize)>,
-}
-
-/// A direct conversation.
-#[derive(Clone)]
-pub(crate) struct DirectModel {
-    pub(crate) peer: PeerId,
-    pub(crate) name: ArcRwSignal<String>,
-    pub(crate) talk: ArcRwSignal<VecDeque<DirectItem>>,
-    pub(crate) unread: Unread,
-    pub(crate) draft: ArcRwSignal<String>,
-}
-
-impl DirectModel {
-    fn new(peer: PeerId, name: String) -> Self {
-        Self {
-            peer,
-            name: ArcRwSignal::new(name),
-            talk: ArcRwSignal::new(VecDeque::new()),
-            unread: Unread::default(),
-            draft: ArcRwSignal::new(String::new()),
-        }
-    }
-
-    /// Adds a message unless it is there already.
-    pub(crate) fn push(
-        &self,
-        id: MessageId,
-        from: PeerId,
-        text: &str,
-        sent: u64,
-        delivery: Delivery,
-    ) -> Option<DirectItem> {
-        let same = |known: &DirectItem| known.id == id && known.from == from;
-        if self.talk.with_untracked(|talk| talk.iter().any(same)) {
-            return None;
-        }
-        let (before, last_time) = self.talk.with_untracked(|talk| {
-            let last = talk.back();
-            (
-                last.map(|item| (item.from, item.stamp.group)),
-                last.map(|item| item.stamp.time),
-            )
-        });
-        let item = DirectItem {
-            key: next_key(),
-            id,
-            from,
-            own: from != self.peer,
-            text: text.into(),
-            stamp: Stamp::new(sent, before, last_time, from),
-            delivery: ArcRwSignal::new(delivery),
-        };
-        self.talk
-            .update(|talk| push_bounded(talk, item.clone(), |item| item.text.len()));
-        Some(item)
-    }
-}
-
-/// A direct message.
-#[derive(Clone)]
-pub(crate) struct DirectItem {
-    pub(crate) key: u64,
-    pub(crate) id: MessageId,
-    pub(crate) from: PeerId,
-    pub(crate) own: bool,
-    pub(crate) text: Arc<str>,
-    pub(crate) stamp: Stamp,
-    pub(crate) delivery: ArcRwSignal<Delivery>,
-}
-
-/// How far a direct message came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    Sending,
-    /// The receiver has it.
-    Delivered(Option<Path>),
-    /// No receipt, and why.
-    Failed(String),
-}
-
-impl Delivery {
-    /// `sending`, `delivered` or `failed`.
-    pub(crate) fn word(&self) -> &'static str {
-        match self {
-            Self::Sending => "sending",
-            Self::Delivered(_) => "delivered",
-            Self::Failed(_) => "failed",
-        }
-    }
 }
 
 /// A key that no other element of the page has.

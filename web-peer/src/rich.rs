@@ -5,10 +5,10 @@
 //! themselves.
 
 /// Lines of a message that are shown before it is opened.
-pub(crate) const LINES_SHOWN: usize = 12;
+const LINES_SHOWN: usize = 12;
 
-/// Characters of a message that are shown before it is opened: some twelve lines of text that has no line ends.
-const CHARS_SHOWN: usize = 1_200;
+/// Columns of a line: that many narrow characters, or half as many wide ones. A longer line is shown as several.
+const LINE_COLUMNS: usize = 100;
 
 /// What begins and ends lines of code.
 const FENCE: &str = "```";
@@ -41,7 +41,22 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 /// Whether a message is so long that it is shown in part at first.
 pub(crate) fn is_long(text: &str) -> bool {
-    text.lines().nth(LINES_SHOWN).is_some() || text.chars().nth(CHARS_SHOWN).is_some()
+    let lines = text.lines().map(|line| {
+        let columns: usize = line.chars().map(columns).sum();
+        columns.div_ceil(LINE_COLUMNS).max(1)
+    });
+    lines.sum::<usize>() > LINES_SHOWN
+}
+
+/// How many columns a character takes: two if it is wide, as Hangul, Chinese characters, kana, emoji and full width forms
+/// are (UAX #11, by whole blocks).
+fn columns(c: char) -> usize {
+    let is_wide = matches!(
+        c,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{a960}'..='\u{a97f}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
+            | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}'
+    );
+    if is_wide { 2 } else { 1 }
 }
 
 /// The first lines of code: what comes before them, they themselves, and what comes after them.
@@ -268,9 +283,22 @@ mod tests {
 
     #[test]
     fn long_messages_are_those_of_more_than_twelve_lines() {
-        assert!(!is_long(&"a\n".repeat(12)));
-        assert!(is_long(&"a\n".repeat(13)));
-        assert!(!is_long(&"가".repeat(1_200)));
-        assert!(is_long(&"가".repeat(1_201)));
+        for (piece, most) in [
+            ("a\n", 12),
+            ("\n", 12),
+            ("a", 1_200),
+            ("é", 1_200),
+            ("가", 600),
+            ("漢", 600),
+            ("ａ", 600),
+            ("👋", 600),
+        ] {
+            assert!(!is_long(&piece.repeat(most)), "{piece}");
+            assert!(is_long(&piece.repeat(most + 1)), "{piece}");
+        }
+        // Each of these lines is shown as two.
+        let line = "가".repeat(60) + "\n";
+        assert!(!is_long(&line.repeat(6)));
+        assert!(is_long(&line.repeat(7)));
     }
 }

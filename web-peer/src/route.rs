@@ -2,19 +2,27 @@
 //!
 //! Owns only the text of the address; what is done about it is decided elsewhere.
 
+use moim_peer::limits::TOPIC_BYTES_MAX;
+
 /// What stands before the topic in the address's fragment.
 const TOPIC_PREFIX: &str = "#/t/";
+
+/// Bytes of a topic that is read from an address, more than any has: too long a one is refused in words, but a browser takes
+/// seconds for each key in a field with a megabyte.
+const TOPIC_READ_MAX: usize = 4 * TOPIC_BYTES_MAX;
 
 /// The fragment of the page that asks for a topic.
 pub(crate) const NO_TOPIC: &str = "#/";
 
 /// The topic that a fragment names, decoded but not checked. `None` when it names none, or when
-/// what it names is not UTF-8.
+/// what it names is not UTF-8 or much too long.
 pub(crate) fn topic_in(fragment: &str) -> Option<String> {
     let encoded = fragment.strip_prefix(TOPIC_PREFIX)?;
     let topic = percent_decode(encoded)?;
     let topic = topic.trim();
-    (!topic.is_empty()).then(|| topic.to_owned())
+    (1..=TOPIC_READ_MAX)
+        .contains(&topic.len())
+        .then(|| topic.to_owned())
 }
 
 /// The fragment that names `topic`.
@@ -113,6 +121,9 @@ mod tests {
         ] {
             assert_eq!(topic_in(fragment), None, "{fragment}");
         }
+        let long = |bytes| topic_in(&fragment_for(&"a".repeat(bytes)));
+        assert!(long(TOPIC_READ_MAX).is_some());
+        assert_eq!(long(TOPIC_READ_MAX + 1), None);
     }
 
     #[test]

@@ -6,6 +6,13 @@ use moim_peer::BootstrapSource;
 /// paste gone wrong.
 pub(crate) const SOURCES_MAX: usize = 16;
 
+/// Characters of a list that is typed: a kilobyte for each of [`SOURCES_MAX`]. A browser takes seconds for each key beside
+/// a megabyte.
+pub(crate) const LIST_LENGTH_MAX: usize = SOURCES_MAX * 1024;
+
+/// Characters of an entry that are shown when it cannot be used.
+const SHOWN_MAX: usize = 256;
+
 /// What the browser lets a page reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageContext {
@@ -29,7 +36,7 @@ pub(crate) enum Problem {
 /// An entry that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// The entry as it was given.
+    /// The entry as it was given, or its beginning.
     pub(crate) text: String,
     /// Why.
     pub(crate) problem: Problem,
@@ -44,7 +51,7 @@ pub(crate) struct Checked {
     pub(crate) refused: Vec<Refused>,
 }
 
-/// Reads a list separated by white space or commas.
+/// Reads a list separated by white space or commas, as far as the first [`SOURCES_MAX`] entries.
 pub(crate) fn check_list(list: &str, context: PageContext) -> Checked {
     let mut checked = Checked::default();
     for text in list
@@ -53,21 +60,26 @@ pub(crate) fn check_list(list: &str, context: PageContext) -> Checked {
     {
         match check(text, context) {
             Ok(source) if checked.sources.contains(&source) => {}
-            Ok(_) if checked.sources.len() >= SOURCES_MAX => {
-                checked.refused.push(Refused {
-                    text: text.to_owned(),
-                    problem: Problem::TooMany,
-                });
+            _ if checked.sources.len() + checked.refused.len() >= SOURCES_MAX => {
+                checked.refused.push(refused(text, Problem::TooMany));
                 break;
             }
             Ok(source) => checked.sources.push(source),
-            Err(problem) => checked.refused.push(Refused {
-                text: text.to_owned(),
-                problem,
-            }),
+            Err(problem) => checked.refused.push(refused(text, problem)),
         }
     }
     checked
+}
+
+fn refused(text: &str, problem: Problem) -> Refused {
+    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    Refused {
+        text: shown,
+        problem,
+    }
 }
 
 fn check(text: &str, context: PageContext) -> Result<BootstrapSource, Problem> {
@@ -173,5 +185,10 @@ mod tests {
         let checked = check_list(&list.join("\n"), PLAIN);
         assert_eq!(checked.sources.len(), SOURCES_MAX);
         assert_eq!(checked.refused.len(), 1);
+        // A paste gone wrong is not told entry by entry, nor is a long one told in full.
+        let checked = check_list(&"localhost ".repeat(1_000), PLAIN);
+        assert_eq!(checked.refused.len(), SOURCES_MAX + 1);
+        let checked = check_list(&"가".repeat(100_000), PLAIN);
+        assert_eq!(checked.refused[0].text.chars().count(), SHOWN_MAX + 1);
     }
 }

@@ -65,10 +65,14 @@ async fn start_with(app: App, loaded: Result<Keypair, IdentityError>) {
 /// Stops the peer and starts it again with the bootstrap nodes that are set now, in the same rooms
 /// and as the same peer.
 pub(crate) fn restart(app: App) {
+    app.sources.set(sources(app));
+    if app.phase.get_untracked() == Phase::Starting {
+        // It is under way already, and looks at the end whether these are the ones that it began with.
+        return;
+    }
     let Some(keypair) = app.keypair.get_value() else {
         return;
     };
-    app.sources.set(sources(app));
     app.phase.set(Phase::Starting);
     app.snapshot.set(None);
     spawn_local(async move {
@@ -126,7 +130,7 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
         .with_untracked(|checked| checked.sources.clone());
     let (peer, events) = match Peer::builder()
         .identity(keypair)
-        .bootstrap(sources)
+        .bootstrap(sources.clone())
         .agent(AGENT)
         .start()
         .await
@@ -147,9 +151,18 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
     spawn_local(follow_events(app, start, peer.id(), events));
     for room in app.rooms.get_untracked() {
         let profile = room.profile.clone();
-        if let Ok(joined) = peer.join(room.topic.as_str(), profile).await {
+        if let Ok(joined) = peer.join(room.topic.as_str(), profile).await
+            // The user may have left it meanwhile: dropped, it is left again.
+            && app.room(&room.topic).is_some()
+        {
             follow_room(app, &room, joined);
         }
+    }
+    if app
+        .sources
+        .with_untracked(|checked| checked.sources != sources)
+    {
+        restart(app);
     }
 }
 
@@ -236,10 +249,15 @@ fn show_message(app: App, me: PeerId, message: &RoomMessage) {
     let Some(room) = app.room(&message.topic) else {
         return;
     };
-    if let Some(key) = room.push(message, message.from == me, true)
-        && message.from != me
-        && !app.sees_room(&room.topic)
-    {
+    let Some(key) = room.push(message, message.from == me, true) else {
+        return;
+    };
+    if message.from == me {
+        return;
+    }
+    if app.sees_room(&room.topic) {
+        room.unread.came(key);
+    } else {
         room.unread.add(key);
         let author = match &message.name {
             Some(name) => name.to_string(),
@@ -261,10 +279,12 @@ fn show_direct(app: App, me: PeerId, message: &DirectMessage) {
         message.sent,
         delivery,
     );
-    if let Some(item) = item
-        && !own
-        && !app.sees_direct(other)
-    {
+    let Some(item) = item.filter(|_| !own) else {
+        return;
+    };
+    if app.sees_direct(other) {
+        direct.unread.came(item.key);
+    } else {
         direct.unread.add(item.key);
         app.announce((app.text.direct_from)(&direct.name.get_untracked()));
     }

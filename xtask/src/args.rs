@@ -1,9 +1,12 @@
-//! The command line, parsed by hand: it is small, and an argument parser would be most of our
-//! compile time.
+//! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use lexopt::{
+    Arg::{Long, Short, Value},
+    Parser, ValueExt as _,
+};
 
 use crate::setup::Route;
 
@@ -13,8 +16,10 @@ cargo xtask COMMAND
 
   setup     install what is missing: wasm target, trunk, wasm-bindgen, test tools
               --page-only          only what `run` needs, nothing for the tests
-              --wasm-route ROUTE   auto (default), rustup or debian;
-                                   MOIM_WASM_ROUTE sets it for `run` and `test`
+              --wasm-route ROUTE   where the wasm target comes from: rustup (default); debian, whose
+                                   packages need root's rights and change files below /usr; or auto,
+                                   rustup first, then debian. MOIM_WASM_ROUTE does the same for
+                                   every command
   run       set up, build, start a bootstrap node and the page, until Ctrl-C
               --no-open            do not open the page in a browser
               --release            optimised: a much smaller page, built slower
@@ -26,7 +31,7 @@ cargo xtask COMMAND
             the terminal peer
               --deb                and a Debian package of the bootstrap node
   test      set up and test everything; with names, only these steps
-              --quick              leave out what needs wasm or a browser, and fuzzing
+              --quick              leave out what needs wasm or a browser, macOS and fuzzing
               --keep-going         do not stop at the first failed step
               --list               name the steps
   ci        the same as test
@@ -45,11 +50,14 @@ cargo xtask COMMAND
   size      build the page as it is published, and say what it takes
               --record             write that into page-size.toml, with which `test` compares
   fuzz      set up, build the fuzz targets and run them side by side; with names, only these
-              --seconds N, --minutes N   how long each (60 seconds)
+              --seconds N, --minutes N   how long each (45 seconds)
               --input FILE         give the one named target this input and nothing else
               --list               name the targets
   fmt       format all Rust files
   help      this text";
+
+/// Flags of `run` that the bootstrap node gets.
+const LISTEN_FLAGS: [&str; 6] = ["tcp", "quic", "ws", "webrtc-direct", "stun", "http"];
 
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +165,8 @@ impl Default for BenchNodeOptions {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SetupOptions {
     pub(crate) page_only: bool,
-    pub(crate) route: Route,
+    /// Where the wasm target is to come from, if that was said.
+    pub(crate) route: Option<Route>,
 }
 
 /// Options of `cargo xtask run`.
@@ -194,236 +203,131 @@ pub(crate) struct TestOptions {
 }
 
 /// Parses the arguments after the program's name.
-pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Invocation> {
-    let mut rest = split_equals(arguments).into_iter();
-    let command = rest.next();
-    Ok(match command.as_deref() {
-        None | Some("help" | "-h" | "--help") => Invocation::Help,
-        Some("bench") => bench(rest)?,
-        Some("build") => build(rest)?,
-        Some("fmt") => {
-            no_more(rest)?;
-            Invocation::Fmt
+pub(crate) fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Invocation> {
+    let mut parser = Parser::from_args(arguments);
+    let Some(name) = command_name(&mut parser)? else {
+        return Ok(Invocation::Help);
+    };
+    let mut invocation = command(&name)?;
+    while let Some(argument) = parser.next()? {
+        match (&mut invocation, argument) {
+            (_, Short('h') | Long("help")) => return Ok(Invocation::Help),
+            (Invocation::Bench(to), Long("rounds")) => to.rounds = count(&mut parser)?,
+            (Invocation::Bench(to), Long("upgrades")) => to.upgrades = count(&mut parser)?,
+            (Invocation::BenchDht(to), Long("rounds")) => to.rounds = count(&mut parser)?,
+            (Invocation::BenchDht(to), Long("operations")) => to.operations = count(&mut parser)?,
+            (Invocation::BenchNode(to), Long("rounds")) => to.rounds = count(&mut parser)?,
+            (Invocation::BenchNode(to), Long("quick")) => to.quick = true,
+            (Invocation::BenchNode(to), Value(measure)) => to.measures.push(measure.string()?),
+            (Invocation::Build(to), Long("deb")) => to.deb = true,
+            (Invocation::Fuzz(to), Long("seconds")) => to.seconds = seconds(&mut parser, 1)?,
+            (Invocation::Fuzz(to), Long("minutes")) => to.seconds = seconds(&mut parser, 60)?,
+            (Invocation::Fuzz(to), Long("input")) => to.input = Some(parser.value()?.into()),
+            (Invocation::Fuzz(to), Long("list")) => to.list = true,
+            (Invocation::Fuzz(to), Value(target)) => to.targets.push(target.string()?),
+            (Invocation::Run(to), Long("no-open")) => to.open = false,
+            (Invocation::Run(to), Long("release")) => to.release = true,
+            (Invocation::Run(to), Long("page-port")) => to.page_port = port(&mut parser)?,
+            (Invocation::Run(to), Long("data-dir")) => to.data_dir = Some(parser.value()?.into()),
+            (Invocation::Run(to), Long(flag)) if LISTEN_FLAGS.contains(&flag) => {
+                let flag = flag.to_owned();
+                to.listen.push((flag, parser.value()?.string()?));
+            }
+            (Invocation::Setup(to), Long("page-only")) => to.page_only = true,
+            (Invocation::Setup(to), Long("wasm-route")) => {
+                to.route = Some(parser.value()?.parse_with(Route::parse)?);
+            }
+            (Invocation::Size { record }, Long("record")) => *record = true,
+            (Invocation::Test(to), Long("quick")) => to.quick = true,
+            (Invocation::Test(to), Long("keep-going")) => to.keep_going = true,
+            (Invocation::Test(to), Long("list")) => to.list = true,
+            (Invocation::Test(to), Value(step)) => to.steps.push(step.string()?),
+            (_, other) => bail!("`cargo xtask {name}`: {}", other.unexpected()),
         }
-        Some("fuzz") => fuzz(rest)?,
-        Some("run") => run(rest)?,
-        Some("setup") => setup(rest)?,
-        Some("size") => size(rest)?,
-        Some("test" | "ci") => test(rest)?,
-        Some(other) => bail!("there is no command {other:?}"),
+    }
+    check(&invocation)?;
+    Ok(invocation)
+}
+
+/// The first argument, and the second where that belongs to it (`bench node`). None where help is asked for.
+fn command_name(parser: &mut Parser) -> Result<Option<String>> {
+    let mut name = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(None),
+        Some(Value(name)) => name.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    let mut rest = parser.raw_args()?;
+    if name == "bench"
+        && let Some(what) = rest.next_if(|next| next == "node" || next == "dht")
+    {
+        name = format!("bench {}", what.string()?);
+    }
+    Ok((name != "help").then_some(name))
+}
+
+/// The command of this name, with no option given.
+fn command(name: &str) -> Result<Invocation> {
+    Ok(match name {
+        "bench" => Invocation::Bench(BenchOptions::default()),
+        "bench dht" => Invocation::BenchDht(BenchDhtOptions::default()),
+        "bench node" => Invocation::BenchNode(BenchNodeOptions::default()),
+        "build" => Invocation::Build(BuildOptions::default()),
+        "fmt" => Invocation::Fmt,
+        "fuzz" => Invocation::Fuzz(FuzzOptions::default()),
+        "run" => Invocation::Run(RunOptions::default()),
+        "setup" => Invocation::Setup(SetupOptions::default()),
+        "size" => Invocation::Size { record: false },
+        "test" | "ci" => Invocation::Test(TestOptions::default()),
+        other => bail!("there is no command {other:?}"),
     })
 }
 
-/// `--name=value` is the same as `--name value`.
-fn split_equals(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut split = Vec::new();
-    for argument in arguments {
-        match argument.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => {
-                split.extend([name.to_owned(), value.to_owned()]);
-            }
-            _ => split.push(argument),
-        }
+/// What options must be with each other.
+fn check(invocation: &Invocation) -> Result<()> {
+    match invocation {
+        Invocation::Bench(options) => ensure!(
+            options.upgrades >= options.rounds,
+            "every round needs a direct connection: {} for {} rounds are too few",
+            options.upgrades,
+            options.rounds
+        ),
+        Invocation::Fuzz(options) => ensure!(
+            options.input.is_none() || options.targets.len() == 1,
+            "--input needs the one target that is to read the file"
+        ),
+        Invocation::Run(options) => ensure!(
+            !options
+                .listen
+                .iter()
+                .any(|(flag, address)| flag == "http" && address == "off"),
+            "the page learns the node's addresses over HTTP: --http cannot be off here"
+        ),
+        _ => {}
     }
-    split
+    Ok(())
 }
 
-fn no_more(mut rest: impl Iterator<Item = String>) -> Result<()> {
-    rest.next().map_or(Ok(()), |argument| {
-        bail!("{argument:?} is not understood here")
+fn count(parser: &mut Parser) -> Result<u32, lexopt::Error> {
+    parser.value()?.parse_with(|text| {
+        let count = text.parse().ok().filter(|count| *count > 0);
+        count.ok_or("this is not a count of 1 or more")
     })
 }
 
-fn build(rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = BuildOptions::default();
-    for argument in rest {
-        match argument.as_str() {
-            "--deb" => options.deb = true,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            other => bail!("`cargo xtask build` does not know {other:?}"),
-        }
-    }
-    Ok(Invocation::Build(options))
+/// A length of time, given in a unit of so many seconds.
+fn seconds(parser: &mut Parser, unit: u32) -> Result<u32, lexopt::Error> {
+    parser.value()?.parse_with(|text| {
+        let count = text.parse().ok().filter(|count: &u32| *count > 0);
+        let seconds = count.and_then(|count| count.checked_mul(unit));
+        seconds.ok_or("this is not a length of time")
+    })
 }
 
-fn bench(rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut rest = rest.peekable();
-    if rest.next_if(|argument| argument == "node").is_some() {
-        return bench_node(rest);
-    }
-    if rest.next_if(|argument| argument == "dht").is_some() {
-        return bench_dht(rest);
-    }
-    let mut options = BenchOptions::default();
-    while let Some(argument) = rest.next() {
-        let count = match argument.as_str() {
-            "--rounds" => &mut options.rounds,
-            "--upgrades" => &mut options.upgrades,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            other => bail!("`cargo xtask bench` does not know {other:?}"),
-        };
-        *count = count_after(&argument, &mut rest)?;
-    }
-    ensure!(
-        options.upgrades >= options.rounds,
-        "every round needs a direct connection: {} for {} rounds are too few",
-        options.upgrades,
-        options.rounds
-    );
-    Ok(Invocation::Bench(options))
-}
-
-fn fuzz(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = FuzzOptions::default();
-    while let Some(argument) = rest.next() {
-        let mut value = || {
-            rest.next()
-                .with_context(|| format!("{argument} needs a value"))
-        };
-        let mut count = |unit: u32| -> Result<u32> {
-            let text = value()?;
-            let count = text
-                .parse()
-                .ok()
-                .and_then(|count: u32| count.checked_mul(unit));
-            count
-                .filter(|count| *count > 0)
-                .with_context(|| format!("{text:?} is not a length of time"))
-        };
-        match argument.as_str() {
-            "--seconds" => options.seconds = count(1)?,
-            "--minutes" => options.seconds = count(60)?,
-            "--input" => options.input = Some(value()?.into()),
-            "--list" => options.list = true,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            flag if flag.starts_with('-') => bail!("`cargo xtask fuzz` does not know {flag:?}"),
-            target => options.targets.push(target.to_owned()),
-        }
-    }
-    ensure!(
-        options.input.is_none() || options.targets.len() == 1,
-        "--input needs the one target that is to read the file"
-    );
-    Ok(Invocation::Fuzz(options))
-}
-
-fn bench_dht(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = BenchDhtOptions::default();
-    while let Some(argument) = rest.next() {
-        let count = match argument.as_str() {
-            "--rounds" => &mut options.rounds,
-            "--operations" => &mut options.operations,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            other => bail!("`cargo xtask bench dht` does not know {other:?}"),
-        };
-        *count = count_after(&argument, &mut rest)?;
-    }
-    Ok(Invocation::BenchDht(options))
-}
-
-fn bench_node(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = BenchNodeOptions::default();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--rounds" => options.rounds = count_after(&argument, &mut rest)?,
-            "--quick" => options.quick = true,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            flag if flag.starts_with('-') => {
-                bail!("`cargo xtask bench node` does not know {flag:?}")
-            }
-            _ => options.measures.push(argument),
-        }
-    }
-    Ok(Invocation::BenchNode(options))
-}
-
-fn count_after(argument: &str, rest: &mut impl Iterator<Item = String>) -> Result<u32> {
-    let text = rest
-        .next()
-        .with_context(|| format!("{argument} needs a value"))?;
-    text.parse()
-        .ok()
-        .filter(|count| *count > 0)
-        .with_context(|| format!("{text:?} is not a count"))
-}
-
-fn run(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = RunOptions::default();
-    while let Some(argument) = rest.next() {
-        let mut value = || {
-            rest.next()
-                .with_context(|| format!("{argument} needs a value"))
-        };
-        match argument.as_str() {
-            "--no-open" => options.open = false,
-            "--release" => options.release = true,
-            "--page-port" => {
-                let text = value()?;
-                let port = text.parse().ok().filter(|port| *port != 0);
-                options.page_port =
-                    port.with_context(|| format!("{text:?} is not a port (1 to 65535)"))?;
-            }
-            "--data-dir" => options.data_dir = Some(value()?.into()),
-            "--tcp" | "--quic" | "--ws" | "--webrtc-direct" | "--stun" | "--http" => {
-                let text = value()?;
-                let name = argument.trim_start_matches('-').to_owned();
-                ensure!(
-                    name != "http" || text != "off",
-                    "the page learns the node's addresses over HTTP: --http cannot be off here"
-                );
-                options.listen.push((name, text));
-            }
-            "-h" | "--help" => return Ok(Invocation::Help),
-            other => bail!("`cargo xtask run` does not know {other:?}"),
-        }
-    }
-    Ok(Invocation::Run(options))
-}
-
-fn setup(mut rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = SetupOptions::default();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--page-only" => options.page_only = true,
-            "--wasm-route" => {
-                options.route = rest
-                    .next()
-                    .as_deref()
-                    .and_then(Route::parse)
-                    .context("--wasm-route is auto, debian or rustup")?;
-            }
-            "-h" | "--help" => return Ok(Invocation::Help),
-            other => bail!("`cargo xtask setup` does not know {other:?}"),
-        }
-    }
-    Ok(Invocation::Setup(options))
-}
-
-fn size(rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut record = false;
-    for argument in rest {
-        match argument.as_str() {
-            "--record" => record = true,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            other => bail!("`cargo xtask size` does not know {other:?}"),
-        }
-    }
-    Ok(Invocation::Size { record })
-}
-
-fn test(rest: impl Iterator<Item = String>) -> Result<Invocation> {
-    let mut options = TestOptions::default();
-    for argument in rest {
-        match argument.as_str() {
-            "--quick" => options.quick = true,
-            "--keep-going" => options.keep_going = true,
-            "--list" => options.list = true,
-            "-h" | "--help" => return Ok(Invocation::Help),
-            flag if flag.starts_with('-') => bail!("`cargo xtask test` does not know {flag:?}"),
-            step => options.steps.push(step.to_owned()),
-        }
-    }
-    Ok(Invocation::Test(options))
+fn port(parser: &mut Parser) -> Result<u16, lexopt::Error> {
+    parser.value()?.parse_with(|text| {
+        let port = text.parse().ok().filter(|port| *port != 0);
+        port.ok_or("this is not a port (1 to 65535)")
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     project::Project,
     rustc,
     setup::{
-        self, Needs, Route, Tooling, step,
+        self, Needs, Tooling, step,
         wasm::{self, Toolchain},
     },
     size, ui,
@@ -40,7 +40,7 @@ pub(crate) fn bench(project: &Project, options: &BenchOptions) -> Result<()> {
         node: true,
         ..Needs::default()
     };
-    let tooling = setup::setup(project, needs, Route::Auto)?;
+    let tooling = setup::setup(project, needs)?;
     ui::headline("Build");
     build_server(project)?;
     build_page(project, &tooling)?;

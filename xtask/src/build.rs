@@ -9,7 +9,7 @@ use crate::{
     project::Project,
     run::trunk,
     setup::{
-        self, Needs, Route,
+        self, Needs,
         apt::{self, Rights},
         step, tools,
         wasm::Toolchain,
@@ -29,7 +29,7 @@ pub(crate) fn build(project: &Project, options: &BuildOptions) -> Result<()> {
         page: true,
         ..Needs::default()
     };
-    let tooling = setup::setup(project, needs, Route::Auto)?;
+    let tooling = setup::setup(project, needs)?;
     if options.deb {
         tools::ensure(project, &tools::cargo_deb())?;
         ensure_dpkg_dev(project)?;

@@ -2,13 +2,10 @@
 //! list of violations; the wrappers here read it and turn violations into one error.
 
 pub(crate) mod edges;
-pub(crate) mod licences;
 pub(crate) mod manifests;
 pub(crate) mod metadata;
 pub(crate) mod platform;
 pub(crate) mod wasm_imports;
-
-mod tokens;
 
 use std::{
     fs,

@@ -22,12 +22,12 @@ use crate::{
     args::FuzzOptions,
     process::{self, Group},
     project::Project,
-    setup::{self, Needs, Route},
+    setup::{self, Needs},
     ui,
 };
 
 /// How long each target runs in `cargo xtask test`.
-pub(crate) const SECONDS: u32 = 60;
+pub(crate) const SECONDS: u32 = 45;
 /// Longest time of one input. The slowest have 256 signatures to make and to check, in a few hundredths of a second.
 const INPUT_SECONDS_MAX: u32 = 10;
 /// Most memory of one target, in MiB. They need some hundred, most of it for the fuzzer's own tables.
@@ -53,7 +53,7 @@ pub(crate) fn fuzz(project: &Project, options: &FuzzOptions) -> Result<()> {
         cpp: true,
         ..Needs::default()
     };
-    setup::setup(project, needs, Route::Auto)?;
+    setup::setup(project, needs)?;
     ui::headline("Build");
     let programs = build::build(project)?;
     if let Some(input) = &options.input {

@@ -23,6 +23,8 @@ mod run;
 mod rustc;
 mod setup;
 mod size;
+#[cfg(test)]
+mod stand_in;
 mod test;
 mod ui;
 mod wasm;
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
         eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    let invocation = match args::parse(std::env::args().skip(1)) {
+    let invocation = match args::parse(std::env::args_os().skip(1)) {
         Ok(invocation) => invocation,
         Err(error) => {
             eprintln!("error: {error}\n\n{}", args::HELP);
@@ -72,11 +74,8 @@ fn dispatch(invocation: &Invocation) -> Result<()> {
         Invocation::Fmt => test::format(&Project::find()?),
         Invocation::Run(options) => run::run(&Project::find()?, options),
         Invocation::Setup(options) => {
-            setup::setup(
-                &Project::find()?,
-                setup::Needs::for_setup(options),
-                options.route,
-            )?;
+            let needs = setup::Needs::for_setup(options);
+            setup::setup_by(&Project::find()?, needs, options.route)?;
             println!("\nEverything is there. Next: `cargo xtask run`, or `cargo xtask test`.");
             Ok(())
         }

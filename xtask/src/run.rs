@@ -20,7 +20,7 @@ use crate::{
     http, machine,
     process::{self, Group},
     project::Project,
-    setup::{self, Needs, Route, Tooling, step},
+    setup::{self, Needs, Tooling, step},
     ui::{self, Progress},
 };
 
@@ -75,14 +75,11 @@ pub(crate) fn run(project: &Project, options: &RunOptions) -> Result<()> {
     let wanted = ports::Ports::wanted(options, |name| env::var(name).ok())?;
     // Before anything is built: minutes later is too late to say so.
     wanted.check()?;
-    let tooling = setup::setup(
-        project,
-        Needs {
-            page: true,
-            ..Needs::default()
-        },
-        Route::Auto,
-    )?;
+    let needs = Needs {
+        page: true,
+        ..Needs::default()
+    };
+    let tooling = setup::setup(project, needs)?;
     build(project, options, &tooling)?;
     wanted.check()?;
 

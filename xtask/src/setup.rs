@@ -9,20 +9,23 @@ mod cpp;
 pub(crate) mod debian;
 mod extras;
 mod lab;
+pub(crate) mod macos;
 pub(crate) mod node;
+mod rustup;
 pub(crate) mod tools;
 pub(crate) mod versions;
 pub(crate) mod wasm;
 
 use std::{
     env,
+    ffi::OsStr,
     fs::{self, File, TryLockError},
     process::Command,
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{
     args::SetupOptions,
@@ -47,6 +50,10 @@ pub(crate) struct Needs {
     pub(crate) node: bool,
     /// A C++ compiler, for the fuzz targets.
     pub(crate) cpp: bool,
+    /// cargo-deny.
+    pub(crate) deny: bool,
+    /// Checking the code for macOS.
+    pub(crate) macos: bool,
 }
 
 impl Needs {
@@ -60,6 +67,8 @@ impl Needs {
             browser: tests,
             node: tests,
             cpp: tests,
+            deny: tests,
+            macos: tests,
         }
     }
 
@@ -72,6 +81,8 @@ impl Needs {
             browser: self.browser || other.browser,
             node: self.node || other.node,
             cpp: self.cpp || other.cpp,
+            deny: self.deny || other.deny,
+            macos: self.macos || other.macos,
         }
     }
 
@@ -81,41 +92,41 @@ impl Needs {
 }
 
 /// Set to choose the way to the wasm target, as `--wasm-route` does.
-const ROUTE_VARIABLE: &str = "MOIM_WASM_ROUTE";
+pub(crate) const ROUTE_VARIABLE: &str = "MOIM_WASM_ROUTE";
 
 /// Which way to the wasm target is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// rustup, and Debian's packages where rustup cannot.
+    /// rustup, or what is there already and works.
     #[default]
-    Auto,
-    /// Only Debian's packages.
-    Debian,
-    /// Only rustup.
     Rustup,
+    /// Debian's packages. They change files of the system, so somebody has to ask for them.
+    Debian,
+    /// rustup, and Debian's packages where rustup cannot.
+    Auto,
 }
 
 impl Route {
-    /// Reads `auto`, `debian` or `rustup`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads `rustup`, `debian` or `auto`.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
-            "auto" => Some(Self::Auto),
-            "debian" => Some(Self::Debian),
-            "rustup" => Some(Self::Rustup),
-            _ => None,
+            "rustup" => Ok(Self::Rustup),
+            "debian" => Ok(Self::Debian),
+            "auto" => Ok(Self::Auto),
+            _ => Err("there are the routes rustup, debian and auto"),
         }
     }
 
-    /// The one that was asked for on the command line or, for `run` and `test`, by
-    /// [`ROUTE_VARIABLE`].
-    fn or_from_environment(self) -> Result<Self> {
-        let Some(value) = env::var_os(ROUTE_VARIABLE).filter(|_| self == Self::Auto) else {
-            return Ok(self);
+    /// The one that the command line asks for, or [`ROUTE_VARIABLE`], or the first.
+    fn choose(asked: Option<Self>, variable: Option<&OsStr>) -> Result<Self> {
+        if let Some(route) = asked {
+            return Ok(route);
+        }
+        let Some(value) = variable.filter(|value| !value.is_empty()) else {
+            return Ok(Self::default());
         };
-        value
-            .to_str()
-            .and_then(Self::parse)
-            .with_context(|| format!("{ROUTE_VARIABLE} is auto, debian or rustup, not {value:?}"))
+        Self::parse(&value.to_string_lossy())
+            .map_err(|reason| anyhow!("{ROUTE_VARIABLE} is {value:?}: {reason}"))
     }
 }
 
@@ -128,12 +139,19 @@ pub(crate) struct Tooling {
     pub(crate) browser: Option<Browser>,
     /// Whether networks with NATs can be built, where they are needed.
     pub(crate) lab: bool,
+    /// Whether code can be checked for macOS, where that is needed.
+    pub(crate) macos: bool,
     /// Variables that tell native tests what there is for them.
     pub(crate) extras: Vec<&'static str>,
 }
 
 /// Makes sure that everything in `needs` is there.
-pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Tooling> {
+pub(crate) fn setup(project: &Project, needs: Needs) -> Result<Tooling> {
+    setup_by(project, needs, None)
+}
+
+/// The same, with the way to the wasm target that the command line asks for.
+pub(crate) fn setup_by(project: &Project, needs: Needs, route: Option<Route>) -> Result<Tooling> {
     if !needs.anything() {
         return Ok(Tooling::default());
     }
@@ -141,7 +159,8 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     let _lock = lock()?;
     let mut tooling = Tooling::default();
     if needs.page || needs.wasm_lints {
-        tooling.wasm = wasm::ensure(project, route.or_from_environment()?)?;
+        let route = Route::choose(route, env::var_os(ROUTE_VARIABLE).as_deref())?;
+        tooling.wasm = wasm::ensure(project, route)?;
     }
     if needs.wasm_lints {
         wasm::ensure_lints(project)?;
@@ -157,6 +176,12 @@ pub(crate) fn setup(project: &Project, needs: Needs, route: Route) -> Result<Too
     if needs.test_runner {
         tools::ensure_nextest(project)?;
         tooling.extras = extras::ensure(project)?;
+    }
+    if needs.deny {
+        tools::ensure(project, &tools::cargo_deny())?;
+    }
+    if needs.macos {
+        tooling.macos = macos::ensure(project)?;
     }
     if needs.cpp {
         cpp::ensure(project)?;
@@ -229,4 +254,24 @@ pub(crate) fn step(
         .with_context(|| format!("set-up, {name}"))?;
     progress.done(done);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_chooses_the_route_before_the_variable() {
+        let choose = |asked, variable: Option<&str>| Route::choose(asked, variable.map(OsStr::new));
+        assert_eq!(choose(None, None).unwrap(), Route::Rustup);
+        assert_eq!(choose(None, Some("")).unwrap(), Route::Rustup);
+        assert_eq!(choose(None, Some("auto")).unwrap(), Route::Auto);
+        let asked = Some(Route::Rustup);
+        assert_eq!(choose(asked, Some("debian")).unwrap(), Route::Rustup);
+        let error = choose(None, Some("moon")).unwrap_err().to_string();
+        assert!(
+            error.contains("moon") && error.contains("debian"),
+            "{error}"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use toml::Table;
 use crate::{
     build,
     project::Project,
-    setup::{self, Needs, Route, wasm::Toolchain},
+    setup::{self, Needs, wasm::Toolchain},
     ui, wasm,
 };
 
@@ -251,7 +251,7 @@ pub(crate) fn size(project: &Project, record: bool) -> Result<()> {
         page: true,
         ..Needs::default()
     };
-    let tooling = setup::setup(project, needs, Route::Auto)?;
+    let tooling = setup::setup(project, needs)?;
     ui::headline("Build");
     build::build_page(project, tooling.wasm)?;
     ui::headline("Size");

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, in order of cheapness. CI runs this and nothing
 //! else.
 
+mod licences;
 mod page;
 mod report;
 mod steps;
@@ -13,7 +14,7 @@ use crate::{
     args::TestOptions,
     machine, process,
     project::Project,
-    setup::{self, Needs, Route, Tooling},
+    setup::{self, Needs, Tooling},
     test::{
         report::{Outcome, Report},
         steps::{STEPS, Step},
@@ -71,7 +72,7 @@ pub(crate) fn test(project: &Project, options: &TestOptions) -> Result<()> {
             } else {
                 needs
             };
-            let tooling = setup::setup(project, wanted, Route::Auto)?;
+            let tooling = setup::setup(project, wanted)?;
             report.is_set_up = wanted == needs;
             context = Some(Context { project, tooling });
         }
@@ -137,7 +138,14 @@ mod tests {
             ..TestOptions::default()
         });
         assert!(quick.contains(&"tests") && quick.contains(&"edges"));
-        for name in ["browser", "clippy-wasm", "fuzz", "page", "wasm-tests"] {
+        for name in [
+            "browser",
+            "clippy-wasm",
+            "fuzz",
+            "macos",
+            "page",
+            "wasm-tests",
+        ] {
             assert!(!quick.contains(&name), "{name}");
         }
         for step in choose(&TestOptions {

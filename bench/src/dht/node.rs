@@ -4,12 +4,13 @@ use std::{io::Write as _, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
+use lexopt::Parser;
 use libp2p::{Multiaddr, Swarm, kad, multiaddr::Protocol, swarm::SwarmEvent};
 use moim_peer::{BootstrapSource, DhtMode, Peer, Snapshot, Status, limits};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::node::bare;
+use crate::{node::bare, word};
 
 /// What is put: as much as Python puts.
 fn value() -> String {
@@ -17,10 +18,10 @@ fn value() -> String {
 }
 
 /// Serves until its standard input ends.
-pub(crate) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
-    let whose = arguments.next().context("whose?")?;
-    let entry = arguments.next().map(|text| text.parse()).transpose()?;
-    let mode = match arguments.next().as_deref() {
+pub(crate) async fn run(mut arguments: Parser) -> Result<()> {
+    let whose = word(&mut arguments)?.context("whose?")?;
+    let entry = word(&mut arguments)?.map(|text| text.parse()).transpose()?;
+    let mode = match word(&mut arguments)?.as_deref() {
         Some("user") => DhtMode::Client,
         _ => DhtMode::Server,
     };

@@ -5,6 +5,7 @@ use std::{io::Write as _, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use futures::StreamExt as _;
+use lexopt::{Arg::Long, Parser, ValueExt as _};
 use libp2p::{
     Multiaddr, StreamProtocol, Swarm, SwarmBuilder, identify, kad,
     multiaddr::Protocol,
@@ -29,16 +30,13 @@ pub(crate) struct Behaviour {
 }
 
 /// Serves until it is killed. Says where on standard output, as Moim's node does.
-pub(crate) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
+pub(crate) async fn run(mut arguments: Parser) -> Result<()> {
     let (mut has_kad, mut join) = (false, None);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--kad" => has_kad = true,
-            "--join" => {
-                let address = arguments.next().context("--join needs an address")?;
-                join = Some(address.parse::<Multiaddr>()?);
-            }
-            other => bail!("the bare server does not know {other:?}"),
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("kad") => has_kad = true,
+            Long("join") => join = Some(arguments.value()?.parse::<Multiaddr>()?),
+            other => return Err(other.unexpected().into()),
         }
     }
     let mut swarm = new_swarm(has_kad).await?;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use lexopt::Parser;
 use libp2p::{Multiaddr, core::muxing::StreamMuxerBox, identity::Keypair};
 use tokio::{
     process::{Child, Command},
@@ -24,6 +25,7 @@ use super::{
     process::{Programs, Server, Subject},
     table::{Aim, Table, percentile},
 };
+use crate::word;
 
 /// Honest dials, one after the other, and the pause between them.
 const DIALS: usize = 200;
@@ -129,8 +131,8 @@ async fn stop(mut flooding: Child) -> Result<()> {
 }
 
 /// Floods until it is killed.
-pub(super) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
-    let (kind, address) = (arguments.next(), arguments.next());
+pub(super) async fn run(mut arguments: Parser) -> Result<()> {
+    let (kind, address) = (word(&mut arguments)?, word(&mut arguments)?);
     let address = address.context("flood whom?")?.parse()?;
     match kind.as_deref() {
         Some(CONNECTIONS) => connections(address).await,

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
+use lexopt::Parser;
 use libp2p::{Multiaddr, Swarm, kad, swarm::SwarmEvent};
 use moim_peer::{BootstrapSource, DhtMode, Peer, Status, limits};
 use nix::{
@@ -23,6 +24,7 @@ use super::{
     process::{Server, Subject},
     table::{Aim, Table, percentile},
 };
+use crate::word;
 
 /// Servers of the DHT, beside the one by which they enter it, and those of them that hang.
 const SERVERS: usize = 20;
@@ -246,8 +248,8 @@ async fn peer(entry: Multiaddr, mode: DhtMode) -> Result<Peer> {
 }
 
 /// Serves the DHT that is entered by the server there, until it is killed.
-pub(super) async fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
-    let entry = arguments.next().context("a member of which DHT?")?;
+pub(super) async fn run(mut arguments: Parser) -> Result<()> {
+    let entry = word(&mut arguments)?.context("a member of which DHT?")?;
     let peer = peer(entry.parse()?, DhtMode::Server).await?;
     writeln!(std::io::stdout(), "{}", json!({ "addresses": [] }))?;
     // It lives as long as its handle.

@@ -285,21 +285,18 @@ async fn a_panic_of_the_thread_that_writes_the_store_costs_a_moment_and_nothing_
     let address = running.address("tcp");
     let mut client = Client::new();
     client.connect(&address).await;
-    let kept = menu();
+    let (kept, other) = (menu(), value("other"));
     assert!(client.put(&address, kept.clone()).await);
 
     sabotage_store.store(true, Ordering::Relaxed);
     // It is acknowledged by nobody.
-    assert!(!client.put(&address, value("other")).await);
+    assert!(!client.put(&address, other.clone()).await);
     soon("the node to be gone", async {
         while status.changed().await.is_ok() {}
     })
     .await;
     client.connect(&address).await;
-    assert!(
-        client.put(&address, value("other")).await,
-        "it is written again"
-    );
+    assert!(client.put(&address, other).await, "it is written again");
     let mut guest = Client::new();
     guest.connect(&address).await;
     guest

@@ -36,15 +36,15 @@ fn relayed() -> Path {
 
 #[test]
 fn what_nobody_hears_is_said_to_be_so() {
-    let (absent, there) = (
+    let members = [
         member(1, "Ada", Reach::Unconnected),
         member(2, "Bob", Reach::Connected(DIRECT)),
-    );
+    ];
     let is_about =
         |members: &[Member], what| unheard(members).is_some_and(|why| why.contains(what));
     assert!(is_about(&[], "nobody else is here"));
-    assert!(is_about(&[absent.clone()], "two minutes"));
-    assert_eq!(unheard(&[absent, there]), None);
+    assert!(is_about(&members[..1], "two minutes"));
+    assert_eq!(unheard(&members), None);
 }
 
 #[test]

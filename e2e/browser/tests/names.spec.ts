@@ -58,7 +58,7 @@ test('what is pasted from a word processor is said, and heard as it reads', asyn
 
   await tab.page.getByTestId('room-input').fill('\u0000\u001b');
   await tab.page.getByTestId('room-send').click();
-  await expect(tab.page.locator('.room > [role="alert"]')).toContainText(/nothing to be read/);
+  await expect(tab.page.locator('.room .composer [role="alert"]')).toContainText(/nothing to be read/);
 });
 
 test('names and topics that show nothing are refused with the character', async ({ network }) => {

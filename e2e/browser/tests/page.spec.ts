@@ -115,6 +115,71 @@ test('a program that cannot be loaded is said, with a way to try again', async (
   tab.errors.length = 0;
 });
 
+test('why it cannot be loaded is said in the language of the page, and what the browser says on demand', async ({
+  network,
+}) => {
+  const context = await network.newContext({ locale: 'ko-KR' });
+  await context.route('**/*.wasm', (route) => route.abort());
+  const tab = await network.open({ context });
+  const [alert, reason] = [tab.page.getByRole('alert'), tab.page.locator('#failure-reason')];
+  await expect(alert).toContainText('페이지를 다 불러오지 못했습니다');
+  await expect(reason).toBeHidden();
+  await alert.getByText('기술 정보').click();
+  await expect(reason).toBeVisible();
+  await expect(reason).not.toBeEmpty();
+  await network.screenshot(tab, 'load-failed-ko');
+  tab.errors.length = 0;
+});
+
+test('a confirmation that is repeated is told again, and stays as long as the first', async ({ network }) => {
+  const context = await network.newContext();
+  // Its time is over when this test says so.
+  await context.addInitScript(() => {
+    const held: (() => void)[] = [];
+    const set = window.setTimeout.bind(window);
+    const hold = (then: () => void, time?: number): number => (time === 6_000 ? held.push(then) : set(then, time));
+    Object.assign(globalThis, { held, setTimeout: hold });
+  });
+  const tab = await network.connect({ context });
+  /** Ends the time of those that began first, or of all. */
+  const timeIsOver = (number?: number): Promise<void> =>
+    tab.page.evaluate((number) => {
+      const { held } = globalThis as unknown as { held: (() => void)[] };
+      held.splice(0, number ?? held.length).forEach((then) => then());
+    }, number);
+  await tab.join(newTopic('toast'), 'Ada');
+  const [share, toast] = [tab.page.getByRole('button', { name: 'Copy link' }), tab.page.locator('.toast')];
+  await share.click();
+  await expect(toast).toHaveAttribute('data-shown', 'true');
+  const said = await toast.innerText();
+  await toast.locator(':scope > *').evaluate((first) => first.setAttribute('data-first', ''));
+  const begun = await tab.page.evaluate(() => (globalThis as unknown as { held: unknown[] }).held.length);
+  await share.click();
+  // Another element, for the same text in the same one is no news to a screen reader.
+  await expect(toast.locator('[data-first]')).toHaveCount(0);
+  await expect(toast).toHaveText(said);
+  // The first one's time is over, and it stays for the second one's.
+  await timeIsOver(begun);
+  await expect(toast).toHaveText(said);
+  await timeIsOver();
+  await expect(toast).toHaveAttribute('data-shown', 'false');
+});
+
+test('fields take a little more than may be in them, so that it can be cut, and not without end', async ({
+  network,
+}) => {
+  const long = `/#/t/${'a'.repeat(20_000)}`;
+  const tab = await network.connect({ at: long });
+  await expect(tab.page.getByTestId('topic-input')).toHaveValue('global-chat');
+  for (const [field, most] of [['name-input', 256], ['topic-input', 512], ['sources-input', 16_384]] as const) {
+    const input = tab.page.getByTestId(field);
+    await input.fill('');
+    await input.focus();
+    await tab.page.keyboard.insertText('가'.repeat(100_000));
+    expect((await input.inputValue()).length).toBe(most);
+  }
+});
+
 test('a browser that loses its network and gets it back is told so', async ({ network }) => {
   const context = await network.newContext();
   const tab = await network.connect({ context });

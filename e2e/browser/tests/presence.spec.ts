@@ -1,6 +1,9 @@
 import { expect, test } from '../harness/network.ts';
 import { LEFT_WITHIN, LOST_WITHIN, newTopic, now } from '../harness/times.ts';
 
+/** More lines than a page may say at once: the last ones wait for some seconds (SAY in protocol/src/limits.rs). */
+const LINES = 200;
+
 test('whoever comes and leaves is seen to come and leave', async ({ network }) => {
   const topic = newTopic('presence');
   const tab = await network.connect();
@@ -38,6 +41,39 @@ test('a closed tab is gone within 2 s', async ({ network }) => {
   console.log(`    gone after ${took.join(' and ')} ms`);
   expect(event['reason']).toBe('left');
   expect(Math.max(event.at, seen) - closed).toBeLessThanOrEqual(LEFT_WITHIN);
+});
+
+test('a room is left at once although lines wait to be said, and can be joined again', async ({ network }) => {
+  const topic = newTopic('waiting');
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await Promise.all([tab.sees(terminal.peerId), terminal.sees(tab.peerId)]);
+
+  const mark = terminal.mark();
+  await tab.sayAtOnce(LINES);
+  const pressed = await tab.leaveRoom();
+  const event = await terminal.loses(tab.peerId, mark);
+  expect(event['reason']).toBe('left');
+  expect(event.at - pressed).toBeLessThanOrEqual(LEFT_WITHIN);
+  await tab.join(topic, 'Ada');
+  await tab.sees(terminal.peerId);
+  await tab.say('back again');
+  await terminal.hears(tab.peerId, 'back again');
+});
+
+test('a tab that is closed while lines wait to be said takes leave', async ({ network }) => {
+  const topic = newTopic('closed-waiting');
+  const terminal = await network.terminal(topic, 'terminal');
+  const tab = await network.connect();
+  await tab.join(topic, 'Ada');
+  await Promise.all([tab.sees(terminal.peerId), terminal.sees(tab.peerId)]);
+  const mark = terminal.mark();
+  await tab.sayAtOnce(LINES);
+  const closed = await tab.close();
+  const event = await terminal.loses(tab.peerId, mark);
+  expect(event['reason']).toBe('left');
+  expect(event.at - closed).toBeLessThanOrEqual(LEFT_WITHIN);
 });
 
 test('a crashed tab is gone long before its presence runs out', async ({ network }) => {

@@ -11,13 +11,34 @@ const SILENT = {
   },
 };
 
+/** How long a page waits for the storage (STORAGE_TIMEOUT in peer/src/identity), and a little for the page itself. */
+const TOLD_WITHIN = 3_000 + 1_000;
+
+/** Notes how long after the program's start the page has something to say. */
+const watchBanner = (): void => {
+  window.addEventListener('moim-started', () => {
+    const started = performance.now();
+    const look = new MutationObserver(() => {
+      if (document.querySelector('.banner') !== null) {
+        look.disconnect();
+        Object.assign(globalThis, { bannerAfter: performance.now() - started });
+      }
+    });
+    look.observe(document.body, { childList: true, subtree: true });
+  });
+};
+
 for (const [fault, silence] of Object.entries(SILENT)) {
   test(`where ${fault} a page says so and goes on`, async ({ network }) => {
     const topic = newTopic('silent-storage');
     const context = await network.newContext();
     await context.addInitScript(silence);
+    await context.addInitScript(watchBanner);
     const tab = await network.connect({ context });
     await expect(tab.page.locator('.banner').filter({ hasText: 'does not answer' })).toBeVisible();
+    const took = await tab.page.evaluate(() => (globalThis as unknown as { bannerAfter: number }).bannerAfter);
+    console.log(`    said ${Math.round(took)} ms after the program started`);
+    expect(took).toBeLessThanOrEqual(TOLD_WITHIN);
     await expect(tab.page.locator('.banner').filter({ hasText: 'until the page is closed' })).toBeVisible();
     await network.screenshot(tab, `silent-${fault.split(' ')[0]?.toLowerCase()}`);
 
@@ -33,6 +54,31 @@ for (const [fault, silence] of Object.entries(SILENT)) {
     await tab.connected();
     await tab.readPeerId();
     expect(tab.peerId).not.toBe(before);
+  });
+}
+
+for (const storage of ['localStorage', 'sessionStorage'] as const) {
+  test(`where ${storage} must not even be looked at a page goes on`, async ({ network }) => {
+    const topic = newTopic('forbidden-storage');
+    const context = await network.newContext();
+    await context.addInitScript((storage) => {
+      const get = (): never => {
+        throw new DOMException('The operation is insecure.', 'SecurityError');
+      };
+      Object.defineProperty(window, storage, { get });
+    }, storage);
+    const terminal = await network.terminal(topic, 'terminal');
+    const tab = await network.connect({ context });
+    await tab.join(topic, 'Ada');
+    await tab.sees(terminal.peerId);
+    // Settings hold until the page is closed, and it says so where they cannot be kept.
+    await tab.setBootstrap(network.node.address('ws'));
+    const banner = tab.page.locator('.banner').filter({ hasText: 'does not let this page keep settings' });
+    await expect(banner).toHaveCount(storage === 'localStorage' ? 1 : 0);
+    await expect(tab.page.getByTestId('bootstrap-node')).toContainText(network.node.address('ws'));
+    await tab.connected();
+    await tab.say('here');
+    await terminal.hears(tab.peerId, 'here');
   });
 }
 

@@ -12,12 +12,13 @@
 )]
 
 use std::{
-    env, fs,
+    fs,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
+use lexopt::{Arg::Long, Parser, ValueExt as _};
 use moim_e2e::{BootstrapNode, PATIENCE, Terminal, Transport, topic};
 use serde_json::json;
 
@@ -224,25 +225,32 @@ fn median(mut values: Vec<u64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default() as f64
 }
 
-fn options() -> Result<Options, String> {
+fn options() -> Result<Options, lexopt::Error> {
     let mut options = Options {
         minutes: 30,
         peers: 12,
         seed: 1,
     };
-    let mut args = env::args().skip(1);
-    while let Some(flag) = args.next() {
-        let value: u64 = args
-            .next()
-            .and_then(|value| value.parse().ok())
-            .filter(|value| *value > 0)
-            .ok_or_else(|| format!("{flag} needs a number"))?;
-        match flag.as_str() {
-            "--minutes" => options.minutes = value,
-            "--peers" => options.peers = value as usize,
-            "--seed" => options.seed = value,
-            _ => return Err(format!("{flag}? there are --minutes, --peers and --seed")),
+    let mut parser = Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("minutes") => options.minutes = number(&mut parser)?,
+            Long("peers") => options.peers = number(&mut parser)? as usize,
+            Long("seed") => options.seed = number(&mut parser)?,
+            other => {
+                let unexpected = other.unexpected();
+                return Err(
+                    format!("{unexpected}; there are --minutes, --peers and --seed").into(),
+                );
+            }
         }
     }
     Ok(options)
+}
+
+fn number(parser: &mut Parser) -> Result<u64, lexopt::Error> {
+    parser.value()?.parse_with(|text| {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.ok_or("this is not a number of 1 or more")
+    })
 }

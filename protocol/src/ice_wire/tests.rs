@@ -204,8 +204,10 @@ fn nobody_is_led_where_a_stranger_may_not_lead() {
         "255.255.255.255",
         "240.0.0.1",
         "router",
+        "router.",
         "printer.local",
         "nas.lan",
+        "nas.LAN.",
     ] {
         for reached in ["203.0.113.9", "2001:db8::9", "example.org", ""] {
             let url = format!("stun:{bad}:3478");

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     limits::TEXT_BYTES_MAX,
     message::{MessageId, Response},
-    testing::WALL,
+    testing::{WALL, start},
 };
 
 const SESSION: u64 = 7;
@@ -39,7 +39,7 @@ fn numbers(missed: &[RoomText]) -> Vec<u64> {
 
 #[test]
 fn somebody_is_given_what_they_do_not_know() {
-    let now = Instant::now();
+    let now = start();
     let mut said = said(&["a", "b", "c"], now);
     assert_eq!(said.newest(), known(SESSION, 3));
     for (position, expected) in [
@@ -62,7 +62,7 @@ fn somebody_is_given_what_they_do_not_know() {
 
 #[test]
 fn a_newcomer_is_not_given_what_was_said_before() {
-    let start = Instant::now();
+    let start = start();
     let mut said = said(&["before"], start);
     let now = start + Duration::from_secs(60);
     say(&mut said, "after", now);
@@ -91,7 +91,7 @@ fn a_newcomer_is_not_given_what_was_said_before() {
 
 #[test]
 fn messages_are_kept_for_their_time() {
-    let start = Instant::now();
+    let start = start();
     let mut said = said(&["a", "b"], start);
     assert_eq!(
         numbers(&said.missed(Position::default(), LONG, None, start + SAID_LIFE)),
@@ -108,7 +108,7 @@ fn messages_are_kept_for_their_time() {
 
 #[test]
 fn the_number_of_messages_is_bounded() {
-    let now = Instant::now();
+    let now = start();
     let texts = vec!["x"; SAID_MAX + 10];
     let mut said = said(&texts, now);
     let missed = numbers(&said.missed(Position::default(), LONG, None, now));
@@ -120,7 +120,7 @@ fn the_number_of_messages_is_bounded() {
 #[test]
 fn long_messages_come_in_several_answers() {
     for character in ["x", "\\", "모"] {
-        let now = Instant::now();
+        let now = start();
         let text = character.repeat(TEXT_BYTES_MAX / character.len());
         let mut said = said(&[text.as_str(); 7], now);
         let (mut position, mut pages) = (Position::default(), 0);

@@ -2,13 +2,17 @@
 
 use leptos::{ev, prelude::*};
 use moim_peer::limits::TEXT_BYTES_MAX;
+use web_sys::HtmlTextAreaElement;
 
-use super::icons::{Drawn, Icon};
+use super::{
+    announced::Announced,
+    icons::{Drawn, Icon},
+};
 use crate::{format, model::App};
 
-/// Bytes that may be put into the line at once. More than a message may have, so that a text which is a little too
-/// long can be cut by hand; a browser takes seconds for each key beside a megabyte.
-const PASTE_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
+/// Bytes that may stand in the line. More than a message may have, so that a text which is a little too long can be
+/// cut by hand; a browser takes seconds for each key beside a megabyte.
+pub(crate) const DRAFT_BYTES_MAX: usize = 4 * TEXT_BYTES_MAX;
 
 /// The key code that browsers give to keys that an input method swallows (UI Events, 8.3).
 const KEY_CODE_COMPOSING: u32 = 229;
@@ -23,6 +27,8 @@ pub(crate) fn Composer(
     label: Signal<String>,
     /// What was written and not sent yet.
     draft: ArcRwSignal<String>,
+    /// Why what was written was not taken, until more is written.
+    refusal: ArcRwSignal<Option<String>>,
     /// Called with the trimmed text, which is not empty.
     send: Callback<String>,
     input_testid: &'static str,
@@ -32,6 +38,7 @@ pub(crate) fn Composer(
     let help = format!("{input_testid}-help");
     let shown = draft.clone();
     let typed = draft.clone();
+    let before = draft.clone();
     let direction = {
         let draft = draft.clone();
         Memo::new(move |_| draft.with(|draft| format::direction(draft)))
@@ -43,8 +50,8 @@ pub(crate) fn Composer(
             send.run(message);
         }
     });
-    let refusal = RwSignal::new(None);
-    // Whether the key that was pressed last had Shift with it.
+    let refused = refusal.clone();
+    // Whether Shift was held with the key that was pressed last, and is held since that one was let go.
     let shifted = StoredValue::new(false);
     let on_keydown = move |event: ev::KeyboardEvent| {
         shifted.set_value(event.shift_key());
@@ -56,11 +63,15 @@ pub(crate) fn Composer(
     };
     let on_beforeinput = move |event: ev::InputEvent| {
         let put_in = event.data().map_or(0, |data| data.len());
-        if put_in > PASTE_BYTES_MAX {
+        let area: HtmlTextAreaElement = event_target(&event);
+        let length = before.with_untracked(|draft| draft.len() + put_in - selected(&area, draft));
+        if put_in > 0 && length > DRAFT_BYTES_MAX {
             event.prevent_default();
-            return refusal.set(Some((text.message_too_long)(put_in)));
+            return refused.set(Some((text.message_too_long)(length)));
         }
-        refusal.set(None);
+        if refused.with_untracked(Option::is_some) {
+            refused.set(None);
+        }
         // An Enter that ends a Hangul syllable comes with no key event but that of the syllable, and breaks the line
         // then. So does any Enter of some touch keyboards.
         if event.input_type() == "insertLineBreak" && !event.is_composing() && !shifted.get_value()
@@ -77,6 +88,9 @@ pub(crate) fn Composer(
                 submit.run(());
             }
         >
+            <p class="refusal" role="alert">
+                <Announced words=refusal />
+            </p>
             <textarea
                 rows="1"
                 data-testid=input_testid
@@ -89,18 +103,24 @@ pub(crate) fn Composer(
                 prop:value=move || shown.get()
                 on:input=move |event| typed.set(event_target_value(&event))
                 on:keydown=on_keydown
+                on:keyup=move |event| shifted.set_value(event.shift_key())
                 on:beforeinput=on_beforeinput
             />
             <button type="submit" class="button primary" data-testid=button_testid>
                 <Drawn icon=Icon::Send />
                 <span class="button-text">{text.send}</span>
             </button>
-            <p class="refusal" role="alert">
-                {refusal}
-            </p>
             <p class="composer-help" id=help>
                 {text.input_help}
             </p>
         </form>
+    }
+}
+
+/// How many bytes of `text`, which stands in `area`, are selected, and go when something is put in.
+fn selected(area: &HtmlTextAreaElement, text: &str) -> usize {
+    match (area.selection_start(), area.selection_end()) {
+        (Ok(Some(start)), Ok(Some(end))) if start < end => format::bytes_between(text, start, end),
+        _ => 0,
     }
 }

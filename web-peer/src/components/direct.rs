@@ -36,7 +36,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
     let input_label = Signal::derive(move || (text.direct_input)(&isolated(&name.get())));
     let send = {
         let direct = direct.clone();
-        Callback::new(move |message: String| actions::send(app, &direct, &message))
+        Callback::new(move |message: String| actions::send(app, &direct, message))
     };
     view! {
         <div class="direct">
@@ -58,7 +58,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
                     <Drawn icon=Icon::Close />
                 </button>
             </div>
-            <TalkLog label=Signal::derive(heading) newest=newest>
+            <TalkLog label=Signal::derive(heading) newest=newest unread=direct.unread.clone()>
                 <Show when=move || empty.with(VecDeque::is_empty)>
                     <div class="empty">
                         <p class="hint">{text.direct_empty}</p>
@@ -73,6 +73,7 @@ pub(crate) fn DirectView(direct: DirectModel) -> impl IntoView {
             <Composer
                 label=input_label
                 draft=direct.draft
+                refusal=direct.refusal
                 send=send
                 input_testid="direct-input"
                 button_testid="direct-send"

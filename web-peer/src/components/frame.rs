@@ -3,7 +3,10 @@
 use leptos::prelude::*;
 use moim_peer::{NotInDht, Refusal};
 
-use super::icons::{Drawn, Icon};
+use super::{
+    announced::Announced,
+    icons::{Drawn, Icon},
+};
 use crate::{
     actions,
     i18n::{clock, not_in_dht, refusal},
@@ -316,9 +319,9 @@ pub(crate) fn Toast() -> impl IntoView {
         <div
             class="toast"
             role="status"
-            data-shown=move || app.toast.with(|toast| !toast.is_empty()).to_string()
+            data-shown=move || app.toast.with(|(_, said)| said.is_some()).to_string()
         >
-            {app.toast}
+            <Announced words=Signal::derive(move || app.toast.get().1) />
         </div>
     }
 }

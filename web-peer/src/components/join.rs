@@ -1,6 +1,7 @@
 //! The form to join a topic.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local};
+use moim_peer::limits::{NAME_BYTES_MAX, TOPIC_BYTES_MAX};
 
 use crate::{
     actions::{self, JoinRefusal},
@@ -22,8 +23,7 @@ pub(crate) fn JoinView() -> impl IntoView {
                 .is_none_or(|snapshot| snapshot.status.word() != "connected")
         })
     });
-    let submit = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
+    let submit = Callback::new(move |()| {
         if !ready() {
             return;
         }
@@ -42,7 +42,7 @@ pub(crate) fn JoinView() -> impl IntoView {
             busy.set(false);
             crate::page::focus_soon(first);
         });
-    };
+    });
     actions::focus_first_empty(app);
     let name_refusal = Memo::new(move |_| refusal.with(|refusal| refusal.name.clone()));
     let topic_refusal = Memo::new(move |_| refusal.with(|refusal| refusal.topic.clone()));
@@ -50,12 +50,20 @@ pub(crate) fn JoinView() -> impl IntoView {
         <section class="join" aria-labelledby="join-heading">
             <h2 id="join-heading">{text.join_heading}</h2>
             <p class="intro">{text.join_intro}</p>
-            <form on:submit=submit novalidate>
+            <form
+                on:submit=move |event| {
+                    event.prevent_default();
+                    submit.run(());
+                }
+                novalidate
+            >
                 <Field
                     id="name"
                     label=text.name
                     hint=text.name_hint
                     value=app.join_name
+                    max=NAME_BYTES_MAX
+                    submit=submit
                     refusal=name_refusal
                     autocomplete="nickname"
                 />
@@ -64,6 +72,8 @@ pub(crate) fn JoinView() -> impl IntoView {
                     label=text.topic
                     hint=text.topic_hint
                     value=app.join_topic
+                    max=TOPIC_BYTES_MAX
+                    submit=submit
                     refusal=topic_refusal
                     autocomplete="off"
                 />
@@ -89,6 +99,9 @@ fn Field(
     label: &'static str,
     hint: &'static str,
     value: RwSignal<String>,
+    /// Bytes that are taken.
+    max: usize,
+    submit: Callback<()>,
     #[prop(into)] refusal: Signal<Option<String>>,
     autocomplete: &'static str,
 ) -> impl IntoView {
@@ -96,6 +109,15 @@ fn Field(
     let hint_id = format!("{id}-hint");
     let refusal_id = format!("{id}-refusal");
     let described = format!("{refusal_id} {hint_id}");
+    // What is a little too long is cut by hand; beside a megabyte a browser takes seconds for each key.
+    let length_max = 4 * max;
+    // As in the composer: an Enter that ends a syllable may come without a key of its own.
+    let on_beforeinput = move |event: ev::InputEvent| {
+        if event.input_type() == "insertLineBreak" && !event.is_composing() {
+            event.prevent_default();
+            submit.run(());
+        }
+    };
     view! {
         <div class="field">
             <label for=input_id.clone()>{label}</label>
@@ -108,10 +130,12 @@ fn Field(
                 autocapitalize="off"
                 spellcheck="false"
                 required
+                maxlength=length_max.to_string()
                 aria-describedby=described
                 aria-invalid=move || refusal.with(Option::is_some).to_string()
                 prop:value=value
                 on:input=move |event| value.set(event_target_value(&event))
+                on:beforeinput=on_beforeinput
             />
             <p class="refusal" id=refusal_id role="alert">
                 {refusal}

@@ -3,7 +3,6 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use leptos::prelude::*;
-use moim_peer::Reach;
 
 use super::{
     composer::Composer,
@@ -30,18 +29,10 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
         let talk = room.talk.clone();
         Memo::new(move |_| talk.with(|talk| talk.back().map(|item| (item.key(), is_own(item)))))
     };
-    let refusal = room.refusal.clone();
     let first_unread = room.unread.first.clone();
     let unreached = {
-        let members = room.members.clone();
-        Memo::new(move |_| {
-            members.with(|members| {
-                !members.is_empty()
-                    && members
-                        .iter()
-                        .all(|member| !matches!(member.reach.get(), Reach::Connected(_)))
-            })
-        })
+        let room = room.clone();
+        Memo::new(move |_| !room.members.with(Vec::is_empty) && !room.reaches_anybody())
     };
     let send = {
         let room = room.clone();
@@ -70,7 +61,7 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
                     <span class="button-text">{text.leave}</span>
                 </button>
             </div>
-            <TalkLog label=(text.room_log)(&name) newest=newest>
+            <TalkLog label=(text.room_log)(&name) newest=newest unread=room.unread.clone()>
                 <Show when=move || empty.with(VecDeque::is_empty)>
                     <div class="empty">
                         <p>{text.room_empty}</p>
@@ -89,15 +80,13 @@ pub(crate) fn RoomView(room: RoomModel) -> impl IntoView {
                     </For>
                 </ol>
             </TalkLog>
-            <p class="refusal" role="alert">
-                {move || refusal.get()}
-            </p>
             <p class="hint" role="status">
                 {move || unreached.get().then_some(text.room_unreached)}
             </p>
             <Composer
                 label=(text.room_input)(&name)
                 draft=room.draft.clone()
+                refusal=room.refusal.clone()
                 send=send
                 input_testid="room-input"
                 button_testid="room-send"

@@ -46,6 +46,7 @@ pub(crate) fn SettingsForm() -> impl IntoView {
                         data-testid="sources-input"
                         class="code"
                         rows="3"
+                        maxlength=settings::LIST_LENGTH_MAX.to_string()
                         spellcheck="false"
                         autocapitalize="off"
                         autocomplete="off"

@@ -146,7 +146,7 @@ pub(super) static MESSAGES: Messages = Messages {
     unread_from_here: "New messages",
     show_all: "Show all of it",
     show_less: "Show less",
-    heard_by_nobody: "Nobody else was here to hear this.",
+    heard_by_nobody: "Nobody was connected to hear this.",
     message_from: |name| format!("{name} wrote in the room"),
 
     direct_heading: |name| format!("Direct conversation with {name}"),
@@ -175,8 +175,9 @@ pub(super) static MESSAGES: Messages = Messages {
     clock_ahead: |by| format!("This device's clock is {by} ahead of the bootstrap node's."),
     clock_behind: |by| format!("This device's clock is {by} behind the bootstrap node's."),
     clock_unknown: "Others refuse what is dated by this device's clock.",
-    clock_help: "Until it is set right, others take nothing from here. Let the device set its clock \
-        by itself. If it is right, tell whoever runs the node.",
+    clock_help: "Let the device set its clock by itself. While it is more than ten minutes off, newcomers do not find \
+        you, and only those who are connected to you directly see you and hear what you say in rooms. If the clock is \
+        right, tell whoever runs the node.",
     minutes: |count| format!("{count} minutes"),
     hours: |count| format!("{count} hours"),
     days: |count| format!("{count} days"),
@@ -327,6 +328,7 @@ pub(super) static MESSAGES: Messages = Messages {
     room_left: "You have left this room.",
     say_too_fast: "Too many messages at once. Send this one again in a moment.",
     busy: "Too many messages are waiting to be sent. Try again when the network is back.",
+    sent_already: "This message is being sent already.",
     no_receipt: |seconds, reason| {
         format!(
             "No receipt within {seconds} s ({reason}). It may have arrived all the same; \
@@ -348,6 +350,7 @@ pub(super) static MESSAGES: Messages = Messages {
     to_self: "That is you.",
     unsupported: "The other side's program takes no direct messages.",
     peer_stopped: "The peer has stopped. Reload the page.",
+    peer_restarting: "Moim is reconnecting. Try again in a moment.",
 };
 
 fn list(names: &[String], more: usize) -> String {

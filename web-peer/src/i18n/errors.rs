@@ -69,7 +69,8 @@ fn text_refusal(text: &Messages, error: TextError) -> String {
 /// Why a direct message was not delivered.
 pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
     match error {
-        SendError::Busy | SendError::Duplicate => text.busy.to_owned(),
+        SendError::Busy => text.busy.to_owned(),
+        SendError::Duplicate => text.sent_already.to_owned(),
         SendError::NoReceipt { seconds, last } => (text.no_receipt)(*seconds, setback(text, *last)),
         SendError::Refused(code) => (text.refused)((text.answered)(*code)),
         SendError::Stopped => text.peer_stopped.to_owned(),

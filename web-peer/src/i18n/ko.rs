@@ -136,7 +136,7 @@ pub(super) static MESSAGES: Messages = Messages {
     unread_from_here: "새 메시지",
     show_all: "모두 보기",
     show_less: "접기",
-    heard_by_nobody: "이 말을 들을 사람이 방에 없었습니다.",
+    heard_by_nobody: "연결된 사람이 없어 아무도 듣지 못했습니다.",
     message_from: |name| format!("{name} 님이 방에 썼습니다"),
 
     direct_heading: |name| format!("{name} 님과의 개인 대화"),
@@ -165,8 +165,9 @@ pub(super) static MESSAGES: Messages = Messages {
     clock_ahead: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 빠릅니다."),
     clock_behind: |by| format!("이 기기의 시계가 부트스트랩 노드보다 {by} 느립니다."),
     clock_unknown: "이 기기의 시계로 표시한 시각을 다른 참여자들이 받아들이지 않습니다.",
-    clock_help: "시계를 맞출 때까지 다른 사람에게 아무것도 전달되지 않습니다. 기기의 날짜와 시간을 자동으로 \
-        설정하세요. 이 기기의 시계가 맞다면 노드 운영자에게 알려 주세요.",
+    clock_help: "기기의 날짜와 시간을 자동으로 설정하세요. 시각이 10분 넘게 어긋나 있는 동안에는 새로 온 \
+        사람이 나를 찾지 못하고, 나와 직접 연결된 사람에게만 내가 보이고 방에 쓴 메시지가 전달됩니다. 이 기기의 \
+        시계가 맞다면 노드 운영자에게 알려 주세요.",
     minutes: |count| format!("{count}분"),
     hours: |count| format!("{count}시간"),
     days: |count| format!("{count}일"),
@@ -309,6 +310,7 @@ pub(super) static MESSAGES: Messages = Messages {
     room_left: "이미 이 방에서 나갔습니다.",
     say_too_fast: "한꺼번에 보낸 메시지가 너무 많습니다. 잠시 후 다시 보내세요.",
     busy: "보내기를 기다리는 메시지가 너무 많습니다. 네트워크가 돌아오면 다시 시도하세요.",
+    sent_already: "이미 보내고 있는 메시지입니다.",
     no_receipt: |seconds, reason| {
         format!(
             "{seconds}초 안에 수신 확인이 없었습니다({reason}). 도착했을 수도 있으며, 다시 \
@@ -330,6 +332,7 @@ pub(super) static MESSAGES: Messages = Messages {
     to_self: "자기 자신입니다.",
     unsupported: "상대 프로그램은 개인 메시지를 받지 않습니다.",
     peer_stopped: "피어가 멈췄습니다. 페이지를 새로 고치세요.",
+    peer_restarting: "다시 연결하는 중입니다. 잠시 후 다시 시도하세요.",
 };
 
 fn list(names: &[String], more: usize) -> String {

@@ -98,6 +98,11 @@ fn refusals_name_what_is_wrong() {
                 "{error:?}"
             );
         }
+        let again = send_refusal(text, &SendError::Duplicate);
+        assert_ne!(again, send_refusal(text, &SendError::Busy));
+        assert_ne!(again, text.not_possible);
+        // A peer that is about to be back needs no reload.
+        assert!(!text.peer_restarting.contains(text.reload));
     }
 }
 
@@ -122,6 +127,13 @@ fn a_wrong_clock_is_told_in_both_languages() {
     assert!(clock(english, behind).contains("30 minutes behind"));
     assert!(clock(korean, behind).contains("30분 느립니다"));
     assert!(clock(english, ClockOff::Unknown).contains("refuse"));
+    // It is told before anybody refuses anything, and does not concern everything.
+    for words in ["more than ten minutes", "connected to you directly"] {
+        assert!(clock(english, by(6)).contains(words));
+    }
+    for words in ["10분 넘게", "직접 연결된 사람"] {
+        assert!(clock(korean, by(6)).contains(words));
+    }
 }
 
 /// Whatever a person may be told of: every reason of each kind.

@@ -1,7 +1,7 @@
 use super::*;
 
 fn parse_line(line: &str) -> Result<Invocation> {
-    parse(line.split_whitespace().map(str::to_owned))
+    parse(line.split_whitespace())
 }
 
 #[test]
@@ -75,12 +75,31 @@ fn commands_and_their_options_are_understood() {
         Invocation::Size { record: true }
     );
     assert_eq!(
+        parse_line("setup").unwrap(),
+        Invocation::Setup(SetupOptions::default())
+    );
+    assert_eq!(
         parse_line("setup --page-only --wasm-route debian").unwrap(),
         Invocation::Setup(SetupOptions {
             page_only: true,
-            route: Route::Debian
+            route: Some(Route::Debian)
         })
     );
+}
+
+#[test]
+fn help_is_given_wherever_it_is_asked_for() {
+    for line in [
+        "",
+        "help",
+        "-h",
+        "--help",
+        "run --help",
+        "test fmt -h",
+        "bench node --help",
+    ] {
+        assert_eq!(parse_line(line).unwrap(), Invocation::Help, "{line}");
+    }
 }
 
 #[test]
@@ -98,12 +117,15 @@ fn what_is_not_understood_is_named() {
         ("bench idle", "idle"),
         ("bench node --upgrades 8", "--upgrades"),
         ("bench dht idle", "idle"),
+        ("build --deb=yes", "--deb"),
         ("run --page-port", "--page-port"),
         ("run --page-port 70000", "70000"),
         ("run --page-port 0", "\"0\""),
         ("run --http off", "--http"),
         ("setup --wasm-route moon", "auto"),
         ("test --slow", "--slow"),
+        ("test -s", "-s"),
+        ("--quick test", "--quick"),
     ] {
         let error = parse_line(line).unwrap_err().to_string();
         assert!(error.contains(mention), "{line}: {error}");

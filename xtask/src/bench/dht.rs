@@ -9,7 +9,7 @@ use crate::{
     args::BenchDhtOptions,
     process,
     project::Project,
-    setup::{self, Needs, Route, step},
+    setup::{self, Needs, step},
     ui,
 };
 
@@ -24,7 +24,7 @@ pub(crate) fn bench(project: &Project, options: &BenchDhtOptions) -> Result<()> 
         node: true,
         ..Needs::default()
     };
-    setup::setup(project, needs, Route::Auto)?;
+    setup::setup(project, needs)?;
     let python = set_up_python(project)?;
     ui::headline("Build");
     let mut command = project.cargo();

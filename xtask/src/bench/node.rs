@@ -12,7 +12,7 @@ use crate::{
     args::BenchNodeOptions,
     process,
     project::Project,
-    setup::{self, Needs, Route, step},
+    setup::{self, Needs, step},
     ui,
 };
 
@@ -30,7 +30,7 @@ pub(crate) fn bench(project: &Project, options: &BenchNodeOptions) -> Result<()>
         node: true,
         ..Needs::default()
     };
-    setup::setup(project, needs, Route::Auto)?;
+    setup::setup(project, needs)?;
     ui::headline("Build");
     build(project)?;
     bundle(project, "js-server.ts", &script(project))?;

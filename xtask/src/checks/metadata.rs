@@ -16,13 +16,8 @@ pub(crate) struct Metadata {
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    pub(crate) version: String,
     pub(crate) manifest_path: String,
     pub(crate) is_member: bool,
-    /// The registry or repository it comes from; nothing for a folder of this workspace.
-    pub(crate) source: Option<String>,
-    /// An SPDX expression.
-    pub(crate) license: Option<String>,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -61,11 +56,8 @@ impl Package {
     fn parse(package: &Value, members: &[Value]) -> Result<Self> {
         Ok(Self {
             name: text(package, "name")?,
-            version: text(package, "version")?,
             manifest_path: text(package, "manifest_path")?,
             is_member: package.get("id").is_some_and(|id| members.contains(id)),
-            source: text(package, "source").ok(),
-            license: text(package, "license").ok(),
             dependencies: list(package, "dependencies")?
                 .iter()
                 .map(Dependency::parse)

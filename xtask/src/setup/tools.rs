@@ -1,4 +1,6 @@
-//! Programs that `cargo install` compiles, each in exactly the version that fits.
+//! Programs of crates.io, each in exactly the version that fits.
+//!
+//! Where cargo-binstall is installed, it fetches them as their makers built them; otherwise `cargo install` compiles them.
 
 use std::{fs, time::Duration};
 
@@ -8,11 +10,13 @@ use crate::{
     process,
     project::Project,
     setup::versions::{self, Version},
-    ui::Progress,
+    ui::{self, Progress},
 };
 
 /// On two slow cores trunk takes five minutes.
 const INSTALL_LIMIT: Duration = Duration::from_secs(3600);
+/// These programs are some 20 MB each.
+const FETCH_LIMIT: Duration = Duration::from_secs(180);
 const SHORT: Duration = Duration::from_secs(30);
 
 /// A program from crates.io.
@@ -52,6 +56,17 @@ pub(crate) fn wasm_bindgen(project: &Project) -> Result<Tool> {
         // many seconds.
         opt_level: "1",
     })
+}
+
+/// Checks licences, sources, bans and advisories by deny.toml.
+pub(crate) fn cargo_deny() -> Tool {
+    Tool {
+        package: "cargo-deny",
+        probe: &["cargo-deny", "--version"],
+        version: "0.20.2".to_owned(),
+        about: "checks licences, sources and advisories",
+        opt_level: "0",
+    }
 }
 
 /// Makes the Debian package.
@@ -112,6 +127,46 @@ fn installed(project: &Project, tool: &Tool) -> Option<Version> {
 }
 
 fn install(project: &Project, tool: &Tool) -> Result<()> {
+    if fetch(project, tool) {
+        return Ok(());
+    }
+    compile(project, tool)
+}
+
+/// Has cargo-binstall bring the tool as its makers built it. Whether it did; if not, it can still be compiled.
+fn fetch(project: &Project, tool: &Tool) -> bool {
+    if project.machine.find("cargo-binstall").is_none() {
+        return false;
+    }
+    let Tool {
+        package,
+        version,
+        about,
+        ..
+    } = tool;
+    let mut command = project.machine.command("cargo");
+    command
+        .current_dir(&project.root)
+        .args(["binstall", package, "--version", &format!("={version}")])
+        // Not what others built of it; and we compile it faster than cargo-binstall would.
+        .args(["--strategies", "crate-meta-data"])
+        .args(["--no-confirm", "--force"]);
+    let about = format!("{about}; cargo-binstall fetches version {version}");
+    let mut progress = Progress::begin(package, &about);
+    let log = project.log(&format!("{package}-fetch"));
+    let fetched = process::run_logged(command, &log, FETCH_LIMIT, &mut progress);
+    if fetched.is_ok() && installed(project, tool) == Version::find(version) {
+        progress.done(&format!("{version} installed"));
+        return true;
+    }
+    ui::note(&format!(
+        "cargo-binstall has no {package} {version} ({} says why)",
+        log.display()
+    ));
+    false
+}
+
+fn compile(project: &Project, tool: &Tool) -> Result<()> {
     let Tool {
         package,
         version,
@@ -154,4 +209,66 @@ fn install(project: &Project, tool: &Tool) -> Result<()> {
 pub(crate) fn clean_up(project: &Project) {
     // It is only disk space; the next set-up may succeed in it.
     let _absent = fs::remove_dir_all(project.work().join("tools"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stand_in::StandIn;
+
+    /// `cargo install` installs what it is asked for, `cargo binstall` what is in the file `offered`.
+    fn machine() -> StandIn {
+        let machine = StandIn::new();
+        machine.script(
+            "bin/cargo",
+            "case $1 in\n\
+             install) version=$4;;\n\
+             binstall) [ -e $ROOT/offered ] || exit 1; version=$(cat $ROOT/offered);;\n\
+             esac\n\
+             printf \"#!/bin/sh\\necho trunk $version\\n\" > $ROOT/bin/trunk; chmod +x $ROOT/bin/trunk",
+        );
+        machine
+    }
+
+    fn calls(machine: &StandIn) -> Vec<String> {
+        let calls = machine.calls(&[]).into_iter();
+        calls
+            .map(|call| call.split(" --").next().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_tool_is_compiled_once() {
+        let machine = machine();
+        ensure(&machine.project, &trunk()).unwrap();
+        assert_eq!(calls(&machine), ["cargo install trunk"]);
+        ensure(&machine.project, &trunk()).unwrap();
+        assert!(calls(&machine).is_empty());
+    }
+
+    #[test]
+    fn where_cargo_binstall_has_the_tool_nothing_is_compiled() {
+        let machine = machine();
+        machine.script("bin/cargo-binstall", "");
+        fs::write(machine.path("offered"), trunk().version).unwrap();
+        ensure(&machine.project, &trunk()).unwrap();
+        assert_eq!(calls(&machine), ["cargo binstall trunk"]);
+    }
+
+    #[test]
+    fn what_cargo_binstall_lacks_or_has_in_another_version_is_compiled() {
+        let machine = machine();
+        machine.script("bin/cargo-binstall", "");
+        for offered in [None, Some("0.1.0")] {
+            if let Some(version) = offered {
+                fs::write(machine.path("offered"), version).unwrap();
+            }
+            let _absent = fs::remove_file(machine.path("bin/trunk"));
+            ensure(&machine.project, &trunk()).unwrap();
+            let expected = ["cargo binstall trunk", "cargo install trunk"];
+            assert_eq!(calls(&machine), expected);
+            let found = installed(&machine.project, &trunk());
+            assert_eq!(found, Version::find(&trunk().version));
+        }
+    }
 }

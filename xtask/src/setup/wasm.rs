@@ -1,8 +1,8 @@
 //! A compiler for wasm32-unknown-unknown.
 //!
 //! On most machines `rustup target add` is all it takes. Where rustup cannot download, Debian's
-//! packages give the same thing under another toolchain (`debian.rs`). Whether a toolchain works is
-//! not believed but tried: a trivial crate is compiled and linked.
+//! packages give the same thing under another toolchain (`debian.rs`), for those who ask for it.
+//! Whether a toolchain works is not believed but tried: a trivial crate is compiled and linked.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -12,9 +12,9 @@ use crate::{
     process,
     project::Project,
     setup::{
-        Route,
+        ROUTE_VARIABLE, Route,
         apt::{self, Rights},
-        debian, step,
+        debian, rustup, step,
         versions::Version,
     },
     ui::{self, Progress},
@@ -25,11 +25,7 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 /// The name under which rustup knows Debian's compiler.
 pub(crate) const LINKED: &str = "moim-wasm";
 
-/// rustup's target is some 20 MB. Where a firewall swallows packets, we do not wait for ever.
-const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
-/// Characters of rustup's reason that are shown.
-const REASON_MAX: usize = 160;
 
 /// A library that needs the standard library and the linker.
 const PROBE: &str = "#[no_mangle]\npub extern \"C\" fn probe(n: u32) -> usize {\n    \
@@ -86,18 +82,17 @@ enum Next {
 /// Decides by what is known. rustup comes first: it is one small download and serves the compiler
 /// in use.
 fn decide(route: Route, facts: &Facts) -> Next {
-    let may_debian = route != Route::Rustup;
     // Without rustup there is nothing to link: the compiler in use must be Debian's itself.
     if facts.default_works && (route != Route::Debian || !facts.rustup) {
         return Next::Use(Toolchain::Default);
     }
-    if facts.linked_works && may_debian {
+    if facts.linked_works {
         return Next::Use(Toolchain::Linked);
     }
     if route != Route::Debian && facts.rustup && facts.rustup_tried.is_none() {
         return Next::TryRustup;
     }
-    if may_debian && facts.apt && !facts.debian_tried {
+    if route != Route::Rustup && facts.apt && !facts.debian_tried {
         return Next::TryDebian;
     }
     Next::GiveUp(explain_dead_end(facts))
@@ -110,9 +105,13 @@ fn explain_dead_end(facts: &Facts) -> String {
         (None, false) => "there is no rustup (https://rustup.rs)".to_owned(),
     };
     let debian = match (facts.debian_tried, facts.apt) {
-        (true, _) => "Debian's packages were installed and still do not compile for it",
-        (false, true) => "Debian's packages were not to be tried",
-        (false, false) => "this is no Debian, whose packages would do too",
+        (true, _) => "Debian's packages were installed and still do not compile for it".to_owned(),
+        (false, true) => format!(
+            "Debian's packages were not tried: they need root's rights and change files below \
+             /usr. `cargo xtask setup --wasm-route auto` takes them, and so does every command \
+             with {ROUTE_VARIABLE}=auto"
+        ),
+        (false, false) => "this is no Debian, whose packages would do too".to_owned(),
     };
     format!(
         "no toolchain compiles for {TARGET}.\n  - {rustup}\n  - {debian}\nWhat to do: run \
@@ -145,10 +144,11 @@ fn ensure_with(project: &Project, route: Route, rights: Rights) -> Result<Toolch
                 return Ok(toolchain);
             }
             Next::TryRustup => {
-                facts.rustup_tried = Some(match add_with_rustup(project) {
-                    Ok(()) => "it says it did, but nothing can be compiled".to_owned(),
-                    Err(error) => error.to_string(),
-                });
+                facts.rustup_tried =
+                    Some(match rustup::add_target(project, "wasm target", TARGET) {
+                        Ok(()) => "it says it did, but nothing can be compiled".to_owned(),
+                        Err(error) => error.to_string(),
+                    });
             }
             Next::TryDebian => {
                 if let Some(reason) = &facts.rustup_tried {
@@ -176,27 +176,6 @@ fn minimum(project: &Project) -> Result<Version> {
         .and_then(|workspace| workspace.get("package")?.get("rust-version")?.as_str())
         .and_then(Version::find)
         .context("Cargo.toml has no workspace.package.rust-version")
-}
-
-fn add_with_rustup(project: &Project) -> Result<()> {
-    let mut command = project.machine.command("rustup");
-    command
-        .current_dir(&project.root)
-        .args(["target", "add", TARGET]);
-    let mut progress = Progress::begin("wasm target", "rustup downloads the standard library");
-    let log = project.log("rustup");
-    if process::run_logged(command, &log, RUSTUP_LIMIT, &mut progress).is_ok() {
-        return Ok(());
-    }
-    let said = fs::read_to_string(&log).unwrap_or_default();
-    bail!(reason(&said));
-}
-
-/// The line in which rustup says why, out of all that it says.
-fn reason(said: &str) -> String {
-    let error = said.lines().find_map(|line| line.strip_prefix("error: "));
-    let line = error.unwrap_or("it did not finish in time").trim();
-    line.chars().take(REASON_MAX).collect()
 }
 
 /// Compiles and links a trivial library.
@@ -255,7 +234,7 @@ pub(crate) fn ensure_lints(project: &Project) -> Result<()> {
             component,
             component,
             add,
-            RUSTUP_LIMIT,
+            rustup::LIMIT,
             "added by rustup",
         )?;
     }

@@ -4,12 +4,12 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Context, FORMAT, nextest_profile, page};
+use super::{Context, FORMAT, licences, nextest_profile, page};
 use crate::{
-    checks::{self, edges, licences::Policy, manifests, metadata::Metadata, platform},
+    checks::{self, edges, manifests, platform},
     process,
     project::Project,
-    setup::Needs,
+    setup::{Needs, macos},
     ui::{self, Progress},
 };
 
@@ -36,6 +36,8 @@ const NOTHING: Needs = Needs {
     browser: false,
     node: false,
     cpp: false,
+    deny: false,
+    macos: false,
 };
 
 /// All of them.
@@ -63,17 +65,10 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "platform",
-        about: "platform code in platform files, no clock in pure code, file layout",
+        about: "platform code in platform files, file layout",
         quick: true,
         needs: NOTHING,
         run: platform,
-    },
-    Step {
-        name: "licences",
-        about: "licences, sources and bans of deny.toml",
-        quick: true,
-        needs: NOTHING,
-        run: licences,
     },
     Step {
         name: "clippy",
@@ -90,6 +85,16 @@ pub(super) const STEPS: &[Step] = &[
         run: docs,
     },
     Step {
+        name: "licences",
+        about: "licences, sources, bans and advisories, by deny.toml",
+        quick: true,
+        needs: Needs {
+            deny: true,
+            ..NOTHING
+        },
+        run: licences::licences,
+    },
+    Step {
         name: "clippy-wasm",
         about: "lints, wasm",
         quick: false,
@@ -98,6 +103,16 @@ pub(super) const STEPS: &[Step] = &[
             ..NOTHING
         },
         run: clippy_wasm,
+    },
+    Step {
+        name: "macos",
+        about: "the code compiles for macOS",
+        quick: false,
+        needs: Needs {
+            macos: true,
+            ..NOTHING
+        },
+        run: macos,
     },
     Step {
         name: "tests",
@@ -238,16 +253,6 @@ fn platform(context: &Context<'_>) -> Result<()> {
     )
 }
 
-fn licences(context: &Context<'_>) -> Result<()> {
-    let project = context.project;
-    let policy = fs::read_to_string(project.root.join("deny.toml")).context("reading deny.toml")?;
-    let mut command = project.cargo();
-    command.args(["metadata", "--locked", "--format-version", "1"]);
-    let metadata = Metadata::parse(&process::output(command, SHORT)?)?;
-    let violations = Policy::parse(&policy)?.violations(&metadata);
-    conclude(&violations, "deny.toml says what is allowed, and why")
-}
-
 fn clippy(context: &Context<'_>) -> Result<()> {
     let mut command = context.project.cargo();
     command.args([
@@ -293,6 +298,23 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "warnings",
     ]);
     quietly(context.project, "clippy-wasm", command)
+}
+
+/// Only checks: nothing is linked, so nobody looks at what C compilers for macOS would make. `true` takes their place;
+/// and with some `SDKROOT`, nobody looks for Apple's.
+fn macos(context: &Context<'_>) -> Result<()> {
+    if !context.tooling.macos {
+        ui::note("not checked: its standard library is not here");
+        return Ok(());
+    }
+    let mut command = context.project.cargo();
+    command.args(["check", "--locked", "--target", macos::TARGET]);
+    for tool in ["AR", "CC", "CXX"] {
+        let target = macos::TARGET.replace('-', "_");
+        command.env(format!("{tool}_{target}"), "true");
+    }
+    command.env("SDKROOT", "/");
+    quietly(context.project, "macos", command)
 }
 
 fn docs(context: &Context<'_>) -> Result<()> {

@@ -1,12 +1,8 @@
 //! Both ways to the wasm target: the decision as a table, and the whole with stand-ins for rustup,
 //! apt and Debian's compiler in the path.
 
-use std::{os::unix::fs::PermissionsExt, path::Path};
-
-use tempfile::TempDir;
-
 use super::*;
-use crate::machine::Machine;
+use crate::stand_in::StandIn;
 
 fn facts(change: impl FnOnce(&mut Facts)) -> Facts {
     // A common machine: Debian with rustup, without the target.
@@ -65,10 +61,6 @@ fn a_chosen_route_is_kept_to() {
         decide(Route::Debian, &facts(|f| f.default_works = true)),
         Next::TryDebian
     );
-    assert_eq!(
-        decide(Route::Rustup, &facts(|f| f.linked_works = true)),
-        Next::TryRustup
-    );
     // Debian's compiler is the one in use anyway.
     let debian_only = facts(|f| {
         f.rustup = false;
@@ -78,6 +70,25 @@ fn a_chosen_route_is_kept_to() {
         decide(Route::Debian, &debian_only),
         Next::Use(Toolchain::Default)
     );
+}
+
+#[test]
+fn debian_is_taken_only_when_asked_for() {
+    let check =
+        |facts: Facts, expected: Next| assert_eq!(decide(Route::default(), &facts), expected);
+    check(facts(|_| {}), Next::TryRustup);
+    // It was asked for before; taking it again changes nothing.
+    check(
+        facts(|f| f.linked_works = true),
+        Next::Use(Toolchain::Linked),
+    );
+    for facts in [
+        facts(|f| f.rustup = false),
+        facts(|f| f.rustup_tried = failed()),
+    ] {
+        let next = decide(Route::default(), &facts);
+        assert!(matches!(next, Next::GiveUp(_)), "{next:?}");
+    }
 }
 
 #[test]
@@ -102,7 +113,12 @@ fn a_dead_end_says_what_was_tried_and_what_to_do() {
     check(
         Route::Rustup,
         facts(|f| f.rustup_tried = failed()),
-        &["no network", "not to be tried"],
+        &[
+            "no network",
+            "--wasm-route auto",
+            "MOIM_WASM_ROUTE=auto",
+            "/usr",
+        ],
     );
     check(
         Route::Auto,
@@ -116,43 +132,17 @@ fn a_dead_end_says_what_was_tried_and_what_to_do() {
     );
 }
 
-#[test]
-fn the_reason_is_the_line_that_says_so() {
-    let said = "info: downloading component rust-std\nerror: could not download file\n\nCaused by:\n    \
-        0: error sending request\n";
-    assert_eq!(reason(said), "could not download file");
-    assert_eq!(reason("info: downloading"), "it did not finish in time");
-}
-
-/// A machine of shell scripts. Every call is noted in `calls`; `rustup target add` succeeds when
-/// `online` exists.
-struct Fake {
-    folder: TempDir,
-    project: Project,
-}
+/// A machine of shell scripts. `rustup target add` succeeds when `online` exists.
+struct Fake(StandIn);
 
 impl Fake {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        for path in ["bin", "usr/bin", "target"] {
-            fs::create_dir_all(root.join(path)).unwrap();
-        }
+        let fake = StandIn::new();
         fs::write(
-            root.join("Cargo.toml"),
+            fake.path("Cargo.toml"),
             "[workspace.package]\nrust-version = \"1.95\"\n",
         )
         .unwrap();
-        let machine = Machine {
-            path: [root.join("bin"), "/usr/bin".into(), "/bin".into()].into(),
-            prefix: root.join("usr"),
-        };
-        let project = Project {
-            root: root.to_owned(),
-            target: root.join("target"),
-            machine,
-        };
-        let fake = Self { folder, project };
         fake.script(
             "bin/rustup",
             "case \"$*\" in\n\
@@ -204,53 +194,25 @@ impl Fake {
              deps=$CARGO_TARGET_DIR/wasm32-unknown-unknown/release/deps\n\
              mkdir -p $deps; touch $deps/libstd-1.rlib $deps/libmoim_wasm_std-2.rlib",
         );
-        fake
-    }
-
-    fn script(&self, file: &str, body: &str) {
-        let root = self.folder.path();
-        let path = root.join(file);
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let text = format!(
-            "#!/bin/sh\nROOT={0}\necho \"{name} $*\" >> {0}/calls\n{body}\n",
-            root.display()
-        );
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-
-    fn touch(&self, file: &str) {
-        fs::write(self.folder.path().join(file), "").unwrap();
-    }
-
-    fn exists(&self, file: &str) -> bool {
-        self.folder.path().join(file).exists()
+        Self(fake)
     }
 
     /// What was called since the last time, without the looking around.
     fn calls(&self) -> Vec<String> {
-        let file = self.folder.path().join("calls");
-        let calls = fs::read_to_string(&file).unwrap_or_default();
-        let _absent = fs::remove_file(&file);
-        let looks = ["rustc ", "dpkg-query ", "apt-cache ", "debian-rustc "];
-        let root = self.folder.path().display().to_string();
-        calls
-            .lines()
-            .filter(|line| !looks.iter().any(|look| line.starts_with(look)))
-            .map(|line| line.replace(&root, ""))
-            .collect()
+        self.0
+            .calls(&["rustc ", "dpkg-query ", "apt-cache ", "debian-rustc "])
     }
 
     fn ensure(&self, route: Route) -> Result<Toolchain> {
         // The scripts write into their own folder only, so nobody needs special rights.
-        ensure_with(&self.project, route, Rights::Root)
+        ensure_with(&self.0.project, route, Rights::Root)
     }
 }
 
 #[test]
 fn where_rustup_can_download_it_adds_the_target() {
     let fake = Fake::new();
-    fake.touch("online");
+    fake.0.touch("online");
     assert_eq!(fake.ensure(Route::Auto).unwrap(), Toolchain::Default);
     assert_eq!(fake.calls(), ["rustup target add wasm32-unknown-unknown"]);
     // The second time there is nothing to do.
@@ -277,9 +239,9 @@ fn where_rustup_cannot_debians_packages_are_taken() {
         ]
     );
     let library = "usr/lib/rustlib/wasm32-unknown-unknown/lib";
-    assert!(fake.exists(&format!("{library}/libstd-1.rlib")));
+    assert!(fake.0.exists(&format!("{library}/libstd-1.rlib")));
     assert!(
-        !fake.exists(&format!("{library}/libmoim_wasm_std-2.rlib")),
+        !fake.0.exists(&format!("{library}/libmoim_wasm_std-2.rlib")),
         "the scratch crate stays"
     );
     // The second time there is nothing to do, and rustup is not asked again.
@@ -292,39 +254,47 @@ fn a_debian_route_that_broke_off_goes_on_where_it_stopped() {
     let fake = Fake::new();
     fake.ensure(Route::Debian).unwrap();
     fake.calls();
-    fs::remove_file(fake.folder.path().join("linked")).unwrap();
+    fs::remove_file(fake.0.path("linked")).unwrap();
     assert_eq!(fake.ensure(Route::Debian).unwrap(), Toolchain::Linked);
     assert_eq!(fake.calls(), ["rustup toolchain link moim-wasm /usr"]);
     // Debian's compiler was upgraded: its old library is ours to replace.
-    let library = fake
-        .folder
-        .path()
-        .join("usr/lib/rustlib/wasm32-unknown-unknown/lib");
+    let library = fake.0.path("usr/lib/rustlib/wasm32-unknown-unknown/lib");
     fs::rename(library.join("libstd-1.rlib"), library.join("libstd-0.rlib")).unwrap();
     assert_eq!(fake.ensure(Route::Debian).unwrap(), Toolchain::Linked);
     assert!(!library.join("libstd-0.rlib").exists());
 }
 
 #[test]
+fn the_system_is_left_alone_unless_somebody_asks() {
+    let fake = Fake::new();
+    let error = fake.ensure(Route::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("could not download file") && error.contains("--wasm-route"),
+        "{error}"
+    );
+    assert_eq!(fake.calls(), ["rustup target add wasm32-unknown-unknown"]);
+}
+
+#[test]
 fn without_rights_the_command_to_run_is_named() {
     let fake = Fake::new();
-    let error = ensure_with(&fake.project, Route::Auto, Rights::None)
+    let error = ensure_with(&fake.0.project, Route::Auto, Rights::None)
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("apt-get install") && error.contains("rustc-web"),
         "{error}"
     );
-    assert!(!fake.exists("packages"), "nothing was installed");
+    assert!(!fake.0.exists("packages"), "nothing was installed");
 }
 
 #[test]
 fn without_apt_the_reason_of_rustup_is_shown() {
     let mut fake = Fake::new();
     // Only what the stand-ins themselves need.
-    fake.project.machine.path = vec![fake.folder.path().join("bin")];
+    fake.0.project.machine.path = vec![fake.0.path("bin")];
     for program in ["apt-get", "apt-cache"] {
-        fs::remove_file(Path::new(&fake.project.machine.path[0]).join(program)).unwrap();
+        fs::remove_file(fake.0.path("bin").join(program)).unwrap();
     }
     let error = fake.ensure(Route::Auto).unwrap_err().to_string();
     assert!(

@@ -133,11 +133,8 @@ async fn session_with(
 #[tokio::test]
 async fn who_is_named_by_a_stranger_is_sent_little() {
     let mut third = None;
-    let (signalled, _) = session_with(|own| {
-        let addresses = third.insert(ThirdParty::beside(own)).addresses();
-        addresses
-    })
-    .await;
+    let beside = |own: &str| third.insert(ThirdParty::beside(own)).addresses();
+    let (signalled, _) = session_with(beside).await;
     let (sockets, datagrams, bytes) = third.expect("named").was_sent();
     println!(
         " | {CANDIDATES} candidates of a third party, {signalled} bytes: {datagrams} datagrams, {bytes} bytes to \
