@@ -90,3 +90,106 @@ impl View {
         events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use libp2p::identity::Keypair;
+    use moim_protocol::{
+        UnixMillis,
+        presence::{Presence, State},
+        presence_wire::Request,
+        topic::Topic,
+    };
+    use moim_room::{AskId, Config, Input, Now};
+
+    use super::*;
+    use crate::{
+        platform,
+        snapshot::{DirectTransport, Path},
+    };
+
+    const WALL: UnixMillis = UnixMillis(1_800_000_000_000);
+
+    fn now() -> Now {
+        Now {
+            instant: platform::now(),
+            wall: WALL,
+        }
+    }
+
+    fn room() -> Room {
+        let config = Config {
+            keypair: Keypair::generate_ed25519(),
+            topic: Topic::new("view").expect("valid"),
+            name: "Eve".parse().expect("valid"),
+            addresses: Vec::new(),
+            presence_lifetime: Duration::from_secs(120),
+            gossip: false,
+            in_dht: false,
+            connected: Vec::new(),
+            listeners: Vec::new(),
+            seed: 7,
+        };
+        Room::join(config, now())
+    }
+
+    /// Somebody comes into the room and says so.
+    fn comes(room: &mut Room, name: &str) -> PeerId {
+        let keypair = Keypair::generate_ed25519();
+        let peer = keypair.public().to_peer_id();
+        let presence = Presence {
+            peer,
+            topic: room.topic().hash(),
+            name: name.parse().expect("valid"),
+            addresses: Vec::new(),
+            sequence: WALL.0,
+            issued: WALL,
+            expires: WALL.saturating_add(Duration::from_secs(120)),
+            state: State::Here,
+        };
+        let presence = presence.sign(&keypair).expect("signs");
+        let asked = Input::Asked {
+            ask: AskId(1),
+            from: peer,
+            request: Request::Announce { presence },
+        };
+        room.handle(asked, now());
+        peer
+    }
+
+    #[test]
+    fn a_change_of_the_way_is_told_once_and_the_list_is_in_order() {
+        let (mut view, members) = View::new();
+        let mut room = room();
+        let (bob, ada) = (comes(&mut room, "Bob"), comes(&mut room, "Ada"));
+        for peer in [bob, ada] {
+            view.joined(peer, Reach::Connecting);
+        }
+        let direct = Reach::Connected(Path::Direct(DirectTransport::Tcp));
+        let reach = |peer: &PeerId| {
+            if *peer == bob {
+                direct
+            } else {
+                Reach::Connecting
+            }
+        };
+        let events = view.update(&room, reach);
+        let [PeerEvent::MemberUpdated { member, before, .. }] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!((member.peer, member.reach), (bob, direct));
+        assert_eq!(before.reach, Reach::Connecting);
+        assert_eq!(view.reach(&bob), direct);
+        assert!(view.update(&room, reach).is_empty(), "that was told");
+        let names: Vec<String> = members
+            .borrow()
+            .iter()
+            .map(|member| member.name.to_string())
+            .collect();
+        assert_eq!(names, ["Ada", "Bob"]);
+        view.left(&bob);
+        assert_eq!(view.reach(&bob), Reach::Unconnected);
+    }
+}

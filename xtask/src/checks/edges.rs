@@ -117,6 +117,7 @@ const RULES: &[Rule] = &[
             "moim-dht",
             "moim-dials",
             "moim-protocol",
+            "moim-room",
             "moim-rpc",
             "tcp-reuse",
             "webrtc-private",
