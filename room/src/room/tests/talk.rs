@@ -216,7 +216,7 @@ fn what_cannot_be_read_is_passed_on_or_not_by_whose_fault_it_is() {
         wall: now.wall.saturating_sub(seconds(700)),
         ..now
     };
-    let foreign = moim_protocol::presence::Presence {
+    let foreign = Presence {
         topic: "elsewhere".parse::<Topic>().unwrap().hash(),
         ..crate::testing::presence(1, 9, now)
     };
