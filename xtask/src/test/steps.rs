@@ -169,7 +169,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "fuzz",
-        about: "every fuzz target for a minute",
+        about: "every fuzz target for 45 seconds",
         quick: false,
         needs: Needs {
             cpp: true,
