@@ -4,6 +4,7 @@
 #![allow(
     missing_docs,
     unreachable_pub,
+    clippy::disallowed_methods,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "it is a test"
