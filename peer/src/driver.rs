@@ -38,18 +38,12 @@ mod values;
 mod view;
 mod ways;
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, request_response::OutboundRequestId};
 use moim_dials::Dials;
-use moim_protocol::{
-    UnixMillis, message::MessageId, outbox::Outbox, seen::SeenByPeer,
-};
+use moim_protocol::{UnixMillis, message::MessageId, outbox::Outbox, seen::SeenByPeer};
 use tokio::sync::{mpsc, watch};
 use web_time::Instant;
 

@@ -98,13 +98,7 @@ impl Driver {
     }
 
     /// Does what a machine wants done. What it is to be told of that goes to the `inputs`.
-    fn act(
-        &mut self,
-        id: MachineId,
-        inputs: &mut Inputs,
-        answered: &mut Answered,
-        now: Instant,
-    ) {
+    fn act(&mut self, id: MachineId, inputs: &mut Inputs, answered: &mut Answered, now: Instant) {
         while let Some(output) = self.rooms.poll_output(id) {
             match output {
                 Output::Ask {
@@ -278,9 +272,8 @@ impl Driver {
     /// Brings the members' lists and the events about how they are reached up to date.
     pub(super) fn update_members(&mut self) {
         let (reaching, connections) = (&self.reaching, &self.connections);
-        let reach = |peer: &PeerId| {
-            reaching.reach(peer, reaching.wants(peer), connections.best_path(peer))
-        };
+        let reach =
+            |peer: &PeerId| reaching.reach(peer, reaching.wants(peer), connections.best_path(peer));
         for id in self.rooms.joined_ids() {
             if let Some(room) = self.rooms.room_mut(id) {
                 for event in room.view.update(&room.machine, reach) {
@@ -363,12 +356,7 @@ impl Driver {
     }
 
     /// The servers closest to the topic are known: hand our presence to them.
-    pub(super) fn on_announce_found(
-        &mut self,
-        id: MachineId,
-        servers: Vec<PeerId>,
-        now: Instant,
-    ) {
+    pub(super) fn on_announce_found(&mut self, id: MachineId, servers: Vec<PeerId>, now: Instant) {
         let servers = self.with_connected_servers(servers);
         let Some(room) = self.rooms.room_mut(id) else {
             return;

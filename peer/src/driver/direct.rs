@@ -155,19 +155,17 @@ impl Driver {
                         response,
                     },
                 ..
-            } => {
-                match self.transmissions.remove(&request_id) {
-                    Some(Transmission::Direct(id)) => {
-                        let response = Response::decode(&response);
-                        self.on_receipt(id, connection_id, response, now);
-                    }
-                    Some(Transmission::CatchUp(room, request)) => {
-                        let body = response;
-                        self.tell_room(room, Input::Answered { request, body }, now);
-                    }
-                    None => {}
+            } => match self.transmissions.remove(&request_id) {
+                Some(Transmission::Direct(id)) => {
+                    let response = Response::decode(&response);
+                    self.on_receipt(id, connection_id, response, now);
                 }
-            }
+                Some(Transmission::CatchUp(room, request)) => {
+                    let body = response;
+                    self.tell_room(room, Input::Answered { request, body }, now);
+                }
+                None => {}
+            },
             request_response::Event::OutboundFailure {
                 peer,
                 request_id,
@@ -285,9 +283,7 @@ impl Driver {
         // A repeated message has lost its receipt on the way, not itself.
         let (rooms, history) = (&self.rooms, &self.history);
         // Anybody can be a member under any number of names; to whom the user has written is its own choice.
-        let standing = |peer: &PeerId| {
-            (history.is_answered(peer), rooms.have_member(peer))
-        };
+        let standing = |peer: &PeerId| (history.is_answered(peer), rooms.have_member(peer));
         if self.received.insert(from, id, standing) {
             let path = self.connections.path(connection);
             let message = DirectMessage {

@@ -142,8 +142,7 @@ impl Driver {
             instant: now,
             wall: platform::wall(),
         };
-        self.rooms
-            .look_up(Lookup::begin(config, now_both), reply);
+        self.rooms.look_up(Lookup::begin(config, now_both), reply);
     }
 
     /// What was said in a room in this session.

@@ -42,7 +42,10 @@ impl Driver {
             {
                 continue;
             }
-            let is_asked = self.rooms.joined().any(|room| room.machine.is_asking(&peer));
+            let is_asked = self
+                .rooms
+                .joined()
+                .any(|room| room.machine.is_asking(&peer));
             if !is_asked && (crowded || members.contains(&peer)) {
                 useless.insert(peer);
             }

@@ -12,8 +12,8 @@ use tracing::Instrument as _;
 use super::{
     Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
     dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, prune,
-    queries::Queries, reach::Reaching, relays::Relays, rooms::Rooms, seldom::Seldom, shares::PeerShares,
-    thrift::Thrift, values::Operations,
+    queries::Queries, reach::Reaching, relays::Relays, rooms::Rooms, seldom::Seldom,
+    shares::PeerShares, thrift::Thrift, values::Operations,
 };
 use crate::{
     behaviour::Behaviour,

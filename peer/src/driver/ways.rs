@@ -1,9 +1,6 @@
 //! Whom the rooms want a connection to, and by which addresses members are to be reached.
 
-use std::{
-    collections::HashSet,
-    net::IpAddr,
-};
+use std::{collections::HashSet, net::IpAddr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::presence::Presence;
