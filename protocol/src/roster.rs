@@ -212,9 +212,8 @@ impl Roster {
     }
 
     /// Takes a presence that the peer at the other end of a connection has brought (`by`), and that has lived
-    /// for `age` at those who passed it on (zero when it comes from the peer itself, or by the room's gossip).
-    ///
-    /// Whoever brings its own is here now, whatever its clock says: then the presence is judged by that clock.
+    /// for `age` at those who passed it on (zero when it comes from the peer itself, or by the room's gossip). Whoever
+    /// brings its own is here now, whatever its clock says: then the presence is judged by that clock.
     pub fn handle_presence(
         &mut self,
         signed: SignedPresence,
@@ -240,8 +239,8 @@ impl Roster {
         self.gone.tick(now);
         // A clock that was ahead, and has been set right.
         let is_of_future = |known: u64| known > wall.saturating_add(CLOCK_SKEW_MAX).0;
-        let known = self.sequence(&peer);
-        if known.is_some_and(|known| sequence <= known && !(is_in_person && is_of_future(known))) {
+        let is_old = |known| sequence <= known && !(is_in_person && is_of_future(known));
+        if self.sequence(&peer).is_some_and(is_old) {
             return Ok(Verdict::Unchanged);
         }
         match presence.state {

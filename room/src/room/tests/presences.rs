@@ -10,16 +10,22 @@ fn a_newcomer_is_a_member_by_whatever_way_it_is_heard_of() {
     let signed = here(1, 1, fixture.now);
     check(
         &fixture.announced(1, signed.clone()),
-        &[&joined[..], &["answer: accepted", "members changed"]].concat(),
+        &[
+            &["clock agrees"][..],
+            &joined,
+            &["answer: accepted", "members changed"],
+        ]
+        .concat(),
     );
-    check(&fixture.announced(1, signed.clone()), &["answer: accepted"]);
+    let again = ["clock agrees", "answer: accepted"];
+    check(&fixture.announced(1, signed.clone()), &again);
 
     let mut fixture = Fixture::join(config());
     fixture.handle(Input::Connected(peer(1)));
     let told = ["publish: here of 1", "answer: members 1", "members changed"];
     check(
         &fixture.asked(1, sync(Some(signed.clone()), None)),
-        &[&joined[..], &[catch_up], &told].concat(),
+        &[&["clock agrees"][..], &joined, &[catch_up], &told].concat(),
     );
 
     let mut fixture = Fixture::join(config());
@@ -35,14 +41,6 @@ fn a_newcomer_is_a_member_by_whatever_way_it_is_heard_of() {
 fn what_cannot_be_taken_is_refused_with_the_reason() {
     let mut fixture = Fixture::join(config());
     let now = fixture.now;
-    let old = here(
-        1,
-        1,
-        Now {
-            wall: now.wall.saturating_sub(seconds(800)),
-            ..now
-        },
-    );
     let foreign = Request::Sync {
         topic: "elsewhere".parse::<Topic>().unwrap().hash(),
         presence: None,
@@ -53,7 +51,22 @@ fn what_cannot_be_taken_is_refused_with_the_reason() {
         &["answer: error invalid"],
     );
     check(&fixture.asked(2, foreign), &["answer: error invalid"]);
-    let expected = ["clock disagrees with 1", "answer: error expired"];
+}
+
+#[test]
+fn whoever_brings_its_own_presence_is_here_whatever_its_clock_says() {
+    let mut fixture = Fixture::join(config());
+    let now = fixture.now;
+    let wall = now.wall.saturating_sub(seconds(800));
+    let old = here(1, 1, Now { wall, ..now });
+    check(&fixture.hears_of(old.clone()), &["ignore"]);
+    let expected = [
+        "clock disagrees with 1",
+        "met 1",
+        "joined: 1 peer 1",
+        "answer: accepted",
+        "members changed",
+    ];
     check(&fixture.announced(1, old), &expected);
 }
 

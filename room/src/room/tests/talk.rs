@@ -226,11 +226,15 @@ fn what_cannot_be_read_is_passed_on_or_not_by_whose_fault_it_is() {
         (br#"{"v":1,"type":"song"}"#.to_vec(), "accept"),
         (b"nonsense".to_vec(), "reject"),
         (br#"{"v":1,"type":"text"}"#.to_vec(), "reject"),
-        (said(text(1, old)), "ignore"),
         (RoomMessage::Presence { presence }.encode(), "reject"),
     ] {
         check(&fixture.gossip(1, 1, data), &[expected]);
     }
+    // Others may say again what was said long ago; its author says it now.
+    let (first, second) = (said(text(1, old)), said(text(2, old)));
+    check(&fixture.gossip(2, 1, first), &["ignore"]);
+    let outputs = fixture.gossip(1, 1, second);
+    assert_eq!(brief(outputs.last().unwrap()), "accept");
 }
 
 #[test]
