@@ -256,12 +256,6 @@ impl Room {
         self.around.members.contains(peer)
     }
 
-    /// Whether this is a member that we are connected to: of those there are no more than connections.
-    #[must_use]
-    pub fn is_near(&self, peer: &PeerId) -> bool {
-        self.around.is_near(peer)
-    }
-
     /// Whether a member was said to be [within reach](Input::Reachable).
     #[must_use]
     pub fn is_reachable(&self, peer: &PeerId) -> bool {

@@ -18,7 +18,7 @@ impl Driver {
             let Some(room) = self.rooms.room(id) else {
                 continue;
             };
-            let members = room.machine.members().map(|member| member.peer);
+            let members = room.machine.peers();
             let changed: Vec<(PeerId, bool)> = members
                 .map(|peer| (peer, self.reaching.may_reach(&peer)))
                 .filter(|(peer, may)| room.machine.is_reachable(peer) != *may)

@@ -9,7 +9,7 @@ fn a_connection_that_breaks_has_what_was_on_it_asked_for() {
     check(&asked, &["ask 1: missed from 0"]);
     check(&fixture.handle(Input::ConnectionClosed(peer(2))), &[]);
     check(&fixture.handle(Input::Disconnected(peer(1))), &[]);
-    assert!(!fixture.room.is_near(&peer(1)) && fixture.room.contains(&peer(1)));
+    assert!(!fixture.room.around.is_near(&peer(1)) && fixture.room.contains(&peer(1)));
     let again = fixture.handle(Input::Connected(peer(1)));
     check(&again, &["ask 1: list, here of 0", "ask 1: missed from 0"]);
 }
@@ -49,7 +49,7 @@ fn another_swarm_begins_anew_with_the_same_members() {
     );
     let body = Vec::new();
     check(&fixture.handle(Input::Answered { request, body }), &[]);
-    assert!(!fixture.room.is_near(&peer(1)) && fixture.room.contains(&peer(1)));
+    assert!(!fixture.room.around.is_near(&peer(1)) && fixture.room.contains(&peer(1)));
     assert_eq!(fixture.room.poll_timeout(), Some(fixture.now.instant));
     check(&fixture.timeout(), &["put: here of 0", "find providers"]);
     let asked = fixture.handle(Input::Connected(peer(1)));
