@@ -37,7 +37,8 @@ pub(super) struct Answered {
 
 type Inputs = VecDeque<(MachineId, Input)>;
 
-fn at(now: Instant) -> Now {
+/// What time it is for a machine.
+pub(super) fn at(now: Instant) -> Now {
     Now {
         instant: now,
         wall: platform::wall(),

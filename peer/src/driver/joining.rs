@@ -8,12 +8,13 @@ use moim_protocol::{
     text::Text,
     topic::{Topic, TopicHash},
 };
-use moim_room::{Config, Input, Lookup, LookupConfig, Now, Room};
+use moim_room::{Config, Input, Lookup, LookupConfig, Room};
 use tokio::sync::watch;
 use web_time::Instant;
 
 use super::{
     Driver,
+    act::at,
     rooms::{LOOKUPS_MAX, MachineId, ROOMS_MAX},
 };
 use crate::{
@@ -57,11 +58,7 @@ impl Driver {
             listeners,
             seed: platform::seed(),
         };
-        let now_both = Now {
-            instant: now,
-            wall: platform::wall(),
-        };
-        let machine = Room::join(config, now_both);
+        let machine = Room::join(config, at(now));
         let (_, members) = self.rooms.join(machine, gossip_topic, handle);
         self.reaching.hold(now);
         self.dirty = true;
@@ -138,11 +135,7 @@ impl Driver {
             in_dht: true,
             connected: self.connections.peers().collect(),
         };
-        let now_both = Now {
-            instant: now,
-            wall: platform::wall(),
-        };
-        self.rooms.look_up(Lookup::begin(config, now_both), reply);
+        self.rooms.look_up(Lookup::begin(config, at(now)), reply);
     }
 
     /// What was said in a room in this session.
