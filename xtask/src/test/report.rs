@@ -1,6 +1,6 @@
 //! What was run, how it ended and what the test runners said.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::HashSet, fs, path::Path, time::Duration};
 
 use crate::ui;
 
@@ -73,20 +73,28 @@ fn line(name: &str, outcome: Outcome) -> String {
     }
 }
 
-/// The lines in which nextest, libtest, wasm-bindgen-test and Playwright say how many tests passed.
+/// The lines in which nextest, libtest, wasm-bindgen-test and Playwright say how many tests passed and
+/// name those that failed, each once. (nextest names them when they fail and at its end.)
 fn closing_lines(text: &str) -> Vec<String> {
+    let mut seen = HashSet::new();
     text.lines()
         .map(ui::strip_colours)
         .filter(|line| {
             let line = line.trim();
-            let nextest = line.starts_with("Summary [");
-            let libtest = line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed");
+            let nextest = ["Summary [", "FAIL [", "TIMEOUT [", "SIGABRT [", "SIGSEGV ["]
+                .iter()
+                .any(|start| line.starts_with(start));
+            let libtest = line.starts_with("test result:") && !line.contains(" 0 passed; 0 failed")
+                || line.starts_with("test ") && line.ends_with("FAILED")
+                || line.starts_with("test ") && line.ends_with("FAIL");
             let mut words = line.split(' ');
             let count = words.next().is_some_and(|word| word.parse::<u32>().is_ok());
             let verb = words.next().map(|word| word.trim_end_matches(','));
             let playwright = count && matches!(verb, Some("passed" | "failed" | "flaky"));
-            nextest || libtest || playwright
+            let named = line.starts_with("failed: ");
+            nextest || libtest || playwright || named
         })
+        .filter(|line| seen.insert(line.trim().to_owned()))
         .collect()
 }
 
@@ -101,7 +109,11 @@ mod tests {
             test a ... ok\n\
             \x1b[32;1m     Summary\x1b[0m [   0.012s] 3 tests run: 3 passed, 0 skipped\n\
             test result: ok. 2 passed; 0 failed; 0 ignored\n\
-            test result: ok. 0 passed; 0 failed; 0 ignored\n  \
+            test result: ok. 0 passed; 0 failed; 0 ignored\n\
+            test b ... FAILED\n    \
+                FAIL [   0.4s] moim-peer::it a::b\n    \
+                FAIL [   0.4s] moim-peer::it a::b\n\
+            failed: tests/a.spec.ts:3 a page opens: expected 1\n  \
               1 failed\n  \
               12 passed (41.3s)\n\
             12 passed, 0 failed\n\
@@ -115,6 +127,9 @@ mod tests {
             [
                 "Summary [   0.012s] 3 tests run: 3 passed, 0 skipped",
                 "test result: ok. 2 passed; 0 failed; 0 ignored",
+                "test b ... FAILED",
+                "FAIL [   0.4s] moim-peer::it a::b",
+                "failed: tests/a.spec.ts:3 a page opens: expected 1",
                 "1 failed",
                 "12 passed (41.3s)",
                 "12 passed, 0 failed",
