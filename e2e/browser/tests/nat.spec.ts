@@ -165,6 +165,7 @@ test('where one packet of twenty gets lost, a page and a terminal peer miss no m
       const receipt = await terminal.wait('a receipt', ({ type }) => type === 'receipt', { since });
       expect(receipt).toMatchObject({ state: 'delivered', path: 'direct' });
     }
+    await terminal.hearsDirect(tab.peerId, `page ${numbers.at(-1)}.`);
     expect(terminal.heardDirectlyFrom(tab.peerId)).toEqual(numbers.map((n) => `page ${n}.`));
     await expect(tab.directMessages(terminal.peerId)).toHaveText(
       numbers.map((n) => new RegExp(`terminal ${n}\\.`)),

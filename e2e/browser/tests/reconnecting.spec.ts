@@ -42,6 +42,7 @@ test('what is written while the page reconnects is kept, with the reason', async
   await expect(told('.direct')).toHaveText('');
   await inFlight.getByRole('button', { name: 'Send again' }).click();
   await expect(inFlight).toHaveAttribute('data-state', 'delivered');
+  await terminal.hearsDirect(tab.peerId, 'on its way');
   // Once each, and nothing else.
   await expect(tab.roomMessages(tab.peerId)).toHaveCount(1);
   expect(terminal.heardDirectlyFrom(tab.peerId).sort()).toEqual(['for you', 'on its way']);
