@@ -2,20 +2,15 @@
 
 use std::collections::VecDeque;
 
-use libp2p::{PeerId, kad};
-use moim_protocol::{
-    neighbours,
-    presence::{SignedPresence, presence_record_key},
-    topic::TopicHash,
-};
+use libp2p::PeerId;
+use moim_protocol::neighbours;
 use moim_room::{Acceptance, Event, Input, NotSaid, Now, Output, Protocol, Response};
 use web_time::Instant;
 
 use super::{
-    Driver,
-    direct::Transmission,
-    queries::Purpose,
+    requests::Transmission,
     rooms::MachineId,
+    state::Driver,
     view::{self, View},
 };
 use crate::{
@@ -35,7 +30,7 @@ pub(super) struct Answered {
     pub(super) has_enough: bool,
 }
 
-type Inputs = VecDeque<(MachineId, Input)>;
+pub(super) type Inputs = VecDeque<(MachineId, Input)>;
 
 /// What time it is for a machine.
 pub(super) fn at(now: Instant) -> Now {
@@ -61,31 +56,10 @@ impl Driver {
         self.tell_all(&mut inputs, &mut Answered::default(), now);
     }
 
-    fn tell_all(&mut self, inputs: &mut Inputs, answered: &mut Answered, now: Instant) {
+    pub(super) fn tell_all(&mut self, inputs: &mut Inputs, answered: &mut Answered, now: Instant) {
         while let Some((id, input)) = inputs.pop_front() {
             self.rooms.handle(id, input, at(now));
             self.act(id, inputs, answered, now);
-        }
-    }
-
-    /// Everything about rooms that is due.
-    pub(super) fn advance_rooms(&mut self, now: Instant) {
-        self.leave_dropped(now);
-        let in_dht = self.in_dht();
-        if self.rooms_in_dht != in_dht {
-            self.rooms_in_dht = in_dht;
-            self.tell_rooms(&Input::Dht(in_dht), now);
-        }
-        let due = self.rooms.due(now);
-        if !due.is_empty() {
-            self.tell_addresses(now);
-        }
-        for id in due {
-            self.rooms.handle_timeout(id, at(now));
-            let mut inputs = Inputs::new();
-            let mut answered = Answered::default();
-            self.act(id, &mut inputs, &mut answered, now);
-            self.tell_all(&mut inputs, &mut answered, now);
         }
     }
 
@@ -98,8 +72,19 @@ impl Driver {
         }
     }
 
+    pub(super) fn request_message(&mut self, to: PeerId, body: Vec<u8>, what: Transmission) {
+        let request = self.swarm.behaviour_mut().message.send_request(&to, body);
+        self.transmissions.insert(request, what);
+    }
+
     /// Does what a machine wants done. What it is to be told of that goes to the `inputs`.
-    fn act(&mut self, id: MachineId, inputs: &mut Inputs, answered: &mut Answered, now: Instant) {
+    pub(super) fn act(
+        &mut self,
+        id: MachineId,
+        inputs: &mut Inputs,
+        answered: &mut Answered,
+        now: Instant,
+    ) {
         while let Some(output) = self.rooms.poll_output(id) {
             match output {
                 Output::Ask {
@@ -155,7 +140,8 @@ impl Driver {
                     inputs.extend(others.map(|other| (other, Input::HeardFrom(peer))));
                 }
                 Output::Event(event) => self.on_room_event(id, event),
-                Output::MembersChanged => self.members_changed = true,
+                // The rooms count that.
+                Output::MembersChanged => {}
                 other => self.on_done(id, other),
             }
         }
@@ -270,20 +256,6 @@ impl Driver {
         )
     }
 
-    /// Brings the members' lists and the events about how they are reached up to date.
-    pub(super) fn update_members(&mut self) {
-        let (reaching, connections) = (&self.reaching, &self.connections);
-        let reach =
-            |peer: &PeerId| reaching.reach(peer, reaching.wants(peer), connections.best_path(peer));
-        for id in self.rooms.joined_ids() {
-            if let Some(room) = self.rooms.room_mut(id) {
-                for event in room.view.update(&room.machine, reach) {
-                    self.events.emit(event);
-                }
-            }
-        }
-    }
-
     /// A member of a room that is joined is gone. Who left with the room may still be written to.
     fn forget(&mut self, id: MachineId, peer: &PeerId) {
         let room = self.rooms.room(id);
@@ -304,121 +276,5 @@ impl Driver {
             // Nobody listens yet, or somebody else was faster: members also hear it in other ways.
             tracing::debug!(%error, "not published");
         }
-    }
-
-    fn find_providers(&mut self, id: MachineId) {
-        let Some(topic) = self.rooms.topic(id).map(|topic| topic.hash()) else {
-            return;
-        };
-        if self.queries.is_full() || self.queries.members_query(id) {
-            return;
-        }
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let query = kad.get_providers(topic.provider_key().into());
-        self.queries.insert(query, Purpose::Members { of: id });
-    }
-
-    /// The DHT names providers of a topic: a server (`is_answer`), or what this peer keeps itself. Whether they exist is
-    /// to be seen. Returns whether the lookup has enough.
-    pub(super) fn on_providers(
-        &mut self,
-        id: MachineId,
-        providers: Vec<PeerId>,
-        is_answer: bool,
-        now: Instant,
-    ) -> bool {
-        tracing::debug!(providers = providers.len(), "the DHT names providers");
-        // Their addresses now: they are forgotten with the query.
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let with_addresses = |peer| (peer, kad.addresses_of(peer));
-        let input = Input::Providers {
-            providers: providers.into_iter().map(with_addresses).collect(),
-            is_answer,
-        };
-        self.tell_room(id, input, now).has_enough
-    }
-
-    /// Has our presence handed to the servers closest to the topic.
-    fn announce(&mut self, id: MachineId) {
-        let Some(topic) = self.rooms.topic(id).map(|topic| topic.hash()) else {
-            return;
-        };
-        if !self.in_dht() || self.queries.announcing(id) || self.queries.is_full() {
-            return;
-        }
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let key = topic.provider_key();
-        // For servers that know nothing of presence: the plain provider record.
-        if let Err(error) = kad.start_providing(key.clone().into()) {
-            tracing::warn!(%error, "cannot keep our own provider record");
-        }
-        let query = kad.get_closest_peers(key);
-        self.queries.insert(query, Purpose::AnnounceFind { of: id });
-    }
-
-    /// The servers closest to the topic are known: hand our presence to them.
-    pub(super) fn on_announce_found(&mut self, id: MachineId, servers: Vec<PeerId>, now: Instant) {
-        let servers = self.with_connected_servers(servers);
-        let Some(room) = self.rooms.room_mut(id) else {
-            return;
-        };
-        room.servers.clone_from(&servers);
-        // The same presence that the members have, so that it goes round once: other addresses are
-        // announced by themselves.
-        let Some(signed) = room.machine.own().cloned() else {
-            return;
-        };
-        self.put_presence(&signed, servers, Purpose::AnnouncePut { of: id }, now);
-    }
-
-    /// Has our farewell handed to the servers that have our presence. Returns whether there is any.
-    fn put_farewell(&mut self, id: MachineId, signed: &SignedPresence, now: Instant) -> bool {
-        let room = self.rooms.room(id);
-        let servers = room.map(|room| room.servers.clone()).unwrap_or_default();
-        let servers = self.with_connected_servers(servers);
-        self.put_presence(signed, servers, Purpose::LeavePut { of: id }, now)
-    }
-
-    fn with_connected_servers(&self, mut servers: Vec<PeerId>) -> Vec<PeerId> {
-        let more = self.connections.servers();
-        let more: Vec<_> = more.filter(|server| !servers.contains(server)).collect();
-        servers.extend(more);
-        servers.truncate(kad::K_VALUE.get());
-        servers
-    }
-
-    fn put_presence(
-        &mut self,
-        signed: &SignedPresence,
-        servers: Vec<PeerId>,
-        purpose: Purpose,
-        now: Instant,
-    ) -> bool {
-        if servers.is_empty() {
-            return false;
-        }
-        let presence = signed.presence();
-        let record = kad::Record {
-            key: presence_record_key(presence.topic, &presence.peer).into(),
-            value: signed.as_bytes().to_vec(),
-            publisher: Some(self.me),
-            expires: Some(now + self.presence_lifetime),
-        };
-        let kad = &mut self.swarm.behaviour_mut().kad;
-        let query = kad.put_record_to(record, servers.into_iter(), kad::Quorum::One);
-        self.queries.insert(query, purpose);
-        true
-    }
-
-    /// Stops listening to a room's gossip, and providing its topic. What was never there is as good as removed.
-    pub(super) fn stop_listening(&mut self, id: MachineId, topic: TopicHash) {
-        let Some(room) = self.rooms.room(id) else {
-            return;
-        };
-        let behaviour = self.swarm.behaviour_mut();
-        if let Some(gossip) = behaviour.gossip.as_mut() {
-            let _ = gossip.unsubscribe(&room.gossip_topic);
-        }
-        behaviour.kad.stop_providing(&topic.provider_key().into());
     }
 }

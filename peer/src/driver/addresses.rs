@@ -2,17 +2,36 @@
 
 use std::collections::HashMap;
 
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::address::is_dialled;
 use webrtc_private::address::from_circuit;
 
-use super::Driver;
+use super::state::Driver;
 use crate::swarm::{self, needs_relay, relay_in};
 
 /// Addresses from which bootstrap nodes see us come: IPv4 and IPv6 by each of some networks, the last ones.
 const SEEN_AT_MAX: usize = 16;
 
 impl Driver {
+    /// The address of a connected relay as we reached it, for a circuit through it.
+    pub(super) fn circuit_through(&self, relay: PeerId) -> Option<Multiaddr> {
+        let address = self.connections.direct_address(&relay)?.clone();
+        Some(
+            swarm::relay_address(address)
+                .with(Protocol::P2p(relay))
+                .with(Protocol::P2pCircuit),
+        )
+    }
+
+    /// Circuits to us through the relays where we have a reservation, by the addresses at which we have
+    /// reached these. What they call themselves is their word.
+    pub(super) fn own_circuits(&self) -> Vec<Multiaddr> {
+        let reserved = self.relays.reserved();
+        reserved
+            .filter_map(|relay| self.circuit_through(relay))
+            .collect()
+    }
+
     /// This peer's addresses as others can use them, best first. Fewer fit into a presence than a relay
     /// alone may have, so each way to us comes before the second address of any: through each of our
     /// relays, and without one.

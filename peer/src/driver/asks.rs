@@ -14,7 +14,7 @@ use moim_protocol::{
 use moim_room::{Acceptance, AskId, Failure, GossipId, Input, PAGE_BYTES_MAX, text_bytes};
 use web_time::Instant;
 
-use super::Driver;
+use super::state::Driver;
 
 /// One request or message is handed in at a time, and answered before the next.
 const ASK: AskId = AskId(0);

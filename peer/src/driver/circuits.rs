@@ -6,13 +6,10 @@ use web_time::Instant;
 use webrtc_private::address::{from_circuit, is_webrtc};
 
 use super::{
-    Driver,
     relays::{Candidate, Kind},
+    state::Driver,
 };
-use crate::{
-    bootstrap::split_peer,
-    swarm::{self, needs_relay},
-};
+use crate::{bootstrap::split_peer, swarm::needs_relay};
 
 impl Driver {
     /// The relays that were chosen: bootstrap nodes of the settings, where we have reached them, and members
@@ -34,15 +31,6 @@ impl Driver {
             })
         });
         candidates.collect()
-    }
-
-    /// Circuits to us through the relays where we have a reservation, by the addresses at which we have
-    /// reached these. What they call themselves is their word.
-    pub(super) fn own_circuits(&self) -> Vec<Multiaddr> {
-        let reserved = self.relays.reserved();
-        reserved
-            .filter_map(|relay| self.circuit_through(relay))
-            .collect()
     }
 
     /// Tells the behaviours by which circuits others reach us: those, and the direct connections that are
@@ -84,16 +72,6 @@ impl Driver {
                 }
             }
         }
-    }
-
-    /// The address of a connected relay as we reached it, for a circuit through it.
-    pub(super) fn circuit_through(&self, relay: PeerId) -> Option<Multiaddr> {
-        let address = self.connections.direct_address(&relay)?.clone();
-        Some(
-            swarm::relay_address(address)
-                .with(Protocol::P2p(relay))
-                .with(Protocol::P2pCircuit),
-        )
     }
 
     /// A relay is connected: members who have a reservation there can be reached through it.

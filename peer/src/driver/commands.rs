@@ -2,15 +2,15 @@
 
 use web_time::Instant;
 
-use super::{Driver, direct};
-use crate::command::Command;
+use super::{direct::Letter, state::Driver};
+use crate::{command::Command, platform};
 
 impl Driver {
     pub(super) fn on_command(&mut self, command: Command, now: Instant) {
         // A dropped reply means that the caller lost interest; there is nobody to tell.
         match command {
             Command::Conversation { other, reply } => {
-                let _ = reply.send(self.history.conversation(&other));
+                let _ = reply.send(self.direct.conversation(&other));
             }
             Command::Get { key, reply } => self.get(key, reply, now),
             Command::Join {
@@ -44,7 +44,9 @@ impl Driver {
                 text,
                 reply,
             } => {
-                self.send(direct::NewMessage { id, to, text }, reply, now);
+                let sent = platform::wall();
+                let letter = Letter { id, text, sent };
+                self.direct.send(to, letter, reply, now);
             }
             Command::Stop { reply } => self.begin_stop(Some(reply), now),
         }

@@ -8,6 +8,7 @@ use std::{
 use libp2p::{Multiaddr, PeerId, swarm::ConnectionId};
 use web_time::Instant;
 
+use super::revision::Revision;
 use crate::snapshot::{NotDirect, Path};
 
 /// Protocol names that tell what a peer can do for us.
@@ -47,12 +48,37 @@ pub(super) struct Connections {
     open: BTreeMap<(PeerId, ConnectionId), Open>,
     ids: HashMap<ConnectionId, PeerId>,
     peers: HashMap<PeerId, Known>,
+    revision: Revision,
+    ways: Revision,
 }
 
 /// Longest agent name shown; a remote chooses it.
 const AGENT_CHARS_MAX: usize = 64;
 
 impl Connections {
+    /// Changes with everything that people are shown of connections.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Changes when a peer may be reached in another way than before.
+    pub(super) fn ways(&self) -> Revision {
+        self.ways
+    }
+
+    fn way_changed(&mut self) {
+        self.revision.bump();
+        self.ways.bump();
+    }
+
+    /// All of them are gone with their swarm.
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
+        self.ids.clear();
+        self.peers.clear();
+        self.way_changed();
+    }
+
     pub(super) fn opened(
         &mut self,
         id: ConnectionId,
@@ -62,6 +88,7 @@ impl Connections {
         is_ours: bool,
         now: Instant,
     ) {
+        self.way_changed();
         self.open.insert(
             (peer, id),
             Open {
@@ -81,6 +108,7 @@ impl Connections {
     /// Returns the peer when this was the last connection to it.
     pub(super) fn closed(&mut self, id: ConnectionId) -> Option<PeerId> {
         let peer = self.ids.remove(&id)?;
+        self.way_changed();
         self.open.remove(&(peer, id));
         let known = self.peers.get_mut(&peer)?;
         known.connections.remove(&id);
@@ -101,12 +129,39 @@ impl Connections {
                     .collect(),
             );
             known.abilities = abilities;
+            self.revision.bump();
         }
     }
 
-    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Open> {
+    fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Open> {
         let peer = *self.ids.get(&id)?;
         self.open.get_mut(&(peer, id))
+    }
+
+    /// The other end has answered a ping.
+    pub(super) fn ponged(&mut self, id: ConnectionId, round_trip: Duration) {
+        if let Some(open) = self.get_mut(id) {
+            open.round_trip = Some(round_trip);
+            open.silent = 0;
+            self.revision.bump();
+        }
+    }
+
+    /// The other end has not answered a ping. Returns how many in a row that are.
+    pub(super) fn missed_ping(&mut self, id: ConnectionId) -> u32 {
+        let Some(open) = self.get_mut(id) else {
+            return 0;
+        };
+        open.silent = open.silent.saturating_add(1);
+        open.silent
+    }
+
+    /// A connection takes another way now, as `path` finds out from its address.
+    pub(super) fn set_path(&mut self, id: ConnectionId, path: impl FnOnce(&Multiaddr) -> Path) {
+        if let Some(open) = self.get_mut(id) {
+            open.path = path(&open.address);
+            self.way_changed();
+        }
     }
 
     pub(super) fn path(&self, id: ConnectionId) -> Option<Path> {
@@ -142,6 +197,7 @@ impl Connections {
             let says_more = before.is_some_and(|before| before.report.is_some());
             if why.report.is_some() || !says_more {
                 known.not_direct = Some(why);
+                self.revision.bump();
             }
         }
     }
@@ -195,6 +251,11 @@ impl Connections {
             .iter()
             .filter(|(_, known)| known.abilities.dht_server)
             .map(|(peer, _)| *peer)
+    }
+
+    /// Whether this peer has a DHT server to ask.
+    pub(super) fn has_server(&self) -> bool {
+        self.servers().next().is_some()
     }
 
     /// Those that offer to relay, and are connected directly.

@@ -8,9 +8,11 @@ use moim_room::Input;
 use web_time::Instant;
 
 use super::{
-    Driver,
     queries::{Purpose, closest},
+    rooms::MachineId,
+    state::Driver,
 };
+use crate::platform;
 
 impl Driver {
     pub(super) fn on_kad(&mut self, event: kad::Event, now: Instant) {
@@ -25,7 +27,10 @@ impl Driver {
                 let has_asked = stats.num_requests() > 0;
                 self.on_query(id, result, step.last, has_asked, now);
             }
-            kad::Event::RoutingUpdated { .. } => self.dirty = true,
+            kad::Event::RoutingUpdated { .. } => {
+                let buckets = self.swarm.behaviour_mut().kad.kbuckets();
+                self.routing = buckets.map(|bucket| bucket.num_entries()).sum();
+            }
             other => tracing::trace!(?other),
         }
     }
@@ -40,7 +45,7 @@ impl Driver {
         now: Instant,
     ) {
         // What comes before the end of a query.
-        match (self.queries.get_mut(&id), &result) {
+        let is_enough = match (self.queries.get(&id), &result) {
             (
                 Some(Purpose::Members { of }),
                 QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
@@ -48,25 +53,19 @@ impl Driver {
                     ..
                 })),
             ) => {
-                let room = *of;
-                let providers: Vec<_> = providers.iter().copied().collect();
-                if self.on_providers(room, providers, has_asked, now)
-                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
-                {
-                    query.finish();
-                }
+                let providers = providers.iter().copied().collect();
+                self.on_providers(of, providers, has_asked, now)
             }
             (
-                Some(Purpose::Get { key, found, .. }),
-                QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(peer_record))),
-            ) => {
-                if Self::on_value(key, found, &peer_record.record)
-                    && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
-                {
-                    query.finish();
-                }
-            }
-            _ => {}
+                Some(Purpose::Operation(of)),
+                QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))),
+            ) => self
+                .operations
+                .value(of, &found.record.value, platform::wall()),
+            _ => false,
+        };
+        if is_enough && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id) {
+            query.finish();
         }
         if !last {
             return;
@@ -79,58 +78,49 @@ impl Driver {
                 self.on_announce_found(of, closest(found, self.me), now);
             }
             (Purpose::AnnouncePut { of }, QueryResult::PutRecord(result)) => {
-                let accepted = copies(&result, 1) > 0;
+                let accepted = match result {
+                    Ok(_) => true,
+                    Err(
+                        kad::PutRecordError::QuorumFailed { success, .. }
+                        | kad::PutRecordError::Timeout { success, .. },
+                    ) => !success.is_empty(),
+                };
                 self.tell_room(of, Input::Announced { accepted }, now);
             }
             (Purpose::LeavePut { of }, _) => {
                 self.tell_room(of, Input::LeftHandedOver, now);
             }
-            (Purpose::PutFind { draft, servers }, QueryResult::GetClosestPeers(found)) => {
-                self.on_servers_found(draft, servers, closest(found, self.me), now);
+            (Purpose::Operation(of), QueryResult::GetClosestPeers(found)) => {
+                self.on_servers_found(of, closest(found, self.me), now);
             }
-            (Purpose::Put(put), QueryResult::PutRecord(result)) => {
-                self.on_handed_over(put, &result, now);
+            (Purpose::Operation(of), QueryResult::PutRecord(result)) => {
+                self.on_handed_over(of, result, now);
             }
-            (Purpose::PutRest(rest), QueryResult::PutRecord(result)) => {
-                self.on_handed_on(rest, &result, now);
-            }
-            (Purpose::Get { key, found, reader }, QueryResult::GetRecord(result)) => {
-                let is_answered = is_answered(&result);
-                self.on_looked_up(key, found, reader, is_answered, now);
+            (Purpose::Operation(of), QueryResult::GetRecord(result)) => {
+                self.on_looked_up(of, &result, now);
             }
             (Purpose::Members { .. }, _) => {}
             (purpose, result) => tracing::debug!(?purpose, ?result, "unexpected end of a query"),
         }
     }
-}
 
-/// Whether a server has said anything of a key, be it that there is nothing.
-fn is_answered(result: &kad::GetRecordResult) -> bool {
-    match result {
-        Ok(_) => true,
-        Err(kad::GetRecordError::NotFound { closest_peers, .. }) => !closest_peers.is_empty(),
-        Err(kad::GetRecordError::Timeout { .. }) => false,
-    }
-}
-
-/// How many servers took a record.
-pub(super) fn copies(result: &kad::PutRecordResult, asked: usize) -> usize {
-    match result {
-        Ok(_) => asked,
-        Err(
-            kad::PutRecordError::QuorumFailed { success, .. }
-            | kad::PutRecordError::Timeout { success, .. },
-        ) => success.len(),
-    }
-}
-
-/// Which of the servers that were asked took a record.
-pub(super) fn keepers(result: &kad::PutRecordResult, asked: &[PeerId]) -> Vec<PeerId> {
-    match result {
-        Ok(_) => asked.to_vec(),
-        Err(
-            kad::PutRecordError::QuorumFailed { success, .. }
-            | kad::PutRecordError::Timeout { success, .. },
-        ) => success.clone(),
+    /// The DHT names providers of a topic: a server (`is_answer`), or what this peer keeps itself. Whether they exist is
+    /// to be seen. Returns whether the lookup has enough.
+    fn on_providers(
+        &mut self,
+        id: MachineId,
+        providers: Vec<PeerId>,
+        is_answer: bool,
+        now: Instant,
+    ) -> bool {
+        tracing::debug!(providers = providers.len(), "the DHT names providers");
+        // Their addresses now: they are forgotten with the query.
+        let kad = &mut self.swarm.behaviour_mut().kad;
+        let with_addresses = |peer| (peer, kad.addresses_of(peer));
+        let input = Input::Providers {
+            providers: providers.into_iter().map(with_addresses).collect(),
+            is_answer,
+        };
+        self.tell_room(id, input, now).has_enough
     }
 }

@@ -1,218 +1,185 @@
-//! The message protocol: direct messages, both ways. The receiver answers when it has stored the message, not before.
+//! Direct messages, both ways: what waits for its receipt, what was received before, and what was said. A pure
+//! machine: it says what to send and whom to connect to, and is told what came of it.
 
-use libp2p::{
-    PeerId,
-    request_response::{self, OutboundFailure},
-    swarm::ConnectionId,
-};
+use std::collections::HashMap;
+
+use libp2p::PeerId;
 use moim_protocol::{
     UnixMillis, limits,
-    message::{MessageId, Request, Response},
-    outbox::{FailureReason, OutboxAction, OutboxError},
+    message::{MessageId, Response},
+    outbox::{FailureReason, Outbox, OutboxAction, OutboxError},
+    seen::SeenByPeer,
     text::Text,
-    wire::{ErrorCode, WireError},
+    wire::ErrorCode,
 };
-use moim_room::{Input, RequestId};
 use web_time::Instant;
 
-use super::{Driver, asks::failure, rooms::MachineId};
 use crate::{
-    command::Reply, error::SendError, event::PeerEvent, history::DirectMessage, platform,
-    reason::Setback, snapshot::Receipt,
+    command::Reply,
+    error::SendError,
+    history::{DirectMessage, History},
+    reason::{Setback, Unreached},
+    snapshot::{Path, Receipt},
 };
 
-/// A message as the handle gives it.
-#[derive(Debug)]
-pub(super) struct NewMessage {
+/// What was written to somebody, here or there.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
     pub(super) id: MessageId,
-    pub(super) to: PeerId,
     pub(super) text: Text,
+    /// By the author's clock.
+    pub(super) sent: UnixMillis,
 }
 
-/// What a request of the message protocol is for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Transmission {
-    /// A direct message.
-    Direct(MessageId),
-    /// What was missed of a room.
-    CatchUp(MachineId, RequestId),
+/// How a receiver can be reached now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Connected,
+    /// Not connected, and a dial is under way.
+    Dialling(Option<Unreached>),
+    /// Not connected, and nobody dials. With what the last dial failed with.
+    Down(Option<Unreached>),
+}
+
+/// What the machine wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Dial this peer: there is something for it.
+    Connect(PeerId),
+    /// Send `body` to `to`, which is connected. [`Direct::answered`] or [`Direct::failed`] follows.
+    Request {
+        id: MessageId,
+        to: PeerId,
+        body: Vec<u8>,
+    },
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Another try may succeed.
+    Setback(Setback),
+    /// The other program does not speak the protocol.
+    Unsupported,
 }
 
 /// A message that waits for its receipt.
 #[derive(Debug)]
-pub(super) struct PendingSend {
-    message: NewMessage,
-    sent: u64,
+struct Waiting {
+    to: PeerId,
+    letter: Letter,
     reply: Reply<Result<Receipt, SendError>>,
 }
 
-impl PendingSend {
-    pub(super) fn is_to(&self, peer: &PeerId) -> bool {
-        self.message.to == *peer
-    }
+/// Every direct message of this session. Bounded by the outbox, the histories and what is remembered of each peer.
+#[derive(Debug)]
+pub(super) struct Direct {
+    me: PeerId,
+    outbox: Outbox<Setback>,
+    waiting: HashMap<MessageId, Waiting>,
+    received: SeenByPeer<PeerId, MessageId>,
+    history: History,
 }
 
-impl Driver {
+impl Direct {
+    pub(super) fn new(me: PeerId) -> Self {
+        Self {
+            me,
+            outbox: Outbox::new(),
+            waiting: HashMap::new(),
+            received: SeenByPeer::new(limits::SEEN_PER_PEER, limits::SEEN_MAX),
+            history: History::default(),
+        }
+    }
+
+    /// Takes a message for `to`. The reply is answered with its receipt, or why there is none.
     pub(super) fn send(
         &mut self,
-        message: NewMessage,
+        to: PeerId,
+        letter: Letter,
         reply: Reply<Result<Receipt, SendError>>,
         now: Instant,
     ) {
-        let sent = platform::wall();
-        match self
-            .outbox
-            .send(message.id, message.to, message.text.clone(), sent, now)
-        {
+        let Letter { id, text, sent } = letter.clone();
+        let refused = match self.outbox.send(id, to, text, sent, now) {
             Ok(()) => {
-                self.sends.insert(
-                    message.id,
-                    PendingSend {
-                        message,
-                        sent: sent.0,
-                        reply,
-                    },
-                );
+                self.waiting.insert(id, Waiting { to, letter, reply });
+                return;
             }
-            Err(OutboxError::Full) => {
-                let _ = reply.send(Err(SendError::Busy));
-            }
-            Err(OutboxError::Duplicate) => {
-                let _ = reply.send(Err(SendError::Duplicate));
-            }
-        }
+            Err(OutboxError::Full) => SendError::Busy,
+            Err(OutboxError::Duplicate) => SendError::Duplicate,
+        };
+        // Nobody may be waiting any more; here and below.
+        let _ = reply.send(Err(refused));
     }
 
-    pub(super) fn advance_outbox(&mut self, now: Instant) {
+    /// What is due. `link` says how a receiver can be reached.
+    pub(super) fn handle_timeout(
+        &mut self,
+        link: impl Fn(&PeerId) -> Link,
+        now: Instant,
+    ) -> Vec<Output> {
+        let mut outputs = Vec::new();
         for action in self.outbox.next(now) {
             match action {
-                OutboxAction::Transmit { id, to, body } => self.transmit(id, to, body, now),
-                OutboxAction::Failed { id, reason, .. } => {
-                    let Some(pending) = self.sends.remove(&id) else {
-                        continue;
+                OutboxAction::Transmit { id, to, body } => {
+                    let last = match link(&to) {
+                        Link::Connected => {
+                            outputs.push(Output::Request { id, to, body });
+                            continue;
+                        }
+                        Link::Dialling(last) => last,
+                        Link::Down(last) => {
+                            outputs.push(Output::Connect(to));
+                            last
+                        }
                     };
-                    let error = match reason {
-                        FailureReason::Deadline { last } => SendError::NoReceipt {
-                            seconds: limits::OUTBOX_DEADLINE.as_secs(),
-                            last: last.unwrap_or(Setback::NoAnswer),
-                        },
-                        FailureReason::Refused(Setback::Answered(code)) => SendError::Refused(code),
-                        FailureReason::Refused(_) => SendError::Refused(ErrorCode::Other),
-                        FailureReason::Unsupported => SendError::Unsupported,
-                    };
-                    let _ = pending.reply.send(Err(error));
+                    // The next attempt finds the connection, if there is one to be had.
+                    let why = last.map_or(Setback::NotConnected, Setback::Unreached);
+                    self.outbox.failure(id, why, now);
                 }
+                OutboxAction::Failed { id, reason, .. } => self.give_up(id, reason),
             }
         }
+        outputs
     }
 
-    fn transmit(&mut self, id: MessageId, to: PeerId, body: Vec<u8>, now: Instant) {
-        if self.connections.is_connected(&to) {
-            self.request_message(to, body, Transmission::Direct(id));
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.outbox.next_deadline()
+    }
+
+    fn give_up(&mut self, id: MessageId, reason: FailureReason<Setback>) {
+        let Some(waiting) = self.waiting.remove(&id) else {
             return;
-        }
-        // The next attempt finds the connection, if there is one to be had.
-        let last = self.reaching.last_error(&to);
-        let why = last.map_or(Setback::NotConnected, Setback::Unreached);
-        if !self.reaching.is_dialling(&to) {
-            self.reaching.urge(to, now);
-        }
-        self.outbox.failure(id, why, now);
+        };
+        let error = match reason {
+            FailureReason::Deadline { last } => SendError::NoReceipt {
+                seconds: limits::OUTBOX_DEADLINE.as_secs(),
+                last: last.unwrap_or(Setback::NoAnswer),
+            },
+            FailureReason::Refused(Setback::Answered(code)) => SendError::Refused(code),
+            FailureReason::Refused(_) => SendError::Refused(ErrorCode::Other),
+            FailureReason::Unsupported => SendError::Unsupported,
+        };
+        let _ = waiting.reply.send(Err(error));
     }
 
-    pub(super) fn request_message(&mut self, to: PeerId, body: Vec<u8>, what: Transmission) {
-        let request = self.swarm.behaviour_mut().message.send_request(&to, body);
-        self.transmissions.insert(request, what);
-    }
-
-    pub(super) fn outbox_connected(&mut self, peer: &PeerId, now: Instant) {
+    /// A connection to a peer has come up.
+    pub(super) fn connected(&mut self, peer: &PeerId, now: Instant) {
         self.outbox.connected(peer, now);
     }
 
-    pub(super) fn on_message(&mut self, event: moim_rpc::Event, now: Instant) {
-        match event {
-            request_response::Event::Message {
-                peer,
-                connection_id,
-                message:
-                    request_response::Message::Request {
-                        request, channel, ..
-                    },
-            } => {
-                let answer = self.answer_message(peer, connection_id, &request, now);
-                // The sender tries again if this does not reach it, and is told the same.
-                let _ = self
-                    .swarm
-                    .behaviour_mut()
-                    .message
-                    .send_response(channel, answer.encode());
-            }
-            request_response::Event::Message {
-                connection_id,
-                message:
-                    request_response::Message::Response {
-                        request_id,
-                        response,
-                    },
-                ..
-            } => match self.transmissions.remove(&request_id) {
-                Some(Transmission::Direct(id)) => {
-                    let response = Response::decode(&response);
-                    self.on_receipt(id, connection_id, response, now);
-                }
-                Some(Transmission::CatchUp(room, request)) => {
-                    let body = response;
-                    self.tell_room(room, Input::Answered { request, body }, now);
-                }
-                None => {}
-            },
-            request_response::Event::OutboundFailure {
-                peer,
-                request_id,
-                error,
-                ..
-            } => match self.transmissions.remove(&request_id) {
-                Some(Transmission::Direct(id)) => {
-                    if matches!(error, OutboundFailure::Timeout) {
-                        self.doubt_peer(&peer, now);
-                    }
-                    tracing::debug!(%peer, %error, "a direct message is not answered");
-                    let why = match error {
-                        OutboundFailure::UnsupportedProtocols => {
-                            self.outbox.unsupported(id, now);
-                            return;
-                        }
-                        OutboundFailure::Timeout => Setback::NoAnswer,
-                        OutboundFailure::DialFailure => Setback::NotConnected,
-                        OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
-                            Setback::Broken
-                        }
-                    };
-                    self.outbox.failure(id, why, now);
-                }
-                Some(Transmission::CatchUp(room, request)) => {
-                    tracing::debug!(%peer, %error, "not answered what was missed");
-                    let why = failure(&error);
-                    self.tell_room(room, Input::Failed { request, why }, now);
-                }
-                None => {}
-            },
-            request_response::Event::InboundFailure { .. }
-            | request_response::Event::ResponseSent { .. } => {}
-        }
-    }
-
-    fn on_receipt(
+    /// The receiver has answered the request of a message, on a connection of this `path`.
+    pub(super) fn answered(
         &mut self,
         id: MessageId,
-        connection: ConnectionId,
-        response: Result<Response, WireError>,
+        body: &[u8],
+        path: Option<Path>,
         now: Instant,
     ) {
-        match response {
-            Ok(Response::Accepted { id: accepted }) if accepted == id => {
-                self.delivered(id, connection);
-            }
+        match Response::decode(body) {
+            Ok(Response::Accepted { id: accepted }) if accepted == id => self.delivered(id, path),
             Ok(Response::Accepted { .. } | Response::Missed { .. }) => {
                 self.outbox.failure(id, Setback::Nonsense, now);
             }
@@ -232,90 +199,72 @@ impl Driver {
         }
     }
 
-    fn answer_message(
-        &mut self,
-        from: PeerId,
-        connection: ConnectionId,
-        body: &[u8],
-        now: Instant,
-    ) -> Response {
-        let is_member = self.rooms.have_member(&from);
-        // Nothing is read for who has no share left.
-        if !self.shares.direct.has(from, is_member, 1, body.len(), now) {
-            return Response::error(ErrorCode::Busy, "too many messages at once");
-        }
-        let request = Request::decode(body);
-        // The answer to who missed something has a share of its own.
-        if !matches!(request, Ok(Request::CatchUp { .. })) {
-            self.shares.direct.spend(from, 1, body.len(), now);
-        }
-        match request {
-            Ok(Request::Text { id, text, sent }) => {
-                self.take_direct(from, connection, id, text, sent)
-            }
-            Ok(Request::CatchUp {
-                topic,
-                said,
-                known,
-                member_for,
-            }) => {
-                let asked = |ask| Input::AskedMissed {
-                    ask,
-                    from,
-                    said,
-                    known,
-                    member_for,
-                };
-                self.answer_catch_up(topic, from, asked, now)
-            }
-            Err(error) => Response::from(&error),
+    /// The request of a message has no answer.
+    pub(super) fn failed(&mut self, id: MessageId, why: Failure, now: Instant) {
+        match why {
+            Failure::Setback(why) => self.outbox.failure(id, why, now),
+            Failure::Unsupported => self.outbox.unsupported(id, now),
         }
     }
 
-    fn take_direct(
-        &mut self,
-        from: PeerId,
-        connection: ConnectionId,
-        id: MessageId,
-        text: Text,
-        sent: UnixMillis,
-    ) -> Response {
-        // A repeated message has lost its receipt on the way, not itself.
-        let (rooms, history) = (&self.rooms, &self.history);
-        // Anybody can be a member under any number of names; to whom the user has written is its own choice.
-        let standing = |peer: &PeerId| (history.is_answered(peer), rooms.have_member(peer));
-        if self.received.insert(from, id, standing) {
-            let path = self.connections.path(connection);
-            let message = DirectMessage {
-                id,
-                from,
-                to: self.me,
-                text,
-                sent: sent.0,
-                path,
-            };
-            self.history.push(from, message.clone());
-            self.events.emit(PeerEvent::DirectMessage(message));
-        }
-        Response::Accepted { id }
-    }
-
-    fn delivered(&mut self, id: MessageId, connection: ConnectionId) {
+    fn delivered(&mut self, id: MessageId, path: Option<Path>) {
         self.outbox.accepted(id);
-        let Some(pending) = self.sends.remove(&id) else {
+        let Some(Waiting { to, letter, reply }) = self.waiting.remove(&id) else {
             return;
         };
-        let path = self.connections.path(connection);
-        let NewMessage { to, text, .. } = pending.message;
+        let from = self.me;
+        self.remember(from, to, letter, path);
+        let _ = reply.send(Ok(Receipt { id, to, path }));
+    }
+
+    /// A peer has sent a message. Returns it if it is new: a repeated one has lost its receipt on the way, not
+    /// itself. Whoever is a member, or was written to, is remembered longer than a stranger.
+    pub(super) fn received(
+        &mut self,
+        from: PeerId,
+        letter: Letter,
+        path: Option<Path>,
+        is_member: impl Fn(&PeerId) -> bool,
+    ) -> Option<DirectMessage> {
+        let history = &self.history;
+        // Anybody can be a member under any number of names; to whom the user has written is its own choice.
+        let standing = |peer: &PeerId| (history.is_answered(peer), is_member(peer));
+        if !self.received.insert(from, letter.id, standing) {
+            return None;
+        }
+        Some(self.remember(from, self.me, letter, path))
+    }
+
+    fn remember(
+        &mut self,
+        from: PeerId,
+        to: PeerId,
+        letter: Letter,
+        path: Option<Path>,
+    ) -> DirectMessage {
+        let other = if from == self.me { to } else { from };
         let message = DirectMessage {
-            id,
-            from: self.me,
+            id: letter.id,
+            from,
             to,
-            text,
-            sent: pending.sent,
+            text: letter.text,
+            sent: letter.sent.0,
             path,
         };
-        self.history.push(to, message);
-        let _ = pending.reply.send(Ok(Receipt { id, to, path }));
+        self.history.push(other, message.clone());
+        message
+    }
+
+    /// What was said between this peer and another one.
+    pub(super) fn conversation(&self, other: &PeerId) -> Vec<DirectMessage> {
+        self.history.conversation(other)
+    }
+
+    /// Whether something waits for a receipt of this peer.
+    pub(super) fn is_writing_to(&self, peer: &PeerId) -> bool {
+        self.waiting.values().any(|waiting| waiting.to == *peer)
     }
 }
+
+#[cfg(test)]
+mod tests;

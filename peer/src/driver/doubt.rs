@@ -3,52 +3,12 @@
 
 use libp2p::{PeerId, ping, request_response, swarm::ConnectionId};
 use moim_protocol::refusal_wire::{Request, Response};
-use moim_room::Input;
 use web_time::Instant;
 
-use super::{Driver, liveness::Action};
-use crate::{platform, probe};
-
-/// Pings in a row without an answer after which a connection is taken for dead.
-const SILENT_PINGS_MAX: u32 = 2;
-
-/// Peers that are asked whether they are still there when a member is lost.
-const WITNESSES: usize = 3;
+use super::{lifetimes::Lifetimes, state::Driver};
+use crate::probe;
 
 impl Driver {
-    /// The device says that it has lost its network, or has it back.
-    pub(super) fn on_network_changed(&mut self, online: bool, now: Instant) {
-        if online {
-            self.liveness.network_changed(now);
-        }
-        self.entry.network_changed(online, now);
-        self.dirty = true;
-    }
-
-    pub(super) fn advance_liveness(&mut self, now: Instant) {
-        self.liveness.tick(now, platform::wall());
-        for action in self.liveness.poll(now) {
-            match action {
-                Action::Changed => self.on_other_network(now),
-                Action::Close(connection) => {
-                    tracing::debug!(%connection, "no sign of life");
-                    self.swarm.close_connection(connection);
-                }
-            }
-        }
-    }
-
-    /// What was connected may be dead, and who could not be reached may be within reach.
-    fn on_other_network(&mut self, now: Instant) {
-        tracing::debug!("the network has changed");
-        self.doubt(|_| true, now);
-        self.entry.network_changed(true, now);
-        self.reaching.network_changed(now);
-        self.tell_rooms(&Input::AnnounceNow, now);
-        self.tell_rooms(&Input::LookupAgain, now);
-        self.dirty = true;
-    }
-
     /// A peer has not answered in time: by one of its connections, and nobody knows by which.
     pub(super) fn doubt_peer(&mut self, peer: &PeerId, now: Instant) {
         self.doubt(|(of, _)| of == peer, now);
@@ -59,7 +19,7 @@ impl Driver {
         self.doubt(|(of, id)| *of == peer && *id != newest, now);
     }
 
-    fn doubt(&mut self, which: impl Fn(&(PeerId, ConnectionId)) -> bool, now: Instant) {
+    pub(super) fn doubt(&mut self, which: impl Fn(&(PeerId, ConnectionId)) -> bool, now: Instant) {
         let probe = &mut self.swarm.behaviour_mut().probe;
         for (peer, connection) in self.connections.ids().filter(which) {
             if self.liveness.ask(connection, now) {
@@ -73,56 +33,23 @@ impl Driver {
         self.doubt(|(_, id)| *id == connection, now);
     }
 
-    /// The last connection to a peer is gone. If it was a member that the rooms want a connection to, it is dialled
-    /// anyway; others are asked for a sign of life, which tells whether we are cut off ourselves.
-    pub(super) fn on_lost(&mut self, peer: PeerId, now: Instant) {
-        let is_dialled = self.reaching.is_dialling(&peer);
-        if !self.reaching.wants(&peer)
-            || !self.rooms.have_member(&peer)
-            || !self.lost.lost(peer, is_dialled, now)
-        {
-            return;
-        }
-        let mut witnesses: Vec<(PeerId, ConnectionId)> = self.connections.ids().collect();
-        witnesses.dedup_by_key(|(peer, _)| *peer);
-        let probe = &mut self.swarm.behaviour_mut().probe;
-        for (peer, connection) in witnesses.into_iter().take(WITNESSES) {
-            probe.ping(peer, connection);
-        }
-    }
-
-    /// Takes members off the list that were connected and can't be reached any more.
-    pub(super) fn advance_lost(&mut self, now: Instant) {
-        for peer in self.reaching.take_failed() {
-            self.lost.failed(&peer);
-        }
-        for peer in self.lost.poll(now) {
-            tracing::debug!(%peer, "lost");
-            self.tell_rooms(&Input::Lost(peer), now);
-        }
-    }
-
     /// libp2p's own ping, which goes on all the time.
     pub(super) fn on_ping(&mut self, event: ping::Event, now: Instant) {
         let ping::Event {
-            connection, result, ..
+            connection,
+            peer,
+            result,
         } = event;
-        let Some(open) = self.connections.get_mut(connection) else {
-            return;
-        };
         match result {
             Ok(round_trip) => {
-                open.round_trip = Some(round_trip);
-                open.silent = 0;
+                self.connections.ponged(connection, round_trip);
                 self.lost.heard(now);
-                self.dirty = true;
             }
             // A program that does not speak ping is not dead for that.
             Err(ping::Failure::Unsupported) => {}
             Err(error) => {
-                open.silent += 1;
-                if open.silent >= SILENT_PINGS_MAX {
-                    tracing::debug!(peer = %open.peer, %error, "no answer to pings");
+                if Lifetimes::is_dead(self.connections.missed_ping(connection)) {
+                    tracing::debug!(%peer, %error, "no answer to pings");
                     self.swarm.close_connection(connection);
                 }
             }
@@ -149,7 +76,6 @@ impl Driver {
             Ok(Request::Refused(why)) => {
                 tracing::debug!(%peer, %why, "turned away");
                 self.entry.turned_away(&peer, why);
-                self.dirty = true;
             }
             Err(error) => tracing::debug!(%peer, %error, "no refusal"),
         }

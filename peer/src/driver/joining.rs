@@ -13,9 +13,9 @@ use tokio::sync::watch;
 use web_time::Instant;
 
 use super::{
-    Driver,
-    act::at,
+    act::{Answered, Inputs, at},
     rooms::{LOOKUPS_MAX, MachineId, ROOMS_MAX},
+    state::Driver,
 };
 use crate::{
     command::Reply,
@@ -53,7 +53,7 @@ impl Driver {
             addresses: self.told_addresses.clone(),
             presence_lifetime: self.presence_lifetime.min(limits::PRESENCE_TTL),
             gossip: self.gossip,
-            in_dht: self.in_dht(),
+            in_dht: self.connections.has_server(),
             connected: self.connections.peers().collect(),
             listeners,
             seed: platform::seed(),
@@ -61,7 +61,6 @@ impl Driver {
         let machine = Room::join(config, at(now));
         let (_, members) = self.rooms.join(machine, gossip_topic, handle);
         self.reaching.hold(now);
-        self.dirty = true;
         Ok(members)
     }
 
@@ -78,7 +77,6 @@ impl Driver {
         }
         self.tell_room(id, Input::Leave, now);
         self.stop_listening(id, topic);
-        self.dirty = true;
     }
 
     /// Leaves the rooms whose handles are gone. Handles are looked at, and not only what they say when they go: that
@@ -92,6 +90,27 @@ impl Driver {
             .collect();
         for topic in dropped {
             self.leave(topic, None, now);
+        }
+    }
+
+    /// Everything about rooms that is due.
+    pub(super) fn advance_rooms(&mut self, now: Instant) {
+        self.leave_dropped(now);
+        let in_dht = self.connections.has_server();
+        if self.rooms_in_dht != in_dht {
+            self.rooms_in_dht = in_dht;
+            self.tell_rooms(&Input::Dht(in_dht), now);
+        }
+        let due = self.rooms.due(now);
+        if !due.is_empty() {
+            self.tell_addresses(now);
+        }
+        for id in due {
+            self.rooms.handle_timeout(id, at(now));
+            let mut inputs = Inputs::new();
+            let mut answered = Answered::default();
+            self.act(id, &mut inputs, &mut answered, now);
+            self.tell_all(&mut inputs, &mut answered, now);
         }
     }
 
@@ -119,7 +138,7 @@ impl Driver {
         reply: Reply<Result<Vec<Member>, LookupError>>,
         now: Instant,
     ) {
-        if !self.in_dht() {
+        if !self.connections.has_server() {
             let why = self.entry.why_not();
             let _ = reply.send(Err(LookupError::NotConnected(why)));
             return;

@@ -4,20 +4,17 @@ use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
     identify, relay,
-    swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
+    swarm::{ConnectionId, SwarmEvent},
 };
 use moim_protocol::{address::is_dialled, names};
 use moim_room::Input;
 use web_time::Instant;
 
-use super::{Driver, Fetched, connections::Abilities, dial_error::unreached, entry::Action};
+use super::{connections::Abilities, state::Driver};
 use crate::{
     behaviour::BehaviourEvent,
-    bootstrap::{Target, is_local},
     builder::DhtMode,
-    platform,
-    reason::Unreached,
-    swarm::{self, Learnt, UPGRADE_TIMEOUT, needs_relay},
+    swarm::{self, Learnt, needs_relay},
 };
 
 /// What identify calls the relay's hop protocol (circuit relay v2).
@@ -46,25 +43,21 @@ impl Driver {
                 ..
             } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
-                self.members_changed = true;
                 self.liveness.settled(connection_id);
-                if self.connections.closed(connection_id).is_some() {
+                let is_last = self.connections.closed(connection_id).is_some();
+                self.lifetimes.closed(&peer_id, &self.connections);
+                if is_last {
                     self.entry.disconnected(&peer_id, now);
-                    self.handovers.disconnected(&peer_id);
                     self.reaching.disconnected(&peer_id, now);
                     self.tell_rooms(&Input::Disconnected(peer_id), now);
                     self.on_lost(peer_id, now);
                 } else {
-                    if self.connections.superfluous(&peer_id).is_empty() {
-                        self.handovers.disconnected(&peer_id);
-                    }
                     // What was on that connection is lost; there is another.
                     self.swarm
                         .behaviour_mut()
                         .greet_again(peer_id, connection_id, &endpoint);
                     self.tell_rooms(&Input::ConnectionClosed(peer_id), now);
                 }
-                self.dirty = true;
             }
             SwarmEvent::OutgoingConnectionError {
                 connection_id,
@@ -156,14 +149,11 @@ impl Driver {
             Some(Learnt::Silent(connection)) => self.doubt_connection(connection, now),
             Some(Learnt::WayChanged(connection)) => {
                 let platform = &self.swarm.behaviour().platform;
-                if let Some(open) = self.connections.get_mut(connection) {
-                    open.path = swarm::path_now(platform, connection, &open.address);
-                    self.members_changed = true;
-                }
+                let path = |address: &_| swarm::path_now(platform, connection, address);
+                self.connections.set_path(connection, path);
             }
-            None => return,
+            None => {}
         }
-        self.dirty = true;
     }
 
     fn on_connected(
@@ -201,50 +191,13 @@ impl Driver {
             self.swarm.behaviour_mut().greet_again(peer, id, endpoint);
             self.doubt_older(peer, id, now);
         }
-        self.members_changed = true;
         self.lost.found(&peer);
         self.lost.heard(now);
         self.entry.connected(id, peer, now);
         self.reaching.connected(&peer, id, path, now);
-        if !self.connections.superfluous(&peer).is_empty() {
-            self.handovers.began(peer, now);
-        }
+        self.lifetimes.opened(peer, &self.connections, now);
         self.tell_rooms(&Input::Connected(peer), now);
-        self.outbox_connected(&peer, now);
-        self.dirty = true;
-    }
-
-    fn on_dial_failed(
-        &mut self,
-        id: ConnectionId,
-        peer: Option<PeerId>,
-        error: &DialError,
-        now: Instant,
-    ) {
-        tracing::debug!(?peer, %error, "dial failed");
-        let why = self.why_unreached(id, error, now);
-        if !self.entry.failed(id, why, now) {
-            self.reaching.failed(id, why, now);
-        }
-        self.dirty = true;
-    }
-
-    /// Transports do not always say that they gave up waiting; how long it took does.
-    fn why_unreached(&self, id: ConnectionId, error: &DialError, now: Instant) -> Unreached {
-        let began = self.dialling_since(id);
-        let took = began.map(|began| now.saturating_duration_since(began));
-        match unreached(error) {
-            Unreached::Unknown if took.is_some_and(|took| took >= UPGRADE_TIMEOUT) => {
-                Unreached::NoAnswer
-            }
-            why => why,
-        }
-    }
-
-    /// When a dial of ours began that is under way.
-    fn dialling_since(&self, id: ConnectionId) -> Option<Instant> {
-        let of_entry = self.entry.dialling_since(id);
-        of_entry.or_else(|| self.reaching.dialling_since(id))
+        self.direct.connected(&peer, now);
     }
 
     fn on_identify(&mut self, event: identify::Event, now: Instant) {
@@ -273,9 +226,9 @@ impl Driver {
             },
         };
         if direct {
-            self.handovers.identified(&peer_id, now);
+            self.lifetimes.identified(&peer_id, now);
         }
-        let was_in_dht = self.in_dht();
+        let was_in_dht = self.connections.has_server();
         self.connections
             .identified(&peer_id, &info.agent_version, abilities);
         if abilities.dht_server {
@@ -294,10 +247,9 @@ impl Driver {
                 self.ask_time(&peer_id);
             }
         }
-        if !was_in_dht && self.in_dht() {
+        if !was_in_dht && self.connections.has_server() {
             self.on_entered_dht(now);
         }
-        self.dirty = true;
     }
 
     /// Puts a DHT server into the routing table, with the address by which it was reached first.
@@ -318,20 +270,6 @@ impl Driver {
         }
     }
 
-    /// Requests and gossip choose among connections as they like, so only one kind stays.
-    pub(super) fn advance_handovers(&mut self, now: Instant) {
-        while let Some(peer) = self.handovers.due(now) {
-            for superfluous in self.connections.superfluous(&peer) {
-                self.swarm.close_connection(superfluous);
-            }
-        }
-    }
-
-    /// Whether this peer has a DHT server to ask.
-    pub(super) fn in_dht(&self) -> bool {
-        self.connections.servers().next().is_some()
-    }
-
     fn on_entered_dht(&mut self, now: Instant) {
         // Fills the routing table with the neighbours of our own id.
         if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
@@ -350,85 +288,5 @@ impl Driver {
     fn on_addresses_changed(&mut self, now: Instant) {
         self.announce_circuits();
         self.tell_addresses(now);
-        self.dirty = true;
-    }
-
-    pub(super) fn advance_entry(&mut self, now: Instant) {
-        let connections = &self.connections;
-        let actions = self.entry.poll(self.pace.head_start(), now, |peer| {
-            connections.is_connected(peer)
-        });
-        for action in actions {
-            match action {
-                Action::Dial(dial) => self.dial_bootstrap(dial, now),
-                Action::Fetch { source, url } => {
-                    let fetched = self.fetched_sender.clone();
-                    platform::spawn(async move {
-                        let result = platform::fetch(url.clone()).await.and_then(|found| {
-                            let target = Target::from_document(&found.body, &url)?;
-                            Ok((target, found.date))
-                        });
-                        // The driver is gone if nobody takes it.
-                        let is_local = is_local(&url);
-                        let fetched_now = Fetched {
-                            source,
-                            is_local,
-                            result,
-                        };
-                        let _ = fetched.send(fetched_now).await;
-                    });
-                }
-            }
-            self.dirty = true;
-        }
-    }
-
-    pub(super) fn on_fetched(&mut self, fetched: Fetched, now: Instant) {
-        // Whoever names the node has it say where it is, and what time it is.
-        if let Ok((target, date)) = &fetched.result {
-            self.dials
-                .document(fetched.source, fetched.is_local, &target.addresses);
-            if let (Some(node), Some(date)) = (target.peer, date) {
-                self.clock.told(node, *date, now);
-            }
-        }
-        let result = fetched.result.map(|(target, _)| target);
-        let connections = &self.connections;
-        self.entry.fetched(fetched.source, result, now, |peer| {
-            connections.is_connected(peer)
-        });
-        self.dirty = true;
-    }
-
-    fn dial_bootstrap(&mut self, dial: DialOpts, now: Instant) {
-        let id = dial.connection_id();
-        let peer = dial.get_peer_id();
-        if let Err(error) = self.swarm.dial(dial) {
-            match (peer, &error) {
-                (Some(peer), DialError::DialPeerConditionFalse(_))
-                    if self.connections.is_connected(&peer) =>
-                {
-                    self.entry.connected(id, peer, now);
-                }
-                _ => {
-                    tracing::debug!(%error, "a bootstrap node is not dialled");
-                    self.entry.failed(id, unreached(&error), now);
-                }
-            }
-        }
-    }
-
-    pub(super) fn dial_member(&mut self, dial: DialOpts, now: Instant) {
-        let id = dial.connection_id();
-        let peer = dial.get_peer_id();
-        if let Err(error) = self.swarm.dial(dial) {
-            // A connection of somebody else's making is as good; its event will tell.
-            if matches!(error, DialError::DialPeerConditionFalse(_))
-                && peer.is_some_and(|peer| self.connections.is_connected(&peer))
-            {
-                return;
-            }
-            self.on_dial_failed(id, peer, &error, now);
-        }
     }
 }

@@ -1,23 +1,19 @@
 //! DHT queries under way, and what each is for.
 
-use std::{collections::HashMap, num::NonZeroUsize};
+use std::collections::HashMap;
 
 use libp2p::{
     PeerId,
     kad::{self, QueryId},
 };
-use moim_protocol::record::RecordKey;
 
-use super::{
-    rooms::MachineId,
-    values::{Draft, Found, Put, Reader, Rest},
-};
+use super::{operations::OperationId, rooms::MachineId};
 
 /// Queries under way at once; what would be more waits. Each holds up to twenty streams.
 pub(super) const QUERIES_MAX: usize = 128;
 
 /// What a query is for.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// Find the servers that are to hold our presence.
     AnnounceFind { of: MachineId },
@@ -27,18 +23,8 @@ pub(super) enum Purpose {
     LeavePut { of: MachineId },
     /// Find providers of a topic.
     Members { of: MachineId },
-    /// Find the servers that are to hold the value of a put.
-    PutFind { draft: Draft, servers: NonZeroUsize },
-    /// Hand the value to the closest of them.
-    Put(Put),
-    /// Hand it to the others, when the put is answered.
-    PutRest(Rest),
-    /// Look a value up.
-    Get {
-        key: RecordKey,
-        found: Found,
-        reader: Reader,
-    },
+    /// What a put or get wants.
+    Operation(OperationId),
 }
 
 /// The queries under way.
@@ -56,24 +42,17 @@ impl Queries {
         self.open.len() >= QUERIES_MAX
     }
 
-    pub(super) fn get_mut(&mut self, id: &QueryId) -> Option<&mut Purpose> {
-        self.open.get_mut(id)
+    pub(super) fn get(&self, id: &QueryId) -> Option<Purpose> {
+        self.open.get(id).copied()
     }
 
     pub(super) fn remove(&mut self, id: &QueryId) -> Option<Purpose> {
         self.open.remove(id)
     }
 
-    /// What all of them were for. None of them is under way any more.
-    pub(super) fn take_all(&mut self) -> Vec<Purpose> {
-        self.open.drain().map(|(_, purpose)| purpose).collect()
-    }
-
-    /// Whether a value that was reported as stored is still being handed to others.
-    pub(super) fn handing_over(&self) -> bool {
-        self.open
-            .values()
-            .any(|purpose| matches!(purpose, Purpose::PutRest(_)))
+    /// None of them is under way any more.
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
     }
 
     /// Whether the DHT is being asked for providers by this machine.

@@ -43,9 +43,6 @@ const YIELD: Duration = Duration::from_millis(1200);
 /// How long a newcomer waits for a room's list before it connects to those members that it knows.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// Direct attempts beside a relayed connection before it is left at that.
-const UPGRADES_MAX: u32 = 4;
-
 /// A member that names other addresses is dialled there at once so often within [`MOVES_WITHIN`]. One that
 /// does so all the time would have us dial whomever it likes.
 const MOVES: usize = 4;

@@ -11,22 +11,11 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 use moim_room::Input;
 
 use super::{
-    Driver,
-    connections::Connections,
-    dial::Pace,
-    direct::Transmission,
-    entry::Entry,
-    handover::Handovers,
-    liveness::Liveness,
-    lost::Lost,
-    queries::Purpose,
-    reach::Reaching,
-    relays::Relays,
-    start,
-    values::{Put, Reader},
+    dial::Pace, direct::Failure, entry::Entry, lifetimes::Lifetimes, liveness::Liveness,
+    lost::Lost, reach::Reaching, relays::Relays, requests::Transmission, start, state::Driver,
 };
 use crate::{
-    error::{GetError, LookupError, PutError, StartError},
+    error::{LookupError, StartError},
     platform,
     reason::{NotInDht, Setback},
     swarm,
@@ -105,8 +94,8 @@ impl Driver {
     fn begin_again(&mut self) {
         let now = platform::now();
         self.entry = Entry::new(self.settings.bootstrap.clone(), self.seed, now);
-        self.connections = Connections::default();
-        self.handovers = Handovers::default();
+        self.connections.clear();
+        self.lifetimes = Lifetimes::new(now);
         self.liveness = Liveness::new(now, platform::wall());
         self.lost = Lost::default();
         self.relays = Relays::new(self.seed);
@@ -115,7 +104,8 @@ impl Driver {
         self.answer_lost_questions();
         for (_, lost) in self.transmissions.drain() {
             if let Transmission::Direct(id) = lost {
-                self.outbox.failure(id, Setback::Broken, now);
+                let broken = Failure::Setback(Setback::Broken);
+                self.direct.failed(id, broken, now);
             }
         }
         for id in self.rooms.joined_ids() {
@@ -127,36 +117,12 @@ impl Driver {
         self.rooms_in_dht = false;
         self.tell_rooms(&Input::Dht(false), now);
         self.tell_rooms(&Input::Restarted, now);
-        self.dirty = true;
-        self.members_changed = true;
     }
 
     /// Whoever waits for an answer hears that there is none. Nobody may be waiting any more.
     fn answer_lost_questions(&mut self) {
-        // Those that wait for their turn go on waiting.
-        self.operations.none_is_open();
-        for purpose in self.queries.take_all() {
-            match purpose {
-                Purpose::Put(Put { draft, .. })
-                | Purpose::PutFind { draft, .. }
-                | Purpose::Get {
-                    reader: Reader::Put(draft),
-                    ..
-                } => draft.refuse(PutError::NotConnected(NotInDht::Restarting)),
-                Purpose::Get {
-                    reader: Reader::Caller(reply),
-                    ..
-                } => {
-                    let _ = reply.send(Err(GetError::NotConnected(NotInDht::Restarting)));
-                }
-                // Asked for by the rooms, which ask again, or for a put that was answered.
-                Purpose::AnnounceFind { .. }
-                | Purpose::AnnouncePut { .. }
-                | Purpose::LeavePut { .. }
-                | Purpose::Members { .. }
-                | Purpose::PutRest(_) => {}
-            }
-        }
+        self.queries.clear();
+        self.operations.restarted();
         for id in self.rooms.ids() {
             if let Some(lookup) = self.rooms.take_lookup(id) {
                 let lost = LookupError::NotConnected(NotInDht::Restarting);

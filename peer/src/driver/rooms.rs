@@ -15,7 +15,7 @@ use moim_room::{Input, Lookup, Now, Output, RequestId, Room};
 use tokio::sync::watch;
 use web_time::Instant;
 
-use super::view::View;
+use super::{revision::Revision, view::View};
 use crate::{
     command::Reply,
     error::{LookupError, SayError},
@@ -70,11 +70,23 @@ pub(super) struct Rooms {
     machines: BTreeMap<MachineId, Machine>,
     /// The rooms that are joined and not left.
     joined: BTreeMap<TopicHash, MachineId>,
+    revision: Revision,
+    members: Revision,
     /// Requests of the presence protocol that wait for an answer.
     pub(super) asked: HashMap<OutboundRequestId, (MachineId, RequestId)>,
 }
 
 impl Rooms {
+    /// Changes when a room is joined or left.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Changes when somebody comes to a room or leaves one, or has another name.
+    pub(super) fn members(&self) -> Revision {
+        self.members
+    }
+
     fn next_id(&mut self) -> MachineId {
         self.next = self.next.wrapping_add(1);
         MachineId(self.next)
@@ -102,6 +114,7 @@ impl Rooms {
         };
         self.machines.insert(id, Machine::Room(Box::new(joined)));
         self.joined.insert(topic, id);
+        self.revision.bump();
         (id, members)
     }
 
@@ -120,6 +133,7 @@ impl Rooms {
 
     /// The room of a topic is left: another may be joined.
     pub(super) fn leave(&mut self, topic: TopicHash) -> Option<MachineId> {
+        self.revision.bump();
         self.joined.remove(&topic)
     }
 
@@ -158,10 +172,14 @@ impl Rooms {
     }
 
     pub(super) fn poll_output(&mut self, id: MachineId) -> Option<Output> {
-        match self.machines.get_mut(&id)? {
+        let output = match self.machines.get_mut(&id)? {
             Machine::Room(joined) => joined.machine.poll_output(),
             Machine::Lookup(looked_up) => looked_up.machine.poll_output(),
+        };
+        if matches!(output, Some(Output::MembersChanged)) {
+            self.members.bump();
         }
+        output
     }
 
     fn timeout_of(machine: &Machine) -> Option<Instant> {

@@ -14,9 +14,6 @@ use moim_protocol::{
 };
 use web_time::Instant;
 
-use super::Driver;
-use crate::scoring;
-
 /// How long a neighbour is not listened to that has brought more gossip of a room than any room has.
 const DEAF_FOR: Duration = Duration::from_secs(60);
 
@@ -43,8 +40,14 @@ impl PeerShares {
         }
     }
 
+    /// A neighbour has brought more of a room than an honest one could pass on: it is not listened to for a while, so
+    /// that its flood costs nothing further. Returns whether that is new.
+    pub(super) fn deafen(&mut self, neighbour: PeerId, now: Instant) -> bool {
+        self.deaf.insert(neighbour, now + DEAF_FOR).is_none()
+    }
+
     /// Who is listened to again.
-    fn forgiven(&mut self, now: Instant) -> Vec<PeerId> {
+    pub(super) fn forgiven(&mut self, now: Instant) -> Vec<PeerId> {
         let over: Vec<PeerId> = self
             .deaf
             .iter()
@@ -59,30 +62,5 @@ impl PeerShares {
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deaf.values().min().copied()
-    }
-}
-
-impl Driver {
-    /// A neighbour has brought more of a room than an honest one could pass on. It is not listened to for a while, so
-    /// that its flood costs nothing further.
-    pub(super) fn deafen(&mut self, neighbour: PeerId, now: Instant) {
-        if self.shares.deaf.insert(neighbour, now + DEAF_FOR).is_none() {
-            tracing::info!(peer = %neighbour, "brings more than any room has; not listened to for a while");
-            self.set_score(&neighbour, scoring::DEAF_SCORE);
-        }
-    }
-
-    /// Listens again to those whose time is over.
-    pub(super) fn advance_shares(&mut self, now: Instant) {
-        for peer in self.shares.forgiven(now) {
-            self.set_score(&peer, 0.0);
-        }
-    }
-
-    fn set_score(&mut self, peer: &PeerId, score: f64) {
-        if let Some(gossip) = self.swarm.behaviour_mut().gossip.as_mut() {
-            // Gossipsub has forgotten it if this fails.
-            gossip.set_application_score(peer, score);
-        }
     }
 }

@@ -5,15 +5,28 @@ use std::{collections::HashMap, time::Duration};
 use connection_guard::{Limits, Panics};
 use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
 use moim_dials::Dials;
-use moim_protocol::{limits, outbox::Outbox, seen::SeenByPeer};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
 use super::{
-    Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
-    dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, prune,
-    queries::Queries, reach::Reaching, relays::Relays, rooms::Rooms, seldom::Seldom,
-    shares::PeerShares, thrift::Thrift, values::Operations,
+    clock::Clock,
+    connections::Connections,
+    dial::Pace,
+    direct::Direct,
+    entry::Entry,
+    lifetimes::Lifetimes,
+    liveness::Liveness,
+    lost::Lost,
+    operations::Operations,
+    queries::Queries,
+    reach::Reaching,
+    relays::Relays,
+    rooms::Rooms,
+    seldom::Seldom,
+    shares::PeerShares,
+    shown::Listed,
+    state::{Driver, PeerSwarm, Stopping},
+    thrift::Thrift,
 };
 use crate::{
     behaviour::Behaviour,
@@ -23,7 +36,6 @@ use crate::{
     error::StartError,
     event::{EventSink, EventStream},
     handle::Peer,
-    history::History,
     platform,
     snapshot::{DhtState, Snapshot, Status},
     swarm, waiting,
@@ -35,6 +47,13 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Fetched documents that wait for the driver: at most one per bootstrap source.
 const FETCHED_CAPACITY: usize = 16;
+
+/// So often within [`REVIVALS_WITHIN`] a relay that takes us, or a first DHT server, ends the pauses before
+/// others are tried again. One that comes and goes all the time has nothing new for us.
+const REVIVALS: usize = 6;
+
+/// See [`REVIVALS`].
+const REVIVALS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Whom a peer with these settings dials.
 fn dials(settings: &PeerBuilder) -> Dials {
@@ -130,7 +149,6 @@ impl Driver {
         });
         let driver = Self {
             me,
-            keypair,
             swarm,
             platform,
             dials,
@@ -146,7 +164,7 @@ impl Driver {
             snapshot,
             entry: Entry::new(settings.bootstrap.clone(), seed, now),
             connections: Connections::default(),
-            handovers: Handovers::default(),
+            lifetimes: Lifetimes::new(now),
             liveness: Liveness::new(now, platform::wall()),
             lost: Lost::default(),
             clock: Clock::new(now, platform::wall()),
@@ -157,23 +175,20 @@ impl Driver {
             revivals: Seldom::new(REVIVALS, REVIVALS_WITHIN),
             pace: Pace::default(),
             queries: Queries::default(),
-            operations: Operations::default(),
-            last_sequence: 0,
+            operations: Operations::new(keypair.clone()),
             rooms: Rooms::default(),
             rooms_in_dht: false,
             told_addresses: Vec::new(),
-            outbox: Outbox::new(),
-            sends: HashMap::new(),
+            direct: Direct::new(me),
             transmissions: HashMap::new(),
-            received: SeenByPeer::new(limits::SEEN_PER_PEER, limits::SEEN_MAX),
-            history: History::default(),
             shares: PeerShares::new(now),
             status: Status::Connecting,
-            next_prune: now + prune::PRUNE_INTERVAL,
             stopping: Stopping::No,
-            dirty: true,
-            members_changed: false,
+            routing: 0,
+            shown: None,
+            listed: Listed::default(),
             overview: Thrift::default(),
+            keypair,
             settings,
         };
         platform::spawn(

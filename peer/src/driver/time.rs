@@ -5,7 +5,7 @@ use moim_protocol::time_wire::{Request, Response};
 use moim_room::Input;
 use web_time::Instant;
 
-use super::Driver;
+use super::state::Driver;
 use crate::{event::PeerEvent, platform};
 
 impl Driver {
@@ -49,7 +49,6 @@ impl Driver {
         if off != self.clock_off {
             self.clock_off = off;
             self.events.emit(PeerEvent::ClockChanged(off));
-            self.dirty = true;
         }
     }
 }

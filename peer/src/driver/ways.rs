@@ -4,35 +4,12 @@ use std::{collections::HashSet, net::IpAddr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::presence::Presence;
-use moim_room::Input;
 use web_time::Instant;
 
-use super::{Driver, reach::Addresses};
+use super::{reach::Addresses, state::Driver};
 use crate::swarm::{dial_ranks, is_loopback, needs_relay};
 
 impl Driver {
-    /// Everybody whom the rooms want a connection to, by what dialling has come to.
-    pub(super) fn wanted(&mut self, now: Instant) -> HashSet<PeerId> {
-        let mut wanted = HashSet::new();
-        for id in self.rooms.joined_ids() {
-            let Some(room) = self.rooms.room(id) else {
-                continue;
-            };
-            let members = room.machine.peers();
-            let changed: Vec<(PeerId, bool)> = members
-                .map(|peer| (peer, self.reaching.may_reach(&peer)))
-                .filter(|(peer, may)| room.machine.is_reachable(peer) != *may)
-                .collect();
-            for (peer, may) in changed {
-                self.tell_room(id, Input::Reachable(peer, may), now);
-            }
-            if let Some(room) = self.rooms.room_mut(id) {
-                wanted.extend(room.machine.wanted());
-            }
-        }
-        wanted
-    }
-
     pub(super) fn learn_addresses(&mut self, presence: &Presence, now: Instant) {
         let addresses = self.usable(&presence.addresses, presence.peer);
         let can_be_dialled = self.can_be_dialled();

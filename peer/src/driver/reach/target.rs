@@ -4,12 +4,14 @@ use libp2p::{Multiaddr, PeerId};
 use moim_protocol::backoff::Backoff;
 use web_time::Instant;
 
-use super::UPGRADES_MAX;
 use crate::{
     driver::{dial::Attempt, seldom::Seldom},
     reason::Unreached,
     snapshot::Path,
 };
+
+/// Direct attempts beside a relayed connection before it is left at that.
+pub(super) const UPGRADES_MAX: u32 = 4;
 
 #[derive(Debug)]
 pub(super) enum State {

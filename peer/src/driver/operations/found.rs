@@ -1,8 +1,9 @@
 //! What the servers that a get asks have said so far.
 
-use moim_protocol::record::{RecordKey, SignedRecord, record_key};
-
-use crate::platform;
+use moim_protocol::{
+    UnixMillis,
+    record::{RecordKey, SignedRecord, record_key},
+};
 
 /// Servers that have to say the same for a get to be answered before everybody was asked.
 const AGREEING: usize = 2;
@@ -17,7 +18,7 @@ pub(crate) struct Found {
 
 impl Found {
     /// Takes what a server has. A server can withhold a value, but not forge one.
-    pub(crate) fn take(&mut self, key: &RecordKey, bytes: &[u8]) {
+    pub(crate) fn take(&mut self, key: &RecordKey, bytes: &[u8], wall: UnixMillis) {
         if let Some(newest) = &self.newest
             && newest.as_bytes() == bytes
         {
@@ -31,9 +32,7 @@ impl Found {
                 return;
             }
         };
-        if record_key(&signed.record().key) != record_key(key)
-            || signed.check_time(platform::wall()).is_err()
-        {
+        if record_key(&signed.record().key) != record_key(key) || signed.check_time(wall).is_err() {
             return;
         }
         let is_newer = self.newest.as_ref().is_none_or(|newest| {

@@ -2,6 +2,7 @@ use libp2p::identity::Keypair;
 use moim_protocol::{limits, record::Record};
 
 use super::*;
+use crate::platform;
 
 fn signed(key: &str, sequence: u64) -> SignedRecord {
     let keypair = Keypair::generate_ed25519();
@@ -31,7 +32,7 @@ fn a_get_has_enough_when_two_have_the_newest() {
         (signed("another", 3).as_bytes(), false),
         (new.as_bytes(), true),
     ] {
-        found.take(&RecordKey::new("key").unwrap(), bytes);
+        found.take(&RecordKey::new("key").unwrap(), bytes, platform::wall());
         assert_eq!(found.is_enough(), is_enough);
     }
     assert_eq!(found.newest.unwrap().record().sequence, 2);
@@ -44,7 +45,7 @@ fn one_forged_value_is_nothing_to_agree_with() {
     let mut forged = good.as_bytes().to_vec();
     *forged.last_mut().unwrap() ^= 1;
     for _ in 0..5 {
-        found.take(&RecordKey::new("key").unwrap(), &forged);
+        found.take(&RecordKey::new("key").unwrap(), &forged, platform::wall());
     }
     assert!(found.newest.is_none() && !found.is_enough());
 }
