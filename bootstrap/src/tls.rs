@@ -9,7 +9,6 @@
 use std::convert::Infallible;
 
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
 
 use self::{acme::Acme, counters::Source};
 pub use self::{acme::AcmeError, files::CertificateError};
@@ -17,8 +16,8 @@ pub(crate) use self::{
     certificate::{Certificate, Report, State},
     counters::Counters,
     files::Files,
-    front::{Front, Secured},
-    transport::{HandedOver, Tls},
+    front::{Front, Incoming},
+    transport::Tls,
 };
 use crate::{config, data_dir::DataDir, error::StartError};
 
@@ -29,9 +28,6 @@ mod files;
 mod front;
 pub(crate) mod head;
 mod transport;
-
-/// The connections that come by the TLS port for libp2p.
-pub(crate) type Incoming = mpsc::Receiver<HandedOver<Secured>>;
 
 /// What the TLS port needs.
 #[allow(missing_debug_implementations, reason = "a future has no Debug")]

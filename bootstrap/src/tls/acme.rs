@@ -7,17 +7,18 @@
 
 use std::{
     convert::Infallible,
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_rustls::rustls::{self, ClientConfig, RootCertStore, crypto::ring, pki_types::pem};
+use futures_rustls::rustls::{self, ClientConfig, RootCertStore, crypto::ring};
 use instant_acme::{Account, NewAccount};
 use thiserror::Error;
 use tokio::time;
 
+pub use self::error::AcmeError;
 use self::{
     disk::{Disk, StoredAccount, StoredCertificate},
     http::Http,
@@ -37,67 +38,14 @@ use crate::{
 
 mod advice;
 mod disk;
+mod error;
 mod http;
 mod order;
 mod pair;
 mod schedule;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// What a CA says of an account that it doesn't know (RFC 8555, section 6.7).
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
-
-/// Why the node can't begin to look after its certificate.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AcmeError {
-    /// The account's file holds none.
-    #[error(
-        "{} is damaged, so the node doesn't know its account at the CA: {source}; restore the file \
-         from a copy, or remove it to get a new account",
-        .path.display()
-    )]
-    BrokenAccount {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: BoxError,
-    },
-    /// The certificate's file holds none.
-    #[error(
-        "{} is damaged, so the node has no certificate: {source}; restore the file from a copy, or \
-         remove it to get a new certificate",
-        .path.display()
-    )]
-    BrokenCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: BoxError,
-    },
-    /// The files can't be read.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// The file of `--acme-root` can't be read.
-    #[error("{}: {source}; check the path given by --acme-root and the file's owner and mode", .path.display())]
-    RootRead {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no certificate in the file of `--acme-root`.
-    #[error("{}: no certificate in PEM form: {source} (--acme-root)", .path.display())]
-    RootPem {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: pem::Error,
-    },
-    /// TLS can't be set up, or a certificate of `--acme-root` is none.
-    #[error("can't trust the CA's server: {0}")]
-    Tls(#[from] rustls::Error),
-}
 
 /// Why an attempt to get a certificate failed.
 #[derive(Debug, Error)]
