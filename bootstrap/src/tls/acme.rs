@@ -31,7 +31,7 @@ use super::{
     counters::{Counters, Source},
 };
 use crate::{
-    config::{AcmeCa, AcmeConfig, Domain},
+    config::{AcmeCa, Config},
     data_dir::{DataDir, DataDirError},
     limits,
 };
@@ -101,16 +101,15 @@ impl Acme {
     ///
     /// If a file is there that can't be used.
     pub(crate) fn open(
-        config: &AcmeConfig,
-        domain: Option<&Domain>,
+        config: &Config,
         data: &DataDir,
         counters: &Counters,
     ) -> Result<Option<Self>, AcmeError> {
-        let (AcmeCa::Directory(directory), Some(domain)) = (&config.ca, domain) else {
+        let (AcmeCa::Directory(directory), Some(domain)) = (&config.acme, &config.domain) else {
             return Ok(None);
         };
         let (directory, domain) = (directory.clone(), domain.to_string());
-        let tls = trust(config.root.as_deref())?;
+        let tls = trust(config.acme_root.as_deref())?;
         let is_ours = |account: &StoredAccount| account.directory == directory;
         let account = Disk::account(data)?.filter(is_ours);
         let is_ours =
@@ -124,7 +123,10 @@ impl Acme {
         }
         counters.show_attempts();
         Ok(Some(Self {
-            contact: config.contact.as_ref().map(|mail| format!("mailto:{mail}")),
+            contact: config
+                .acme_contact
+                .as_ref()
+                .map(|mail| format!("mailto:{mail}")),
             tls,
             disk: Disk::new(data),
             account,
@@ -334,8 +336,8 @@ type Obtained = (Pair, rustls::sign::CertifiedKey, certificate::Validity);
 /// # Errors
 ///
 /// If the file of `--acme-root` can't be used.
-pub(crate) fn check(config: &AcmeConfig) -> Result<(), AcmeError> {
-    trust(config.root.as_deref()).map(drop)
+pub(crate) fn check(config: &Config) -> Result<(), AcmeError> {
+    trust(config.acme_root.as_deref()).map(drop)
 }
 
 /// Whom to take for the CA's server: whom browsers do, and who has a certificate of `root`.
