@@ -23,7 +23,7 @@ use axum::{
 };
 use serde::Serialize;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time,
 };
 
@@ -36,10 +36,11 @@ use self::{
 use crate::{
     config::Admin,
     data_dir::DataDir,
-    http::{Ends, Source},
+    http::ends::Ends,
     limits,
     metrics::Page,
-    tls,
+    status::Status,
+    tls::{self, Certificate},
 };
 
 mod access;
@@ -78,6 +79,15 @@ pub(crate) struct Dashboard {
     access: Arc<Access>,
     questions: mpsc::Sender<Question>,
     history: Arc<Mutex<History>>,
+}
+
+/// What the dashboard shows besides what the event loop answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) metrics: Page,
+    /// That of the TLS port, if there is one.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 /// `/admin/status.json`.
@@ -120,7 +130,7 @@ pub(crate) fn open(
 
 impl Dashboard {
     /// Everything below `/admin`.
-    pub(crate) fn router(&self) -> Router<Source> {
+    pub(crate) fn router<S: Clone + Send + Sync + 'static>(&self, shown: Shown) -> Router<S> {
         let page = file(
             "text/html; charset=utf-8",
             include_str!("admin/dashboard.html"),
@@ -141,6 +151,7 @@ impl Dashboard {
             .route("/admin/status.json", get(status))
             .route_layer(middleware::from_fn(headers))
             .layer(Extension(self.clone()))
+            .with_state(shown)
     }
 
     /// Looks at the counters now and then, for the rates. Until aborted.
@@ -170,7 +181,7 @@ impl Dashboard {
     }
 }
 
-fn file(content_type: &'static str, text: &'static str) -> MethodRouter<Source> {
+fn file(content_type: &'static str, text: &'static str) -> MethodRouter<Shown> {
     get(([(header::CONTENT_TYPE, content_type)], text))
 }
 
@@ -184,7 +195,7 @@ async fn headers(request: Request<Body>, next: Next) -> Response {
 }
 
 async fn status(
-    State(source): State<Source>,
+    State(shown): State<Shown>,
     Extension(ends): Extension<Ends>,
     Extension(dashboard): Extension<Dashboard>,
     request: Request<Body>,
@@ -197,18 +208,18 @@ async fn status(
     let Some(overview) = dashboard.overview().await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "The node is too busy.\n").into_response();
     };
-    let numbers = numbers(&source.metrics);
+    let numbers = numbers(&shown.metrics);
     let rates = dashboard
         .history()
         .rates(&samples::totals(&numbers), Instant::now());
-    let status = source.status.borrow();
+    let status = shown.status.borrow();
     Json(Report {
         version: env!("CARGO_PKG_VERSION"),
         peer_id: status.peer_id.to_string(),
         ready: status.ready,
         store_stuck: status.store_stuck,
         store_full: status.store_full,
-        certificate: source
+        certificate: shown
             .certificate
             .as_ref()
             .map(|it| it.report(SystemTime::now())),

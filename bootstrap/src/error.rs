@@ -1,6 +1,6 @@
 //! Why the node doesn't start or doesn't go on.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use connection_guard::{Panic, RESTARTS_WINDOW};
 use libp2p::{Multiaddr, PeerId};
@@ -8,11 +8,12 @@ use thiserror::Error;
 
 pub use crate::{
     admin::TokenError, data_dir::DataDirError, identity::IdentityError, site::WebError,
+    sockets::ListenError,
 };
 use crate::{
     config::Config,
     store::StoreError,
-    tls::{AcmeError, CertificateError},
+    tls::{self, AcmeError, CertificateError},
 };
 
 /// An address to announce names another peer.
@@ -110,24 +111,19 @@ pub enum StartError {
 impl StartError {
     /// With the places of the settings that it is about.
     pub(crate) fn placed(self, config: &Config) -> Self {
-        let settings = self.settings();
-        config.placed(self, &settings, |error, places| Self::Placed {
-            error,
-            places,
-        })
-    }
-
-    /// The settings that it is about, as fields of [`Settings`](crate::Settings).
-    fn settings(&self) -> Vec<&'static str> {
-        match self {
-            Self::Acme(AcmeError::RootRead { .. } | AcmeError::RootPem { .. }) => vec!["acme_root"],
-            Self::Certificate(_) => vec!["tls_cert", "tls_key"],
+        let listening = match &self {
+            Self::Listen(error) => error.setting(),
+            _ => String::new(),
+        };
+        let settings: &[&str] = match &self {
+            Self::Acme(AcmeError::RootRead { .. } | AcmeError::RootPem { .. }) => &["acme_root"],
+            Self::Certificate(_) => &["tls_cert", "tls_key"],
             Self::DataDir(
                 DataDirError::Create { .. } | DataDirError::InUse(_) | DataDirError::Write { .. },
-            ) => vec!["data_dir"],
-            Self::ExternalAddress(_) => vec!["external_address"],
-            Self::Listen(error) => error.setting().into_iter().collect(),
-            Self::Web(_) => vec!["web"],
+            ) => &["data_dir"],
+            Self::ExternalAddress(_) => &["external_address"],
+            Self::Listen(_) => &[&listening],
+            Self::Web(_) => &["web"],
             Self::Acme(_)
             | Self::DataDir(_)
             | Self::Identity(_)
@@ -137,55 +133,22 @@ impl StartError {
             | Self::Store(_)
             | Self::StoreThread(_)
             | Self::Tls(_)
-            | Self::Token(_) => Vec::new(),
+            | Self::Token(_) => &[],
+        };
+        config.placed(self, settings, |error, places| Self::Placed {
+            error,
+            places,
+        })
+    }
+}
+
+impl From<tls::OpenError> for StartError {
+    fn from(error: tls::OpenError) -> Self {
+        match error {
+            tls::OpenError::Acme(error) => error.into(),
+            tls::OpenError::Certificate(error) => error.into(),
+            tls::OpenError::Tls(error) => error.into(),
         }
-    }
-}
-
-/// Why an address can't be listened on.
-#[derive(Debug, Error)]
-#[error("can't listen on {socket} ({flag}): {}", explain(flag, source))]
-#[non_exhaustive]
-pub struct ListenError {
-    /// The flag that chose the address, with its dashes.
-    pub flag: &'static str,
-    /// The address.
-    pub socket: SocketAddr,
-    /// What the system says.
-    pub source: io::Error,
-}
-
-impl ListenError {
-    /// The setting that chose the address, as a field of [`Settings`](crate::Settings).
-    fn setting(&self) -> Option<&'static str> {
-        let of_flags = [
-            ("--tcp", "tcp"),
-            ("--quic", "quic"),
-            ("--ws", "ws"),
-            ("--webrtc-direct", "webrtc_direct"),
-            ("--http", "http"),
-            ("--tls", "tls"),
-            ("--stun", "stun"),
-        ];
-        let found = of_flags.into_iter().find(|(flag, _)| *flag == self.flag);
-        found.map(|(_, setting)| setting)
-    }
-}
-
-fn explain(flag: &str, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "another program uses this port, perhaps another bootstrap node; stop it, or choose \
-             another port with {flag} HOST:PORT, or {flag} off"
-        ),
-        io::ErrorKind::AddrNotAvailable => format!(
-            "this machine has no such address; choose one with {flag} HOST:PORT (`*` for all)"
-        ),
-        io::ErrorKind::PermissionDenied => format!(
-            "not permitted; ports below 1024 need a privilege, so choose a higher one with {flag} \
-             HOST:PORT"
-        ),
-        _ => error.to_string(),
     }
 }
 

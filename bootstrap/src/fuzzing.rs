@@ -1,7 +1,7 @@
 //! Ways in for the fuzz targets of this repository (`fuzz/`): what strangers send and what lies in files, given to
 //! what reads it. Each function panics where something is not as it should be. Only built with `--cfg fuzzing`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use axum::http::{Method, Request, Uri};
 use libp2p::{PeerId, kad::store::RecordStore as _};
@@ -138,6 +138,3 @@ pub fn provider_row(key: &[u8], peer: &[u8], expires: u64, addresses: &[&[u8]]) 
 fn local() -> PeerId {
     PeerId::from_multihash(Default::default()).expect("the empty identity is one")
 }
-
-/// How much time a lab lets pass at most in one step, so that it passes the ends of things rather than time itself.
-pub(crate) const STEP_MAX: Duration = Duration::from_secs(3_600);

@@ -39,12 +39,13 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 
 pub(crate) use self::slots::Bounds;
 use self::{
+    ends::Ends,
     local::{is_local_origin, is_open_here},
     slots::Slots,
 };
 use crate::{
     addresses,
-    admin::Dashboard,
+    admin::{Dashboard, Shown},
     limits,
     metrics::{HttpLabels, Page},
     site::Site,
@@ -52,6 +53,7 @@ use crate::{
     tls::{self, Certificate, Front},
 };
 
+pub(crate) mod ends;
 pub(crate) mod local;
 mod slots;
 
@@ -67,13 +69,6 @@ pub(crate) struct Source {
     pub(crate) certificate: Option<Certificate>,
     /// Of the event loop.
     pub(crate) heartbeat: Heartbeat,
-}
-
-/// Both ends of the connection a request came on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    local: SocketAddr,
-    pub(crate) remote: SocketAddr,
 }
 
 /// `/bootstrap.json`: what a page or a peer needs to join.
@@ -196,7 +191,13 @@ async fn serve_stream(
 }
 
 fn router(source: Source, slots: Slots) -> Router {
-    let admin = source.dashboard.as_ref().map(Dashboard::router);
+    let admin = source.dashboard.as_ref().map(|dashboard| {
+        dashboard.router(Shown {
+            status: source.status.clone(),
+            metrics: source.metrics.clone(),
+            certificate: source.certificate.clone(),
+        })
+    });
     let admin = admin.unwrap_or_default();
     Router::new()
         .route("/bootstrap.json", get(bootstrap))

@@ -27,14 +27,15 @@ use std::future::Future;
 use tokio::sync::watch;
 
 pub use crate::{
+    args::Args,
     commands::{
         BlockCommand, BlockError, CheckError, Command, CommandError, InitError, StoreCommand,
         StoreCommandError, check,
     },
     config::{
-        AcmeCa, AcmeCaParseError, AcmeConfig, Admin, Args, Config, ConfigError, Domain,
-        DomainParseError, Host, Listen, ListenParseError, LogFormat, Mail, MailParseError,
-        Settings, Switch, Tls, TurnConfig, Web,
+        AcmeCa, AcmeCaParseError, Admin, Config, ConfigError, Domain, DomainParseError, Host,
+        Listen, ListenParseError, LogFormat, Mail, MailParseError, PortRange, PortRangeParseError,
+        Settings, Switch, Web,
     },
     error::{
         DataDirError, ExternalAddressError, IdentityError, ListenError, RunError, StartError,
@@ -45,12 +46,12 @@ pub use crate::{
     status::Status,
     store::StoreError,
     tls::{AcmeError, CertificateError},
-    turn::{PortRange, PortRangeParseError},
 };
 
 mod addresses;
 mod admin;
 mod admission;
+mod args;
 mod autonat;
 mod behaviour;
 mod block_list;

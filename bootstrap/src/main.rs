@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn load(args: Args) -> Result<Config, ConfigError> {
-    Config::load(args, |name| env::var(name).ok())
+    args.load(|name| env::var(name).ok())
 }
 
 fn start(config: &Config, args: Args) -> anyhow::Result<()> {

@@ -127,7 +127,7 @@ fn pinned(mut config: Config, status: &Status) -> Config {
     pin_port(&mut config.ws, port_of("ws"));
     pin_port(&mut config.webrtc_direct, port_of("webrtc-direct"));
     pin_port(&mut config.http, first(&status.http));
-    pin_port(&mut config.tls.listen, first(&status.tls));
+    pin_port(&mut config.tls, first(&status.tls));
     pin_port(&mut config.stun, first(&status.stun));
     config
 }

@@ -10,8 +10,8 @@ use axum::http::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use self::compress::Effort;
 pub use self::folder::WebError;
+use self::{compress::Effort, folder::INDEX};
 use crate::{config::Web, limits};
 
 mod answer;
@@ -24,8 +24,6 @@ mod policy;
 const ABSENT: &str = include_str!("site/absent.html");
 /// For a folder, which is compressed at every start: a page of 3 MB in a tenth of a second.
 const FOLDER_EFFORT: Effort = Effort { brotli: 5, gzip: 6 };
-/// The file at `/`.
-const INDEX: &str = "index.html";
 
 /// A file of the page that lies in the program.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use std::{
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use socket2::{Domain, Type};
 
-use crate::{
-    config::{Config, Host, Listen},
-    error::ListenError,
-};
+pub use self::error::ListenError;
+use crate::config::{Config, Host, Listen};
+
+mod error;
 
 /// Connections that may wait in a socket until they are taken.
 const BACKLOG: i32 = 256;
@@ -69,7 +69,7 @@ pub(crate) fn libp2p(config: &Config) -> Vec<Socket> {
 pub(crate) fn is_any_in_use(config: &Config) -> bool {
     let others = [
         expand(config.http, "--http", Kind::Http),
-        expand(config.tls.listen, "--tls", Kind::Tls),
+        expand(config.tls, "--tls", Kind::Tls),
         expand(config.stun, "--stun", Kind::Stun),
     ];
     let mut all = others.into_iter().flatten().chain(libp2p(config));
@@ -95,7 +95,7 @@ pub(crate) fn bind_http(config: &Config) -> Result<Vec<TcpListener>, ListenError
 ///
 /// If one that isn't optional can't be opened.
 pub(crate) fn bind_tls(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
-    bind_all(expand(config.tls.listen, "--tls", Kind::Tls))
+    bind_all(expand(config.tls, "--tls", Kind::Tls))
 }
 
 /// Opens the sockets of the STUN server, and where it is a TURN server too, those for TCP on the same
@@ -110,7 +110,7 @@ pub(crate) fn bind_stun(
     let mut tries = 0;
     loop {
         let udp: Vec<UdpSocket> = bind_all(expand(config.stun, "--stun", Kind::Stun))?;
-        if !config.turn.is_on {
+        if !config.turn.is_on() {
             return Ok((udp, Vec::new()));
         }
         let same = udp.iter().filter_map(|socket| socket.local_addr().ok());

@@ -9,7 +9,8 @@
 use std::convert::Infallible;
 
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use futures_rustls::rustls;
+use thiserror::Error;
 
 use self::{acme::Acme, counters::Source};
 pub use self::{acme::AcmeError, files::CertificateError};
@@ -17,10 +18,10 @@ pub(crate) use self::{
     certificate::{Certificate, Report, State},
     counters::Counters,
     files::Files,
-    front::{Front, Secured},
-    transport::{HandedOver, Tls},
+    front::{Front, Incoming},
+    transport::Tls,
 };
-use crate::{config, data_dir::DataDir, error::StartError};
+use crate::{config::Config, data_dir::DataDir};
 
 pub(crate) mod acme;
 mod certificate;
@@ -29,9 +30,6 @@ mod files;
 mod front;
 pub(crate) mod head;
 mod transport;
-
-/// The connections that come by the TLS port for libp2p.
-pub(crate) type Incoming = mpsc::Receiver<HandedOver<Secured>>;
 
 /// What the TLS port needs.
 #[allow(missing_debug_implementations, reason = "a future has no Debug")]
@@ -43,6 +41,17 @@ pub(crate) struct Port {
     pub(crate) keeping: BoxFuture<'static, Infallible>,
 }
 
+/// Why the TLS port can't be opened.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
 /// What ends TLS and looks after its certificate, and the connections for libp2p that come by it;
 /// `None` if TLS is off.
 ///
@@ -50,23 +59,22 @@ pub(crate) struct Port {
 ///
 /// If the certificate can't be used, or what is needed to get one.
 pub(crate) fn open(
-    config: &config::Tls,
+    config: &Config,
     data: &DataDir,
     counters: &Counters,
-) -> Result<Option<(Port, Incoming)>, StartError> {
-    let (certificate, keeping): (_, BoxFuture<'static, _>) = if let Some((certificate, key)) =
-        config.files()
-    {
-        let files = Files::new(certificate, key);
-        let certificate = Certificate::empty(Source::Files, counters.clone());
-        certificate.set(files.read()?);
-        let keeping = files::watch(files, certificate.clone());
-        (certificate, Box::pin(keeping))
-    } else if let Some(acme) = Acme::open(&config.acme, config.domain.as_ref(), data, counters)? {
-        (acme.certificate().clone(), Box::pin(acme.keep()))
-    } else {
-        return Ok(None);
-    };
+) -> Result<Option<(Port, Incoming)>, OpenError> {
+    let (certificate, keeping): (_, BoxFuture<'static, _>) =
+        if let Some((certificate, key)) = config.tls_files() {
+            let files = Files::new(certificate, key);
+            let certificate = Certificate::empty(Source::Files, counters.clone());
+            certificate.set(files.read()?);
+            let keeping = files::watch(files, certificate.clone());
+            (certificate, Box::pin(keeping))
+        } else if let Some(acme) = Acme::open(config, data, counters)? {
+            (acme.certificate().clone(), Box::pin(acme.keep()))
+        } else {
+            return Ok(None);
+        };
     let (front, incoming) = Front::new(&certificate)?;
     let port = Port {
         certificate,

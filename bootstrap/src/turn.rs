@@ -18,31 +18,48 @@ mod credentials;
 mod framing;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod ports;
 mod quota;
 mod relay;
 mod request;
 mod server;
+mod sockets;
 mod streams;
 mod targets;
 
 use std::{
     convert::Infallible,
-    time::{Instant, SystemTime},
+    num::NonZeroU32,
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::task::JoinHandle;
 
-pub use self::ports::{PortRange, PortRangeParseError};
 use self::{clock::Clock, credentials::Secrets, relay::Relay};
 pub(crate) use self::{
     counters::Counters,
     credentials::{Credentials, Issued},
     quota::Quotas,
     relay::Settings,
-    server::{Followed, Sockets},
+    server::Followed,
+    sockets::Sockets,
 };
 use crate::config::Config;
+
+/// What the settings say, with no more than so many allocations.
+pub(crate) fn settings(config: &Config, allocations_max: u32) -> Settings {
+    // Bytes in so many Mbit.
+    let bytes = |mbit: NonZeroU32| mbit.get().saturating_mul(1_000_000 / 8);
+    Settings {
+        quotas: Quotas {
+            all: config.turn_allocations.get().min(allocations_max),
+            per_peer: config.turn_allocations_per_peer.get(),
+            per_address: config.turn_allocations_per_address.get(),
+        },
+        bytes_per_second: bytes(config.turn_mbit),
+        allocation_bytes_per_second: bytes(config.turn_mbit_per_allocation),
+        allow_private: config.turn_allow_private.is_on(),
+    }
+}
 
 /// Starts to serve, STUN alone or TURN too; and who gives out credentials for that.
 pub(crate) fn start(
@@ -62,18 +79,18 @@ pub(crate) fn start(
         Credentials::new(
             secrets,
             Clock::new(now, SystemTime::now()),
-            config.turn.ttl(),
+            Duration::from_secs(config.turn_ttl.get().into()),
         )
     });
     let relay = credentials.clone().map(|credentials| {
         let settings = *followed.settings.borrow();
-        tracing::info!(ports = %config.turn.ports, ?settings, "a TURN server");
+        tracing::info!(ports = %config.turn_ports, ?settings, "a TURN server");
         Relay::new(settings, credentials, counters.clone(), now)
     });
     let serving = server::serve(
         sockets,
         relay,
-        config.turn.ports,
+        config.turn_ports,
         followed,
         connections_max,
         counters.clone(),

@@ -1,6 +1,7 @@
 //! Checks of the source that no compiler makes. Each is a pure function from what was read to the
 //! list of violations; the wrappers here read it and turn violations into one error.
 
+pub(crate) mod cycles;
 pub(crate) mod edges;
 pub(crate) mod manifests;
 pub(crate) mod metadata;

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::CommandFactory as _;
+use clap::Args as _;
 use thiserror::Error;
 
 use crate::{
-    config::{Args, CONFIG_FILE, Config},
+    config::{CONFIG_FILE, Config, Settings},
     data_dir::create_private_dir,
     site::{Site, WebError},
     tls::{self, AcmeError, CertificateError, Files},
@@ -32,6 +32,9 @@ pub enum InitError {
     /// There is one.
     #[error("{} is there already and stays as it is; remove it first, or name another file", .0.display())]
     Exists(PathBuf),
+    /// Nobody takes what it says.
+    #[error("can't write the output")]
+    Output(#[source] io::Error),
     /// The system refuses.
     #[error("can't write {}: {source}", .path.display())]
     Write {
@@ -48,7 +51,7 @@ pub(super) fn init(
     config: &Config,
     file: Option<&Path>,
     out: &mut dyn Write,
-) -> Result<(), super::CommandError> {
+) -> Result<(), InitError> {
     let path = file.map_or_else(|| config.data_dir.join(CONFIG_FILE), Path::to_owned);
     write_new(&path, file.is_none()).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => InitError::Exists(path.clone()),
@@ -61,8 +64,8 @@ pub(super) fn init(
         out,
         "{} has every setting with its default.",
         path.display()
-    )?;
-    Ok(())
+    )
+    .map_err(InitError::Output)
 }
 
 fn write_new(path: &Path, in_data_dir: bool) -> io::Result<()> {
@@ -76,9 +79,9 @@ fn write_new(path: &Path, in_data_dir: bool) -> io::Result<()> {
 
 /// The text of the file, made of the flags and their help.
 fn template() -> String {
-    let defaults = Config::defaults().entries();
+    let defaults: Vec<_> = Config::defaults().entries().collect();
     let mut text = HEAD.to_owned();
-    for argument in Args::command().get_arguments() {
+    for argument in arguments().get_arguments() {
         let name = argument.get_long().unwrap_or_default();
         let Some((_, value)) = defaults.iter().find(|(key, _)| *key == name) else {
             continue;
@@ -94,6 +97,11 @@ fn template() -> String {
         };
     }
     text
+}
+
+/// The flags of the settings.
+fn arguments() -> clap::Command {
+    Settings::augment_args(clap::Command::default())
 }
 
 /// The words of a text in lines.
@@ -181,10 +189,10 @@ pub fn check(config: &Config, out: &mut dyn Write) -> Result<(), CheckError> {
 /// Whether what the settings name can be used.
 fn check_files(config: &Config) -> Result<(), CheckError> {
     Site::open(&config.web)?;
-    if let Some((certificate, key)) = config.tls.files() {
+    if let Some((certificate, key)) = config.tls_files() {
         Files::new(certificate, key).read()?;
     }
-    tls::acme::check(&config.tls.acme)?;
+    tls::acme::check(config)?;
     Ok(())
 }
 
@@ -196,25 +204,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("settings.toml");
         std::fs::write(&path, text).unwrap();
-        let args = Args {
-            config: Some(path),
-            ..Args::default()
-        };
         let env = |name: &str| (name == "MOIM_DATA_DIR").then(|| "/data".to_owned());
-        Config::load(args, env).unwrap()
+        Config::load(Some(path), Settings::default(), env).unwrap()
     }
 
     #[test]
     fn the_file_has_every_setting_and_changes_none() {
         let text = template();
         let mut settings = 0;
-        for argument in Args::command().get_arguments() {
+        for argument in arguments().get_arguments() {
             let name = argument.get_long().unwrap();
-            // Where the file lies, and what is no setting.
-            if matches!(
-                name,
-                "check-config" | "config" | "data-dir" | "help" | "version"
-            ) {
+            // Where the file lies.
+            if name == "data-dir" {
                 continue;
             }
             let line = [format!("\n#{name} = "), format!("\n# {name} is not set.")];
@@ -224,7 +225,7 @@ mod tests {
             );
             settings += 1;
         }
-        assert_eq!(settings, Config::defaults().entries().len());
+        assert_eq!(settings, Config::defaults().entries().count());
         assert_eq!(load(&text), load(""));
     }
 

@@ -1,12 +1,10 @@
-//! Settings of getting certificates by ACME (RFC 8555).
+//! Who gives certificates by ACME (RFC 8555), and whom it writes to.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use axum::http::Uri;
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
-
-use super::{ConfigError, Listen, Settings};
 
 /// What `on` stands for.
 const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -40,50 +38,6 @@ pub struct Mail(String);
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("`{0}` is not a mail address such as me@example.org")]
 pub struct MailParseError(String);
-
-/// How to get certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcmeConfig {
-    /// From whom.
-    pub ca: AcmeCa,
-    /// Where the CA can reach whoever runs the node.
-    pub contact: Option<Mail>,
-    /// Whether its terms of service are agreed to.
-    pub accept_terms: bool,
-    /// File with certificates, PEM, that the CA's own server is trusted by, besides those that
-    /// browsers trust.
-    pub root: Option<PathBuf>,
-}
-
-impl Settings {
-    /// The settings of ACME, with the defaults for those that are missing.
-    pub(super) fn take_acme(&mut self) -> AcmeConfig {
-        AcmeConfig {
-            ca: self.acme.take().unwrap_or_default(),
-            contact: self.acme_contact.take(),
-            accept_terms: self.acme_accept_terms.unwrap_or_default(),
-            root: self.acme_root.take(),
-        }
-    }
-}
-
-impl super::Tls {
-    /// Whether everything is there that ACME needs, and nothing beside it.
-    pub(super) fn check_acme(&self) -> Result<(), ConfigError> {
-        if self.certificate.is_some() || self.key.is_some() {
-            return Err(ConfigError::AcmeAndFiles);
-        }
-        let needed = [
-            (self.listen != Listen::Off, "--tls HOST:PORT"),
-            (self.domain.is_some(), "--domain NAME"),
-            (self.acme.accept_terms, "--acme-accept-terms"),
-        ];
-        match needed.into_iter().find(|(is_there, _)| !is_there) {
-            Some((_, flag)) => Err(ConfigError::AcmeIncomplete(flag)),
-            None => Ok(()),
-        }
-    }
-}
 
 impl FromStr for AcmeCa {
     type Err = AcmeCaParseError;

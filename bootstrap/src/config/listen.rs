@@ -23,6 +23,16 @@ pub enum Listen {
     Off,
 }
 
+impl Listen {
+    /// On this port of every address of the machine.
+    pub(super) const fn everywhere(port: u16) -> Self {
+        Self::At {
+            host: Host::All,
+            port,
+        }
+    }
+}
+
 /// The addresses of this machine to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {

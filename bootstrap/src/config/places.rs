@@ -7,7 +7,7 @@ use std::{
 
 use toml::de::DeTable;
 
-use super::{ConfigError, Settings};
+use super::error::ConfigError;
 
 /// The settings of the environment and of the file, and where they stand.
 #[derive(Clone, Debug, Default)]
@@ -36,10 +36,14 @@ struct File {
 }
 
 impl Places {
-    pub(super) fn new(flags: &Settings, environment: &Settings) -> Self {
+    /// The fields and variables of the settings that flags give, and of those that the environment gives.
+    pub(super) fn new(
+        flags: impl Iterator<Item = (&'static str, &'static str)>,
+        environment: impl Iterator<Item = (&'static str, &'static str)>,
+    ) -> Self {
         Self {
-            flags: flags.given().map(|(field, _)| field).collect(),
-            environment: environment.given().collect(),
+            flags: flags.map(|(field, _)| field).collect(),
+            environment: environment.collect(),
             file: None,
         }
     }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::*;
-use crate::{Node, config::Args};
+use crate::{Node, args::Args};
 
 /// Settings that a node starts with, as lines of a file.
 const SETTINGS: [(&str, &str); 7] = [
@@ -42,7 +42,7 @@ fn written(dir: &Path, settings: &[(&str, String)]) -> (Config, usize) {
     let data = tempfile::tempdir_in(dir).unwrap().keep();
     let data = data.display().to_string();
     let env = |name: &str| (name == "MOIM_DATA_DIR").then(|| data.clone());
-    (Config::load(args, env).unwrap(), at[0])
+    (args.load(env).unwrap(), at[0])
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_variable_is_named_and_a_flag_is_what_somebody_has_typed() {
         "MOIM_TCP" => Some(taken.clone()),
         _ => None,
     };
-    let config = Config::load(Args::default(), env).unwrap();
+    let config = Args::default().load(env).unwrap();
     let Err(error) = Node::start(&config) else {
         panic!("the port is taken");
     };
@@ -122,7 +122,7 @@ async fn a_variable_is_named_and_a_flag_is_what_somebody_has_typed() {
 
     let mut args = Args::default();
     args.settings.tcp = Some(taken.parse().unwrap());
-    let Err(error) = Node::start(&Config::load(args, env).unwrap()) else {
+    let Err(error) = Node::start(&args.load(env).unwrap()) else {
         panic!("the port is taken");
     };
     assert!(!error.to_string().contains("MOIM_TCP"), "{error}");

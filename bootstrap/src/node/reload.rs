@@ -10,7 +10,7 @@ use crate::{
     config::{Config, Domain},
     error::{ExternalAddressError, ReloadError},
     site::Site,
-    supervisor,
+    supervisor, turn,
 };
 
 impl Node {
@@ -27,7 +27,7 @@ impl Node {
     fn try_reload(&mut self, new: &Config) -> Result<(), ReloadError> {
         let peer_id = self.status.borrow().peer_id;
         let changes = self.config.changes(new);
-        check_external(&new.external_addresses, peer_id)?;
+        check_external(&new.external_address, peer_id)?;
         // Also when the setting has not changed: what is in its folder may have.
         let site = Site::open(&new.web)?;
 
@@ -36,7 +36,7 @@ impl Node {
             .behaviour_mut()
             .admission
             .set_memory_max(admission::max_bytes(&config));
-        let turn = config.turn.settings(self.turn_allocations_max);
+        let turn = turn::settings(&config, self.turn_allocations_max);
         self.turn_settings.send_if_modified(|settings| {
             let before = std::mem::replace(settings, turn);
             before != turn
@@ -84,7 +84,7 @@ pub(super) fn check_external(
 
 /// The addresses that the settings add to those listened on.
 pub(super) fn external(config: &Config, domain: Option<&(Domain, u16)>) -> Vec<Multiaddr> {
-    let mut external = config.external_addresses.clone();
+    let mut external = config.external_address.clone();
     external.extend(domain.map(|(name, port)| name.address(*port)));
     external
 }

@@ -68,15 +68,14 @@ impl Node {
             Listen::Off => None,
         };
         let peer_id = keypair.public().to_peer_id();
-        check_external(&config.external_addresses, peer_id)?;
+        check_external(&config.external_address, peer_id)?;
 
         let (metrics, page) = metrics::new(started);
         let site = Site::open(&config.web)?;
         let (dashboard, questions) = admin::open(config.admin, &data)?;
         let (kad, store, remembered) = open_store(config, &data, peer_id, &metrics)?;
         let capacity = {
-            let turn = &config.turn;
-            let allocations = turn.is_on.then_some(turn.allocations.get());
+            let allocations = config.turn.is_on().then_some(config.turn_allocations.get());
             let files = process::open_files_max().unwrap_or(u64::MAX);
             Capacity::of_files(files, config.max_connections, allocations)
         };
@@ -102,7 +101,7 @@ impl Node {
             rejections: metrics.node.rejections.clone(),
         };
         let circuits = Circuits::new(config.limit_loopback);
-        let (tls, handed_over) = tls::open(&config.tls, &data, &metrics.node.tls)?.unzip();
+        let (tls, handed_over) = tls::open(config, &data, &metrics.node.tls)?.unzip();
         let dials = Dials::new(Names::Resolved);
         let mut swarm = swarm::build(
             &keypair,
@@ -131,7 +130,10 @@ impl Node {
             .into_iter()
             .map(|listener| (listener, tls.as_ref().map(|tls| tls.front.clone())));
 
-        let turn_sockets = turn::Sockets::open(config)?;
+        let turn_sockets = {
+            let (udp, tcp) = sockets::bind_stun(config)?;
+            turn::Sockets::new(udp, tcp).map_err(StartError::Runtime)?
+        };
 
         let (status, _) = watch::channel(Status {
             ready: false,
@@ -144,7 +146,7 @@ impl Node {
             admin: dashboard.is_some(),
             page: site.has_page(),
             stun: turn_sockets.addresses(),
-            turn: config.turn.is_on && !turn_sockets.addresses().is_empty(),
+            turn: config.turn.is_on() && !turn_sockets.addresses().is_empty(),
             store_stuck: false,
             store_full: false,
             peers: 0,
@@ -175,7 +177,7 @@ impl Node {
         ));
         let turn_allocations_max = capacity.turn.allocations;
         let (turn_settings, settings_reader) =
-            watch::channel(config.turn.settings(turn_allocations_max));
+            watch::channel(turn::settings(config, turn_allocations_max));
         let (turn, credentials) = turn::start(
             turn_sockets,
             config,
@@ -261,7 +263,7 @@ fn open_store(
 
 /// The name and the port by which the TLS port is reached, if it has a name.
 fn domain(config: &Config, sockets: &[SocketAddr]) -> Option<(Domain, u16)> {
-    let name = config.tls.domain.clone()?;
+    let name = config.domain.clone()?;
     Some((name, sockets.first()?.port()))
 }
 

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::config::Args;
+use crate::args::Args;
 
 /// Makes the event loop panic so many times, once for each of its rounds, or stand still once.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,7 @@ fn start(data: &tempfile::TempDir, past: &Past) -> (Node, Config) {
     for flag in ["tcp", "quic", "ws", "webrtc-direct", "http", "stun"] {
         args.push(format!("--{flag}=127.0.0.1:0"));
     }
-    let config = Config::load(Args::parse_from(args), |_| None).unwrap();
+    let config = Args::parse_from(args).load(|_| None).unwrap();
     (Node::start_after(&config, past).unwrap(), config)
 }
 

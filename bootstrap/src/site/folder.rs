@@ -9,8 +9,10 @@ use std::{
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::INDEX;
 use crate::limits;
+
+/// The file at `/`.
+pub(super) const INDEX: &str = "index.html";
 
 /// Why the folder of `--web` can't be served.
 #[derive(Debug, Error)]

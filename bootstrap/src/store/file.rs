@@ -2,7 +2,6 @@
 
 use std::{
     any::Any,
-    error::Error,
     fs::{self, File, OpenOptions},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,18 +16,11 @@ use redb::{
     StorageBackend, StorageError, TableDefinition, WriteTransaction, backends::FileBackend,
 };
 
-use self::rows::{Rows, decode_addresses, decode_peer};
-use super::StoreError;
+use self::rows::{FLAG_LEFT, ProviderColumns, RecordColumns, Rows, decode_addresses, decode_peer};
+use super::error::StoreError;
 use crate::data_dir::open_private;
 
 pub(super) mod rows;
-
-/// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, origin and
-/// envelope, the last empty if nothing is. Times in milliseconds since 1970. Rows of schema 1 have the publisher
-/// where the origin is.
-type RecordColumns = (u64, u8, u64, u64, &'static [u8], &'static [u8]);
-/// Expires, and addresses in multiaddr's binary form.
-type ProviderColumns = (u64, Vec<&'static [u8]>);
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'_, &[u8], RecordColumns> = TableDefinition::new("records");
@@ -41,7 +33,6 @@ const PEERS: TableDefinition<'_, &[u8], Vec<&'static [u8]>> = TableDefinition::n
 const SCHEMA: &str = "schema";
 /// What origins are made with: with another, those that are written down would be nobody's.
 const SECRET: &str = "secret";
-const FLAG_LEFT: u8 = 1;
 
 /// What makes a schema of the one before; the first makes one of an empty file.
 const MIGRATIONS: [Migration; 2] = [create_tables, keep_origins];
@@ -98,16 +89,21 @@ impl StoreFile {
             .read(true)
             .write(true)
             .open(path)
-            .map_err(|error| at(path, error))?;
+            .map_err(|error| StoreError::at(path, error))?;
         // redb would make a new database of it; but what was ours has been lost.
-        if file.metadata().map_err(|error| at(path, error))?.len() == 0 {
+        if file
+            .metadata()
+            .map_err(|error| StoreError::at(path, error))?
+            .len()
+            == 0
+        {
             return Err(StoreError::Damaged("the file is empty".to_owned()));
         }
         Self::with_file(file, path)
     }
 
     fn with_file(file: File, path: &Path) -> Result<Self, StoreError> {
-        let backend = FileBackend::new(file).map_err(|error| at(path, error))?;
+        let backend = FileBackend::new(file).map_err(|error| StoreError::at(path, error))?;
         Self::with_backend(backend, path)
     }
 
@@ -204,7 +200,7 @@ impl StoreFile {
         })?;
         rows.map(|row| {
             let (peer, addresses) =
-                row.map_err(|error| database_error(&self.path, error.into()))?;
+                row.map_err(|error| StoreError::of_database(&self.path, error.into()))?;
             Ok(RememberedPeer {
                 peer: decode_peer(peer.value())?,
                 addresses: decode_addresses(&addresses.value())?,
@@ -284,7 +280,7 @@ impl StoreFile {
 /// would be none, and nobody could tell it from a damaged one.
 fn create(path: &Path) -> Result<(), StoreError> {
     let unfinished = path.with_added_extension("new");
-    let failed = |error: io::Error| at(path, error);
+    let failed = |error: io::Error| StoreError::at(path, error);
     match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
@@ -304,7 +300,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
 /// Does something with the database. Where a file was changed by something else, redb may panic.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreError> {
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|error| database_error(path, error)),
+        Ok(result) => result.map_err(|error| StoreError::of_database(path, error)),
         Err(panic) => Err(StoreError::Damaged(panic_text(&*panic))),
     }
 }
@@ -313,29 +309,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("reading it failed").to_owned()
-}
-
-fn database_error(path: &Path, error: redb::Error) -> StoreError {
-    match error {
-        redb::Error::Corrupted(text) => StoreError::Damaged(text),
-        // Not a database, or half of one.
-        redb::Error::Io(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            StoreError::Damaged(error.to_string())
-        }
-        error => at(path, error),
-    }
-}
-
-fn at(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
-    StoreError::Database {
-        path: path.into(),
-        source: error.into(),
-    }
 }
 
 fn create_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {

@@ -27,7 +27,10 @@ use prometheus_client::{
 };
 use tokio::sync::mpsc;
 
-use super::{RememberedPeer, StoreError, StoreFile};
+use super::{
+    error::StoreError,
+    file::{RememberedPeer, StoreFile},
+};
 use crate::limits;
 
 /// How the store is opened again after a failure: redb then refuses all further work.

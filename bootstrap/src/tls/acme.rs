@@ -7,17 +7,18 @@
 
 use std::{
     convert::Infallible,
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures_rustls::rustls::{self, ClientConfig, RootCertStore, crypto::ring, pki_types::pem};
+use futures_rustls::rustls::{self, ClientConfig, RootCertStore, crypto::ring};
 use instant_acme::{Account, NewAccount};
 use thiserror::Error;
 use tokio::time;
 
+pub use self::error::AcmeError;
 use self::{
     disk::{Disk, StoredAccount, StoredCertificate},
     http::Http,
@@ -30,74 +31,21 @@ use super::{
     counters::{Counters, Source},
 };
 use crate::{
-    config::{AcmeCa, AcmeConfig, Domain},
+    config::{AcmeCa, Config},
     data_dir::{DataDir, DataDirError},
     limits,
 };
 
 mod advice;
 mod disk;
+mod error;
 mod http;
 mod order;
 mod pair;
 mod schedule;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// What a CA says of an account that it doesn't know (RFC 8555, section 6.7).
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
-
-/// Why the node can't begin to look after its certificate.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum AcmeError {
-    /// The account's file holds none.
-    #[error(
-        "{} is damaged, so the node doesn't know its account at the CA: {source}; restore the file \
-         from a copy, or remove it to get a new account",
-        .path.display()
-    )]
-    BrokenAccount {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: BoxError,
-    },
-    /// The certificate's file holds none.
-    #[error(
-        "{} is damaged, so the node has no certificate: {source}; restore the file from a copy, or \
-         remove it to get a new certificate",
-        .path.display()
-    )]
-    BrokenCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: BoxError,
-    },
-    /// The files can't be read.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// The file of `--acme-root` can't be read.
-    #[error("{}: {source}; check the path given by --acme-root and the file's owner and mode", .path.display())]
-    RootRead {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no certificate in the file of `--acme-root`.
-    #[error("{}: no certificate in PEM form: {source} (--acme-root)", .path.display())]
-    RootPem {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: pem::Error,
-    },
-    /// TLS can't be set up, or a certificate of `--acme-root` is none.
-    #[error("can't trust the CA's server: {0}")]
-    Tls(#[from] rustls::Error),
-}
 
 /// Why an attempt to get a certificate failed.
 #[derive(Debug, Error)]
@@ -153,16 +101,15 @@ impl Acme {
     ///
     /// If a file is there that can't be used.
     pub(crate) fn open(
-        config: &AcmeConfig,
-        domain: Option<&Domain>,
+        config: &Config,
         data: &DataDir,
         counters: &Counters,
     ) -> Result<Option<Self>, AcmeError> {
-        let (AcmeCa::Directory(directory), Some(domain)) = (&config.ca, domain) else {
+        let (AcmeCa::Directory(directory), Some(domain)) = (&config.acme, &config.domain) else {
             return Ok(None);
         };
         let (directory, domain) = (directory.clone(), domain.to_string());
-        let tls = trust(config.root.as_deref())?;
+        let tls = trust(config.acme_root.as_deref())?;
         let is_ours = |account: &StoredAccount| account.directory == directory;
         let account = Disk::account(data)?.filter(is_ours);
         let is_ours =
@@ -176,7 +123,10 @@ impl Acme {
         }
         counters.show_attempts();
         Ok(Some(Self {
-            contact: config.contact.as_ref().map(|mail| format!("mailto:{mail}")),
+            contact: config
+                .acme_contact
+                .as_ref()
+                .map(|mail| format!("mailto:{mail}")),
             tls,
             disk: Disk::new(data),
             account,
@@ -386,8 +336,8 @@ type Obtained = (Pair, rustls::sign::CertifiedKey, certificate::Validity);
 /// # Errors
 ///
 /// If the file of `--acme-root` can't be used.
-pub(crate) fn check(config: &AcmeConfig) -> Result<(), AcmeError> {
-    trust(config.root.as_deref()).map(drop)
+pub(crate) fn check(config: &Config) -> Result<(), AcmeError> {
+    trust(config.acme_root.as_deref()).map(drop)
 }
 
 /// Whom to take for the CA's server: whom browsers do, and who has a certificate of `root`.

@@ -19,7 +19,7 @@ use futures_rustls::rustls::{
 use serde::Serialize;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use super::counters::{Counters, Source};
+use super::counters::{Counters, Source, seconds};
 
 /// HTTP/1.1 alone: browsers' WebSockets begin with it.
 const HTTP_ALPN: &[u8] = b"http/1.1";
@@ -237,13 +237,6 @@ pub(super) fn chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Er
         return Err(pem::Error::NoItemsFound);
     }
     Ok(chain)
-}
-
-/// Seconds since 1970.
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 #[cfg(test)]

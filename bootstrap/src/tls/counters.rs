@@ -8,8 +8,6 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::certificate::seconds;
-
 /// Who brings the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -78,6 +76,13 @@ impl Counters {
     pub(super) fn count_attempt(&self, is_success: bool) {
         self.attempts.get_or_create(&labels(is_success)).inc();
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 fn labels(is_success: bool) -> ResultLabels {

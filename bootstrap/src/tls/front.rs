@@ -8,8 +8,7 @@ use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::{
-    Certificate, Incoming,
-    certificate::CHALLENGE_ALPN,
+    certificate::{CHALLENGE_ALPN, Certificate},
     head::{self, Rewound, Wants},
     transport::HandedOver,
 };
@@ -17,6 +16,9 @@ use crate::limits;
 
 /// A connection after its TLS handshake.
 pub(crate) type Secured = Rewound<TlsStream<Compat<TcpStream>>>;
+
+/// The connections that come by the TLS port for libp2p.
+pub(crate) type Incoming = mpsc::Receiver<HandedOver<Secured>>;
 
 /// Ends TLS, and gives libp2p its part. Clones share everything.
 #[derive(Clone)]

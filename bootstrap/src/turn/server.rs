@@ -24,53 +24,20 @@ use tokio::{
 use super::{
     counters::Counters,
     credentials::Client,
-    ports::PortRange,
-    relay::{Relay, Settings, Step},
+    relay::{NoPort, Opening, Relay, Settings, Step},
     request,
+    sockets::Sockets,
     streams::{Read, Stream},
 };
 use crate::{
     block_list::BlockList,
-    config::Config,
-    error::StartError,
-    limits, sockets,
+    config::PortRange,
+    limits,
     status::Status,
     stun::{self, Limiter},
 };
 
 mod open;
-
-/// What the server listens on.
-#[derive(Debug, Default)]
-pub(crate) struct Sockets {
-    pub(crate) udp: Vec<UdpSocket>,
-    pub(crate) tcp: Vec<TcpListener>,
-}
-
-impl Sockets {
-    /// Opens them as the configuration says. Needs a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// If one that isn't optional can't be opened.
-    pub(crate) fn open(config: &Config) -> Result<Self, StartError> {
-        let (udp, tcp) = sockets::bind_stun(config)?;
-        let udp = udp.into_iter().map(UdpSocket::from_std);
-        let tcp = tcp.into_iter().map(TcpListener::from_std);
-        Ok(Self {
-            udp: udp.collect::<Result<_, _>>().map_err(StartError::Runtime)?,
-            tcp: tcp.collect::<Result<_, _>>().map_err(StartError::Runtime)?,
-        })
-    }
-
-    /// Where they are.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let sockets = self.udp.iter();
-        sockets
-            .filter_map(|socket| socket.local_addr().ok())
-            .collect()
-    }
-}
 
 /// What there is to do.
 #[derive(Debug)]
@@ -319,6 +286,27 @@ impl Server {
                     _ = port.socket.try_send_to(data, to);
                 }
             }
+        }
+    }
+
+    /// Opens the port of an allocation and says by which address peers reach it.
+    fn open(&mut self, opening: &Opening) -> Result<SocketAddr, NoPort> {
+        let listening = self.listening.iter();
+        let listening = listening.filter_map(|socket| Some(socket.local_addr().ok()?.ip()));
+        let (relayed, socket) = open::port(opening, listening, &self.status.borrow(), self.ports)?;
+        let port = Relayed {
+            socket: Arc::new(socket),
+            reading: AbortHandle::new_pair().0,
+        };
+        self.relayed.insert(relayed, port);
+        self.listen_to_peers(relayed);
+        Ok(relayed)
+    }
+
+    /// Learns what the addresses of this machine are, as interfaces come and go.
+    fn learn_own(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.set_own(open::own_addresses(&self.status.borrow_and_update()));
         }
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{Context, FORMAT, licences, nextest_profile, page};
 use crate::{
-    checks::{self, edges, manifests, platform},
+    checks::{self, cycles, edges, manifests, platform},
     process,
     project::Project,
     setup::{Needs, macos},
@@ -51,7 +51,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "edges",
-        about: "who uses whom",
+        about: "who uses whom, crates and files",
         quick: true,
         needs: NOTHING,
         run: edges,
@@ -217,8 +217,12 @@ fn format(context: &Context<'_>) -> Result<()> {
 }
 
 fn edges(context: &Context<'_>) -> Result<()> {
-    let violations = edges::violations(&context.project.metadata()?);
-    conclude(&violations, "ARCHITECTURE.md draws who may use whom")
+    let mut violations = edges::violations(&context.project.metadata()?);
+    violations.extend(cycles::violations(&context.project.root)?);
+    conclude(
+        &violations,
+        "ARCHITECTURE.md draws who may use whom, and CONTRIBUTING.md says how files do",
+    )
 }
 
 fn manifests(context: &Context<'_>) -> Result<()> {

@@ -6,7 +6,16 @@ use libp2p::{Multiaddr, PeerId};
 use moim_dht::{Change, HeldRecord, ProviderRow, RecordRow};
 use moim_protocol::{UnixMillis, shares::Origin};
 
-use super::{FLAG_LEFT, ProviderColumns, RecordColumns, StoreError, database_error};
+use crate::store::error::StoreError;
+
+/// Sequence number, [`FLAG_LEFT`], remembered until, and of what is held: expires, origin and
+/// envelope, the last empty if nothing is. Times in milliseconds since 1970. Rows of schema 1 have the publisher
+/// where the origin is.
+pub(super) type RecordColumns = (u64, u8, u64, u64, &'static [u8], &'static [u8]);
+/// Expires, and addresses in multiaddr's binary form.
+pub(super) type ProviderColumns = (u64, Vec<&'static [u8]>);
+
+pub(super) const FLAG_LEFT: u8 = 1;
 
 type Records = redb::Range<'static, &'static [u8], RecordColumns>;
 type Providers = redb::Range<'static, (&'static [u8], &'static [u8]), ProviderColumns>;
@@ -28,7 +37,7 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.expected = self.expected.saturating_sub(1);
-        let damaged = |error: redb::StorageError| database_error(&self.path, error.into());
+        let damaged = |error: redb::StorageError| StoreError::of_database(&self.path, error.into());
         if let Some(row) = self.records.next() {
             return Some(row.map_err(damaged).map(|(key, row)| Change::Record {
                 key: key.value().to_vec(),

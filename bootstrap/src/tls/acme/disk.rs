@@ -9,10 +9,13 @@ use instant_acme::{AccountCredentials, Key};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::task;
 
-use super::{AcmeError, pair::Pair};
+use super::{
+    error::{AcmeError, BoxError},
+    pair::Pair,
+};
 use crate::{
     data_dir::{self, DataDir, DataDirError},
-    tls::certificate::seconds,
+    tls::counters::seconds,
 };
 
 /// The account at the CA, with its key.
@@ -151,7 +154,7 @@ impl Disk {
 fn read<T: DeserializeOwned>(
     data: &DataDir,
     name: &str,
-    broken: impl Fn(super::BoxError) -> AcmeError,
+    broken: impl Fn(BoxError) -> AcmeError,
 ) -> Result<Option<T>, AcmeError> {
     let Some(text) = data.read(name)? else {
         return Ok(None);

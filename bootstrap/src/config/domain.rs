@@ -1,36 +1,15 @@
-//! The settings of the TLS port.
+//! The name that a certificate is for.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt, str::FromStr};
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
-use super::{AcmeCa, AcmeConfig, ConfigError, Listen};
-
 /// Longest name in the DNS, in bytes (RFC 1035, section 2.3.4).
 const NAME_BYTES_MAX: usize = 253;
 /// Longest part of one.
 const LABEL_BYTES_MAX: usize = 63;
-
-/// The TLS port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// Where it listens.
-    pub listen: Listen,
-    /// File with the certificate chain, PEM.
-    pub certificate: Option<PathBuf>,
-    /// File with the private key, PEM.
-    pub key: Option<PathBuf>,
-    /// What the certificate is for, if peers are to be told.
-    pub domain: Option<Domain>,
-    /// How to get a certificate, if it isn't in files.
-    pub acme: AcmeConfig,
-}
 
 /// A name in the DNS, like `moim.example.org`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,28 +19,6 @@ pub struct Domain(String);
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("`{0}` is not a domain name such as moim.example.org")]
 pub struct DomainParseError(String);
-
-impl Tls {
-    /// Whether everything is there that is needed.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        if self.acme.ca != AcmeCa::Off {
-            return self.check_acme();
-        }
-        let needed = [("--tls-cert", &self.certificate), ("--tls-key", &self.key)];
-        match needed.into_iter().find(|(_, file)| file.is_none()) {
-            Some((flag, _)) if self.listen != Listen::Off => Err(ConfigError::TlsIncomplete(flag)),
-            _ => Ok(()),
-        }
-    }
-
-    /// The files of certificate and key, if TLS is on.
-    pub(crate) fn files(&self) -> Option<(&Path, &Path)> {
-        if self.listen == Listen::Off {
-            return None;
-        }
-        Some((self.certificate.as_deref()?, self.key.as_deref()?))
-    }
-}
 
 impl Domain {
     /// The address of a TLS port with this name.

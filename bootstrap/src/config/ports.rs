@@ -1,4 +1,4 @@
-//! The ports that allocations have.
+//! `LOW-HIGH`: the ports that TURN relays by.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
