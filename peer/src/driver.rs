@@ -32,6 +32,7 @@ mod rooms;
 mod seldom;
 mod shares;
 mod start;
+mod streams;
 mod thrift;
 mod time;
 mod values;
@@ -62,6 +63,7 @@ use self::{
     rooms::Rooms,
     seldom::Seldom,
     shares::PeerShares,
+    streams::Streams,
     thrift::Thrift,
     values::Operations,
 };
@@ -166,6 +168,7 @@ pub(crate) struct Driver {
     transmissions: HashMap<OutboundRequestId, Transmission>,
     received: SeenByPeer<PeerId, MessageId>,
     history: History,
+    streams: Streams,
     shares: PeerShares,
 
     status: Status,
@@ -237,6 +240,7 @@ impl Driver {
         self.advance_lost(now);
         self.advance_rooms(now);
         self.advance_outbox(now);
+        self.advance_streams(now);
         self.advance_shares(now);
         self.advance_ice(now);
         let reaching = if behind {
@@ -316,6 +320,7 @@ impl Driver {
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.operations_deadline());
         consider(self.outbox.next_deadline());
+        consider(self.streams.next_deadline());
         consider(self.shares.next_deadline());
         consider(self.platform.next_deadline());
         consider(reaching);

@@ -32,6 +32,12 @@ impl Handovers {
         }
     }
 
+    /// Something is on a relayed connection that would be lost with it: it is looked at again later. It ends by itself,
+    /// because relays bound circuits in time.
+    pub(super) fn put_off(&mut self, peer: PeerId, now: Instant) {
+        self.due.insert(peer, now + SETTLES);
+    }
+
     /// It is connected in one way only, or not at all.
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.due.remove(peer);
@@ -73,6 +79,9 @@ mod tests {
         assert_eq!(handovers.due(settled), None, "once");
         assert_eq!(handovers.due(start + SETTLES_MAX), Some(silent));
         assert_eq!(handovers.next_deadline(), None);
+        handovers.put_off(quick, settled);
+        assert_eq!(handovers.due(settled), None, "it is in use");
+        assert_eq!(handovers.due(settled + SETTLES), Some(quick));
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Driver {
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Probe(answered) => self.on_answered(answered, now),
             BehaviourEvent::Refusal(event) => self.on_refusal(event),
+            BehaviourEvent::Streams(event) => self.on_stream(event, now),
             BehaviourEvent::Time(event) => self.on_time(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {
                 relay_peer_id,
@@ -322,7 +323,11 @@ impl Driver {
     pub(super) fn advance_handovers(&mut self, now: Instant) {
         while let Some(peer) = self.handovers.due(now) {
             for superfluous in self.connections.superfluous(&peer) {
-                self.swarm.close_connection(superfluous);
+                if self.streams.are_on(superfluous) {
+                    self.handovers.put_off(peer, now);
+                } else {
+                    self.swarm.close_connection(superfluous);
+                }
             }
         }
     }

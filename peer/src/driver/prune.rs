@@ -38,6 +38,7 @@ impl Driver {
                 || now.saturating_duration_since(open.since) < PRUNE_AGE
                 || self.entry.is_bootstrap_node(&peer)
                 || self.serves(open, crowded)
+                || self.streams.are_with(&peer)
                 || self.sends.values().any(|pending| pending.is_to(&peer))
             {
                 continue;

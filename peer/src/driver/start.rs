@@ -13,7 +13,7 @@ use super::{
     Driver, PeerSwarm, REVIVALS, REVIVALS_WITHIN, Stopping, clock::Clock, connections::Connections,
     dial::Pace, entry::Entry, handover::Handovers, liveness::Liveness, lost::Lost, prune,
     queries::Queries, reach::Reaching, relays::Relays, rooms::Rooms, seldom::Seldom,
-    shares::PeerShares, thrift::Thrift, values::Operations,
+    shares::PeerShares, streams::Streams, thrift::Thrift, values::Operations,
 };
 use crate::{
     behaviour::Behaviour,
@@ -26,6 +26,7 @@ use crate::{
     history::History,
     platform,
     snapshot::{DhtState, Snapshot, Status},
+    streams::Accepted,
     swarm, waiting,
 };
 
@@ -117,6 +118,7 @@ impl Driver {
         let seed = platform::seed();
         let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
+        let accepted = Accepted::default();
         let (events, stream) = EventSink::channel();
         let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
             peer: me,
@@ -167,6 +169,7 @@ impl Driver {
             transmissions: HashMap::new(),
             received: SeenByPeer::new(limits::SEEN_PER_PEER, limits::SEEN_MAX),
             history: History::default(),
+            streams: Streams::new(accepted.clone()),
             shares: PeerShares::new(now),
             status: Status::Connecting,
             next_prune: now + prune::PRUNE_INTERVAL,
@@ -186,6 +189,7 @@ impl Driver {
                 id: me,
                 commands: commands_sender,
                 snapshot: snapshot_receiver,
+                accepted,
             },
             stream,
         ))
