@@ -6,11 +6,15 @@ use futures::{FutureExt as _, io::Cursor};
 use libp2p::{StreamProtocol, request_response::Codec as _};
 use moim_protocol::{
     alike, ice_wire,
-    limits::{BODY_BYTES_MAX, ICE_SERVERS_MAX, ICE_SERVERS_USED, REASON_BYTES_MAX, ROOM_BYTES_MAX},
+    limits::{
+        BODY_BYTES_MAX, ICE_SERVERS_MAX, ICE_SERVERS_USED, REASON_BYTES_MAX, ROOM_BYTES_MAX,
+        STREAM_HEADER_BYTES_MAX,
+    },
     message,
     names::MESSAGE_PROTOCOL,
     presence_wire,
     room::{self, RoomMessage},
+    stream_wire,
     text::{Name, Text},
     topic::{Topic, TopicHash},
     wire::WireError,
@@ -104,6 +108,22 @@ pub fn ice(data: &[u8]) {
         assert!(servers.len() <= ICE_SERVERS_MAX);
         for reached in ["192.0.2.1", "localhost", "moim.example"] {
             assert!(ice_wire::choose(servers.clone(), reached).len() <= ICE_SERVERS_USED);
+        }
+    }
+}
+
+/// `/moim/stream/1.0.0`: what comes on a stream, and each of its headers.
+pub fn stream(data: &[u8]) {
+    use stream_wire::{Request, Response};
+    let header = moim_peer::fuzzing::stream(data);
+    for data in header.as_deref().into_iter().chain([data]) {
+        let max = STREAM_HEADER_BYTES_MAX;
+        there_and_back(data, max, Request::decode, Request::encode);
+        there_and_back(data, max, Response::decode, Response::encode);
+        if let Err(error) = Request::decode(data) {
+            let answer = Response::from(&error).encode();
+            assert!(answer.len() <= max);
+            assert!(Response::decode(&answer).is_ok());
         }
     }
 }

@@ -10,6 +10,7 @@ use moim_protocol::{
     presence_wire,
     record::{Record, record_key},
     room::{RoomMessage, RoomText},
+    stream_wire,
     wire::ErrorCode,
 };
 
@@ -156,6 +157,10 @@ fn bodies() -> Vec<Seed> {
         ttl: Some(Duration::from_secs(3600)),
     };
     let refused = presence_wire::Response::error(ErrorCode::Busy, "later");
+    let open = stream_wire::Request::Open {
+        protocol: "chess/1".parse().expect("a name"),
+    };
+    let unknown = stream_wire::Response::error(ErrorCode::UnknownProtocol, "nobody");
     let said = RoomMessage::Text(text.clone());
     let present = RoomMessage::Presence { presence: here };
     vec![
@@ -171,6 +176,13 @@ fn bodies() -> Vec<Seed> {
             "accepted",
             message::Response::Accepted { id: text.id }.encode(),
         ),
+        ("stream", "open", open.encode()),
+        (
+            "stream",
+            "chunks",
+            [&[0, 42], &open.encode()[..], b"\0\x05hello\0\0"].concat(),
+        ),
+        ("stream", "refused", unknown.encode()),
         ("ice_body", "get", ice_wire::Request::Get.encode()),
         ("ice_body", "servers", servers.encode()),
         ("room_message", "text", said.encode()),

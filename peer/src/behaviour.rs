@@ -24,7 +24,9 @@ use crate::{
     error::StartError,
     platform, probe,
     scoring::{self, Gossip},
-    sources, swarm,
+    sources,
+    streams::behaviour as streams,
+    swarm,
 };
 
 /// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
@@ -69,6 +71,7 @@ pub(crate) struct Behaviour {
     pub(crate) presence: moim_rpc::Behaviour,
     pub(crate) probe: probe::Behaviour,
     pub(crate) refusal: moim_rpc::Behaviour,
+    pub(crate) streams: streams::Behaviour,
     pub(crate) time: moim_rpc::Behaviour,
     pub(crate) platform: swarm::PlatformBehaviour,
 }
@@ -120,6 +123,7 @@ impl Behaviour {
             presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
             probe: probe::Behaviour::default(),
             refusal: moim_rpc::behaviour(names::REFUSAL_PROTOCOL, ProtocolSupport::Inbound),
+            streams: streams::Behaviour::default(),
             time: moim_rpc::behaviour(names::TIME_PROTOCOL, ProtocolSupport::Outbound),
             platform,
         })

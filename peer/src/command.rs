@@ -7,9 +7,10 @@ use moim_protocol::{message::MessageId, record::RecordKey, text::Text, topic::To
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    error::{GetError, JoinError, LookupError, PutError, SayError, SendError},
+    error::{GetError, JoinError, LookupError, OpenError, PutError, SayError, SendError},
     history::{DirectMessage, RoomMessage},
     snapshot::{Member, Profile, Receipt, Stored, Value},
+    streams::Raw,
 };
 
 /// Commands that may wait for the driver. It handles each in microseconds, so a full queue means
@@ -46,6 +47,11 @@ pub(crate) enum Command {
     },
     /// The device lost or regained its network, or woke up.
     NetworkChanged { online: bool },
+    /// A stream to a peer, on the best connection.
+    Open {
+        to: PeerId,
+        reply: Reply<Result<Raw, OpenError>>,
+    },
     Put {
         key: RecordKey,
         value: serde_json::Value,

@@ -5,7 +5,7 @@ use moim_protocol::{
 };
 use thiserror::Error;
 
-use crate::reason::{Answered, InvalidValue, NotInDht, Setback};
+use crate::reason::{Answered, InvalidValue, NotInDht, Setback, Unreached};
 
 /// Why a peer could not be started.
 #[derive(Debug, Error)]
@@ -50,6 +50,51 @@ pub enum JoinError {
         /// The bound.
         max: usize,
     },
+}
+
+/// Why streams of a protocol are not accepted.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// Another [`Incoming`](crate::Incoming) of this peer takes them.
+    #[error("streams of this protocol are accepted already")]
+    AlreadyAccepted,
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+}
+
+/// Why a stream could not be opened.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The connection broke before the other side had answered.
+    #[error("the connection broke")]
+    Broken,
+    /// [`limits::STREAMS_PER_PEER`] to this peer or [`limits::STREAMS_ALL`] in all are open or being opened from here.
+    #[error("as many streams are open as may be; close some, or try again later")]
+    Busy,
+    /// The other side has not answered in time.
+    #[error("no answer within {} s", limits::STREAM_HEADER_TIME.as_secs())]
+    NoAnswer,
+    /// There is no connection to the peer, and none could be made in time.
+    #[error("not connected: {0}")]
+    NotConnected(Unreached),
+    /// The other side does not take the stream. [`ErrorCode::Busy`]: it has as many as it may.
+    #[error("the other side refused the stream: {}", Answered(*.0))]
+    Refused(ErrorCode),
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+    /// The receiver is this peer itself.
+    #[error("a peer cannot open a stream to itself")]
+    ToSelf,
+    /// No program at the other side accepts this protocol.
+    #[error("no program there speaks this protocol")]
+    UnknownProtocol,
+    /// The other peer knows nothing of streams.
+    #[error("the other peer takes no streams")]
+    Unsupported,
 }
 
 /// Why a message to a room was refused.

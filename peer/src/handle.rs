@@ -6,17 +6,22 @@ use std::{
 };
 
 use libp2p::PeerId;
-use moim_protocol::{message::MessageId, record::RecordKey, text::Text, topic::Topic};
+use moim_protocol::{
+    message::MessageId, record::RecordKey, stream_wire::ProtocolName, text::Text, topic::Topic,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     builder::PeerBuilder,
     command::Command,
-    error::{GetError, JoinError, LookupError, PutError, SayError, SendError},
+    error::{
+        AcceptError, GetError, JoinError, LookupError, OpenError, PutError, SayError, SendError,
+    },
     history::{DirectMessage, RoomMessage},
     platform,
     reason::{InvalidValue, NotInDht},
     snapshot::{Member, Profile, Receipt, Snapshot, Status, Stored, Value},
+    streams::{Accepted, Duplex, Incoming, handshake},
 };
 
 /// How long a DHT operation waits for a peer that is on its way into the DHT: some dials, not a
@@ -30,6 +35,7 @@ pub struct Peer {
     pub(crate) id: PeerId,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) snapshot: watch::Receiver<Snapshot>,
+    pub(crate) accepted: Accepted,
 }
 
 impl Peer {
@@ -170,6 +176,32 @@ impl Peer {
         self.ask(|reply| Command::Lookup { topic, wait, reply })
             .await
             .unwrap_or(Err(LookupError::Stopped))
+    }
+
+    /// Opens a stream to another peer, whose program must speak `protocol`, on the best connection that there is: a direct
+    /// one, or else one by TURN, or else a relayed one. Where there is none, one is made.
+    ///
+    /// # Errors
+    /// [`OpenError`]. Without a connection after [`limits::STREAM_CONNECT_TIME`](crate::limits::STREAM_CONNECT_TIME),
+    /// and without an answer after [`limits::STREAM_HEADER_TIME`](crate::limits::STREAM_HEADER_TIME).
+    pub async fn open(&self, to: PeerId, protocol: ProtocolName) -> Result<Duplex, OpenError> {
+        if to == self.id {
+            return Err(OpenError::ToSelf);
+        }
+        let raw = self
+            .ask(|reply| Command::Open { to, reply })
+            .await
+            .unwrap_or(Err(OpenError::Stopped))?;
+        handshake::open(raw, protocol).await
+    }
+
+    /// Takes the streams that others open for `protocol`, whoever they are, for as long as the [`Incoming`] lives. Of
+    /// anyone who is not wanted, drop the stream.
+    ///
+    /// # Errors
+    /// [`AcceptError`] when it is accepted already, or the peer has stopped.
+    pub fn accept(&self, protocol: ProtocolName) -> Result<Incoming, AcceptError> {
+        self.accepted.accept(protocol)
     }
 
     /// Tells the peer that the device lost (`false`) or regained (`true`) its network or woke from

@@ -43,6 +43,7 @@ mod reason;
 mod scoring;
 mod snapshot;
 mod sources;
+mod streams;
 mod swarm;
 mod waiting;
 
@@ -56,6 +57,7 @@ pub use moim_protocol::{
     message::MessageId,
     record::{KeyError, RecordKey, TypedError, from_json, from_typed},
     refusal_wire::Refusal,
+    stream_wire::{ProtocolName, ProtocolNameError},
     text::{LineError, Name, NameError, Text, TextError},
     topic::{Topic, TopicError},
     wire::ErrorCode,
@@ -65,7 +67,10 @@ pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},
     builder::{DhtMode, PeerBuilder},
-    error::{GetError, JoinError, LookupError, PutError, SayError, SendError, StartError},
+    error::{
+        AcceptError, GetError, JoinError, LookupError, OpenError, PutError, SayError, SendError,
+        StartError,
+    },
     event::{EventStream, LeaveReason, PeerEvent},
     handle::{Peer, Room},
     history::{DirectMessage, RoomMessage},
@@ -75,4 +80,5 @@ pub use self::{
         BootstrapNode, BootstrapState, ClockOff, Connection, DhtState, DirectTransport, Member,
         NotDirect, Path, Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
     },
+    streams::{Duplex, Incoming},
 };

@@ -239,6 +239,7 @@ impl fmt::Display for Answered {
             ErrorCode::Invalid
             | ErrorCode::InvalidJson
             | ErrorCode::NotAMember
+            | ErrorCode::UnknownProtocol
             | ErrorCode::UnknownType
             | ErrorCode::UnsupportedVersion
             | ErrorCode::Other => "its program does not understand it",

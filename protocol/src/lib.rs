@@ -140,6 +140,7 @@ pub mod roster;
 pub mod said;
 pub mod seen;
 pub mod shares;
+pub mod stream_wire;
 pub mod targets;
 pub mod text;
 mod time;

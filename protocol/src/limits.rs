@@ -71,6 +71,12 @@ pub const OUTBOX_RETRY_BASE: Duration = Duration::from_millis(250);
 /// Longest wait before a direct message is tried again.
 pub const OUTBOX_RETRY_MAX: Duration = Duration::from_secs(8);
 
+/// How long either side of a new stream has for its header.
+pub const STREAM_HEADER_TIME: Duration = Duration::from_secs(8);
+
+/// How long a stream that is to be opened waits for a connection to its peer: two attempts to dial it.
+pub const STREAM_CONNECT_TIME: Duration = Duration::from_secs(20);
+
 /// First wait before a bootstrap node is dialled again.
 pub const REDIAL_BASE: Duration = Duration::from_millis(500);
 
@@ -145,6 +151,12 @@ pub const RECORD_VALUE_BYTES_MAX: usize = 8_192;
 
 /// Longest reason in an error answer, in bytes of UTF-8.
 pub const REASON_BYTES_MAX: usize = 256;
+
+/// Longest name of a protocol that programs speak on streams of their own, in bytes.
+pub const PROTOCOL_NAME_BYTES_MAX: usize = 128;
+
+/// Largest header of such a stream: the longest reason with every character escaped, and the rest.
+pub const STREAM_HEADER_BYTES_MAX: usize = 2048;
 
 /// Largest integer in any body: 2^53 - 1, the largest that JavaScript holds exactly.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -310,6 +322,19 @@ pub const PROVIDER_KEY_BYTES_MAX: usize = 80;
 
 /// Most bytes of addresses kept per provider, in binary form.
 pub const PROVIDER_ADDRESS_BYTES_MAX: usize = 1024;
+
+/// Streams of their own that programs have opened to this peer, of one peer: each may hold a muxer's window of unread
+/// bytes, 256 KiB.
+pub const STREAMS_PER_PEER: usize = 32;
+
+/// The same of all peers: 64 MiB of unread bytes at most. The second half is for members of one's rooms.
+pub const STREAMS_ALL: usize = 256;
+
+/// Streams of one protocol that wait for the program that speaks it.
+pub const STREAMS_WAITING_MAX: usize = 16;
+
+/// Streams beyond a bound that are told so at once. Those above are reset without a word.
+pub const STREAMS_REFUSED_MAX: usize = 32;
 
 // --- Ways to a direct connection ----------------------------------------------------------------
 

@@ -17,6 +17,9 @@ pub const ICE_SERVERS_PROTOCOL: &str = "/moim/ice-servers/1.0.0";
 /// A bootstrap node says why it lets a peer not in, see [`refusal_wire`](crate::refusal_wire).
 pub const REFUSAL_PROTOCOL: &str = "/moim/refusal/1.0.0";
 
+/// Streams of programs' own, see [`stream_wire`](crate::stream_wire).
+pub const STREAM_PROTOCOL: &str = "/moim/stream/1.0.0";
+
 /// A bootstrap node says what time it is, see [`time_wire`](crate::time_wire).
 pub const TIME_PROTOCOL: &str = "/moim/time/1.0.0";
 

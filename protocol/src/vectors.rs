@@ -17,7 +17,7 @@ use crate::{
     record::{Record, SignedRecord, record_key},
     refusal_wire,
     room::{RoomMessage, RoomText, gossip_message_id},
-    time_wire,
+    stream_wire, time_wire,
     topic::{Topic, TopicHash},
 };
 
@@ -225,6 +225,8 @@ fn examples_are_taken_and_written_alike() {
             "presence response" => presence_wire::Response::decode(bytes).unwrap().encode(),
             "message request" => message::Request::decode(bytes).unwrap().encode(),
             "message response" => message::Response::decode(bytes).unwrap().encode(),
+            "stream request" => stream_wire::Request::decode(bytes).unwrap().encode(),
+            "stream response" => stream_wire::Response::decode(bytes).unwrap().encode(),
             "room" => RoomMessage::decode(bytes).unwrap().encode(),
             kind => panic!("an example of {kind}"),
         };
@@ -246,6 +248,7 @@ fn names_are_as_documented() {
         names::MESSAGE_PROTOCOL,
         names::PRESENCE_PROTOCOL,
         names::REFUSAL_PROTOCOL,
+        names::STREAM_PROTOCOL,
         names::TIME_PROTOCOL,
         names::IDENTIFY_PROTOCOL,
         names::AGENT,
@@ -293,6 +296,8 @@ fn limits_are_as_documented() {
         ("RECORD_KEY_BYTES_MAX", limits::RECORD_KEY_BYTES_MAX),
         ("RECORD_VALUE_BYTES_MAX", limits::RECORD_VALUE_BYTES_MAX),
         ("REASON_BYTES_MAX", limits::REASON_BYTES_MAX),
+        ("PROTOCOL_NAME_BYTES_MAX", limits::PROTOCOL_NAME_BYTES_MAX),
+        ("STREAM_HEADER_BYTES_MAX", limits::STREAM_HEADER_BYTES_MAX),
         ("PROVIDER_KEY_BYTES_MAX", limits::PROVIDER_KEY_BYTES_MAX),
         ("ICE_TEXT_BYTES_MAX", limits::ICE_TEXT_BYTES_MAX),
         ("CONVERSATION_BYTES_MAX", limits::CONVERSATION_BYTES_MAX),
@@ -318,6 +323,9 @@ fn limits_are_as_documented() {
         ("OUTBOX_MAX", limits::OUTBOX_MAX),
         ("SEEN_PER_PEER", limits::SEEN_PER_PEER),
         ("SEEN_MAX", limits::SEEN_MAX),
+        ("STREAMS_PER_PEER", limits::STREAMS_PER_PEER),
+        ("STREAMS_ALL", limits::STREAMS_ALL),
+        ("STREAMS_WAITING_MAX", limits::STREAMS_WAITING_MAX),
         ("SAY_WAITING_MAX", limits::SAY_WAITING_MAX),
         (
             "CONVERSATION_MESSAGES_MAX",
@@ -328,7 +336,7 @@ fn limits_are_as_documented() {
     for (name, value) in counts {
         assert_eq!(limit(name), value.to_string(), "{name}");
     }
-    let times: [(&str, Duration); 13] = [
+    let times: [(&str, Duration); 14] = [
         ("PRESENCE_TTL", limits::PRESENCE_TTL),
         ("PRESENCE_REFRESH", limits::PRESENCE_REFRESH),
         ("CLOCK_SKEW_MAX", limits::CLOCK_SKEW_MAX),
@@ -339,6 +347,7 @@ fn limits_are_as_documented() {
         ("ORDER_GAP_MAX", limits::ORDER_GAP_MAX),
         ("SESSION_YOUNG", limits::SESSION_YOUNG),
         ("OUTBOX_DEADLINE", limits::OUTBOX_DEADLINE),
+        ("STREAM_HEADER_TIME", limits::STREAM_HEADER_TIME),
         ("REDIAL_MAX", limits::REDIAL_MAX),
         ("TURNED_AWAY_MAX", limits::TURNED_AWAY_MAX),
         ("CONNECTION_LASTS", limits::CONNECTION_LASTS),
@@ -396,6 +405,7 @@ fn error_codes_are_as_documented() {
         ErrorCode::NotAMember,
         ErrorCode::NotAccepted,
         ErrorCode::TooLarge,
+        ErrorCode::UnknownProtocol,
         ErrorCode::UnknownType,
         ErrorCode::UnsupportedVersion,
     ] {

@@ -6,7 +6,10 @@ use std::{fmt, str::Utf8Error};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{json, limits::REASON_BYTES_MAX, presence::PresenceError, time::UnixMillis};
+use crate::{
+    json, limits::REASON_BYTES_MAX, presence::PresenceError, stream_wire::ProtocolNameError,
+    time::UnixMillis,
+};
 
 /// The version in every body (`"v":1`).
 pub const VERSION: u64 = 1;
@@ -28,6 +31,8 @@ pub enum ErrorCode {
     NotAccepted,
     /// `too_large`: the body is larger than its limit.
     TooLarge,
+    /// `unknown_protocol`: no program at the other side speaks the protocol on streams.
+    UnknownProtocol,
     /// `unknown_type`: the `type`, or the `state` of a presence, is none that the other side knows.
     UnknownType,
     /// `unsupported_version`: the `v` is none that the other side knows.
@@ -48,6 +53,7 @@ impl ErrorCode {
             | Self::NotAMember
             | Self::NotAccepted
             | Self::TooLarge
+            | Self::UnknownProtocol
             | Self::UnknownType
             | Self::UnsupportedVersion
             | Self::Other => false,
@@ -72,6 +78,7 @@ impl ErrorCode {
             Self::NotAMember => "not_a_member",
             Self::NotAccepted => "not_accepted",
             Self::TooLarge => "too_large",
+            Self::UnknownProtocol => "unknown_protocol",
             Self::UnknownType => "unknown_type",
             Self::UnsupportedVersion => "unsupported_version",
             Self::Other => "other",
@@ -89,6 +96,7 @@ impl ErrorCode {
             Self::NotAMember,
             Self::NotAccepted,
             Self::TooLarge,
+            Self::UnknownProtocol,
             Self::UnknownType,
             Self::UnsupportedVersion,
         ]
@@ -186,6 +194,9 @@ pub enum WireError {
     /// The presence in it.
     #[error("presence: {0}")]
     Presence(#[from] PresenceError),
+    /// The name of a protocol in it.
+    #[error("protocol: {0}")]
+    ProtocolName(#[from] ProtocolNameError),
     /// The presence in it is of another peer than the one who sent it.
     #[error("the presence is not the sender's own")]
     Sender,
@@ -205,7 +216,9 @@ impl WireError {
             Self::Body(error) => error.code(),
             Self::Date(_) => ErrorCode::Expired,
             Self::Presence(error) => error.code(),
-            Self::Sender | Self::Sequence | Self::WrongTopic => ErrorCode::Invalid,
+            Self::ProtocolName(_) | Self::Sender | Self::Sequence | Self::WrongTopic => {
+                ErrorCode::Invalid
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use libp2p::PeerId;
+use libp2p::{PeerId, swarm::ConnectionId};
 use web_time::Instant;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     reach::Reaching,
     rooms::Rooms,
     state::Driver,
+    streams::Streams,
 };
 
 /// What the driver's machines need connections for.
@@ -20,6 +21,7 @@ struct Machines<'a> {
     entry: &'a Entry,
     reaching: &'a Reaching,
     rooms: &'a Rooms,
+    streams: &'a Streams,
 }
 
 impl Needs for Machines<'_> {
@@ -33,7 +35,13 @@ impl Needs for Machines<'_> {
 
     fn is_in_use(&self, peer: &PeerId) -> bool {
         let mut rooms = self.rooms.joined();
-        self.direct.is_writing_to(peer) || rooms.any(|room| room.machine.is_asking(peer))
+        self.direct.is_writing_to(peer)
+            || self.streams.are_with(peer)
+            || rooms.any(|room| room.machine.is_asking(peer))
+    }
+
+    fn is_busy(&self, connection: ConnectionId) -> bool {
+        self.streams.are_on(connection)
     }
 
     fn members(&self, connected: &[PeerId]) -> (HashSet<PeerId>, HashSet<PeerId>) {
@@ -54,6 +62,7 @@ impl Driver {
             entry: &self.entry,
             reaching: &self.reaching,
             rooms: &self.rooms,
+            streams: &self.streams,
         };
         for closing in self
             .lifetimes

@@ -26,6 +26,7 @@ impl Driver {
             Command::NetworkChanged { online } => self.on_network_changed(online, now),
             #[cfg(test)]
             Command::Panic => panic!("sabotage"),
+            Command::Open { to, reply } => self.streams.open(to, reply, now),
             Command::Put {
                 key,
                 value,

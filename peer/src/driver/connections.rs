@@ -218,6 +218,20 @@ impl Connections {
         })
     }
 
+    /// The connection for a stream that stays on it: a direct one if there is one, and of several the one that answers
+    /// and is oldest, as it is the other ones that are closed when there are two.
+    pub(super) fn best(&self, peer: &PeerId) -> Option<ConnectionId> {
+        let ids = self.peers.get(peer)?.connections.iter();
+        let open = ids.filter_map(|id| Some((*id, self.open.get(&(*peer, *id))?)));
+        let rank = |path: Path| match path {
+            Path::Direct(_) => 0,
+            Path::Turn => 1,
+            Path::Relayed { .. } => 2,
+        };
+        let best = open.min_by_key(|(id, open)| (rank(open.path), open.silent, open.since, *id));
+        best.map(|(id, _)| id)
+    }
+
     /// The address of a direct connection that we dialled or accepted.
     pub(super) fn direct_address(&self, peer: &PeerId) -> Option<&Multiaddr> {
         self.direct(peer).map(|open| &open.address)

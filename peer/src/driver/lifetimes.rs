@@ -41,8 +41,10 @@ pub(super) trait Needs {
     fn is_bootstrap_node(&self, peer: &PeerId) -> bool;
     /// Whether the rooms want a connection to a peer.
     fn is_wanted(&self, peer: &PeerId) -> bool;
-    /// Whether a message waits for a peer, or an answer of it.
+    /// Whether a message waits for a peer, or an answer of it, or a stream of a program's own is open.
     fn is_in_use(&self, peer: &PeerId) -> bool;
+    /// Whether something is on a connection that would be lost with it.
+    fn is_busy(&self, connection: ConnectionId) -> bool;
     /// Of the connected peers, those connected longest first: all members, and those of them that are kept for a
     /// room's sake.
     fn members(&self, connected: &[PeerId]) -> (HashSet<PeerId>, HashSet<PeerId>);
@@ -109,13 +111,16 @@ impl Lifetimes {
     ) -> Vec<Closing> {
         let mut closing = Vec::new();
         self.handovers.retain(|peer, due| {
-            let is_due = *due <= now;
-            if is_due {
-                // Requests and gossip choose among connections as they like, so only one kind stays.
-                let superfluous = connections.superfluous(peer).into_iter();
-                closing.extend(superfluous.map(Closing::Connection));
+            if now < *due {
+                return true;
             }
-            !is_due
+            // Requests and gossip choose among connections as they like, so only one kind stays.
+            let superfluous = connections.superfluous(peer).into_iter();
+            let (busy, idle): (Vec<_>, Vec<_>) = superfluous.partition(|id| needs.is_busy(*id));
+            closing.extend(idle.into_iter().map(Closing::Connection));
+            // What is busy ends by itself, because relays bound circuits in time.
+            *due = now + SETTLES;
+            !busy.is_empty()
         });
         if now >= self.next_prune {
             self.next_prune = now + PRUNE_INTERVAL;

@@ -101,6 +101,7 @@ impl Driver {
         self.relays = Relays::new(self.seed);
         self.reaching = Reaching::new(self.me, self.seed);
         self.pace = Pace::default();
+        self.streams.restarted();
         self.answer_lost_questions();
         for (_, lost) in self.transmissions.drain() {
             if let Transmission::Direct(id) = lost {

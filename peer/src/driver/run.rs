@@ -72,6 +72,7 @@ impl Driver {
         self.advance_lost(now);
         self.advance_rooms(now);
         self.advance_direct(now);
+        self.advance_streams(now);
         self.advance_shares(now);
         self.advance_ice(now);
         let reaching = if behind {
@@ -110,6 +111,7 @@ impl Driver {
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.operations.poll_timeout());
         consider(self.direct.poll_timeout());
+        consider(self.streams.poll_timeout());
         consider(self.shares.next_deadline());
         consider(self.platform.next_deadline());
         consider(reaching);

@@ -26,6 +26,7 @@ use super::{
     shares::PeerShares,
     shown::Listed,
     state::{Driver, PeerSwarm, Stopping},
+    streams::Streams,
     thrift::Thrift,
 };
 use crate::{
@@ -38,6 +39,7 @@ use crate::{
     handle::Peer,
     platform,
     snapshot::{DhtState, Snapshot, Status},
+    streams::Accepted,
     swarm, waiting,
 };
 
@@ -136,6 +138,7 @@ impl Driver {
         let seed = platform::seed();
         let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
+        let accepted = Accepted::default();
         let (events, stream) = EventSink::channel();
         let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
             peer: me,
@@ -181,6 +184,7 @@ impl Driver {
             told_addresses: Vec::new(),
             direct: Direct::new(me),
             transmissions: HashMap::new(),
+            streams: Streams::new(accepted.clone()),
             shares: PeerShares::new(now),
             status: Status::Connecting,
             stopping: Stopping::No,
@@ -201,6 +205,7 @@ impl Driver {
                 id: me,
                 commands: commands_sender,
                 snapshot: snapshot_receiver,
+                accepted,
             },
             stream,
         ))

@@ -27,6 +27,7 @@ use super::{
     seldom::Seldom,
     shares::PeerShares,
     shown::{Listed, Shown},
+    streams::Streams,
     thrift::Thrift,
 };
 use crate::{
@@ -106,6 +107,7 @@ pub(crate) struct Driver {
 
     pub(super) direct: Direct,
     pub(super) transmissions: HashMap<OutboundRequestId, Transmission>,
+    pub(super) streams: Streams,
     pub(super) shares: PeerShares,
 
     pub(super) status: Status,

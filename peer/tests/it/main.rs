@@ -24,4 +24,6 @@ mod room;
 #[cfg(not(target_arch = "wasm32"))]
 mod strangers;
 #[cfg(not(target_arch = "wasm32"))]
+mod streams;
+#[cfg(not(target_arch = "wasm32"))]
 mod values;

@@ -15,6 +15,7 @@ struct Wishes {
     bootstrap_nodes: HashSet<PeerId>,
     wanted: HashSet<PeerId>,
     in_use: HashSet<PeerId>,
+    busy: HashSet<ConnectionId>,
     members: HashSet<PeerId>,
     /// So many of the members that are connected longest are kept.
     keep: usize,
@@ -31,6 +32,10 @@ impl Needs for Wishes {
 
     fn is_in_use(&self, peer: &PeerId) -> bool {
         self.in_use.contains(peer)
+    }
+
+    fn is_busy(&self, connection: ConnectionId) -> bool {
+        self.busy.contains(&connection)
     }
 
     fn members(&self, connected: &[PeerId]) -> (HashSet<PeerId>, HashSet<PeerId>) {
@@ -115,6 +120,19 @@ fn the_relayed_connection_stays_until_the_direct_one_has_settled() {
     let silent = table.after(SETTLES_MAX - SETTLES);
     assert_eq!(silent, [Closing::Connection(through[1])]);
     assert_eq!(table.lifetimes.poll_timeout(), None);
+}
+
+#[test]
+fn a_relayed_connection_in_use_stays_until_it_is_free() {
+    let mut table = Table::new();
+    let peer = PeerId::random();
+    let through = table.open(peer, relayed(), false);
+    table.open(peer, DIRECT, true);
+    table.wishes.busy.insert(through);
+    assert_eq!(table.after(SETTLES_MAX), []);
+    assert_eq!(table.lifetimes.poll_timeout(), Some(table.now + SETTLES));
+    table.wishes.busy.clear();
+    assert_eq!(table.after(SETTLES), [Closing::Connection(through)]);
 }
 
 #[test]
