@@ -96,7 +96,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let config = configs.borrow().clone();
-    let past = restart::Past::default();
+    let past = node::Past::default();
     let node = Node::start_after(&config, &past)?;
     restart::keep_running(node, config, past, configs, shutdown).await
 }

@@ -8,37 +8,22 @@ use std::{
     future::Future,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
     time::Instant,
 };
 
-use connection_guard::{Falls, Panics, RESTARTS_MAX};
+use connection_guard::{Falls, RESTARTS_MAX};
 use libp2p::multiaddr::Protocol;
 use tokio::{sync::watch, time};
 
 use crate::{
-    block_list::BlockList,
     config::{Config, Listen},
     connections,
     error::{RunError, StartError},
     limits,
-    node::Node,
+    node::{Node, Past},
     output, sockets,
     status::Status,
 };
-
-/// What outlives a start.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Past {
-    pub(crate) panics: Panics,
-    /// Times that the node was started anew.
-    pub(crate) restarts: u32,
-    /// The block list of the node before: its file may be gone meanwhile.
-    pub(crate) blocked: Option<watch::Receiver<Arc<BlockList>>>,
-    /// Panics in the event loop when it is told to.
-    #[cfg(test)]
-    pub(crate) sabotage: tests::Sabotage,
-}
 
 /// Runs a node, which has this configuration, until `shutdown` is ready, and starts another one with the same identity, store and
 /// addresses if it panics.

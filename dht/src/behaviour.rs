@@ -30,6 +30,7 @@ use web_time::Instant;
 
 pub use self::handler::{Handler, ToHandler};
 use self::{
+    asking::{go_on_without, may_ask},
     handler::{KadIn, KadOut},
     silence::Silence,
     whence::whence,
@@ -45,6 +46,7 @@ use crate::{
 
 mod asking;
 mod handler;
+mod questions;
 mod silence;
 mod whence;
 mod writing;
@@ -336,7 +338,7 @@ impl NetworkBehaviour for Behaviour {
             }) => {
                 // What was asked on it is lost. Where there is another connection, kad would wait for it.
                 if self.silence.closed(peer_id) {
-                    self.go_on_without(*peer_id);
+                    go_on_without(&mut self.kad, *peer_id);
                 }
                 if let Some(writing) = &mut self.writing {
                     writing.on_closed(*connection_id);
@@ -420,7 +422,7 @@ impl NetworkBehaviour for Behaviour {
             let now = Instant::now();
             while let Some(peer) = self.silence.overdue(now) {
                 tracing::debug!(%peer, "keeps silent, queries go on without it");
-                self.go_on_without(peer);
+                go_on_without(&mut self.kad, peer);
             }
             match self.kad.poll(cx) {
                 Poll::Ready(ToSwarm::Dial { opts }) if let Some(peer) = opts.get_peer_id() => {
@@ -428,7 +430,7 @@ impl NetworkBehaviour for Behaviour {
                         self.silence.dialling(peer, now);
                         return Poll::Ready(ToSwarm::Dial { opts });
                     }
-                    self.go_on_without(peer);
+                    go_on_without(&mut self.kad, peer);
                 }
                 // A question; answers go where they were asked.
                 Poll::Ready(ToSwarm::NotifyHandler {
@@ -436,13 +438,14 @@ impl NetworkBehaviour for Behaviour {
                     handler: NotifyHandler::Any,
                     event,
                 }) => {
-                    if self.may_ask(peer_id, &event, now) {
+                    if may_ask(&mut self.silence, &mut self.pacing, peer_id, &event, now) {
                         return Poll::Ready(ToSwarm::NotifyHandler {
                             peer_id,
                             handler: NotifyHandler::Any,
                             event: ToHandler::Kad(event),
                         });
                     }
+                    go_on_without(&mut self.kad, peer_id);
                 }
                 Poll::Ready(ToSwarm::GenerateEvent(event)) => {
                     if let kad::Event::OutboundQueryProgressed {

@@ -18,18 +18,16 @@ pub use crate::{
     behaviour::{Behaviour, Handler, ToHandler},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
     journal::{Batch, Change, HeldRecord, Journal, Progress, ProviderRow, RecordRow},
+    platform::SERVES,
     requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE},
     store::{Store, StoreLimits, StorePart, StoreStats},
 };
-
-/// Whether a peer on this platform may be a DHT server. A page may not: nobody can open a connection to it unannounced. So its
-/// store keeps nothing of others, and what would is not even compiled into it.
-pub const SERVES: bool = cfg!(not(target_arch = "wasm32"));
 
 mod addresses;
 mod behaviour;
 mod config;
 mod journal;
 mod pacing;
+mod platform;
 mod requests;
 mod store;

@@ -3,7 +3,7 @@
 //! **Invariant:** whatever [`Store::put`] accepts was admitted by [`moim_protocol::admission`]
 //! under its key, and is handed out only until the end of the life it was signed for, measured on this
 //! machine's clock from its arrival. Memory is bounded whatever arrives, and who gives way when it is
-//! full is decided by where things were put from ([`shares`]).
+//! full is decided by where things were put from ([`shares`](moim_protocol::shares)).
 
 use std::{borrow::Cow, collections::HashMap, iter, time::Duration};
 
@@ -14,8 +14,6 @@ use libp2p::{
         store::{Error, RecordStore, Result},
     },
 };
-#[cfg(doc)]
-use moim_protocol::shares;
 use moim_protocol::{
     UnixMillis,
     address::is_dialled,
@@ -30,11 +28,12 @@ use moim_protocol::{
 use web_time::{Instant, SystemTime};
 
 use self::records::{Limits, New, Records, Seen};
-pub use self::stats::{StoreLimits, StorePart, StoreStats};
-use crate::SERVES;
+pub use self::size::{StoreLimits, StorePart, StoreStats};
+use crate::platform::SERVES;
 
 mod durable;
 mod records;
+mod size;
 mod stats;
 #[cfg(test)]
 mod tests;

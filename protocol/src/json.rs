@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::wire::{BodyError, VERSION};
+use crate::wire::body::{BodyError, VERSION};
 
 /// A `T` that is written as a JSON object. Serde's derived structs would take an array too.
 pub(crate) struct Object<T>(pub(crate) T);

@@ -22,7 +22,7 @@ use crate::{
     text::{Name, NameError},
     time::{UnixMillis, Validity},
     topic::TopicHash,
-    wire::{self, BodyError, ErrorCode},
+    wire::body::{self, BodyError, ErrorCode},
 };
 
 pub(crate) const PURPOSE: Purpose = Purpose {
@@ -135,7 +135,7 @@ impl State {
         [Self::Here, Self::Left]
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| PresenceError::UnknownState(wire::cut(text, 64).to_owned()))
+            .ok_or_else(|| PresenceError::UnknownState(body::cut(text, 64).to_owned()))
     }
 }
 

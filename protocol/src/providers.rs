@@ -17,6 +17,8 @@ use slab::Slab;
 use thiserror::Error;
 use web_time::Instant;
 
+use self::entry::Entry;
+pub use self::entry::Provider;
 use crate::{
     address::is_dialled,
     changes::Changes,
@@ -25,9 +27,10 @@ use crate::{
         PROVIDER_KEYS_PER_PEER_MAX, PROVIDERS_MAX, PROVIDERS_PER_KEY_MAX,
     },
     random::Random,
-    shares::{Full, Origin, Place, Pool, Putter},
+    shares::{Full, Origin, Pool, Putter},
 };
 
+mod entry;
 mod sample;
 
 /// The bounds of a [`ProviderTable`].
@@ -72,38 +75,6 @@ pub enum ProviderError {
 impl From<Full> for ProviderError {
     fn from(Full: Full) -> Self {
         Self::Full
-    }
-}
-
-/// Somebody who provides a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provider {
-    /// Who.
-    pub peer: PeerId,
-    /// Where it can be dialled.
-    pub addresses: Vec<Multiaddr>,
-    /// When the entry is gone unless it is added again.
-    pub expires: Instant,
-}
-
-#[derive(Debug)]
-struct Entry {
-    key: Arc<[u8]>,
-    provider: Provider,
-    /// Greater for every later addition.
-    added: u64,
-    origin: Origin,
-    place: Place,
-    /// Its place among the others of a key that is full.
-    place_in_key: Option<Place>,
-}
-
-impl Entry {
-    fn putter(&self) -> Putter {
-        Putter {
-            origin: self.origin,
-            is_held: self.place.is_held(),
-        }
     }
 }
 

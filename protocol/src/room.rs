@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     json,
     limits::{CLOCK_SKEW_MAX, ROOM_BYTES_MAX, SESSION_YOUNG},
-    message::MessageId,
+    message::id::MessageId,
     presence::SignedPresence,
     text::{Name, Text},
     time::UnixMillis,

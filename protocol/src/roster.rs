@@ -24,16 +24,18 @@ use libp2p_identity::PeerId;
 use thiserror::Error;
 use web_time::Instant;
 
-use self::{gone::Gone, places::Places};
+pub use self::entry::Member;
+use self::{entry::Entry, gone::Gone, places::Places};
 use crate::{
     limits::{CLOCK_SKEW_MAX, MEMBERS_MAX},
-    presence::{Presence, PresenceError, SignedPresence, State},
+    presence::{PresenceError, SignedPresence, State},
     presence_wire,
     time::{UnixMillis, after},
     topic::TopicHash,
     wire::ErrorCode,
 };
 
+mod entry;
 mod gone;
 mod places;
 mod suspended;
@@ -86,17 +88,6 @@ pub enum Verdict {
     Updated,
 }
 
-/// A member of the room.
-#[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
-    /// What it says about itself.
-    pub presence: &'a Presence,
-    /// The same, with its proof.
-    pub signed: &'a SignedPresence,
-    /// When it is gone, unless it says again that it is here.
-    pub expires: Instant,
-}
-
 /// A part of the members and of those who left, in order, to be sent to another.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -104,38 +95,6 @@ pub struct Page {
     pub entries: Vec<(SignedPresence, Duration)>,
     /// Where the next page starts (after this peer), if there is one.
     pub next: Option<PeerId>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    signed: SignedPresence,
-    /// The end of its life.
-    expires: Instant,
-    /// Until when somebody could show the same presence as new.
-    replayable: Instant,
-}
-
-impl Entry {
-    fn ttl(&self) -> Duration {
-        self.signed.presence().validity().ttl()
-    }
-
-    fn remaining(&self, now: Instant) -> Duration {
-        self.expires.saturating_duration_since(now)
-    }
-
-    /// What a receiver has to take off the life it was signed for to get what remains of it.
-    fn age(&self, now: Instant) -> Duration {
-        self.ttl().saturating_sub(self.remaining(now))
-    }
-
-    fn member(&self) -> Member<'_> {
-        Member {
-            presence: self.signed.presence(),
-            signed: &self.signed,
-            expires: self.expires,
-        }
-    }
 }
 
 /// The members of one room as one peer knows them. See the [module](self).

@@ -1,26 +1,22 @@
 //! How the node begins: its files, its sockets, and the swarm on top of them.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use libp2p::{Multiaddr, PeerId, core::transport::ListenerId, kad, multiaddr::Protocol};
+use libp2p::{PeerId, core::transport::ListenerId, kad};
 use moim_dials::{Dials, Names};
-use moim_protocol::{
-    address::{self, Address, Host},
-    dials::is_local_name,
-    limits::{ASKED_PER_PEER, SHARES_MAX},
-    rate::Buckets,
-    targets::{Scope, scope},
-};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use super::{
-    Listener, Node,
-    reload::{check_external, external},
+    Node,
+    answers::Answers,
+    listeners::Listeners,
+    named::{check_external, external, follow_settings, others},
+    network::Network,
+    past::Past,
+    relaying::Relaying,
+    reload::InForce,
+    remember,
+    services::Services,
 };
 use crate::{
     admin,
@@ -30,12 +26,11 @@ use crate::{
     connections::Connections,
     data_dir::DataDir,
     error::{ListenError, StartError},
-    http, identity, limits,
+    http, identity,
     metrics::{self, Metrics},
     process,
     rejections::Journal,
     relay::Circuits,
-    restart::Past,
     site::Site,
     sockets,
     status::{Heartbeat, Status},
@@ -194,44 +189,46 @@ impl Node {
         if let Some(tls) = tls {
             background.spawn(tls.keeping);
         }
-        let mut node = Self {
+        let mut network = Network {
             swarm: Box::new(swarm),
-            http,
-            turn,
-            credentials,
-            ice_asked: Buckets::new(ASKED_PER_PEER, SHARES_MAX),
-            time_asked: Buckets::new(ASKED_PER_PEER, SHARES_MAX),
             status,
-            heartbeat,
             metrics,
-            listeners,
-            ready_at: Some(time::Instant::now() + limits::READY_TIMEOUT),
+            listeners: Listeners::new(listeners),
             connections: Connections::default(),
-            questions,
             dials,
             others,
-            reservations: HashSet::new(),
-            store,
-            background,
+            relaying: Relaying::new(circuits),
+            answers: Answers::new(credentials),
             blocked,
-            circuits,
             journal: Journal::default(),
-            config: config.clone(),
-            site,
-            turn_settings,
-            turn_allocations_max,
             panics: past.panics.clone(),
+        };
+        network.announce();
+        remember::come_back(&mut network.swarm.behaviour_mut().kad, peer_id, remembered);
+        if network.blocked.borrow().len() > 0 {
+            // The store, and the peers of the last run, may have some of them.
+            network.block();
+        }
+        Ok(Self {
+            network,
+            services: Services {
+                http,
+                turn,
+                background,
+            },
+            in_force: InForce {
+                config: config.clone(),
+                site,
+                turn: turn_settings,
+                turn_allocations_max,
+            },
+            heartbeat,
+            questions,
+            store,
             #[cfg(test)]
             sabotage: past.sabotage.clone(),
             data,
-        };
-        node.announce();
-        node.come_back(remembered);
-        if node.blocked.borrow().len() > 0 {
-            // The store, and the peers of the last run, may have some of them.
-            node.block();
-        }
-        Ok(node)
+        })
     }
 }
 
@@ -279,68 +276,21 @@ fn sockets_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     sockets.filter_map(Result::ok).collect()
 }
 
-/// Opens every libp2p socket of the configuration.
+/// Opens every libp2p socket of the configuration; each listener with the flag that chose it.
 fn listen(
     swarm: &mut NodeSwarm,
     config: &Config,
-) -> Result<HashMap<ListenerId, Listener>, ListenError> {
-    let mut listeners = HashMap::new();
+) -> Result<Vec<(ListenerId, &'static str)>, ListenError> {
+    let mut listeners = Vec::new();
     for socket in sockets::libp2p(config) {
         if let Err(error) = socket.probe() {
             socket.refuse(error)?;
             continue;
         }
         match swarm.listen_on(socket.multiaddr()) {
-            Ok(id) => {
-                listeners.insert(
-                    id,
-                    Listener {
-                        flag: socket.flag,
-                        addresses: Vec::new(),
-                    },
-                );
-            }
+            Ok(id) => listeners.push((id, socket.flag)),
             Err(error) => socket.refuse(std::io::Error::other(error))?,
         }
     }
     Ok(listeners)
-}
-
-/// Tells what the settings say of whom the node dials. A node that is told to listen at one address of the
-/// machine or of a network of its own, and is not announced to the world, is there for that machine or
-/// network; else it stands behind a proxy.
-pub(super) fn follow_settings(dials: &Dials, config: &Config, external: &[Multiaddr]) {
-    for address in &config.bootstrap {
-        dials.name(address);
-    }
-    dials.announce(external);
-    if !external.iter().any(is_public) {
-        for socket in sockets::libp2p(config) {
-            dials.listen(&socket.multiaddr());
-        }
-    }
-}
-
-/// Whether an address means this node everywhere.
-fn is_public(address: &Multiaddr) -> bool {
-    match address::parse(address).as_ref().map(Address::place) {
-        Ok(Some(place)) => match &place.host {
-            Host::Ip(ip) => scope(*ip) == Scope::Public,
-            Host::Name(name) => !is_local_name(name),
-        },
-        _ => false,
-    }
-}
-
-/// The other bootstrap nodes of the configuration. Their addresses name them, or it wouldn't have
-/// been accepted.
-pub(super) fn others(config: &Config, local: PeerId) -> Vec<(PeerId, Multiaddr)> {
-    let with_peer = config
-        .bootstrap
-        .iter()
-        .filter_map(|address| match address.iter().last()? {
-            Protocol::P2p(peer) => Some((peer, address.clone())),
-            _ => None,
-        });
-    with_peer.filter(|(peer, _)| *peer != local).collect()
 }

@@ -6,61 +6,33 @@ use libp2p::{
 };
 use web_time::Instant;
 
-use super::{Behaviour, handler::KadIn};
+use super::{handler::KadIn, silence::Silence};
+use crate::{pacing::Pacing, store::Store};
 
-impl Behaviour {
-    /// Whether a question of ours may go to a server: not to one that keeps silent.
-    pub(super) fn may_ask(&mut self, peer: PeerId, question: &KadIn, now: Instant) -> bool {
-        if self.silence.is_silent(&peer) {
-            self.go_on_without(peer);
-            return false;
-        }
-        self.pacing.asked(peer, now);
-        // Nobody answers it.
-        if !matches!(question, KadIn::AddProvider { .. }) {
-            self.silence.asked(peer, now);
-        }
-        true
+/// Whether a question of ours may go to a server: not to one that keeps silent.
+pub(super) fn may_ask(
+    silence: &mut Silence,
+    pacing: &mut Pacing,
+    peer: PeerId,
+    question: &KadIn,
+    now: Instant,
+) -> bool {
+    if silence.is_silent(&peer) {
+        return false;
     }
+    pacing.asked(peer, now);
+    // Nobody answers it.
+    if !matches!(question, KadIn::AddProvider { .. }) {
+        silence.asked(peer, now);
+    }
+    true
+}
 
-    /// Whether the `count` servers closest to this key, as far as they are known here, answer so many more
-    /// questions. A server hangs up on who asks for more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER).
-    pub fn has_room(&mut self, key: &kad::RecordKey, count: usize, questions: u32) -> bool {
-        let now = Instant::now();
-        // Nearly always, and a walk through the table is the dearest part of a get.
-        if self.pacing.has_everywhere(questions, now) {
-            return true;
-        }
-        let key = kad::KBucketKey::new(key.clone());
-        let closest: Vec<_> = self.kad.get_closest_local_peers(&key).take(count).collect();
-        closest
-            .iter()
-            .all(|server| self.pacing.has(server.preimage(), questions, now))
-    }
-
-    /// The servers closest to a key, as far as they are known here, without those that keep silent.
-    pub fn closest_known(&mut self, key: &kad::RecordKey) -> Vec<PeerId> {
-        let key = kad::KBucketKey::new(key.clone());
-        let closest = self.kad.get_closest_local_peers(&key);
-        closest
-            .map(kad::KBucketKey::into_preimage)
-            .filter(|server| !self.silence.is_silent(server))
-            .take(kad::K_VALUE.get())
-            .collect()
-    }
-
-    /// Whether a server was asked something, by whichever query, and keeps silent so far.
-    #[must_use]
-    pub fn keeps_silent(&self, server: &PeerId) -> bool {
-        self.silence.keeps_silent(server)
-    }
-
-    /// Has the queries go on without this peer.
-    pub(super) fn go_on_without(&mut self, peer: PeerId) {
-        self.kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
-            peer_id: Some(peer),
-            error: &DialError::Aborted,
-            connection_id: ConnectionId::new_unchecked(0),
-        }));
-    }
+/// Has the queries go on without this peer.
+pub(super) fn go_on_without(kad: &mut kad::Behaviour<Store>, peer: PeerId) {
+    kad.on_swarm_event(FromSwarm::DialFailure(DialFailure {
+        peer_id: Some(peer),
+        error: &DialError::Aborted,
+        connection_id: ConnectionId::new_unchecked(0),
+    }));
 }

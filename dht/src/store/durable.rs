@@ -14,7 +14,7 @@ use web_time::Instant;
 
 use super::{
     Store, Time,
-    records::{Filling, New, Seen},
+    records::{New, Seen, filling::Filling},
 };
 use crate::journal::{Batch, Change, HeldRecord, ProviderRow, RecordRow};
 

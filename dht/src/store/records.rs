@@ -23,14 +23,11 @@ use moim_protocol::{
 use slab::Slab;
 use web_time::Instant;
 
+pub(super) use self::row::{Kind, New, Seen};
 use self::row::{Row, Stored, cost};
-pub(super) use self::{
-    filling::Filling,
-    row::{Kind, New, Seen},
-};
-use super::StoreLimits;
+use super::size::StoreLimits;
 
-mod filling;
+pub(super) mod filling;
 mod row;
 
 /// The part of the store that is for presences. Values can't touch it, nor presences what is for

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use multiaddr::Multiaddr;
 
-use super::{Entry, Provider};
+use super::entry::{Entry, Provider};
 use crate::{random::Random, shares::Origin};
 
 /// So many of one place are named in any case, where there are others: fewer than a newcomer asks at once

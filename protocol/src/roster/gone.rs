@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use libp2p_identity::PeerId;
 use web_time::Instant;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::limits::GONE_MAX;
 
 /// Peers that are gone, each until an instant.

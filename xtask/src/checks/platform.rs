@@ -6,6 +6,7 @@
 
 /// Path beginnings, from the workspace's folder, of files that may look at the platform.
 const PLATFORM_FILES: &[&str] = &[
+    "dht/src/platform.rs",
     "peer/src/identity.rs",
     "peer/src/identity/",
     "peer/src/platform.rs",

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Full, Origin, Place, Pool};
+use super::{Full, Place, Pool};
+use crate::shares::origin::Origin;
 
 /// A [`Pool`] before it is asked who gives way: things are counted one after the other, none of them
 /// [held](super::Putter::is_held), and put in order all at once. What comes of it is what [`Pool::add`] would

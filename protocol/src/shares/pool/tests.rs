@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::shares::Whence;
 
 fn source(ip: impl Into<IpAddr>) -> Whence {
     Whence::Network(ip.into().into())
