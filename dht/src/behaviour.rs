@@ -21,15 +21,13 @@ use libp2p::{
         behaviour::ConnectionEstablished,
     },
 };
-use moim_protocol::{
-    address::is_dialled,
-    rate::Source,
-    shares::{Origin, Whence},
-};
+use moim_protocol::{address::is_dialled, rate::Source, shares::Origin};
 use web_time::Instant;
 
 pub use self::handler::{Handler, ToHandler};
+pub(crate) use self::whence::source_of;
 use self::{
+    answers::surcharge_of,
     handler::{KadIn, KadOut},
     silence::Silence,
     whence::whence,
@@ -39,10 +37,11 @@ use crate::{
     config,
     journal::{Change, Journal},
     pacing::Pacing,
-    requests::Requests,
+    requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE, Requests},
     store::{Sender, Store, StoreLimits},
 };
 
+mod answers;
 mod asking;
 mod handler;
 mod silence;
@@ -67,8 +66,8 @@ const ADDRESSES_MAX: usize = 16;
 /// ([`Handler`]).
 ///
 /// And kad answers whoever asks, as fast as it is asked. Here a connection is closed whose peer asks for
-/// more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER), or is one of many behind one address
-/// that together do.
+/// more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER), of which long answers take more than one, or is one of many
+/// behind one address that together do.
 ///
 /// And kad acknowledges a record, without keeping it, that names the server itself as its publisher. Here
 /// nothing counts of a record but its key and its value.
@@ -143,7 +142,7 @@ impl Behaviour {
         Self {
             kad: kad::Behaviour::with_config(local, store, config()),
             writing,
-            requests: Requests::new(),
+            requests: Requests::new(REQUESTS_PER_PEER, REQUESTS_PER_SOURCE),
             connections: HashMap::new(),
             taken: VecDeque::new(),
             over_rate: 0,
@@ -207,16 +206,6 @@ impl Behaviour {
     #[must_use]
     pub fn over_rate_total(&self) -> u64 {
         self.over_rate
-    }
-
-    /// Counts a request of this peer; closes the connection that is one too many.
-    fn on_request(&mut self, peer: PeerId, connection: ConnectionId) {
-        let source = self.connections.get(&connection).and_then(|it| it.source);
-        if !self.requests.allows(peer, source, Instant::now()) {
-            tracing::debug!(%peer, "asks too fast, closing the connection");
-            self.over_rate = self.over_rate.saturating_add(1);
-            self.closing.push_back((peer, connection));
-        }
     }
 }
 
@@ -317,10 +306,7 @@ impl NetworkBehaviour for Behaviour {
                 let store = self.kad.store_mut();
                 let origin = store.origin(whence, peer_id);
                 store.on_connected(origin);
-                let source = match whence {
-                    Whence::Network(source) => Some(source),
-                    Whence::Relayed(_) | Whence::Here | Whence::Earlier => None,
-                };
+                let source = source_of(endpoint);
                 let connection = Connection { origin, source };
                 self.connections.insert(*connection_id, connection);
                 self.silence.connected(*peer_id, Instant::now());
@@ -371,7 +357,11 @@ impl NetworkBehaviour for Behaviour {
             KadOut::FindNodeRes { .. }
             | KadOut::GetProvidersRes { .. }
             | KadOut::GetRecordRes { .. }
-            | KadOut::PutRecordRes { .. } => self.silence.answered(&peer, Instant::now()),
+            | KadOut::PutRecordRes { .. } => {
+                let now = Instant::now();
+                self.pacing.charged(peer, surcharge_of(&event), now);
+                self.silence.answered(&peer, now);
+            }
             KadOut::QueryError { .. } => self.silence.failed(&peer),
             _ => {}
         }
@@ -457,6 +447,17 @@ impl NetworkBehaviour for Behaviour {
                         self.on_providers(providers);
                     }
                     return Poll::Ready(ToSwarm::GenerateEvent(event));
+                }
+                Poll::Ready(ToSwarm::NotifyHandler {
+                    peer_id,
+                    handler: NotifyHandler::One(connection),
+                    event,
+                }) if !self.may_answer(peer_id, connection, &event, now) => {
+                    let connection = CloseConnection::One(connection);
+                    return Poll::Ready(ToSwarm::CloseConnection {
+                        peer_id,
+                        connection,
+                    });
                 }
                 Poll::Ready(ToSwarm::NotifyHandler {
                     peer_id,
