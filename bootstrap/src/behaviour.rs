@@ -4,6 +4,7 @@
 
 use connection_guard::RelayServer;
 use libp2p::{identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
+use moim_dht::Introductions;
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;
 
@@ -16,7 +17,7 @@ pub(crate) struct Behaviour {
     pub(crate) admission: admission::Behaviour,
     pub(crate) autonat: autonat::Behaviour,
     pub(crate) ice: moim_rpc::Behaviour,
-    pub(crate) identify: identify::Behaviour,
+    pub(crate) identify: Introductions,
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) relay: RelayServer,
@@ -37,7 +38,7 @@ impl Behaviour {
             admission: admission::Behaviour::new(rules),
             autonat: autonat::Behaviour::new(rejections),
             ice: moim_rpc::behaviour(names::ICE_SERVERS_PROTOCOL, ProtocolSupport::Inbound),
-            identify: identify::Behaviour::new(identify_config(keypair)),
+            identify: Introductions::new(identify_config(keypair)),
             kad,
             ping: ping::Behaviour::new(
                 ping::Config::new()

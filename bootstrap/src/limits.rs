@@ -41,9 +41,10 @@ pub(crate) const CONNECTIONS_PER_PEER_MAX: u32 = 8;
 /// come back at once after a power cut.
 pub(crate) const SOURCE_PART: u32 = 4;
 /// New connections of one source by one transport. A page dials by two transports at once, so a class of 300 comes
-/// as a burst of 600; after that one core spends a tenth of its time on the handshakes of one source.
+/// as a burst of 600; after that the handshakes of one source, by all transports together, take a quarter of a core
+/// (docs/security.md has what each takes).
 pub(crate) const SOURCE_CONNECTION_RATE: Rate = Rate {
-    per_second: 50,
+    per_second: 25,
     burst: 600,
 };
 /// Sources that are remembered, at some 100 bytes each. More than [`INBOUND_MAX`], so that only those

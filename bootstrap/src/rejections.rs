@@ -33,6 +33,8 @@ pub(crate) enum Reason {
     HttpRate,
     /// An address has too many HTTP connections.
     HttpSource,
+    /// A peer has introductions (identify) too often.
+    IntroductionRate,
     /// The process uses too much memory.
     Memory,
     /// Too many connections of one peer.
@@ -52,7 +54,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Accept,
         Self::Blocked,
         Self::Connections,
@@ -60,6 +62,7 @@ impl Reason {
         Self::DhtRate,
         Self::HttpRate,
         Self::HttpSource,
+        Self::IntroductionRate,
         Self::Memory,
         Self::Peer,
         Self::Pending,
@@ -91,6 +94,7 @@ impl Reason {
             Self::DhtRate => "dht-rate",
             Self::HttpRate => "http-rate",
             Self::HttpSource => "http-address",
+            Self::IntroductionRate => "introduction-rate",
             Self::Memory => "memory",
             Self::Peer => "peer",
             Self::Pending => "pending",
@@ -116,6 +120,10 @@ impl Reason {
                 "HTTP connections and requests of an address that makes them too fast"
             }
             Self::HttpSource => "HTTP connections of an address that has too many",
+            Self::IntroductionRate => {
+                "introductions of peers that ask who the node is, or say who they are, too often, and closed their \
+                 connections"
+            }
             Self::Memory => "connections, because the node uses as much memory as it may",
             Self::Peer => "connections of a peer that has too many",
             Self::Pending => "connections, because too many are being set up",

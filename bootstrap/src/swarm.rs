@@ -57,7 +57,7 @@ pub(crate) fn build(
         .with_max_negotiating_inbound_streams(limits::NEGOTIATING_STREAMS_MAX)
         // The request travels with the protocol's name: one round trip instead of two.
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
-    let transport = transport(keypair, entrances, dials)?;
+    let transport = transport(keypair, entrances, dials, rules.limit_loopback)?;
     let transport = connection_guard::Transport::new(transport, limits::CONNECTION, panics.clone());
     let behaviour = TurnedAway::new(Behaviour::new(keypair, kad, rules, circuits));
     Ok(Swarm::new(
@@ -72,6 +72,7 @@ fn transport(
     keypair: &Keypair,
     entrances: Entrances,
     dials: &Dials,
+    limit_loopback: bool,
 ) -> Result<PeerTransport, StartError> {
     let Entrances {
         certificate,
@@ -110,6 +111,7 @@ fn transport(
     }
     if let Some(certificate) = certificate {
         let webrtc = Server::new(keypair.clone(), certificate, limits::HANDSHAKE_TIMEOUT)
+            .with_limit_loopback(limit_loopback)
             .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
             .boxed();
         transport = either(transport, webrtc);

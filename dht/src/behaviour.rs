@@ -21,15 +21,13 @@ use libp2p::{
         behaviour::ConnectionEstablished,
     },
 };
-use moim_protocol::{
-    address::is_dialled,
-    rate::Source,
-    shares::{Origin, Whence},
-};
+use moim_protocol::{address::is_dialled, rate::Source, shares::Origin};
 use web_time::Instant;
 
 pub use self::handler::{Handler, ToHandler};
+pub(crate) use self::whence::source_of;
 use self::{
+    answers::{answer_bytes, surcharge_of},
     asking::{go_on_without, may_ask},
     handler::{KadIn, KadOut},
     silence::Silence,
@@ -40,10 +38,11 @@ use crate::{
     config,
     journal::{Change, Journal},
     pacing::Pacing,
-    requests::Requests,
+    requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE, Requests},
     store::{Sender, Store, StoreLimits},
 };
 
+mod answers;
 mod asking;
 mod handler;
 mod questions;
@@ -69,8 +68,8 @@ const ADDRESSES_MAX: usize = 16;
 /// ([`Handler`]).
 ///
 /// And kad answers whoever asks, as fast as it is asked. Here a connection is closed whose peer asks for
-/// more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER), or is one of many behind one address
-/// that together do.
+/// more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER), of which long answers take more than one, or is one of many
+/// behind one address that together do.
 ///
 /// And kad acknowledges a record, without keeping it, that names the server itself as its publisher. Here
 /// nothing counts of a record but its key and its value.
@@ -145,7 +144,7 @@ impl Behaviour {
         Self {
             kad: kad::Behaviour::with_config(local, store, config()),
             writing,
-            requests: Requests::new(),
+            requests: Requests::new(REQUESTS_PER_PEER, REQUESTS_PER_SOURCE),
             connections: HashMap::new(),
             taken: VecDeque::new(),
             over_rate: 0,
@@ -215,10 +214,31 @@ impl Behaviour {
     fn on_request(&mut self, peer: PeerId, connection: ConnectionId) {
         let source = self.connections.get(&connection).and_then(|it| it.source);
         if !self.requests.allows(peer, source, Instant::now()) {
-            tracing::debug!(%peer, "asks too fast, closing the connection");
-            self.over_rate = self.over_rate.saturating_add(1);
+            self.on_over_rate(peer);
             self.closing.push_back((peer, connection));
         }
+    }
+
+    /// Counts what goes out to this peer. Whether it may, or is too much, so that the connection has to be closed.
+    fn may_answer(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        answer: &KadIn,
+        now: Instant,
+    ) -> bool {
+        let source = self.connections.get(&connection).and_then(|it| it.source);
+        let bytes = answer_bytes(answer);
+        let may = self.requests.allows_answer(bytes, peer, source, now);
+        if !may {
+            self.on_over_rate(peer);
+        }
+        may
+    }
+
+    fn on_over_rate(&mut self, peer: PeerId) {
+        tracing::debug!(%peer, "asks too fast, closing the connection");
+        self.over_rate = self.over_rate.saturating_add(1);
     }
 }
 
@@ -319,10 +339,7 @@ impl NetworkBehaviour for Behaviour {
                 let store = self.kad.store_mut();
                 let origin = store.origin(whence, peer_id);
                 store.on_connected(origin);
-                let source = match whence {
-                    Whence::Network(source) => Some(source),
-                    Whence::Relayed(_) | Whence::Here | Whence::Earlier => None,
-                };
+                let source = source_of(endpoint);
                 let connection = Connection { origin, source };
                 self.connections.insert(*connection_id, connection);
                 self.silence.connected(*peer_id, Instant::now());
@@ -373,7 +390,11 @@ impl NetworkBehaviour for Behaviour {
             KadOut::FindNodeRes { .. }
             | KadOut::GetProvidersRes { .. }
             | KadOut::GetRecordRes { .. }
-            | KadOut::PutRecordRes { .. } => self.silence.answered(&peer, Instant::now()),
+            | KadOut::PutRecordRes { .. } => {
+                let now = Instant::now();
+                self.pacing.charged(peer, surcharge_of(&event), now);
+                self.silence.answered(&peer, now);
+            }
             KadOut::QueryError { .. } => self.silence.failed(&peer),
             _ => {}
         }
@@ -460,6 +481,17 @@ impl NetworkBehaviour for Behaviour {
                         self.on_providers(providers);
                     }
                     return Poll::Ready(ToSwarm::GenerateEvent(event));
+                }
+                Poll::Ready(ToSwarm::NotifyHandler {
+                    peer_id,
+                    handler: NotifyHandler::One(connection),
+                    event,
+                }) if !self.may_answer(peer_id, connection, &event, now) => {
+                    let connection = CloseConnection::One(connection);
+                    return Poll::Ready(ToSwarm::CloseConnection {
+                        peer_id,
+                        connection,
+                    });
                 }
                 Poll::Ready(ToSwarm::NotifyHandler {
                     peer_id,

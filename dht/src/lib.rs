@@ -17,6 +17,7 @@ pub use crate::{
     addresses::{TABLE_ADDRESSES_BYTES_MAX, first_ip, table_addresses, trim_addresses},
     behaviour::{Behaviour, Handler, ToHandler},
     config::{QUERY_TIMEOUT, REQUEST_TIMEOUT, config},
+    introductions::{INTRODUCTIONS_PER_PEER, INTRODUCTIONS_PER_SOURCE, Introductions},
     journal::{Batch, Change, HeldRecord, Journal, Progress, ProviderRow, RecordRow},
     platform::SERVES,
     requests::{REQUESTS_PER_PEER, REQUESTS_PER_SOURCE},
@@ -26,6 +27,7 @@ pub use crate::{
 mod addresses;
 mod behaviour;
 mod config;
+mod introductions;
 mod journal;
 mod pacing;
 mod platform;

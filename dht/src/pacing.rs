@@ -48,6 +48,14 @@ pub(crate) struct Pacing {
 impl Pacing {
     /// A server is asked something.
     pub(crate) fn asked(&mut self, server: PeerId, now: Instant) {
+        self.charged(server, 1, now);
+    }
+
+    /// A server counts so much more: its answer was long.
+    pub(crate) fn charged(&mut self, server: PeerId, questions: u32, now: Instant) {
+        if questions == 0 {
+            return;
+        }
         if self.servers.len() >= REMEMBERED_MAX && !self.servers.contains_key(&server) {
             self.servers.retain(|_, asked| asked.at(now) > 0.0);
             // Asked by hundreds of questions a second each: then it may hang up.
@@ -59,7 +67,7 @@ impl Pacing {
             questions: 0.0,
             at: now,
         });
-        asked.questions = asked.at(now) + 1.0;
+        asked.questions = asked.at(now) + f64::from(questions);
     }
 
     /// Whether every server answers so many more questions.
@@ -82,14 +90,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::requests::Requests;
+    use crate::requests::{REQUESTS_PER_SOURCE, Requests};
 
     const AT_ONCE: u32 = 100;
 
     #[test]
     fn who_asks_within_the_pace_is_not_hung_up_on() {
         let mut now = Instant::now();
-        let (mut pacing, mut server) = (Pacing::default(), Requests::new());
+        let (mut pacing, mut server) = (
+            Pacing::default(),
+            Requests::new(REQUESTS_PER_PEER, REQUESTS_PER_SOURCE),
+        );
         let (me, other) = (PeerId::random(), PeerId::random());
         let mut asked = 0;
         for _ in 0..60_000 {

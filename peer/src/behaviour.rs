@@ -14,6 +14,7 @@ use libp2p::{
         behaviour::{ConnectionEstablished, toggle::Toggle},
     },
 };
+use moim_dht::Introductions;
 use moim_protocol::{limits, names, room::gossip_message_id};
 use moim_rpc::ProtocolSupport;
 use webrtc_private::AsDirect;
@@ -63,7 +64,7 @@ pub(crate) struct Behaviour {
     pub(crate) sources: sources::Behaviour,
     pub(crate) duplicates: duplicates::Behaviour,
     pub(crate) relay: AsDirect<relay::client::Behaviour>,
-    pub(crate) identify: identify::Behaviour,
+    pub(crate) identify: Introductions,
     pub(crate) ping: ping::Behaviour,
     pub(crate) kad: moim_dht::Behaviour,
     pub(crate) gossip: Toggle<Gossip>,
@@ -105,7 +106,7 @@ impl Behaviour {
             sources: sources::Behaviour::new(INCOMING_PER_SOURCE_MAX, INCOMING_RELAYED_MAX),
             duplicates: duplicates::Behaviour::default(),
             relay: AsDirect::new(relay),
-            identify: identify::Behaviour::new(
+            identify: Introductions::new(
                 identify::Config::new(names::IDENTIFY_PROTOCOL.to_owned(), keypair.public())
                     .with_agent_version(settings.agent.clone())
                     .with_push_listen_addr_updates(true)

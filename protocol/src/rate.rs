@@ -114,6 +114,11 @@ impl<K: Eq + Hash> Buckets<K> {
 
     /// Takes a token from the bucket of `key`, if there is one.
     pub fn take(&mut self, key: K, now: Instant) -> bool {
+        self.take_many(key, 1, now)
+    }
+
+    /// Takes so many tokens from the bucket of `key`, if there are so many.
+    pub fn take_many(&mut self, key: K, tokens: u32, now: Instant) -> bool {
         if self.buckets.len() >= self.max && !self.buckets.contains_key(&key) {
             self.buckets.retain(|_, bucket| !bucket.is_full(now));
             if self.buckets.len() >= self.max {
@@ -121,10 +126,15 @@ impl<K: Eq + Hash> Buckets<K> {
             }
         }
         let rate = self.rate;
-        self.buckets
+        let bucket = self
+            .buckets
             .entry(key)
-            .or_insert_with(|| Bucket::new(rate, now))
-            .take(now)
+            .or_insert_with(|| Bucket::new(rate, now));
+        let has_enough = bucket.has(tokens, now);
+        if has_enough {
+            bucket.spend(tokens);
+        }
+        has_enough
     }
 
     /// How many buckets there are.

@@ -7,7 +7,7 @@ use thiserror::Error;
 use self::body::cut;
 pub use self::body::{BodyError, ErrorCode, VERSION};
 use crate::{
-    json, limits::REASON_BYTES_MAX, presence::PresenceError, stream_wire::ProtocolNameError,
+    json, limits::REASON_BYTES_MAX, presence::PresenceError, stream_wire::name::ProtocolNameError,
     time::UnixMillis,
 };
 

@@ -346,8 +346,16 @@ impl Network {
         }
         let newly_refused = store.refused_total.saturating_sub(node.dht_refused.get());
         node.dht_refused.inc_by(newly_refused);
-        let over_rate = self.swarm.behaviour().kad.over_rate_total();
-        node.rejections.count_up_to(Reason::DhtRate, over_rate);
+        let protocols = self.swarm.behaviour();
+        for (reason, over_rate) in [
+            (Reason::DhtRate, protocols.kad.over_rate_total()),
+            (
+                Reason::IntroductionRate,
+                protocols.identify.over_rate_total(),
+            ),
+        ] {
+            node.rejections.count_up_to(reason, over_rate);
+        }
         set(&node.relay_reservations, self.relaying.reservations().len());
         let newly_panicked = self.panics.total().saturating_sub(node.panics.get());
         node.panics.inc_by(newly_panicked);

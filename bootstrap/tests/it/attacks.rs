@@ -3,14 +3,19 @@
 //! The attackers are at 127.0.0.66 and the addresses after it, the honest at 127.0.0.1; the node is told
 //! to bound this machine's addresses like others. Each test prints a line `attack | bound | measured`
 //! (`cargo nextest run --no-capture … attacks::`) for docs/security.md.
+//!
+//! The honest are of two kinds: plain libp2p peers who need everything that the node does, and [a room](newcomer)
+//! of real ones, which somebody joins.
 
 mod connections;
 mod datagrams;
 mod dht;
 mod dials;
 mod frames;
+mod handshakes;
 mod held;
 mod http;
+mod newcomer;
 mod peers;
 mod raw;
 mod refusals;
@@ -18,15 +23,25 @@ mod relay;
 mod shares;
 mod webrtc;
 
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use libp2p::identity::Keypair;
 use moim_protocol::presence::State;
+use tokio::task::JoinHandle;
 
+use self::newcomer::HonestRoom;
 use crate::{
     client::{Client, ping_each_other},
     network::{circuit, is_provider, presence, put},
     process::{Node, command},
+    soon,
 };
 
 /// The first attacker's address.
@@ -41,8 +56,9 @@ const SLOWDOWN_FLOOR: Duration = Duration::from_secs(2);
 /// A node under attack.
 struct Siege {
     node: Node,
-    /// Time that the honest take while all is quiet.
+    /// Time that the honest take to meet while all is quiet.
     quiet: Duration,
+    room: HonestRoom,
     #[cfg(target_os = "linux")]
     memory_kib: u64,
 }
@@ -62,16 +78,32 @@ impl Siege {
         meet(&node).await;
         let mut times = [meet(&node).await, meet(&node).await, meet(&node).await];
         times.sort_unstable();
+        let room = HonestRoom::gather(&node).await;
         Self {
             #[cfg(target_os = "linux")]
             memory_kib: node.peak_memory_kib(),
             quiet: times[1],
+            room,
             node,
         }
     }
 
-    /// Lets honest peers meet while the attack goes on, and prints and checks what it costs. `extra` is
-    /// what else was measured.
+    /// Judges while `attack` goes on, beside whatever else does.
+    async fn judge_amid(
+        &self,
+        attack: impl Future<Output = Infallible>,
+        name: &str,
+        memory_mib: u64,
+        extra: &str,
+    ) {
+        tokio::select! {
+            never = attack => match never {},
+            () = self.judge(name, memory_mib, extra) => {}
+        }
+    }
+
+    /// Lets honest peers meet, and somebody join the room, while the attack goes on; prints and checks what it
+    /// costs. `extra` is what else was measured.
     #[allow(clippy::print_stdout, reason = "the table is for people")]
     async fn judge(&self, attack: &str, memory_mib: u64, extra: &str) {
         let mut times = [
@@ -81,16 +113,17 @@ impl Siege {
         ];
         times.sort_unstable();
         let (median, bound) = (times[1], self.quiet * SLOWDOWN_MAX + SLOWDOWN_FLOOR);
+        let newcomer = self.room.welcome().await;
         #[cfg(target_os = "linux")]
         let grown = (self.node.peak_memory_kib().saturating_sub(self.memory_kib)) as f64 / 1024.0;
         #[cfg(not(target_os = "linux"))]
         let grown = 0.0;
         println!(
-            "{attack} | memory +{memory_mib} MiB, honest peers meet within {SLOWDOWN_MAX} times + \
-             {} s | +{grown:.1} MiB, {} ms (quiet: {} ms); {extra}",
-            SLOWDOWN_FLOOR.as_secs(),
+            "{attack} | +{memory_mib} MiB | +{grown:.1} MiB | {} ms | {} ms | {} ms | {} ms | {extra}",
             median.as_millis(),
             self.quiet.as_millis(),
+            newcomer.as_millis(),
+            self.room.quiet.as_millis(),
         );
         assert!(median <= bound, "{attack}: {times:?}, bound {bound:?}");
         assert!(grown <= memory_mib as f64, "{attack}: grown by {grown} MiB");
@@ -103,6 +136,37 @@ impl Siege {
         let log = self.node.log();
         let lines = log.lines().count();
         assert!(lines < 20, "{lines} lines: {log:.2000}");
+    }
+}
+
+/// What attackers do again and again, each in a task of its own, until they are told to stop.
+#[derive(Default)]
+struct Assault {
+    stop: Arc<AtomicBool>,
+    attackers: Vec<JoinHandle<()>>,
+}
+
+impl Assault {
+    fn wage<F>(&mut self, mut attack: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = Arc::clone(&self.stop);
+        self.attackers.push(tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                attack().await;
+                // It may find everything ready, always.
+                tokio::task::yield_now().await;
+            }
+        }));
+    }
+
+    /// No attacker is left hanging.
+    async fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for attacker in self.attackers {
+            soon("an attack to end", attacker).await.unwrap();
+        }
     }
 }
 

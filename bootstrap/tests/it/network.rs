@@ -75,8 +75,11 @@ async fn a_wrong_peer_id_in_the_address_is_noticed() {
     assert!(error.await.contains("peer ID"));
 }
 
+/// The room of everybody here.
+pub(crate) const TOPIC: &str = "global-chat";
+
 pub(crate) fn topic() -> TopicHash {
-    Topic::new("global-chat").unwrap().hash()
+    Topic::new(TOPIC).unwrap().hash()
 }
 
 pub(crate) fn wall() -> UnixMillis {

@@ -41,7 +41,7 @@ impl Authority {
     }
 
     /// Writes a certificate of this authority for [`NAME`], and its key.
-    fn sign(&self, dir: &Path) {
+    pub(crate) fn sign(&self, dir: &Path) {
         let params = CertificateParams::new([NAME.to_owned()]).unwrap();
         let (certificate, key) = self.issue(&params);
         fs::write(dir.join("key.pem"), key).unwrap();
@@ -49,7 +49,7 @@ impl Authority {
     }
 }
 
-fn flags(dir: &TempDir) -> [String; 4] {
+pub(crate) fn flags(dir: &TempDir) -> [String; 4] {
     let file = |name: &str| dir.path().join(name).display().to_string();
     [
         "--tls=127.0.0.1:0".to_owned(),
@@ -62,10 +62,15 @@ fn flags(dir: &TempDir) -> [String; 4] {
 async fn start(dir: &TempDir) -> (Node, u16) {
     let flags = flags(dir);
     let node = Node::start_with(&flags.each_ref().map(String::as_str)).await;
+    let port = port(&node);
+    (node, port)
+}
+
+/// Its TLS port.
+pub(crate) fn port(node: &Node) -> u16 {
     let url = &node.ready.https[0];
     let port = url.strip_prefix(&format!("https://{NAME}:")).unwrap();
-    let port = port.parse().unwrap();
-    (node, port)
+    port.parse().unwrap()
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Where a connection comes from.
 
 use libp2p::{core::ConnectedPoint, multiaddr::Protocol};
-use moim_protocol::shares::Whence;
+use moim_protocol::{rate::Source, shares::Whence};
 
 use crate::addresses::first_ip;
 
@@ -27,6 +27,14 @@ pub(super) fn whence(endpoint: &ConnectedPoint) -> Whence {
             _ => None,
         });
     Whence::Relayed(relay.filter(|_| endpoint.is_relayed()))
+}
+
+/// The network for which what a peer asks for is counted, if it comes from one.
+pub(crate) fn source_of(endpoint: &ConnectedPoint) -> Option<Source> {
+    match whence(endpoint) {
+        Whence::Network(source) => Some(source),
+        Whence::Relayed(_) | Whence::Here | Whence::Earlier => None,
+    }
 }
 
 #[cfg(test)]

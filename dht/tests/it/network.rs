@@ -339,3 +339,64 @@ async fn whoever_asks_too_fast_loses_the_connection_whatever_it_asks() {
         assert!(answered + AT_ONCE > burst, "{kind}: {answered}");
     }
 }
+
+#[tokio::test]
+async fn long_answers_are_counted_for_more() {
+    const AT_ONCE: usize = 30;
+    let (mut server, address) = Node::server().await;
+    let mut client = Node::client();
+    client.join(&mut server, &address).await;
+    let issued = wall();
+    let value = record::Record {
+        key: "long".parse().unwrap(),
+        value: serde_json::json!("x".repeat(limits::RECORD_VALUE_BYTES_MAX - 2)),
+        publisher: client.id(),
+        sequence: 1,
+        issued,
+        expires: issued.saturating_add(limits::RECORD_TTL_MIN),
+    };
+    let signed = value.sign(&client.keypair).unwrap().into_bytes();
+    let bytes = signed.len();
+    let record = Record::new(record::record_key("long"), signed);
+    client.kad().put_record(record, Quorum::One).unwrap();
+    let stored = client.result(|result, _| match result {
+        QueryResult::PutRecord(result) => Some(result),
+        _ => None,
+    });
+    meanwhile(stored, &mut server).await.unwrap();
+
+    let (mut answered, mut is_closed) = (0, false);
+    while !is_closed {
+        for _ in 0..AT_ONCE {
+            client.kad().get_record(record::record_key("long").into());
+        }
+        let mut open = AT_ONCE;
+        let some = client.until(|event| {
+            match event {
+                SwarmEvent::Behaviour(kad::Event::OutboundQueryProgressed {
+                    result, step, ..
+                }) => {
+                    answered += usize::from(matches!(
+                        result,
+                        QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(_)))
+                    ));
+                    open -= usize::from(step.last);
+                }
+                SwarmEvent::ConnectionClosed { .. } => is_closed = true,
+                _ => {}
+            }
+            (open == 0 || is_closed).then_some(())
+        });
+        meanwhile(some, &mut server).await;
+    }
+    // At once, and what comes back while the test asks.
+    let at_once = moim_dht::REQUESTS_PER_PEER.burst as usize * 4096;
+    assert!(
+        answered * bytes < at_once * 2,
+        "{answered} answers of {bytes} bytes"
+    );
+    assert!(
+        answered * bytes > at_once / 2,
+        "{answered} answers of {bytes} bytes"
+    );
+}

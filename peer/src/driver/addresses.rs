@@ -64,10 +64,13 @@ impl Driver {
     }
 
     /// Whether we are at this address: we listen there, or a bootstrap node of the settings sees us come
-    /// from its IP address. A stranger who has us believe that we are elsewhere has others dial there.
+    /// from its IP address and we listen by its transport. A stranger who has us believe that we are elsewhere has others
+    /// dial there, and so has one who calls a port reachable from which we have only dialled.
     pub(super) fn is_at(&self, address: &Multiaddr) -> bool {
         let seen = || moim_dht::first_ip(address).is_some_and(|ip| self.seen_at.contains(&ip));
-        is_dialled(address) && (self.swarm.listeners().any(|own| own == address) || seen())
+        let mut listeners = self.swarm.listeners();
+        is_dialled(address)
+            && listeners.any(|own| own == address || is_by_the_same(own, address) && seen())
     }
 
     /// A bootstrap node of the settings sees us come from this address.
@@ -84,6 +87,16 @@ impl Driver {
     pub(super) fn can_be_dialled(&self) -> bool {
         self.swarm.listeners().any(|address| !needs_relay(address))
     }
+}
+
+/// Whether two addresses are by the same transport.
+fn is_by_the_same(one: &Multiaddr, other: &Multiaddr) -> bool {
+    // What has no value of its own, but that of the host and the port.
+    let transport = |address: &Multiaddr| -> Vec<&'static str> {
+        let parts = address.iter().skip(1).map(|part| part.tag());
+        parts.filter(|tag| *tag != "p2p").collect()
+    };
+    transport(one) == transport(other)
 }
 
 /// The first address through each relay and the first without one, then the second of each, and so on.

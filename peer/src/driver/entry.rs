@@ -48,6 +48,11 @@ struct Source {
     turned_away: Backoff,
     refusal: Option<Refusal>,
     last_error: Option<NodeFault>,
+    /// Doors that were shut again without a word, since one was open: a node whose places by one transport are taken
+    /// may let others in.
+    doors_shut: usize,
+    /// Transports by which it was dialled last.
+    doors: usize,
 }
 
 /// What the driver has to do.
@@ -95,6 +100,8 @@ impl Entry {
                 ),
                 refusal: None,
                 last_error: None,
+                doors_shut: 0,
+                doors: 0,
             })
             .collect();
         Self {
@@ -215,6 +222,7 @@ impl Entry {
                 *welcome = true;
                 source.last_error = None;
                 source.refusal = None;
+                source.doors_shut = 0;
             }
         }
     }
@@ -268,7 +276,13 @@ impl Entry {
             } else if welcome {
                 source.fail(NodeFault::Lost, now);
             } else {
-                source.fail(NodeFault::Closed, now);
+                source.doors_shut = source.doors_shut.saturating_add(1);
+                if source.doors_shut < source.doors {
+                    source.last_error = Some(NodeFault::Closed);
+                    source.state = State::Waiting { until: now };
+                } else {
+                    source.fail(NodeFault::Closed, now);
+                }
             }
         }
     }
@@ -408,7 +422,12 @@ impl Source {
             self.refusal = None;
             return;
         }
-        let ranks: Vec<Vec<Multiaddr>> = dial_ranks(&target.addresses);
+        let mut ranks: Vec<Vec<Multiaddr>> = dial_ranks(&target.addresses);
+        self.doors = ranks.len();
+        if !ranks.is_empty() {
+            let first = self.doors_shut % ranks.len();
+            ranks.rotate_left(first);
+        }
         self.state = State::Dialling(Box::new(Attempt::new(target.peer, ranks, false, now)));
     }
 

@@ -257,7 +257,7 @@ async fn no_time_of_a_reservation_costs_a_peer_more_than_that_connection() {
 }
 
 /// Says it in the room, again if nobody was there yet, until `peer` has heard it.
-async fn hears(peer: &mut TestPeer, room: &Room, text: &str) {
+pub(crate) async fn hears(peer: &mut TestPeer, room: &Room, text: &str) {
     let is_it = |event: &PeerEvent| {
         matches!(event, PeerEvent::RoomMessage(message) if message.text.as_str() == text)
             .then_some(())

@@ -3,6 +3,8 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 mod attacks;
+#[cfg(not(target_arch = "wasm32"))]
+mod autonat;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(not(target_arch = "wasm32"))]
@@ -10,6 +12,8 @@ mod by_hand;
 #[cfg(not(target_arch = "wasm32"))]
 mod circuits;
 mod common;
+#[cfg(not(target_arch = "wasm32"))]
+mod held_back;
 #[cfg(not(target_arch = "wasm32"))]
 mod hostile_relay;
 #[cfg(not(target_arch = "wasm32"))]

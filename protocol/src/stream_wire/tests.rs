@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::REASON_BYTES_MAX;
+use crate::limits::{PROTOCOL_NAME_BYTES_MAX, REASON_BYTES_MAX};
 
 #[test]
 fn a_protocol_has_a_name_of_visible_ascii() {

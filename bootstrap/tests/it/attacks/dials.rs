@@ -22,7 +22,7 @@ use libp2p::{
 use moim_protocol::names;
 use tokio::net::TcpListener;
 
-use super::Siege;
+use super::{Siege, newcomer::HonestRoom};
 use crate::{
     client::{BehaviourEvent, Client},
     process::Node,
@@ -197,13 +197,23 @@ async fn dials_back_go_to_the_asker_and_nowhere_else() {
         ask_for_dials(&mut client, std::slice::from_ref(&listening)).await,
         [listening]
     );
+    let asking = async {
+        loop {
+            let mut client = asker(&siege.node).await;
+            for addresses in trap.addresses.chunks(8) {
+                ask_for_dials(&mut client, addresses).await;
+            }
+        }
+    };
     siege
-        .judge(
-            "dials back asked for to the node's own machine and network",
+        .judge_amid(
+            asking,
+            "dials back asked for to the node's own machine and network, again and again",
             16,
             "no byte arrives",
         )
         .await;
+    trap.assert_untouched();
 }
 
 /// Waits until the node has looked for its neighbours in the DHT once more, and so has dialled whomever it
@@ -296,6 +306,7 @@ impl Server {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_of_the_dht_lead_nowhere_but_to_servers() {
     let node = Node::start().await;
+    let room = HonestRoom::gather(&node).await;
     let trap = Trap::lay().await;
     // An answer names twenty.
     for addresses in trap.addresses.chunks(16) {
@@ -309,7 +320,9 @@ async fn answers_of_the_dht_lead_nowhere_but_to_servers() {
         liar.join(&node).await;
         tokio::select! {
             () = liar.run() => {}
-            ((), ()) = futures::future::join(open.called(), has_looked_around(&node, before)) => {}
+            ((), (), _) = async {
+                tokio::join!(open.called(), has_looked_around(&node, before), room.welcome())
+            } => {}
         }
         trap.assert_untouched();
     }
@@ -319,6 +332,7 @@ async fn answers_of_the_dht_lead_nowhere_but_to_servers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn introductions_lead_nowhere_but_to_servers() {
     let node = Node::start().await;
+    let room = HonestRoom::gather(&node).await;
     let trap = Trap::lay().await;
     let (open, address) = open().await;
     let mut liars = Vec::new();
@@ -346,7 +360,9 @@ async fn introductions_lead_nowhere_but_to_servers() {
     newcomer.join(&node).await;
     tokio::select! {
         () = newcomer.run() => {}
-        ((), ()) = futures::future::join(open.called(), has_looked_around(&node, before)) => {}
+        ((), (), _) = async {
+            tokio::join!(open.called(), has_looked_around(&node, before), room.welcome())
+        } => {}
     }
     trap.assert_untouched();
     node.assert_alive().await;
@@ -356,11 +372,12 @@ async fn introductions_lead_nowhere_but_to_servers() {
 /// that its settings name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_dials_back_keep_the_node_from_no_other_node() {
-    let (node, other) = (Node::start().await, Node::start().await);
+    let (siege, other) = (Siege::lay().await, Node::start().await);
+    let node = &siege.node;
     let mut slow = Vec::new();
     let mut askers = Vec::new();
     for _ in 0..10 {
-        let mut asker = asker(&node).await;
+        let mut asker = asker(node).await;
         for _ in 0..8 {
             let (canary, address) = open().await;
             let addr = &address;
@@ -393,6 +410,9 @@ async fn slow_dials_back_keep_the_node_from_no_other_node() {
         "{:?}",
         began.elapsed()
     );
+    siege
+        .judge("80 dials back to places that say nothing", 16, "")
+        .await;
     drop(held);
     for asker in askers {
         asker.abort();

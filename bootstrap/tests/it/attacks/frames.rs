@@ -6,7 +6,7 @@ use libp2p::identity::Keypair;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    ATTACKER, Siege,
+    ATTACKER, Assault, Siege,
     raw::{
         DATA, FIN, GO_AWAY, HELLO, KAD, NOISE, PING, RST, Raw, SYN, WINDOW_UPDATE, frame, prefixed,
         tcp,
@@ -20,44 +20,47 @@ const MIB: usize = 1024 * 1024;
 async fn huge_websocket_messages_from_many_connections_at_once() {
     const CONNECTIONS: usize = 20;
     let siege = Siege::lay().await;
-    let mut floods = Vec::new();
+    let mut assault = Assault::default();
     for n in 0..CONNECTIONS {
         let port = siege.node.port("ws");
-        floods.push(tokio::spawn(async move {
-            let mut stream = tcp(ATTACKER, port).await.unwrap();
-            let head =
-                b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                         Sec-WebSocket-Version: 13\r\n\
-                         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-            stream.write_all(head).await.unwrap();
-            let mut sent = 0;
-            // One frame of 200 MiB, or fragments without end.
-            for number in 0..200 {
-                let mut bytes = Vec::new();
-                if n % 2 == 1 || number == 0 {
-                    let length = if n % 2 == 0 { 200 * MIB } else { MIB };
-                    let opcode = if number == 0 { 2 } else { 0 };
-                    let fin = if n % 2 == 0 { 0x80 } else { 0 };
-                    bytes.extend([fin | opcode, 0xff]);
-                    bytes.extend((length as u64).to_be_bytes());
-                    bytes.extend([0; 4]);
-                }
-                bytes.resize(bytes.len() + MIB, 0);
-                if stream.write_all(&bytes).await.is_err() {
-                    break;
-                }
-                sent += 1;
-            }
-            sent
-        }));
+        assault.wage(move || async move {
+            let sent = huge_message(port, n).await.unwrap_or_default();
+            assert!(sent < 100, "{sent} MiB taken");
+        });
     }
     siege
-        .judge("20 WebSocket messages of 200 MiB", 32, "")
+        .judge(
+            "20 WebSocket messages of 200 MiB at once, again and again",
+            32,
+            "",
+        )
         .await;
-    for flood in floods {
-        let sent = soon("the flood to end", flood).await.unwrap();
-        assert!(sent < 100, "{sent} MiB taken");
+    assault.end().await;
+}
+
+/// Sends a message of 200 MiB, in one frame or in fragments; says how many MiB of it were taken.
+async fn huge_message(port: u16, n: usize) -> std::io::Result<usize> {
+    let mut stream = tcp(ATTACKER, port).await?;
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    stream.write_all(head).await?;
+    for number in 0..200 {
+        let mut bytes = Vec::new();
+        if n % 2 == 1 || number == 0 {
+            let length = if n.is_multiple_of(2) { 200 * MIB } else { MIB };
+            let opcode = if number == 0 { 2 } else { 0 };
+            let fin = if n.is_multiple_of(2) { 0x80 } else { 0 };
+            bytes.extend([fin | opcode, 0xff]);
+            bytes.extend((length as u64).to_be_bytes());
+            bytes.extend([0; 4]);
+        }
+        bytes.resize(bytes.len() + MIB, 0);
+        if stream.write_all(&bytes).await.is_err() {
+            return Ok(number);
+        }
     }
+    Ok(200)
 }
 
 #[tokio::test]
@@ -118,22 +121,25 @@ async fn noise_messages_that_never_end() {
 /// A kind of yamux abuse: what is sent, message by message, after the handshake.
 type Abuse = fn(&mut Raw, usize) -> Option<Vec<u8>>;
 
-/// Each with its name.
-const ABUSES: [(&str, Abuse); 10] = [
-    ("frame longer than the window", |raw, n| {
+const ABUSES: [Abuse; 10] = [
+    // Frame longer than the window.
+    |raw, n| {
         let id = raw.next_id();
         (n < 1).then(|| frame(DATA, SYN, id, 262_145))
-    }),
-    ("frame of 4 GiB", |raw, n| {
+    },
+    // Frame of 4 GiB.
+    |raw, n| {
         let id = raw.next_id();
         (n < 1).then(|| frame(DATA, SYN, id, u32::MAX))
-    }),
-    ("window beyond all bounds", |raw, n| {
+    },
+    // Window beyond all bounds.
+    |raw, n| {
         let id = if n == 0 { raw.next_id() } else { 1 };
         let flags = if n == 0 { SYN } else { 0 };
         (n < 1_000).then(|| frame(WINDOW_UPDATE, flags, id, u32::MAX))
-    }),
-    ("rapid resets", |raw, n| {
+    },
+    // Rapid resets.
+    |raw, n| {
         let id = raw.next_id();
         (n < 20_000).then(|| {
             [
@@ -142,63 +148,61 @@ const ABUSES: [(&str, Abuse); 10] = [
             ]
             .concat()
         })
-    }),
-    ("1,000 idle streams", |raw, n| {
+    },
+    // 1,000 idle streams.
+    |raw, n| {
         let id = raw.next_id();
         (n < 1_000).then(|| frame(WINDOW_UPDATE, SYN, id, 0))
-    }),
-    ("a stream that ignores its window", |raw, n| {
+    },
+    // A stream that ignores its window.
+    |raw, n| {
         let (id, flags) = if n == 0 { (raw.next_id(), SYN) } else { (1, 0) };
         (n < 1_000).then(|| [frame(DATA, flags, id, 60_000), vec![0; 60_000]].concat())
-    }),
-    ("half-closed streams", |raw, n| {
+    },
+    // Half-closed streams.
+    |raw, n| {
         let id = raw.next_id();
         (n < 5_000).then(|| frame(DATA, SYN | FIN, id, 0))
-    }),
-    ("unknown streams", |_, n| {
-        (n < 5_000).then(|| frame(DATA, 0, 9_999, 0))
-    }),
-    ("pings", |_, n| {
-        (n < 50_000).then(|| frame(PING, SYN, 0, n as u32))
-    }),
-    ("going away again and again", |_, n| {
-        (n < 1_000).then(|| frame(GO_AWAY, 0, 0, 0))
-    }),
+    },
+    // Unknown streams.
+    |_, n| (n < 5_000).then(|| frame(DATA, 0, 9_999, 0)),
+    // Pings.
+    |_, n| (n < 50_000).then(|| frame(PING, SYN, 0, n as u32)),
+    // Going away again and again.
+    |_, n| (n < 1_000).then(|| frame(GO_AWAY, 0, 0, 0)),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn yamux_frames_that_lie_and_streams_without_use() {
     let siege = Siege::lay().await;
     let port = siege.node.port("tcp");
-    let mut floods = Vec::new();
-    for (name, abuse) in ABUSES {
-        for _ in 0..3 {
-            let flood = tokio::spawn(async move {
-                let mut raw = Raw::connect(ATTACKER, port, &Keypair::generate_ed25519())
-                    .await
-                    .unwrap();
-                let mut n = 0;
-                while let Some(bytes) = abuse(&mut raw, n) {
-                    n += 1;
-                    let sent =
-                        tokio::time::timeout(Duration::from_secs(20), raw.send(&bytes)).await;
-                    if !matches!(sent, Ok(Ok(()))) {
-                        break;
-                    }
-                }
-                // Not closed yet.
-                raw
-            });
-            floods.push((name, flood));
+    let mut assault = Assault::default();
+    let mut abuses = ABUSES.into_iter().cycle();
+    assault.wage(move || {
+        let abuse = abuses.next();
+        async move {
+            // It may be turned away, for connecting too fast.
+            let _ = commit(port, abuse.unwrap()).await;
+        }
+    });
+    siege
+        .judge("10 kinds of yamux abuse, again and again", 32, "")
+        .await;
+    assault.end().await;
+    siege.node.assert_alive().await;
+}
+
+async fn commit(port: u16, abuse: Abuse) -> std::io::Result<()> {
+    let mut raw = Raw::connect(ATTACKER, port, &Keypair::generate_ed25519()).await?;
+    let mut n = 0;
+    while let Some(bytes) = abuse(&mut raw, n) {
+        n += 1;
+        let sent = tokio::time::timeout(Duration::from_secs(20), raw.send(&bytes)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            break;
         }
     }
-    siege
-        .judge("10 kinds of yamux abuse, 3 of each", 32, "")
-        .await;
-    for (name, flood) in floods {
-        soon(name, flood).await.unwrap();
-    }
-    siege.node.assert_alive().await;
+    Ok(())
 }
 
 #[tokio::test]

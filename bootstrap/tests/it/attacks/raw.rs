@@ -99,6 +99,16 @@ impl Raw {
         protocol: &str,
         requests: impl IntoIterator<Item = Vec<u8>>,
     ) -> Vec<Vec<u8>> {
+        let asked = self.try_ask_by(protocol, requests).await;
+        asked.expect("a connection")
+    }
+
+    /// The same of a node that may hang up.
+    pub(super) async fn try_ask_by(
+        &mut self,
+        protocol: &str,
+        requests: impl IntoIterator<Item = Vec<u8>>,
+    ) -> io::Result<Vec<Vec<u8>>> {
         /// Fewer than the node takes of a protocol from a connection at one time.
         const AT_ONCE: usize = 16;
         let mut requests = requests.into_iter();
@@ -106,12 +116,12 @@ impl Raw {
         loop {
             let some: Vec<_> = requests.by_ref().take(AT_ONCE).collect();
             if some.is_empty() {
-                return all;
+                return Ok(all);
             }
             let (streams, bytes): (Vec<_>, Vec<_>) =
                 some.iter().map(|it| self.request(protocol, it)).unzip();
-            self.send(&bytes.concat()).await.expect("a connection");
-            all.extend(self.ended(&streams).await.into_values());
+            self.send(&bytes.concat()).await?;
+            all.extend(self.ended(&streams).await?.into_values());
         }
     }
 
@@ -148,12 +158,12 @@ impl Raw {
 
     /// Reads until the node has ended each of these streams, and says what it answered on each; fails if the
     /// node hangs up instead.
-    pub(super) async fn ended(&mut self, streams: &[u32]) -> HashMap<u32, Vec<u8>> {
+    pub(super) async fn ended(&mut self, streams: &[u32]) -> io::Result<HashMap<u32, Vec<u8>>> {
         let mut open: HashSet<u32> = streams.iter().copied().collect();
         let mut answers: HashMap<u32, Vec<u8>> = HashMap::new();
         while !open.is_empty() {
             let mut head = [0; 12];
-            self.io.read_exact(&mut head).await.expect("a frame");
+            self.io.read_exact(&mut head).await?;
             let [_, kind, f1, f2, s1, s2, s3, s4, l1, l2, l3, l4] = head;
             let (flags, stream) = (
                 u16::from_be_bytes([f1, f2]),
@@ -162,7 +172,7 @@ impl Raw {
             let length = u32::from_be_bytes([l1, l2, l3, l4]);
             if kind == DATA {
                 let mut data = vec![0; length as usize];
-                self.io.read_exact(&mut data).await.expect("its data");
+                self.io.read_exact(&mut data).await?;
                 answers.entry(stream).or_default().extend(data);
             }
             if flags & (FIN | RST) != 0 {
@@ -177,7 +187,7 @@ impl Raw {
                 answer.drain(..HELLO.len() + 1 + usize::from(*length));
             }
         }
-        answers
+        Ok(answers)
     }
 
     /// Waits until the node hangs up.

@@ -72,7 +72,7 @@ async fn every_refusal_ends_its_stream_within_a_second() {
         let open = raw.stream(KAD, &request);
         let (closed_id, closed) = raw.request(KAD, &request);
         raw.send(&[open, closed].concat()).await.unwrap();
-        let answers = soon(kind, raw.ended(&[id, closed_id])).await;
+        let answers = soon(kind, raw.ended(&[id, closed_id])).await.unwrap();
         assert!(answers.values().all(Vec::is_empty), "{kind}: {answers:?}");
         assert!(
             started.elapsed() < WAIT_MAX,
@@ -116,11 +116,16 @@ async fn who_asks_for_servers_or_the_time_without_end_is_told_to_wait() {
         let mut another = Raw::connect([127, 0, 0, 67], port, &Keypair::generate_ed25519())
             .await
             .unwrap();
-        let answers = another.ask_by(protocol, [question]).await;
+        let answers = another.ask_by(protocol, [question.clone()]).await;
         assert!(!answers.iter().any(busy), "{answers:?}");
         let extra = format!("{told} answered, the others told to wait; another is answered");
-        siege
-            .judge(&format!("{QUESTIONS} questions by {protocol}"), 16, &extra)
-            .await;
+        let asking = async {
+            loop {
+                raw.ask_by(protocol, vec![question.clone(); QUESTIONS])
+                    .await;
+            }
+        };
+        let attack = format!("{QUESTIONS} questions by {protocol}, and more");
+        siege.judge_amid(asking, &attack, 16, &extra).await;
     }
 }

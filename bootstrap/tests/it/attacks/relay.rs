@@ -1,6 +1,9 @@
 //! The relay used up, and used against somebody.
 
+use std::time::Duration;
+
 use libp2p::{PeerId, identity::Keypair};
+use tokio::time::interval;
 
 use super::{
     ATTACKER, Siege,
@@ -58,7 +61,7 @@ async fn one_peer_wants_every_circuit_and_floods_another_with_them() {
         raw.send_all(|| {
             n += 1;
             let stream = streams[n % streams.len()];
-            (n < 20_000).then(|| [frame(DATA, 0, stream, 1_000), vec![0xff; 1_000]].concat())
+            Some([frame(DATA, 0, stream, 1_000), vec![0xff; 1_000]].concat())
         })
         .await
     });
@@ -70,7 +73,7 @@ async fn one_peer_wants_every_circuit_and_floods_another_with_them() {
     pong_from(&mut guest, id).await;
     siege
         .judge(
-            "400 circuits to one peer by another, 20 MB of garbage in them",
+            "400 circuits to one peer by another, with garbage at line rate",
             32,
             "the flooded peer reached meanwhile",
         )
@@ -108,8 +111,23 @@ async fn one_peer_wants_every_reservation() {
         ninth.closed().await;
     }
     assert_eq!(siege.node.rejected("peer").await, 1);
+    let asking = async {
+        let mut pace = interval(Duration::from_millis(10));
+        for n in 0.. {
+            pace.tick().await;
+            let raw = &mut held[n % 8];
+            let asked = raw.stream(HOP, &reserve());
+            raw.send(&asked).await.unwrap();
+        }
+        unreachable!("without end")
+    };
     siege
-        .judge("800 reservations asked for by one peer", 16, "")
+        .judge_amid(
+            asking,
+            "800 reservations asked for by one peer, and 100 a second more",
+            16,
+            "",
+        )
         .await;
     assert!(siege.node.metric("moim_bootstrap_relay_reservations").await <= 10);
 }

@@ -16,8 +16,7 @@ use moim_protocol::{
 use tokio::task::JoinHandle;
 
 use super::{
-    ATTACKER, Siege,
-    dht::attacker,
+    ATTACKER, Assault, Siege,
     raw::{KAD, Raw, add_provider, get_value, put_value},
 };
 use crate::{
@@ -100,8 +99,8 @@ async fn joined(node: &Node, keypair: Keypair) -> Client {
     client
 }
 
-/// In how many of twenty answers a member is named.
-async fn named(node: &Node, member: &Member) -> usize {
+/// In how many of twenty answers one of these members is named.
+async fn named(node: &Node, members: &[PeerId]) -> usize {
     let mut guest = joined(node, Keypair::generate_ed25519()).await;
     let mut count = 0;
     for _ in 0..20 {
@@ -110,7 +109,7 @@ async fn named(node: &Node, member: &Member) -> usize {
         let mut is_named = false;
         let asked = guest.result(|result| match result {
             QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })) => {
-                is_named |= providers.contains(&member.id());
+                is_named |= members.iter().any(|it| providers.contains(it));
                 None
             }
             QueryResult::GetProviders(_) => Some(()),
@@ -144,27 +143,32 @@ async fn presences_of_made_up_peers_over_one_connection() {
         }
         let after = Member::join(&siege.node).await;
         let named = [
-            named(&siege.node, &before).await,
-            named(&siege.node, &after).await,
+            named(&siege.node, &[before.id()]).await,
+            named(&siege.node, &[after.id()]).await,
         ];
         let extra = format!("named in {} and {} of 20 answers", named[0], named[1]);
         assert_eq!(named, [20, 20]);
-        let attack = format!("{count} presences of made-up peers, 1,900 a connection");
+        let attack = format!("{count} presences of made-up peers, 1,900 a connection, and more");
+        let mut assault = Assault::default();
+        let port = siege.node.port("tcp");
+        assault.ask(port, Keypair::generate_ed25519(), |_| made_up());
         siege.judge(&attack, 64, &extra).await;
+        assault.end().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn provider_records_for_all_the_keys_that_a_hundred_and_thirty_peers_may_provide() {
+    /// An answer has room for each of them, and for the honest.
+    const ADDRESSES: usize = 4;
     let siege = Siege::lay().await;
-    let member = Member::join(&siege.node).await;
     let mut held = Vec::new();
     for number in 0..130_usize {
         let keypair = Keypair::generate_ed25519();
         let port = siege.node.port("tcp");
-        let mut raw = Raw::connect(attacker(number), port, &keypair)
-            .await
-            .unwrap();
+        let [a, b, c, d] = ATTACKER;
+        let address = [a, b, c, d + (number % ADDRESSES) as u8];
+        let mut raw = Raw::connect(address, port, &keypair).await.unwrap();
         let requests = (0..limits::PROVIDER_KEYS_PER_PEER_MAX).map(|n| {
             let mut key = topic().provider_key();
             key[2..10].copy_from_slice(&(number as u64).to_be_bytes());
@@ -185,7 +189,7 @@ async fn provider_records_for_all_the_keys_that_a_hundred_and_thirty_peers_may_p
     })
     .await;
     assert_eq!(siege.node.get_json("/health").await["store"], "full");
-    let named = named(&siege.node, &member).await;
+    let named = named(&siege.node, &siege.room.members()).await;
     assert_eq!(named, 20);
     let extra = format!("named in {named} of 20 answers");
     siege
@@ -216,10 +220,13 @@ async fn values_under_many_keys_in_a_store_that_is_soon_full() {
             let record = crate::store::value(&honest, &format!("mine {number}"), 100);
             assert!(put(&mut client, record).await, "{number}");
         }
-        let attack = format!("1,800 values with the {word} lives, in 1 MiB");
+        let attack = format!("1,800 values with the {word} lives, in 1 MiB, and more");
+        let mut assault = Assault::default();
+        assault.ask(port, keypair, move |number| value(1_800 + number, life));
         siege
             .judge(&attack, 16, "50 of 50 honest values kept")
             .await;
+        assault.end().await;
     }
 }
 
@@ -230,7 +237,8 @@ async fn one_peer_in_more_topics_than_there_is_room_for() {
     let (port, keypair) = (siege.node.port("tcp"), Keypair::generate_ed25519());
     let peer = keypair.public().to_peer_id();
     let mut raw = Raw::connect(ATTACKER, port, &keypair).await.unwrap();
-    let requests = (0..1_500).map(|number| {
+    let announced = keypair.clone();
+    let in_topic = move |number: usize| {
         let topic = Topic::new(&format!("topic {number}")).unwrap().hash();
         let issued = wall();
         let presence = Presence {
@@ -243,20 +251,23 @@ async fn one_peer_in_more_topics_than_there_is_room_for() {
             expires: issued.saturating_add(limits::PRESENCE_TTL),
             state: State::Here,
         };
-        let signed = presence.sign(&keypair).unwrap();
+        let signed = presence.sign(&announced).unwrap();
         put_value(&presence_record_key(topic, &peer), signed.as_bytes())
-    });
-    raw.ask(requests).await;
+    };
+    raw.ask((0..1_500).map(&in_topic)).await;
     until("the node to say that it is full", async || {
         is_full(&siege.node, "presences").await
     })
     .await;
-    let named = named(&siege.node, &member).await;
+    let named = named(&siege.node, &[member.id()]).await;
     assert_eq!(named, 20);
     let extra = format!("named in {named} of 20 answers");
+    let mut assault = Assault::default();
+    assault.ask(port, keypair, move |number| in_topic(1_500 + number));
     siege
-        .judge("one peer in 1,500 topics, in 1 MiB", 16, &extra)
+        .judge("one peer in 1,500 topics, in 1 MiB, and more", 16, &extra)
         .await;
+    assault.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,16 +285,19 @@ async fn presences_of_the_honest_put_again_by_one_who_then_fills_the_store() {
         is_full(&siege.node, "presences").await
     })
     .await;
-    let named = named(&siege.node, &member).await;
+    let named = named(&siege.node, &[member.id()]).await;
     assert_eq!(named, 20);
     let extra = format!("named in {named} of 20 answers");
+    let mut assault = Assault::default();
+    assault.ask(port, keypair, |_| made_up());
     siege
         .judge(
-            "others' presences put again, then 1,500, in 1 MiB",
+            "others' presences put again, then 1,500, in 1 MiB, and more",
             16,
             &extra,
         )
         .await;
+    assault.end().await;
 }
 
 /// As much of a signed value as makes it known.

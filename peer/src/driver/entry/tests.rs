@@ -176,3 +176,45 @@ fn what_is_lost_with_the_network_is_not_held_against_the_node() {
     entry.disconnected(&peer, lost);
     assert_eq!(entry.next_deadline(), Some(lost + LOST_PAUSE));
 }
+
+#[test]
+fn a_door_that_is_shut_without_a_word_is_tried_after_the_others() {
+    let (start, peer) = (platform::now(), PeerId::random());
+    let doors = ["udp/1/quic-v1", "tcp/1", "tcp/2/ws"];
+    let target = Target {
+        peer: Some(peer),
+        addresses: doors
+            .iter()
+            .map(|door| format!("/ip4/192.0.2.1/{door}").parse().expect("valid"))
+            .collect(),
+    };
+    let url = BootstrapSource::Url("http://192.0.2.1:8470".to_owned());
+    let mut entry = Entry::new(vec![url], 7, start);
+    let mut knock = |now| {
+        let fetch = entry.poll(MINUTE, now, |_| false);
+        assert!(matches!(fetch[..], [Action::Fetch { .. }]), "{fetch:?}");
+        entry.fetched(0, Ok(target.clone()), now, |_| false);
+        let dials = entry.poll(MINUTE, now, |_| false);
+        let [Action::Dial(dial)] = &dials[..] else {
+            panic!("{dials:?}");
+        };
+        let shown = format!("{dial:?}");
+        let mut doors = doors.iter();
+        let door = doors.find(|door| shown.contains(&format!("/{door}]")));
+        entry.connected(dial.connection_id(), peer, now);
+        entry.disconnected(&peer, now);
+        let next = entry.next_deadline().expect("it is tried again");
+        (*door.expect("one of them"), next)
+    };
+    let mut now = start;
+    for door in doors {
+        let (knocked, next) = knock(now);
+        assert_eq!(knocked, door);
+        assert_eq!(next == now, door != doors[2], "{door}");
+        now = next;
+    }
+    // And so on, with pauses.
+    let (knocked, next) = knock(now);
+    assert_eq!(knocked, doors[0]);
+    assert!(next > now);
+}

@@ -26,7 +26,7 @@ use libp2p_identity::{Keypair, PeerId};
 
 pub use self::certificate::{Certificate, CertificateError};
 use self::{clients::NewClient, listener::Listener};
-use super::{Connection, Shared, agent::Agent, broken, channel::Channel};
+use super::{Connection, Shared, agent::Agent, broken, budget::Ledger, channel::Channel};
 use crate::{
     backend::{PeerConnection as _, SdpKind},
     direct::{
@@ -49,6 +49,7 @@ pub struct Server {
     identity: Keypair,
     certificate: Certificate,
     timeout: Duration,
+    ledger: Ledger,
     listeners: Vec<Listener>,
     events: VecDeque<TransportEvent<Upgrade, Error>>,
     waker: Option<Waker>,
@@ -61,15 +62,23 @@ impl Server {
     /// Serves as the peer with this key and this certificate, which is in its addresses. A handshake may
     /// take `timeout`.
     #[must_use]
-    pub const fn new(identity: Keypair, certificate: Certificate, timeout: Duration) -> Self {
+    pub fn new(identity: Keypair, certificate: Certificate, timeout: Duration) -> Self {
         Self {
             identity,
             certificate,
             timeout,
+            ledger: Ledger::new(false),
             listeners: Vec::new(),
             events: VecDeque::new(),
             waker: None,
         }
+    }
+
+    /// Whether those who come from this machine may together cost no more than those of any other address.
+    #[must_use]
+    pub fn with_limit_loopback(mut self, limit_loopback: bool) -> Self {
+        self.ledger = Ledger::new(limit_loopback);
+        self
     }
 
     fn emit(&mut self, event: TransportEvent<Upgrade, Error>) {
@@ -163,8 +172,9 @@ async fn prepare(
         address,
         dialler,
         place,
+        account,
     } = client;
-    let agent = Agent::serving(&dialler, certificate.clone(), place).map_err(refused)?;
+    let agent = Agent::serving(&dialler, certificate.clone(), place, account).map_err(refused)?;
     let mut peer = Connection(Shared::new(agent));
     let handshake = peer.open_negotiated(HANDSHAKE_CHANNEL).map_err(refused)?;
     let set = peer.set_remote(SdpKind::Offer, dialler::offer(&dialler, address));
@@ -189,7 +199,7 @@ impl libp2p_core::Transport for Server {
         let Some(socket) = socket_addr(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
-        let listener = Listener::bind(id, socket)
+        let listener = Listener::bind(id, socket, self.ledger.clone())
             .map_err(|source| TransportError::Other(Error::Socket(source)))?;
         self.listeners.push(listener);
         if let Some(waker) = self.waker.take() {

@@ -16,7 +16,7 @@ use rtc_ice::{
 use super::{
     super::{
         super::{BackendError, IceServer},
-        budget::Budget,
+        budget::{Account, Budget},
         error,
         gather::Gatherer,
         guard::Guard,
@@ -68,6 +68,7 @@ impl Agent {
         dialler: &Dialler,
         certificate: Certificate,
         place: Place,
+        account: Option<Account>,
     ) -> Result<Self, BackendError> {
         let name = dialler.server().to_owned();
         let config = AgentConfig {
@@ -81,6 +82,7 @@ impl Agent {
         let sockets = Sockets::sharing(place);
         Ok(Self {
             serves: true,
+            budget: account.map_or_else(Budget::default, Budget::of),
             ..Self::with(config, certificate, crypto, sockets)?
         })
     }

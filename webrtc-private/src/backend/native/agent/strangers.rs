@@ -1,6 +1,6 @@
 //! What the other side may cost before it is known, and that it is known.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
     super::{super::CloseReason, budget::processor_time, sockets::Datagram},
@@ -17,7 +17,8 @@ impl Agent {
     /// Ends it if the other side has kept the processor busy for too long. Says when the next work begins.
     pub(super) fn spend_since(&mut self, began: Duration) -> Duration {
         let now = processor_time();
-        if !self.budget.spend(now.saturating_sub(began)) {
+        let time = now.saturating_sub(began);
+        if !self.budget.spend(time, Instant::now()) {
             tracing::debug!("the other side keeps us busy");
             self.end(CloseReason::Closed);
         }

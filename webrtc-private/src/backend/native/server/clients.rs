@@ -21,6 +21,7 @@ use tokio::net::UdpSocket;
 
 use super::{
     super::{
+        budget::{Account, Ledger},
         guard::is_dtls,
         place::{Place, Waiting},
     },
@@ -57,6 +58,8 @@ pub(super) struct NewClient {
     pub(super) address: SocketAddr,
     pub(super) dialler: Dialler,
     pub(super) place: Place,
+    /// Who pays for it until it is known.
+    pub(super) account: Option<Account>,
 }
 
 /// See the [module](self).
@@ -67,6 +70,7 @@ pub(super) struct Clients {
     newcomers: Newcomers,
     swept: Option<Instant>,
     crypto: Arc<dyn RTCCryptoProvider>,
+    ledger: Ledger,
 }
 
 struct Client {
@@ -86,13 +90,14 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    pub(super) fn new(crypto: Arc<dyn RTCCryptoProvider>) -> Self {
+    pub(super) fn new(crypto: Arc<dyn RTCCryptoProvider>, ledger: Ledger) -> Self {
         Self {
             by_name: HashMap::new(),
             names: HashMap::new(),
             newcomers: Newcomers::default(),
             swept: None,
             crypto,
+            ledger,
         }
     }
 
@@ -127,6 +132,11 @@ impl Clients {
                 self.names.insert(from, dialler.server().to_owned());
                 client.forward(from, data);
             }
+            return None;
+        }
+        let account = self.ledger.account(from.ip());
+        if account.is_some_and(|account| !account.is_covered(now)) {
+            tracing::debug!(%from, "others from there keep us busy");
             return None;
         }
         let asked = self
@@ -183,6 +193,7 @@ impl Clients {
         Some(Taken::Client(NewClient {
             address: from,
             dialler,
+            account: self.ledger.account(from.ip()),
             place: Place::new(local, Arc::clone(socket), incoming, waiting),
         }))
     }
@@ -261,7 +272,10 @@ mod tests {
     use rtc_crypto::default_provider;
     use rtc_stun::message::BINDING_SUCCESS;
 
-    use super::{super::tests::signed_check, *};
+    use super::{
+        super::{super::budget::Budget, tests::signed_check},
+        *,
+    };
 
     const LOCAL: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
 
@@ -274,7 +288,7 @@ mod tests {
     impl Server {
         async fn new() -> Self {
             Self {
-                clients: Clients::new(default_provider().unwrap()),
+                clients: Clients::new(default_provider().unwrap(), Ledger::new(false)),
                 socket: Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap()),
                 start: Instant::now(),
             }
@@ -363,5 +377,15 @@ mod tests {
         server.take(&[22, 254, 253], 2);
         assert!(lengths(&mut client).is_empty());
         assert_eq!(lengths(&mut other), [3]);
+    }
+    #[tokio::test]
+    async fn a_source_that_keeps_us_busy_is_not_let_in_until_it_has_paid() {
+        let mut server = Server::new().await;
+        let client = server.admit(&check_of(1), 0);
+        let mut budget = Budget::of(client.account.expect("it has one"));
+        let long = Duration::from_secs(3);
+        assert!(!budget.spend(long, server.start));
+        assert!(server.take(&check_of(2), 1).is_none());
+        assert!(server.take(&check_of(2), 5).is_some(), "it has paid");
     }
 }

@@ -21,7 +21,7 @@ use rtc_stun::{
 use tokio::net::UdpSocket;
 
 use super::{
-    super::{guard::Guard, records::Records},
+    super::{budget::Ledger, guard::Guard, records::Records},
     Connection,
     certificate::Certificate,
     clients::{Clients, Taken},
@@ -76,7 +76,7 @@ impl ServerLab {
     pub fn new(certificate: &Certificate, socket: &Arc<UdpSocket>) -> Self {
         let crypto = default_provider().expect("there is a provider");
         Self {
-            clients: Clients::new(Arc::clone(&crypto)),
+            clients: Clients::new(Arc::clone(&crypto), Ledger::new(true)),
             guard: Guard::default(),
             records: Records::default(),
             certificate: certificate.clone(),

@@ -15,7 +15,10 @@ use rtc_crypto::default_provider;
 use tokio::{io::ReadBuf, net::UdpSocket};
 
 use super::clients::{Clients, NewClient, Taken};
-use crate::backend::native::sockets::{DATAGRAM_MAX, is_of_the_other_side};
+use crate::backend::native::{
+    budget::Ledger,
+    sockets::{DATAGRAM_MAX, is_of_the_other_side},
+};
 
 /// Datagrams that are taken before others of the same task have their turn.
 const BURST: usize = 64;
@@ -47,7 +50,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn bind(id: ListenerId, address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn bind(id: ListenerId, address: SocketAddr, ledger: Ledger) -> io::Result<Self> {
         let socket = std::net::UdpSocket::bind(address)?;
         socket.set_nonblocking(true)?;
         let socket = UdpSocket::from_std(socket)?;
@@ -59,7 +62,7 @@ impl Listener {
             id,
             local,
             socket: Arc::new(socket),
-            clients: Clients::new(crypto),
+            clients: Clients::new(crypto, ledger),
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
             interfaces,
             is_new: !is_anywhere,
