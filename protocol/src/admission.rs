@@ -59,7 +59,7 @@ pub enum Admitted {
 impl Admitted {
     /// The sequence number, see [`supersedes`].
     #[must_use]
-    pub const fn sequence(&self) -> u64 {
+    pub fn sequence(&self) -> u64 {
         match self {
             Self::Presence(signed) => signed.presence().sequence,
             Self::Record(signed) => signed.record().sequence,
@@ -89,7 +89,7 @@ impl Admitted {
 
     /// The peer that signed it.
     #[must_use]
-    pub const fn publisher(&self) -> libp2p_identity::PeerId {
+    pub fn publisher(&self) -> libp2p_identity::PeerId {
         match self {
             Self::Presence(signed) => signed.presence().peer,
             Self::Record(signed) => signed.record().publisher,

@@ -3,7 +3,7 @@
 //! A [`SignedPresence`] that exists has been checked: signature, signer, bounds. Whether it is of
 //! *now* is asked separately ([`SignedPresence::check_time`]), because only the receiver knows.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use libp2p_identity::{Keypair, PeerId, SigningError};
 use multiaddr::{Multiaddr, Protocol};
@@ -272,9 +272,12 @@ fn known(addresses: json::List<'_>, peer: &PeerId) -> Result<Vec<Multiaddr>, Pre
 }
 
 /// A presence with the envelope that proves it. It has passed every check but
-/// [`check_time`](Self::check_time).
+/// [`check_time`](Self::check_time). A clone shares both with the original.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SignedPresence {
+pub struct SignedPresence(Arc<Checked>);
+
+#[derive(PartialEq, Eq)]
+struct Checked {
     presence: Presence,
     bytes: Vec<u8>,
 }
@@ -283,6 +286,13 @@ impl SignedPresence {
     /// Reads and checks an envelope: its size, form and signature, that the signer is the peer it
     /// speaks of, and every bound of [`Presence`]. Addresses that nobody dials are skipped.
     pub fn decode(bytes: &[u8]) -> Result<Self, PresenceError> {
+        #[cfg(feature = "memo")]
+        return memo::decoded(bytes);
+        #[cfg(not(feature = "memo"))]
+        Self::check(bytes)
+    }
+
+    fn check(bytes: &[u8]) -> Result<Self, PresenceError> {
         let opened = envelope::open(bytes, PURPOSE)?;
         let kind = json::head(&opened.payload, ENVELOPE_BYTES_MAX)?;
         if kind != KIND {
@@ -303,34 +313,35 @@ impl SignedPresence {
             return Err(PresenceError::Signer(Box::new(opened.signer)));
         }
         presence.check()?;
-        Ok(Self {
-            presence,
-            bytes: bytes.to_vec(),
-        })
+        let bytes = bytes.to_vec();
+        Ok(Self(Arc::new(Checked { presence, bytes })))
     }
 
     /// What the peer says.
     #[must_use]
-    pub const fn presence(&self) -> &Presence {
-        &self.presence
+    pub fn presence(&self) -> &Presence {
+        &self.0.presence
     }
 
     /// The envelope, as it was received.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// The envelope, as it was received.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        match Arc::try_unwrap(self.0) {
+            Ok(checked) => checked.bytes,
+            Err(shared) => shared.bytes.clone(),
+        }
     }
 
     /// Refuses what is dated further from the receiver's clock than clocks may differ
     /// ([`CLOCK_SKEW_MAX`]).
     pub fn check_time(&self, wall: UnixMillis) -> Result<(), PresenceError> {
-        let validity = self.presence.validity();
+        let validity = self.0.presence.validity();
         if validity.is_future(wall) {
             return Err(PresenceError::Future);
         }
@@ -345,7 +356,7 @@ impl SignedPresence {
     /// would refuse it. Zero when nothing is left.
     #[must_use]
     pub fn life(&self, age: Duration, wall: UnixMillis) -> Duration {
-        self.presence.validity().life(age, wall)
+        self.0.presence.validity().life(age, wall)
     }
 
     /// How long from `wall` on somebody could still show it as new: until
@@ -353,14 +364,14 @@ impl SignedPresence {
     /// remembered.
     #[must_use]
     pub fn replayable(&self, wall: UnixMillis) -> Duration {
-        self.presence.validity().replayable(wall)
+        self.0.presence.validity().replayable(wall)
     }
 }
 
 impl fmt::Debug for SignedPresence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SignedPresence")
-            .field(&self.presence)
+            .field(&self.0.presence)
             .finish()
     }
 }
@@ -382,5 +393,7 @@ pub fn next_sequence(previous: u64, wall: UnixMillis) -> u64 {
     wall.0.max(previous.saturating_add(1)).clamp(1, INTEGER_MAX)
 }
 
+#[cfg(feature = "memo")]
+pub mod memo;
 #[cfg(test)]
 mod tests;

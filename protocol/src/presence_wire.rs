@@ -193,7 +193,7 @@ impl Request {
 
     /// The room that is spoken of.
     #[must_use]
-    pub const fn topic(&self) -> TopicHash {
+    pub fn topic(&self) -> TopicHash {
         match self {
             Self::Announce { presence } => presence.presence().topic,
             Self::Sync { topic, .. } => *topic,

@@ -7,7 +7,7 @@
 //! neither a crowd that announces itself without pause nor one from few places hides the others.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -81,7 +81,8 @@ impl From<Full> for ProviderError {
 /// The providers of one key.
 #[derive(Debug, Default)]
 struct Providers {
-    entries: HashMap<PeerId, u32>,
+    /// In order, so that the same seed draws the same sample.
+    entries: BTreeMap<PeerId, u32>,
     /// Who has how many of them, from when the key was full until half of it is empty.
     pool: Option<Box<Pool>>,
 }

@@ -40,10 +40,6 @@ pub enum Failure {
 /// own requests; every other one it treats like a room that was left.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an input is handed in and used up; nobody keeps many"
-)]
 pub enum Input {
     /// The user says something. One of [`Said`](crate::Output::Said) and [`NotSaid`](crate::Output::NotSaid) follows.
     Say {

@@ -53,6 +53,7 @@ cargo xtask COMMAND
               --seconds N, --minutes N   how long each (45 seconds)
               --input FILE         give the one named target this input and nothing else
               --list               name the targets
+  sim       build the simulator and run it with the options that follow; `sim --help` lists them
   fmt       format all Rust files
   help      this text";
 
@@ -71,6 +72,7 @@ pub(crate) enum Invocation {
     Help,
     Run(RunOptions),
     Setup(SetupOptions),
+    Sim(Vec<OsString>),
     Size { record: bool },
     Test(TestOptions),
 }
@@ -209,6 +211,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Resul
         return Ok(Invocation::Help);
     };
     let mut invocation = command(&name)?;
+    if let Invocation::Sim(arguments) = &mut invocation {
+        arguments.extend(parser.raw_args()?);
+        return Ok(invocation);
+    }
     while let Some(argument) = parser.next()? {
         match (&mut invocation, argument) {
             (_, Short('h') | Long("help")) => return Ok(Invocation::Help),
@@ -275,6 +281,7 @@ fn command(name: &str) -> Result<Invocation> {
         "fmt" => Invocation::Fmt,
         "fuzz" => Invocation::Fuzz(FuzzOptions::default()),
         "run" => Invocation::Run(RunOptions::default()),
+        "sim" => Invocation::Sim(Vec::new()),
         "setup" => Invocation::Setup(SetupOptions::default()),
         "size" => Invocation::Size { record: false },
         "test" | "ci" => Invocation::Test(TestOptions::default()),

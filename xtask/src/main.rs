@@ -22,6 +22,7 @@ mod project;
 mod run;
 mod rustc;
 mod setup;
+mod sim;
 mod size;
 #[cfg(test)]
 mod stand_in;
@@ -79,6 +80,7 @@ fn dispatch(invocation: &Invocation) -> Result<()> {
             println!("\nEverything is there. Next: `cargo xtask run`, or `cargo xtask test`.");
             Ok(())
         }
+        Invocation::Sim(arguments) => sim::sim(&Project::find()?, arguments),
         Invocation::Size { record } => size::size(&Project::find()?, *record),
         Invocation::Test(options) => test::test(&Project::find()?, options),
     }

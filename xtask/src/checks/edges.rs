@@ -183,6 +183,13 @@ const RULES: &[Rule] = &[
         why: "fuzz gives bytes to whatever reads bytes of remotes",
     },
     Rule {
+        package: "moim-sim",
+        members: &["moim-protocol", "moim-room"],
+        forbidden: &["libp2p", "libp2p-swarm", "tokio"],
+        in_tests: true,
+        why: "sim has the pure machines in it, and models of the rest; it is built in a minute",
+    },
+    Rule {
         package: "moim-e2e",
         members: &[],
         forbidden: &[],

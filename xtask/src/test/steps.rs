@@ -10,6 +10,7 @@ use crate::{
     process,
     project::Project,
     setup::{Needs, macos},
+    sim,
     ui::{self, Progress},
 };
 
@@ -83,6 +84,13 @@ pub(super) const STEPS: &[Step] = &[
         quick: true,
         needs: NOTHING,
         run: docs,
+    },
+    Step {
+        name: "sim",
+        about: "what must hold in small rooms, in simulated time with 1,000 seeds",
+        quick: true,
+        needs: NOTHING,
+        run: simulate,
     },
     Step {
         name: "licences",
@@ -276,6 +284,10 @@ fn clippy(context: &Context<'_>) -> Result<()> {
         .args(["clippy", "--locked", "--workspace", "--lib", "--"])
         .args(["-D", "warnings", "--cfg", "fuzzing"]);
     quietly(context.project, "clippy-fuzzing", command)
+}
+
+fn simulate(context: &Context<'_>) -> Result<()> {
+    sim::sim(context.project, &["--runs".into(), "1000".into()])
 }
 
 fn clippy_wasm(context: &Context<'_>) -> Result<()> {

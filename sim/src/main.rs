@@ -1,0 +1,58 @@
+//! `cargo xtask sim`.
+
+// A program whose output is its purpose.
+#![allow(clippy::print_stderr, clippy::print_stdout)]
+
+use std::{process::ExitCode, time::Instant};
+
+use moim_sim::{
+    args::{self, Command},
+    mixed, runs,
+};
+
+fn main() -> ExitCode {
+    let command = match args::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{}", args::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    let has_passed = match command {
+        Command::Help => {
+            println!("{}", args::HELP);
+            true
+        }
+        Command::Runs(first, last) => all(first, last),
+        Command::One(seed, trouble) => {
+            let (faults, _) = mixed::run(seed, trouble);
+            faults.iter().for_each(|fault| println!("{fault}"));
+            println!(
+                "{} with seed {seed}: {} faults",
+                trouble.name(),
+                faults.len()
+            );
+            faults.is_empty()
+        }
+    };
+    if has_passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn all(first: u64, last: u64) -> bool {
+    let started = Instant::now();
+    let failed = runs::run(first, last);
+    for run in &failed {
+        let seed = run.seed;
+        let name = mixed::Trouble::of_seed(seed).name();
+        eprintln!("failed; to repeat it: cargo xtask sim --seed {seed} --scenario {name}");
+        run.faults.iter().for_each(|fault| eprintln!("  {fault}"));
+    }
+    let runs = last.saturating_sub(first);
+    let took = started.elapsed().as_secs_f64();
+    println!("{runs} runs in {took:.1} s, {} failed", failed.len());
+    failed.is_empty()
+}
