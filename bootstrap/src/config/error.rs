@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use libp2p::Multiaddr;
 use thiserror::Error;
 
-/// Why there is no [`Config`].
+/// Why there is no [`Config`](super::Config).
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {

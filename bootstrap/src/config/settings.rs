@@ -377,6 +377,24 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_a_setting_names_its_variable_and_its_default() {
+        let command = <Settings as clap::Args>::augment_args(clap::Command::default());
+        for (field, _, value) in Config::defaults().all() {
+            let argument = command.get_arguments().find(|it| it.get_id() == field);
+            let help = argument.unwrap().get_help().unwrap().to_string();
+            let variable = format!("[env: MOIM_{}", field.to_uppercase());
+            assert!(help.contains(&variable), "{field}: {help}");
+            // What is empty, false or found out at the start is said in other words, if at all.
+            let said = help.split_once("[default: ");
+            if let (Some((_, said)), Some(value)) = (said, value) {
+                let value = value.to_string();
+                let value = value.trim_matches('"');
+                assert_eq!(said.split(']').next(), Some(value), "{field}: {help}");
+            }
+        }
+    }
+
+    #[test]
     fn nothing_changes_nothing() {
         assert_eq!(config("").changes(&config("")), Changes::default());
     }

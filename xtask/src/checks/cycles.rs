@@ -1,9 +1,9 @@
 //! Files that use each other in a circle.
 //!
-//! A file uses another one when it imports from it or names a path into it, and when a method calls
-//! another one of the same type (`self.method()`) that an `impl` in the other file has. So a large
-//! type that is cut into slices is seen as one knot, which it is. A parent that declares its parts and
-//! re-exports from them uses them; a part that imports from its parent closes the circle.
+//! A file uses another one when it imports from it or names a path into it, and when it calls what an `impl` in
+//! the other file has: `Type::function()`, or `self.method()` in another `impl` of the same type. So a large type
+//! that is cut into slices is seen as one knot, which it is. A parent that declares its parts and re-exports from
+//! them uses them; a part that imports from its parent closes the circle.
 
 mod graph;
 mod source;
@@ -98,18 +98,26 @@ fn graph_of<'a>(sources: &BTreeMap<Module, (&'a str, Source)>) -> Graph<'a> {
             methods.entry(key).or_default().push(file);
         }
     }
+    // Several traits can have a method of one name; the nearest is meant.
+    let elsewhere = |file: &&str, of: &[String], name: &str| {
+        let key = (modules.definition(of), name);
+        let others = methods.get(&key).filter(|others| !others.contains(file));
+        others.and_then(|others| others.first()).copied()
+    };
     let mut graph = Graph::default();
     for (file, source) in sources.values() {
         for path in &source.paths {
             if let Some(other) = modules.file(path) {
                 graph.add(file, other, Edge::Path(path.join("::")));
             }
+            if let Some((name, of)) = path.split_last()
+                && let Some(other) = elsewhere(file, of, name)
+            {
+                graph.add(file, other, Edge::Path(path.join("::")));
+            }
         }
         for call in &source.calls {
-            let key = (modules.definition(&call.of), call.name.as_str());
-            // Several traits can have a method of one name; the nearest is meant.
-            let others = methods.get(&key).filter(|others| !others.contains(file));
-            if let Some(other) = others.and_then(|others| others.first()) {
+            if let Some(other) = elsewhere(file, &call.of, &call.name) {
                 graph.add(file, other, Edge::Call(call.name.clone()));
             }
         }

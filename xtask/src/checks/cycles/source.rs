@@ -122,7 +122,11 @@ impl Reader {
     fn names(&mut self, path: &[String]) {
         match path {
             [first, name] if first == "Self" => self.calls(name.clone()),
-            [_, _, ..] => self.source.paths.extend(self.scope.absolute(path)),
+            [_, _, ..] => {
+                let local = || [&self.scope.module[..], path].concat();
+                let path = self.scope.absolute(path).unwrap_or_else(local);
+                self.source.paths.push(path);
+            }
             _ => {}
         }
     }

@@ -145,6 +145,8 @@ fn methods_of_one_type_that_call_each_other_are_a_use() {
     for call in [
         "self.f();",
         "Self::f(self);",
+        "Large::f(self);",
+        "crate::p::Large::f(self);",
         "select! { _ = x => self.f() }",
     ] {
         let parent =
