@@ -287,7 +287,7 @@ impl SignedPresence {
     /// speaks of, and every bound of [`Presence`]. Addresses that nobody dials are skipped.
     pub fn decode(bytes: &[u8]) -> Result<Self, PresenceError> {
         #[cfg(feature = "memo")]
-        return memo::decoded(bytes);
+        return MEMO.with_borrow_mut(|memo| memo.decoded(bytes, Self::check));
         #[cfg(not(feature = "memo"))]
         Self::check(bytes)
     }
@@ -394,6 +394,20 @@ pub fn next_sequence(previous: u64, wall: UnixMillis) -> u64 {
 }
 
 #[cfg(feature = "memo")]
-pub mod memo;
+mod memo;
+
+#[cfg(feature = "memo")]
+thread_local! {
+    static MEMO: std::cell::RefCell<memo::Memo<SignedPresence>> =
+        std::cell::RefCell::new(memo::Memo::new(0));
+}
+
+/// From now on, remembers the last `max` to `2 * max` presences that were decoded in this thread; none for 0, as at
+/// first. For simulations, which decode each many times.
+#[cfg(feature = "memo")]
+pub fn remember(max: usize) {
+    MEMO.set(memo::Memo::new(max));
+}
+
 #[cfg(test)]
 mod tests;

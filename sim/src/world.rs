@@ -8,9 +8,7 @@ use std::{
 };
 
 use libp2p_identity::PeerId;
-use moim_protocol::{
-    UnixMillis, limits::MEMBERS_MAX, message::MessageId, presence::memo, topic::Topic,
-};
+use moim_protocol::{UnixMillis, limits::MEMBERS_MAX, message::MessageId, presence, topic::Topic};
 use moim_room::{Input, Now, RequestId};
 use web_time::Instant;
 
@@ -93,7 +91,7 @@ impl World {
     #[must_use]
     #[expect(clippy::expect_used, reason = "it is a topic")]
     pub fn new(config: Config) -> Self {
-        memo::remember(MEMO);
+        presence::remember(MEMO);
         let mut draw = Draw::new(config.seed);
         let servers = (0..config.servers)
             .map(|number| Server::new(number, config.terrain.server(&mut draw), draw.number()))

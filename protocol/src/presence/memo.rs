@@ -1,91 +1,68 @@
-//! Presences that were decoded before, for simulations: thousands of machines in one thread decode the same envelopes,
-//! and each signature is verified once.
+//! What was decoded before, for simulations: thousands of machines in one thread decode the same envelopes, and each
+//! signature is verified once.
 //!
-//! Decoding depends on its bytes alone, so what is remembered is what would be found again. Nothing is remembered until
-//! [`remember`] is called, each thread for itself.
+//! Decoding depends on its bytes alone, so what is remembered is what would be found again.
 
-use std::{cell::RefCell, collections::HashMap, mem};
-
-use super::{PresenceError, SignedPresence};
+use std::{collections::HashMap, mem};
 
 /// What was decoded lately. When `recent` is full, it takes the place of `earlier`.
-#[derive(Default)]
-struct Memo {
+#[derive(Debug)]
+pub(super) struct Memo<T> {
     max: usize,
-    recent: HashMap<Box<[u8]>, SignedPresence>,
-    earlier: HashMap<Box<[u8]>, SignedPresence>,
+    recent: HashMap<Box<[u8]>, T>,
+    earlier: HashMap<Box<[u8]>, T>,
 }
 
-thread_local! {
-    static MEMO: RefCell<Memo> = RefCell::default();
-}
-
-/// Remembers the last `max` to `2 * max` presences that were decoded in this thread, from now on; none for 0.
-pub fn remember(max: usize) {
-    MEMO.with_borrow_mut(|memo| {
-        *memo = Memo {
+impl<T: Clone> Memo<T> {
+    /// Remembers the last `max` to `2 * max`; none for 0.
+    pub(super) fn new(max: usize) -> Self {
+        Self {
             max,
-            ..Memo::default()
-        };
-    });
-}
+            recent: HashMap::new(),
+            earlier: HashMap::new(),
+        }
+    }
 
-/// Does what [`SignedPresence::decode`] says.
-pub(super) fn decoded(bytes: &[u8]) -> Result<SignedPresence, PresenceError> {
-    MEMO.with_borrow_mut(|memo| {
-        if let Some(known) = memo.recent.get(bytes).or_else(|| memo.earlier.get(bytes)) {
+    /// What these bytes were decoded to, by `decode` where that is not remembered.
+    pub(super) fn decoded<E>(
+        &mut self,
+        bytes: &[u8],
+        decode: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if let Some(known) = self.recent.get(bytes).or_else(|| self.earlier.get(bytes)) {
             return Ok(known.clone());
         }
-        let signed = SignedPresence::check(bytes)?;
-        if memo.max > 0 {
-            if memo.recent.len() >= memo.max {
-                memo.earlier = mem::take(&mut memo.recent);
+        let decoded = decode(bytes)?;
+        if self.max > 0 {
+            if self.recent.len() >= self.max {
+                self.earlier = mem::take(&mut self.recent);
             }
-            memo.recent.insert(bytes.into(), signed.clone());
+            self.recent.insert(bytes.into(), decoded.clone());
         }
-        Ok(signed)
-    })
+        Ok(decoded)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        presence::{Presence, State},
-        testing::keypair,
-        time::UnixMillis,
-        topic::Topic,
-    };
 
     #[test]
     fn what_holds_is_remembered_within_its_bound_and_what_does_not_is_refused_again() {
-        remember(2);
-        let keypair = keypair(1);
-        for sequence in 1..=9 {
-            let presence = Presence {
-                peer: keypair.public().to_peer_id(),
-                topic: Topic::new("global-chat").unwrap().hash(),
-                name: "Ada".parse().unwrap(),
-                addresses: Vec::new(),
-                sequence,
-                issued: UnixMillis(1_000),
-                expires: UnixMillis(2_000),
-                state: State::Here,
-            };
-            let signed = presence.sign(&keypair).unwrap();
-            let again = SignedPresence::decode(signed.as_bytes()).unwrap();
-            assert_eq!(again.presence(), &presence);
-            assert!(
-                std::ptr::eq(again.presence(), signed.presence()),
-                "it is the same one"
-            );
-            let mut broken = signed.as_bytes().to_vec();
-            *broken.last_mut().unwrap() ^= 1;
-            for _ in 0..2 {
-                assert!(SignedPresence::decode(&broken).is_err());
-            }
+        let mut memo = Memo::new(2);
+        let mut decodes = 0;
+        let mut decode = |bytes: &[u8]| {
+            memo.decoded(bytes, |bytes| {
+                decodes += 1;
+                if bytes[0] == 0 { Err(()) } else { Ok(bytes[0]) }
+            })
+        };
+        for number in 1..=9 {
+            assert_eq!(decode(&[number]), Ok(number));
+            assert_eq!(decode(&[number]), Ok(number));
+            assert_eq!(decode(&[0]), Err(()));
         }
-        MEMO.with_borrow(|memo| assert!(memo.recent.len() <= 2 && memo.earlier.len() <= 2));
-        remember(0);
+        assert_eq!(decodes, 2 * 9, "each good one once, the bad one every time");
+        assert!(memo.recent.len() <= 2 && memo.earlier.len() <= 2);
     }
 }
