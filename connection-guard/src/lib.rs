@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use libp2p::{PeerId, core::{muxing::StreamMuxerBox, transport::Boxed}};
-//! use connection_guard::{Behaviour, Limits, Panics, Transport};
+//! use moim_connection_guard::{Behaviour, Limits, Panics, Transport};
 //!
 //! /// Both of a swarm's parts, guarded.
 //! fn guarded<B>(

@@ -70,11 +70,11 @@ mod streams;
 mod swarm;
 mod waiting;
 
-pub use connection_guard::quiet_caught_panics;
 pub use libp2p::{
     Multiaddr, PeerId,
     identity::{Keypair, PublicKey},
 };
+pub use moim_connection_guard::quiet_caught_panics;
 pub use moim_protocol::{
     UnixMillis, limits,
     message::MessageId,
@@ -86,7 +86,7 @@ pub use moim_protocol::{
     topic::{Topic, TopicError},
     wire::ErrorCode,
 };
-pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
+pub use moim_webrtc::{CandidateKinds, Failure, Report, Role, Step};
 
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},

@@ -11,8 +11,8 @@ use moim_protocol::{
     refusal_wire::Refusal,
     wire::ErrorCode,
 };
+use moim_webrtc::{Failure, Step};
 use thiserror::Error;
-use webrtc_private::{Failure, Step};
 
 use crate::snapshot::ClockOff;
 

@@ -13,7 +13,7 @@
 //! ```
 //! use libp2p::tcp;
 //!
-//! let transport = tcp_reuse::Transport::new(tcp::Config::default().nodelay(true));
+//! let transport = moim_tcp_reuse::Transport::new(tcp::Config::default().nodelay(true));
 //! ```
 
 #![forbid(unsafe_code)]

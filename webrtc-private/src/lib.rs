@@ -16,9 +16,9 @@
 //!
 //! ```
 //! use libp2p_identity::PeerId;
-//! use webrtc_private::{Config, backend::native::Native};
+//! use moim_webrtc::{Config, backend::native::Native};
 //!
-//! let (transport, behaviour) = webrtc_private::new(PeerId::random(), Native, Config::default());
+//! let (transport, behaviour) = moim_webrtc::new(PeerId::random(), Native, Config::default());
 //! ```
 //!
 //! What a connection's address says needs a second look: that of a direct one has `/p2p-circuit` in

@@ -5,7 +5,7 @@
 //! listen. The connection is a stream of bytes without encryption: upgrade it like one of TCP.
 //!
 //! ```
-//! let transport = websocket_browser::Transport::default();
+//! let transport = moim_websocket::Transport::default();
 //! ```
 //!
 //! # Back-pressure

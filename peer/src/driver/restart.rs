@@ -6,8 +6,8 @@
 
 use std::{mem, time::Duration};
 
-use connection_guard::{Falls, Panic, catch_future};
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use moim_connection_guard::{Falls, Panic, catch_future};
 use moim_room::Input;
 
 use super::{

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use connection_guard::{Limits, Panics};
 use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
+use moim_connection_guard::{Limits, Panics};
 use moim_dials::Dials;
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
@@ -87,7 +87,8 @@ pub(super) fn new_swarm(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let panics = Panics::default();
     let transport = waiting::Transport::new(transport).boxed();
-    let transport = connection_guard::Transport::new(transport, Limits::default(), panics.clone());
+    let transport =
+        moim_connection_guard::Transport::new(transport, Limits::default(), panics.clone());
     let behaviour = swarm::guarded(behaviour, panics);
     let swarm = Swarm::new(transport.boxed(), behaviour, me, config);
     Ok((swarm, platform))

@@ -329,7 +329,7 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "--package",
         "moim-web",
         "--package",
-        "websocket-browser",
+        "moim-websocket",
         "--",
         "-D",
         "warnings",

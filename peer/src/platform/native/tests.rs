@@ -116,7 +116,7 @@ async fn a_peer_that_panics_again_and_again_stops() {
     let (peer, mut events, _) = serving(None).await;
     let room = peer.join(topic(), Profile::named("Ada").expect("valid"));
     let room = room.await.expect("it runs");
-    for _ in 0..=connection_guard::RESTARTS_MAX {
+    for _ in 0..=moim_connection_guard::RESTARTS_MAX {
         peer.commands.send(Command::Panic).await.expect("it runs");
     }
     soon("the end", async { while events.next().await.is_some() {} }).await;
