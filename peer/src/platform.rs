@@ -19,10 +19,7 @@ pub(crate) use self::imp::{Surroundings, fetch, spawn};
 
 /// What becomes of the device, or of the page, from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(target_arch = "wasm32"),
-    expect(dead_code, reason = "a program is told of its addresses alone")
-)]
+#[expect(dead_code, reason = "each platform tells a part of these")]
 pub(crate) enum Change {
     /// The device has an address more or less.
     Addresses,
