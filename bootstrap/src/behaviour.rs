@@ -2,8 +2,8 @@
 //! server and its clock, nothing else. It takes no part in rooms; what people say passes it only inside encrypted
 //! relayed connections.
 
-use connection_guard::RelayServer;
 use libp2p::{identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
+use moim_connection_guard::RelayServer;
 use moim_dht::Introductions;
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use connection_guard::{Panic, RESTARTS_WINDOW};
 use libp2p::{Multiaddr, PeerId};
+use moim_connection_guard::{Panic, RESTARTS_WINDOW};
 use thiserror::Error;
 
 pub use crate::{

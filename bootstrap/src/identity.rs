@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use libp2p::identity::{DecodingError, Keypair};
+use moim_webrtc::backend::native::server::{Certificate, CertificateError};
 use thiserror::Error;
-use webrtc_private::backend::native::server::{Certificate, CertificateError};
 
 use crate::data_dir::{DataDir, DataDirError};
 

@@ -150,7 +150,7 @@ pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the other end of a connection is waited for, if it says nothing, if it takes nothing, and if
 /// it is to be told goodbye. The second keeps every answer far from the end of a reservation.
-pub(crate) const CONNECTION: connection_guard::Limits = connection_guard::Limits {
+pub(crate) const CONNECTION: moim_connection_guard::Limits = moim_connection_guard::Limits {
     silence: Duration::from_secs(60),
     stall: Duration::from_secs(30),
     close: Duration::from_secs(5),

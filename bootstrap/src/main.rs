@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         };
     }
     init_log(config.log_format, env::var("RUST_LOG").ok().as_deref());
-    connection_guard::quiet_caught_panics();
+    moim_connection_guard::quiet_caught_panics();
     let result = match command {
         Some(command) => command
             .run(&config, &mut io::stdout().lock())

@@ -5,8 +5,8 @@
 
 use std::{future::Future, pin::pin, sync::Arc, time::Instant};
 
-use connection_guard::catch_future;
 use futures::StreamExt as _;
+use moim_connection_guard::catch_future;
 use tokio::{
     sync::{mpsc, watch},
     time::{self, MissedTickBehavior},

@@ -11,8 +11,8 @@ use std::{
     time::Instant,
 };
 
-use connection_guard::{Falls, RESTARTS_MAX};
 use libp2p::multiaddr::Protocol;
+use moim_connection_guard::{Falls, RESTARTS_MAX};
 use tokio::{sync::watch, time};
 
 use crate::{

@@ -1,6 +1,5 @@
 //! The transports of the node, composed by hand, and the swarm on top of them.
 
-use connection_guard::Panics;
 use libp2p::{
     PeerId, Swarm, Transport as _,
     core::{
@@ -12,8 +11,9 @@ use libp2p::{
     identity::Keypair,
     noise, quic, swarm, tcp, websocket, yamux,
 };
+use moim_connection_guard::Panics;
 use moim_dials::{Checked, Dials, Resolved};
-use webrtc_private::backend::native::server::{Certificate, Server};
+use moim_webrtc::backend::native::server::{Certificate, Server};
 
 use crate::{
     admission,
@@ -28,7 +28,7 @@ use crate::{
 type PeerTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
 /// The swarm, in which a connection that panics is closed.
-pub(crate) type NodeSwarm = Swarm<connection_guard::Behaviour<TurnedAway>>;
+pub(crate) type NodeSwarm = Swarm<moim_connection_guard::Behaviour<TurnedAway>>;
 
 /// By what others come in besides TCP, WebSocket and QUIC.
 pub(crate) struct Entrances {
@@ -58,11 +58,12 @@ pub(crate) fn build(
         // The request travels with the protocol's name: one round trip instead of two.
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let transport = transport(keypair, entrances, dials, rules.limit_loopback)?;
-    let transport = connection_guard::Transport::new(transport, limits::CONNECTION, panics.clone());
+    let transport =
+        moim_connection_guard::Transport::new(transport, limits::CONNECTION, panics.clone());
     let behaviour = TurnedAway::new(Behaviour::new(keypair, kad, rules, circuits));
     Ok(Swarm::new(
         transport.boxed(),
-        connection_guard::Behaviour::new(behaviour, panics.clone()),
+        moim_connection_guard::Behaviour::new(behaviour, panics.clone()),
         keypair.public().to_peer_id(),
         config,
     ))
@@ -121,9 +122,9 @@ fn transport(
     Ok(Checked::new(transport, dials.clone()).boxed())
 }
 
-fn new_tcp() -> tcp_reuse::Transport {
+fn new_tcp() -> moim_tcp_reuse::Transport {
     // Answers are small and awaited: don't hold them back to fill packets.
-    tcp_reuse::Transport::new(tcp::Config::default().nodelay(true))
+    moim_tcp_reuse::Transport::new(tcp::Config::default().nodelay(true))
 }
 
 fn new_quic(keypair: &Keypair) -> PeerTransport {

@@ -2,6 +2,10 @@
 
 use std::{fmt::Display, process::ExitCode};
 
+use moim_peer::json::Event;
+
+use crate::json::ToLine as _;
+
 /// The exit codes, as `moim --help` documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -51,6 +55,11 @@ impl Failure {
             message: message.to_string(),
             told: false,
         }
+    }
+
+    /// It as an event of `--json`, in its own words.
+    pub(crate) fn to_line(&self) -> String {
+        Event::error(self.code, self.message.as_str()).to_line()
     }
 
     /// Nothing of it is for standard output (any more).

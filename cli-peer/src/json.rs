@@ -1,26 +1,22 @@
 //! The session as programs see it: events and commands as JSON, one object a line.
 
-use std::sync::Arc;
-
 use moim_peer::{
-    ClockOff, Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status, Stored,
+    ClockOff, Code, Member, Peer, PeerEvent, PeerId, Refusal, Room, SendError, Snapshot, Status,
+    json::{Answer, ConnectionRow, Event, MemberRow},
 };
+use serde::Serialize;
 use tokio::sync::watch;
 
-use self::{
-    commands::{Command, Request, parse},
-    events::{Answer, ConnectionRow, Event, MemberRow},
-};
+use self::commands::{Command, Request, parse};
 use crate::{
-    codes::Code,
     exit::{Failure, explain},
     ids::addresses,
     lines::{LINE_BYTES_MAX, Line},
     session::{Front, JOBS_MAX, Job, Reaction, Session},
+    text,
 };
 
 mod commands;
-pub(crate) mod events;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +24,7 @@ mod tests;
 #[derive(Debug)]
 pub(crate) struct Json {
     peer: Peer,
-    room: Arc<Room>,
+    room: Room,
     members: watch::Receiver<Vec<Member>>,
     state: watch::Receiver<Snapshot>,
     told: Told,
@@ -74,7 +70,7 @@ impl Json {
     pub(crate) fn new(session: &Session) -> Self {
         Self {
             peer: session.peer.clone(),
-            room: Arc::clone(&session.room),
+            room: session.room.clone(),
             members: session.room.members(),
             state: session.peer.snapshot(),
             told: Told::default(),
@@ -140,7 +136,7 @@ impl Json {
                 }
             }),
             Command::Say { text } => {
-                let room = Arc::clone(&self.room);
+                let room = self.room.clone();
                 Box::pin(async move {
                     match room.say(text).await {
                         Ok(message) => answer.with(Event::Said {
@@ -229,39 +225,32 @@ impl Front for Json {
     }
 
     fn left(&mut self, failure: Option<&Failure>) -> String {
-        failure
-            .map(Event::failure)
-            .map(|event| event.to_line())
-            .unwrap_or_default()
-            + &Event::Left.to_line()
+        failure.map(Failure::to_line).unwrap_or_default() + &Event::Left.to_line()
     }
 }
 
 fn event_line(event: PeerEvent, members: &[Member]) -> String {
-    let event = match event {
-        PeerEvent::CopiesGrown(Stored { key, copies }) => Event::Copies {
-            key: key.to_string(),
-            copies,
-        },
-        PeerEvent::DirectMessage(message) => {
-            let is_member = members.iter().any(|member| member.peer == message.from);
-            Event::direct_message(message, is_member)
-        }
-        PeerEvent::Lagged(missed) => Event::Lagged { missed },
-        PeerEvent::MemberJoined { member, .. } => Event::MemberJoined(MemberRow::from(&member)),
-        PeerEvent::MemberLeft { peer, reason, .. } => Event::MemberLeft {
-            peer: peer.to_string(),
-            reason: reason.word(),
-        },
-        PeerEvent::MemberUpdated { member, .. } => Event::MemberUpdated(MemberRow::from(&member)),
-        PeerEvent::RoomMessage(message) => Event::room_message(message),
-        // Told from the snapshot, which cannot lag.
-        PeerEvent::StatusChanged(_) => return String::new(),
-        // Newer than this program: what it means is in the snapshot too.
-        _ => return String::new(),
-    };
-    event.to_line()
+    let event = Event::of(event, members);
+    event.map(|event| event.to_line()).unwrap_or_default()
 }
+
+/// What is written as a line of its own.
+pub(crate) trait ToLine: Serialize {
+    /// The line with its end. Nothing in it moves a terminal, or ends the line early.
+    fn to_line(&self) -> String {
+        match serde_json::to_string(self) {
+            Ok(json) => text::json(&json) + "\n",
+            // Only types whose keys are no strings cannot be written, and there are none.
+            Err(_) => {
+                "{\"type\":\"error\",\"error\":\"failed\",\"message\":\"an event cannot be written\"}\n"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl ToLine for Answer {}
+impl ToLine for Event {}
 
 /// What the answers to one command have in common.
 #[derive(Debug)]
@@ -290,7 +279,7 @@ impl Answering {
         })
     }
 
-    fn failed(self, error: &(impl Code + std::error::Error + 'static)) -> String {
+    fn failed(self, error: &(impl Code + 'static)) -> String {
         let (code, message) = (error.code(), explain(error));
         self.refused(code, message)
     }

@@ -15,7 +15,7 @@ use crate::{
     args::{Args, Command, JoinArgs},
     exit::{Exit, Failure},
     identity::{Choice, Identity},
-    json::{Json, events::Event},
+    json::Json,
     logging::Log,
     output::Output,
     session::Session,
@@ -23,7 +23,6 @@ use crate::{
 };
 
 mod args;
-mod codes;
 mod exit;
 mod identity;
 mod ids;
@@ -48,9 +47,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             if json && !failure.told {
-                let _ = io::stdout()
-                    .lock()
-                    .write_all(Event::failure(&failure).to_line().as_bytes());
+                let _ = io::stdout().lock().write_all(failure.to_line().as_bytes());
             }
             let text = format!("moim: {}\n", failure.message.trim_end());
             // Without standard error the exit code has to do.

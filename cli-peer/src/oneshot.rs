@@ -4,15 +4,17 @@
 
 use std::io::{self, Write as _};
 
-use moim_peer::{BootstrapState, Peer, Snapshot, Status};
+use moim_peer::{
+    BootstrapState, Code, Peer, Snapshot, Status,
+    json::{Event, MemberRow},
+};
 use tokio::time::timeout;
 
 use crate::{
     args::{GetArgs, OneShotArgs, PeersArgs, PutArgs},
-    codes::Code,
     exit::{Exit, Failure, explain},
     ids::short,
-    json::events::{Event, MemberRow},
+    json::ToLine as _,
     session::AGENT,
     text,
 };
@@ -81,7 +83,7 @@ pub(crate) async fn peers(arguments: PeersArgs) -> Result<Exit, Failure> {
     let PeersArgs { topic, common, .. } = arguments;
     with_peer(&common, async |peer| {
         let members = peer
-            .lookup(topic.as_str(), wait)
+            .lookup(topic.clone(), wait)
             .await
             .map_err(|error| failed(&error))?;
         if common.json {
@@ -128,7 +130,7 @@ async fn with_peer(
     let outcome = outcome.map_err(|mut failure| {
         // The likeliest reason for anything that others did not take, or that was not taken from them.
         if let Some(off) = off {
-            failure.message = format!("{}; {}", failure.message, text::clock(off));
+            failure.message = format!("{}; {}", failure.message, off);
         }
         failure
     });
@@ -213,7 +215,7 @@ fn why(snapshot: &Snapshot) -> String {
 }
 
 /// The failure of an operation. What breaks a limit is wrong usage.
-fn failed(error: &(impl Code + std::error::Error + 'static)) -> Failure {
+fn failed(error: &(impl Code + 'static)) -> Failure {
     let exit = match error.code() {
         "invalid" => Exit::Usage,
         "not_connected" => Exit::NotConnected,

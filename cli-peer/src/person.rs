@@ -1,6 +1,6 @@
 //! The session as people see it: a prompt, and what happens above it.
 
-use std::sync::{Arc, mpsc as blocking};
+use std::sync::mpsc as blocking;
 
 use moim_peer::{
     ClockOff, Member, Peer, PeerEvent, Reach, Refusal, Room, Snapshot, Status, limits,
@@ -78,7 +78,7 @@ struct Person {
     me: String,
     topic: String,
     peer: Peer,
-    room: Arc<Room>,
+    room: Room,
     members: watch::Receiver<Vec<Member>>,
     state: watch::Receiver<Snapshot>,
     told: Option<(&'static str, Option<Refusal>)>,
@@ -95,7 +95,7 @@ impl Person {
             me: view.who(&session.peer.id(), session.profile.name().as_str()),
             topic: text::line(session.room.topic().as_str()),
             peer: session.peer.clone(),
-            room: Arc::clone(&session.room),
+            room: session.room.clone(),
             members: session.room.members(),
             state: session.peer.snapshot(),
             told: None,
@@ -174,7 +174,7 @@ impl Person {
     }
 
     fn say(&self, text: String) -> Job {
-        let (view, room, members) = (self.view, Arc::clone(&self.room), self.members.clone());
+        let (view, room, members) = (self.view, self.room.clone(), self.members.clone());
         Box::pin(async move {
             match room.say(text).await {
                 // What was said still stands where it was typed.

@@ -4,15 +4,14 @@
 //! each of these into text. **Invariant:** the loop takes nothing in before there is room for the
 //! answer, and waits for nothing without hearing signals as well.
 
-use std::{io, pin::Pin, sync::Arc, time::Duration};
+use std::{io, pin::Pin, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use moim_peer::{DhtMode, EventStream, Peer, PeerEvent, Profile, Room, Snapshot};
+use moim_peer::{Code as _, DhtMode, EventStream, Peer, PeerEvent, Profile, Room, Snapshot};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     args::JoinArgs,
-    codes::Code as _,
     exit::{Exit, Failure, explain},
     identity::Identity,
     ids::short,
@@ -113,7 +112,7 @@ impl Ending {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) peer: Peer,
-    pub(crate) room: Arc<Room>,
+    pub(crate) room: Room,
     pub(crate) profile: Profile,
     events: EventStream,
     identity: Identity,
@@ -153,7 +152,7 @@ impl Session {
             None => default_profile(&peer)?,
         };
         let room = peer
-            .join(arguments.topic.as_str(), profile.clone())
+            .join(arguments.topic.clone(), profile.clone())
             .await
             .map_err(|error| Failure::new(Exit::Failed, error.code(), explain(&error)))?;
         if listens {
@@ -162,7 +161,7 @@ impl Session {
         }
         Ok(Self {
             peer,
-            room: Arc::new(room),
+            room,
             profile,
             events,
             identity,

@@ -1,7 +1,8 @@
 //! What the tests of both fronts need.
 
 use moim_peer::{
-    DhtState, Keypair, Member, MessageId, PeerId, Reach, RoomMessage, Snapshot, Status, Topic,
+    Cursor, DhtState, Keypair, Member, MessageId, PeerId, Reach, RoomMessage, Snapshot, Status,
+    Topic, UnixMillis,
 };
 
 /// A peer id that is always the same for the same seed.
@@ -27,12 +28,13 @@ pub(crate) fn topic() -> Topic {
 
 pub(crate) fn room_message(seed: u8, name: &str, text: &str) -> RoomMessage {
     RoomMessage {
+        cursor: Cursor::default(),
         id: MessageId::from_bytes([seed; 16]),
         topic: topic(),
         from: peer(seed),
         name: Some(name.parse().unwrap()),
         text: text.parse().unwrap(),
-        sent: 1_700_000_000_123,
+        sent: UnixMillis(1_700_000_000_123),
     }
 }
 

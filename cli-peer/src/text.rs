@@ -4,10 +4,6 @@
 //! character and so no escape sequence passes, nothing reorders what stands around it, and nobody
 //! can write a line that looks as if it came from somebody else.
 
-use std::time::Duration;
-
-use moim_peer::ClockOff;
-
 /// Lines of one message that are shown; a message of nothing but line breaks must not push
 /// everything else off the screen.
 const LINES_MAX: usize = 40;
@@ -61,36 +57,6 @@ pub(crate) fn json(text: &str) -> String {
         }
     }
     escaped
-}
-
-/// What is wrong with this device's clock, and what to do about it.
-pub(crate) fn clock(off: ClockOff) -> String {
-    let wrong = match off {
-        ClockOff::Ahead { by } => format!(
-            "this device's clock is {} ahead of the bootstrap node's",
-            span(by)
-        ),
-        ClockOff::Behind { by } => format!(
-            "this device's clock is {} behind the bootstrap node's",
-            span(by)
-        ),
-        ClockOff::Unknown => "others refuse what is dated by this device's clock".to_owned(),
-    };
-    format!(
-        "{wrong}; set it right: what is dated more than ten minutes off reaches only those who are connected to this \
-         device, and newcomers do not find it (if it is right, tell whoever runs the node)"
-    )
-}
-
-/// `30 min`, `3 h`, `2 days`: what is of interest of it.
-fn span(span: Duration) -> String {
-    const HOUR: u64 = 60;
-    const DAY: u64 = 24 * HOUR;
-    match span.as_secs() / 60 {
-        minutes if minutes < 2 * HOUR => format!("{minutes} min"),
-        minutes if minutes < 2 * DAY => format!("{} h", minutes / HOUR),
-        minutes => format!("{} days", minutes / DAY),
-    }
 }
 
 fn is_break(character: char) -> bool {
@@ -174,22 +140,6 @@ mod tests {
             "hi\n      | 12:00 Bob: I agree"
         );
         assert_eq!(block("a\r\nb"), "a\n      | b");
-    }
-
-    #[test]
-    fn a_wrong_clock_is_told_in_numbers_that_people_use() {
-        for (minutes, told) in [
-            (5, "5 min"),
-            (30, "30 min"),
-            (119, "119 min"),
-            (180, "3 h"),
-            (60 * 24 * 365, "365 days"),
-        ] {
-            let by = Duration::from_secs(60 * minutes);
-            assert!(clock(ClockOff::Ahead { by }).contains(&format!("{told} ahead")));
-            assert!(clock(ClockOff::Behind { by }).contains(&format!("{told} behind")));
-        }
-        assert!(clock(ClockOff::Unknown).contains("refuse"));
     }
 
     #[test]

@@ -11,6 +11,23 @@
 //! - [`catch_future`] is for what must not end with a task, such as an event loop, and [`Falls`] says
 //!   whether that may start once more.
 //!
+//! ```
+//! use libp2p::{PeerId, core::{muxing::StreamMuxerBox, transport::Boxed}};
+//! use moim_connection_guard::{Behaviour, Limits, Panics, Transport};
+//!
+//! /// Both of a swarm's parts, guarded.
+//! fn guarded<B>(
+//!     transport: Boxed<(PeerId, StreamMuxerBox)>,
+//!     behaviour: B,
+//! ) -> (Transport, Behaviour<B>) {
+//!     let panics = Panics::default();
+//!     (
+//!         Transport::new(transport, Limits::default(), panics.clone()),
+//!         Behaviour::new(behaviour, panics),
+//!     )
+//! }
+//! ```
+//!
 //! [`Panics`] counts. Where `panic = abort` is set nothing can be caught; the limits hold there too.
 
 #![forbid(unsafe_code)]

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use connection_guard::{Behaviour, Limits, Panics, Transport};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, Transport as _,
@@ -26,6 +25,7 @@ use libp2p::{
     },
     yamux,
 };
+use moim_connection_guard::{Behaviour, Limits, Panics, Transport};
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/fragile/1");
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -4,7 +4,6 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use connection_guard::{Behaviour, Limits, Panics, RelayServer, Transport};
 use futures::{AsyncReadExt as _, AsyncWriteExt as _, StreamExt as _, future::poll_fn};
 use libp2p::{
     Multiaddr, PeerId, Swarm, Transport as _,
@@ -17,6 +16,7 @@ use libp2p::{
     quic, relay,
     swarm::{self, SwarmEvent},
 };
+use moim_connection_guard::{Behaviour, Limits, Panics, RelayServer, Transport};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -4,6 +4,14 @@
 //! keeps nothing it hasn't validated ([`Store`]), put together as [`Behaviour`], and a routing table
 //! that others can use ([`table_addresses`], [`trim_addresses`]).
 //!
+//! ```
+//! use libp2p::{PeerId, kad::Mode};
+//!
+//! // A part of a swarm's behaviour. The seed decides which providers are sampled.
+//! let mut kad = moim_dht::Behaviour::new(PeerId::random(), 7);
+//! kad.set_mode(Some(Mode::Server));
+//! ```
+//!
 //! # Why the store validates
 //!
 //! kad can hand records to the application for checking (`StoreInserts::FilterBoth`), but it then

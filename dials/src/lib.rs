@@ -8,6 +8,18 @@
 //!   out to be: a name may stand for a public address at one time and for `127.0.0.1` a moment later.
 //!   A browser resolves by itself; there is none in pages.
 //!
+//! ```
+//! use libp2p::{PeerId, core::{muxing::StreamMuxerBox, transport::Boxed}};
+//! use moim_dials::{Checked, Dials, Names};
+//!
+//! /// The outermost transport of a swarm.
+//! fn checked(
+//!     transport: Boxed<(PeerId, StreamMuxerBox)>,
+//! ) -> Checked<(PeerId, StreamMuxerBox)> {
+//!     Checked::new(transport, Dials::new(Names::Resolved))
+//! }
+//! ```
+//!
 //! Both have the same [`Dials`]: rules, and what has been learnt since. When an address of the settings
 //! has been reached, [`Checked`] notes that Moim is run in that network.
 

@@ -25,6 +25,21 @@ pub fn moim_binary() -> &'static Path {
     PATH.get_or_init(|| locate("MOIM_BIN", "moim-cli", "moim"))
 }
 
+/// An example program of the library.
+///
+/// # Panics
+/// If it is neither there nor can be built.
+pub fn example_binary(name: &str) -> PathBuf {
+    let path = profile_dir()
+        .join("examples")
+        .join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    if !path.is_file() {
+        build(&["--package", "moim-peer", "--examples"]);
+    }
+    assert!(path.is_file(), "{} is missing", path.display());
+    path
+}
+
 fn locate(variable: &str, package: &str, binary: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable) {
         let path = PathBuf::from(path);
@@ -38,7 +53,7 @@ fn locate(variable: &str, package: &str, binary: &str) -> PathBuf {
     let file = format!("{binary}{}", env::consts::EXE_SUFFIX);
     let path = profile_dir().join(file);
     if !path.is_file() {
-        build(package);
+        build(&["--package", package]);
     }
     assert!(
         path.is_file(),
@@ -59,10 +74,11 @@ fn profile_dir() -> PathBuf {
 }
 
 /// Several test processes may come here at once: cargo's own lock puts them in a row.
-fn build(package: &str) {
+fn build(what: &[&str]) {
     let mut command = Command::new(env!("CARGO"));
     command
-        .args(["build", "--package", package])
+        .arg("build")
+        .args(what)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     // Where this test was built, not where the environment says by now.
     if let Some(target) = profile_dir().parent() {
@@ -76,6 +92,7 @@ fn build(package: &str) {
         .unwrap_or_else(|error| panic!("cannot run cargo: {error}"));
     assert!(
         status.success(),
-        "`cargo build --package {package}` failed: {status}"
+        "`cargo build {}` failed: {status}",
+        what.join(" ")
     );
 }

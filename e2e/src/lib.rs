@@ -18,7 +18,7 @@ mod terminal;
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
-pub use binary::{bootstrap_binary, moim_binary};
+pub use binary::{bootstrap_binary, example_binary, moim_binary};
 pub use bootstrap::{BootstrapNode, Transport};
 pub use http::{HttpAnswer, get};
 pub use lab::Place;

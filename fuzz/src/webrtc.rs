@@ -9,11 +9,11 @@ use std::{
 
 use arbitrary::Arbitrary;
 use moim_peer::Multiaddr;
-use tokio::{net::UdpSocket, runtime::Runtime};
-use webrtc_private::{
+use moim_webrtc::{
     backend::native::server::Certificate,
     fuzzing::{self, ServerLab, StreamLab},
 };
+use tokio::{net::UdpSocket, runtime::Runtime};
 
 use crate::input::{pieces, steps};
 

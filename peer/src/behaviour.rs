@@ -17,7 +17,7 @@ use libp2p::{
 use moim_dht::Introductions;
 use moim_protocol::{limits, names, room::gossip_message_id};
 use moim_rpc::ProtocolSupport;
-use webrtc_private::AsDirect;
+use moim_webrtc::AsDirect;
 
 use crate::{
     builder::{DhtMode, PeerBuilder},

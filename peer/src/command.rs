@@ -3,12 +3,16 @@
 use std::{sync::Weak, time::Duration};
 
 use libp2p::PeerId;
-use moim_protocol::{message::MessageId, record::RecordKey, text::Text, topic::Topic};
+use moim_protocol::{
+    message::MessageId, provider_key::ProviderKey, record::RecordKey, text::Text, topic::Topic,
+};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    error::{GetError, JoinError, LookupError, OpenError, PutError, SayError, SendError},
-    history::{DirectMessage, RoomMessage},
+    error::{
+        GetError, JoinError, LookupError, OpenError, ProvideError, PutError, SayError, SendError,
+    },
+    history::{Cursor, DirectMessage, RoomMessage},
     snapshot::{Member, Profile, Receipt, Stored, Value},
     streams::Raw,
 };
@@ -39,18 +43,35 @@ pub(crate) enum Command {
     },
     /// `reply` is answered once the signed `left` was handed to members and DHT servers, or after a
     /// short deadline.
-    Leave { topic: Topic, reply: Reply<()> },
+    Leave {
+        topic: Topic,
+        reply: Reply<()>,
+    },
     Lookup {
         topic: Topic,
         wait: Duration,
         reply: Reply<Result<Vec<Member>, LookupError>>,
     },
     /// The device lost or regained its network, or woke up.
-    NetworkChanged { online: bool },
+    NetworkChanged {
+        online: bool,
+    },
     /// A stream to a peer, on the best connection.
     Open {
         to: PeerId,
         reply: Reply<Result<Raw, OpenError>>,
+    },
+    /// Answered when the servers are told first.
+    Provide {
+        key: ProviderKey,
+        reply: Reply<Result<(), ProvideError>>,
+    },
+    Providers {
+        key: ProviderKey,
+        reply: Reply<Result<Vec<PeerId>, LookupError>>,
+    },
+    StopProviding {
+        key: ProviderKey,
     },
     Put {
         key: RecordKey,
@@ -60,6 +81,7 @@ pub(crate) enum Command {
     },
     RoomHistory {
         topic: Topic,
+        after: Cursor,
         reply: Reply<Vec<RoomMessage>>,
     },
     Say {
@@ -80,5 +102,7 @@ pub(crate) enum Command {
     #[allow(dead_code, reason = "only programs can catch it")]
     Panic,
     /// Leave every room, close every connection, end.
-    Stop { reply: Reply<()> },
+    Stop {
+        reply: Reply<()>,
+    },
 }

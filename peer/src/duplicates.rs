@@ -8,7 +8,7 @@
 //! one that the other keeps: the dialler of a connection knows that it stands before the other side
 //! does (in Noise XX as in TLS 1.3 it sends the last message), so that of two that cross, at most one
 //! finds the other there already. With WebRTC it is the other way round, and such a connection may stay
-//! beside another; of two by WebRTC, `webrtc_private` closes one.
+//! beside another; of two by WebRTC, `moim_webrtc` closes one.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use libp2p::{
         THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished, dummy,
     },
 };
-use webrtc_private::address::is_webrtc;
+use moim_webrtc::address::is_webrtc;
 
 use crate::swarm::path_of;
 

@@ -1,8 +1,8 @@
 //! One error type per operation.
 
-use moim_protocol::{
-    limits, record::KeyError, text::TextError, topic::TopicError, wire::ErrorCode,
-};
+use std::time::Duration;
+
+use moim_protocol::{limits, record::KeyError, text::TextError, wire::ErrorCode};
 use thiserror::Error;
 
 use crate::reason::{Answered, InvalidValue, NotInDht, Setback, Unreached};
@@ -18,7 +18,7 @@ pub enum StartError {
         address: String,
         /// What the transport said.
         #[source]
-        source: libp2p::TransportError<std::io::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A part of the peer could not be set up.
     #[error("cannot set up {part}")]
@@ -32,7 +32,7 @@ pub enum StartError {
 }
 
 /// Why a room could not be joined.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The room was joined already.
@@ -41,9 +41,6 @@ pub enum JoinError {
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
-    /// The topic is not a valid name.
-    #[error("the topic is not valid")]
-    Topic(#[from] TopicError),
     /// More rooms than a peer may be in.
     #[error("a peer can be in at most {max} rooms at once")]
     TooManyRooms {
@@ -97,6 +94,27 @@ pub enum OpenError {
     Unsupported,
 }
 
+/// Why the DHT is not told that this peer provides something.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProvideError {
+    /// DHT servers are connected, and none of those that were asked has answered in time.
+    #[error("no DHT server has answered; try again in a moment")]
+    NoAnswer,
+    /// The peer is not in the DHT and did not get there in time.
+    #[error("not in the DHT: {why}; {advice}", why = .0, advice = .0.advice())]
+    NotConnected(NotInDht),
+    /// The peer has stopped.
+    #[error("the peer has stopped")]
+    Stopped,
+    /// More keys than a peer provides at once.
+    #[error("a peer provides at most {max} keys at once")]
+    TooMany {
+        /// The bound.
+        max: usize,
+    },
+}
+
 /// Why a message to a room was refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -130,10 +148,10 @@ pub enum SendError {
     #[error("a message with this id waits for its receipt already")]
     Duplicate,
     /// No receipt within the deadline. The message may or may not have arrived.
-    #[error("no receipt within {seconds} s; of the last attempt: {last}")]
+    #[error("no receipt within {} s; of the last attempt: {last}", .after.as_secs())]
     NoReceipt {
         /// The deadline.
-        seconds: u64,
+        after: Duration,
         /// What became of the last attempt.
         last: Setback,
     },
@@ -202,12 +220,12 @@ pub enum GetError {
     Stopped,
 }
 
-/// Why the members of a topic could not be looked up.
-#[derive(Debug, Error)]
+/// Why the members of a topic, or the providers of a key, could not be looked up.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LookupError {
     /// As many are under way as a peer makes at once.
-    #[error("too many topics are looked up at once; try again in a moment")]
+    #[error("too much is looked up at once; try again in a moment")]
     Busy,
     /// DHT servers are connected, and none of those that were asked has answered in time.
     #[error("no DHT server has answered; try again in a moment")]
@@ -218,7 +236,4 @@ pub enum LookupError {
     /// The peer has stopped.
     #[error("the peer has stopped")]
     Stopped,
-    /// The topic is not a valid name.
-    #[error("the topic is not valid")]
-    Topic(#[from] TopicError),
 }

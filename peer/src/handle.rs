@@ -1,13 +1,14 @@
 //! The handles that user interfaces hold: [`Peer`] and [`Room`].
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use libp2p::PeerId;
 use moim_protocol::{
-    message::MessageId, record::RecordKey, stream_wire::ProtocolName, text::Text, topic::Topic,
+    message::MessageId, provider_key::ProviderKey, record::RecordKey, stream_wire::ProtocolName,
+    text::Text, topic::Topic,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -15,9 +16,11 @@ use crate::{
     builder::PeerBuilder,
     command::Command,
     error::{
-        AcceptError, GetError, JoinError, LookupError, OpenError, PutError, SayError, SendError,
+        AcceptError, GetError, JoinError, LookupError, OpenError, ProvideError, PutError, SayError,
+        SendError,
     },
-    history::{DirectMessage, RoomMessage},
+    event::{EventStream, Readers},
+    history::{Cursor, DirectMessage, RoomMessage},
     platform,
     reason::{InvalidValue, NotInDht},
     snapshot::{Member, Profile, Receipt, Snapshot, Status, Stored, Value},
@@ -36,6 +39,7 @@ pub struct Peer {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     pub(crate) accepted: Accepted,
+    pub(crate) readers: Readers,
 }
 
 impl Peer {
@@ -54,14 +58,19 @@ impl Peer {
         self.snapshot.clone()
     }
 
+    /// Everything that happens from now on, for one more reader with a bound of its own. The stream that
+    /// [`PeerBuilder::start`] gives has what happened before as well.
+    pub fn events(&self) -> EventStream {
+        self.readers.join(None)
+    }
+
     /// Joins the room of `topic`: announces presence and starts to look for the other members.
     /// Returns as soon as the room is open on this side; members appear as they are found, also
     /// when the network comes up only later.
     ///
     /// # Errors
     /// [`JoinError`]; being offline is not one.
-    pub async fn join(&self, topic: &str, profile: Profile) -> Result<Room, JoinError> {
-        let topic = Topic::new(topic)?;
+    pub async fn join(&self, topic: Topic, profile: Profile) -> Result<Room, JoinError> {
         let handle = Arc::new(());
         let members = self
             .ask(|reply| Command::Join {
@@ -76,10 +85,10 @@ impl Peer {
             topic,
             members,
             peer: self.clone(),
-            hold: Mutex::new(Some(Hold {
+            hold: Arc::new(Mutex::new(Some(Hold {
                 handle,
                 commands: self.commands.clone(),
-            })),
+            }))),
         })
     }
 
@@ -170,10 +179,44 @@ impl Peer {
     ///
     /// # Errors
     /// [`LookupError`].
-    pub async fn lookup(&self, topic: &str, wait: Duration) -> Result<Vec<Member>, LookupError> {
-        let topic = Topic::new(topic)?;
+    pub async fn lookup(&self, topic: Topic, wait: Duration) -> Result<Vec<Member>, LookupError> {
         self.in_dht().await.map_err(LookupError::NotConnected)?;
         self.ask(|reply| Command::Lookup { topic, wait, reply })
+            .await
+            .unwrap_or(Err(LookupError::Stopped))
+    }
+
+    /// Has the DHT name this peer to those who look for providers of `key`, from now until
+    /// [`stop_providing`](Self::stop_providing) or the end of the peer. Resolves when servers were told first. They are
+    /// told again by themselves, because they forget it after [`limits::PROVIDER_TTL`](crate::limits::PROVIDER_TTL).
+    /// A key that is provided already is no error.
+    ///
+    /// # Errors
+    /// [`ProvideError`]: then it is not provided.
+    pub async fn provide(&self, key: ProviderKey) -> Result<(), ProvideError> {
+        self.in_dht().await.map_err(ProvideError::NotConnected)?;
+        self.ask(|reply| Command::Provide { key, reply })
+            .await
+            .unwrap_or(Err(ProvideError::Stopped))
+    }
+
+    /// Ends what [`provide`](Self::provide) began. Servers name this peer for
+    /// [`limits::PROVIDER_TTL`](crate::limits::PROVIDER_TTL) at most after that.
+    pub async fn stop_providing(&self, key: ProviderKey) {
+        // A peer that has stopped provides nothing.
+        let _ = self.commands.send(Command::StopProviding { key }).await;
+    }
+
+    /// Who provides `key` as far as the DHT knows: at most
+    /// [`limits::PROVIDERS_FOUND_MAX`](crate::limits::PROVIDERS_FOUND_MAX) others, in no order. Anybody can say that he
+    /// does; whether they are there is seen when they are called ([`open`](Self::open), [`send`](Self::send)). Takes as
+    /// long as the slowest server that is asked, some seconds at most.
+    ///
+    /// # Errors
+    /// [`LookupError`]; that nobody provides it is not one.
+    pub async fn providers(&self, key: ProviderKey) -> Result<Vec<PeerId>, LookupError> {
+        self.in_dht().await.map_err(LookupError::NotConnected)?;
+        self.ask(|reply| Command::Providers { key, reply })
             .await
             .unwrap_or(Err(LookupError::Stopped))
     }
@@ -205,7 +248,8 @@ impl Peer {
     }
 
     /// Tells the peer that the device lost (`false`) or regained (`true`) its network or woke from
-    /// sleep, so that it redials at once instead of at the end of a pause.
+    /// sleep, so that it redials at once instead of at the end of a pause. A page need not: the peer hears it from the
+    /// browser.
     pub fn network_changed(&self, online: bool) {
         // A full queue means that the driver is busy anyway; it will notice by itself.
         let _ = self.commands.try_send(Command::NetworkChanged { online });
@@ -234,14 +278,15 @@ impl Peer {
     }
 }
 
-/// A joined topic. Dropped or [left](Room::leave): presence off.
-#[derive(Debug)]
+/// A joined topic. Cheap to clone. [Left](Room::leave) by one clone it is left by all; so it is when the last one is
+/// dropped.
+#[derive(Clone, Debug)]
 pub struct Room {
     topic: Topic,
     members: watch::Receiver<Vec<Member>>,
     peer: Peer,
     /// Gone when it is left.
-    hold: Mutex<Option<Hold>>,
+    hold: Arc<Mutex<Option<Hold>>>,
 }
 
 /// What keeps a room joined. The driver leaves when it is gone, whatever became of the command.
@@ -284,11 +329,57 @@ impl Room {
             .unwrap_or(Err(SayError::Stopped))
     }
 
-    /// What was said here in this session, own messages too, oldest first.
+    /// What happens in this room from now on, for one more reader with a bound of its own: who comes and goes, and what
+    /// others say. The stream ends when the room is left.
+    ///
+    /// A reader that is told that it [lagged](crate::PeerEvent::Lagged) makes it good by the history:
+    ///
+    /// ```no_run
+    /// # use moim_peer::{Cursor, PeerEvent, Room, RoomMessage};
+    /// # fn show(message: &RoomMessage) {}
+    /// # async fn read(room: Room) {
+    /// let mut events = room.events();
+    /// let mut last = Cursor::default();
+    /// while let Some(event) = events.next().await {
+    ///     let said = match event {
+    ///         PeerEvent::RoomMessage(message) => vec![message],
+    ///         PeerEvent::Lagged(_) => room.history_after(last).await,
+    ///         _ => continue,
+    ///     };
+    ///     for message in said {
+    ///         // What the history has given may come as an event too.
+    ///         if message.cursor > last {
+    ///             show(&message);
+    ///             last = message.cursor;
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn events(&self) -> EventStream {
+        if self.lock_hold().is_some() {
+            self.peer.readers.join(Some(self.topic.hash()))
+        } else {
+            Readers::ended()
+        }
+    }
+
+    /// What was said here in this session, own messages too, oldest first. At most
+    /// [`limits::CONVERSATION_MESSAGES_MAX`](crate::limits::CONVERSATION_MESSAGES_MAX) messages are kept; of more, whoever
+    /// has said most loses the oldest.
     pub async fn history(&self) -> Vec<RoomMessage> {
+        self.history_after(Cursor::default()).await
+    }
+
+    /// Of the history what came after `cursor`, that of the last message that was read.
+    pub async fn history_after(&self, cursor: Cursor) -> Vec<RoomMessage> {
         let topic = self.topic.clone();
         self.peer
-            .ask(|reply| Command::RoomHistory { topic, reply })
+            .ask(|reply| Command::RoomHistory {
+                topic,
+                after: cursor,
+                reply,
+            })
             .await
             .unwrap_or_default()
     }
@@ -305,13 +396,16 @@ impl Room {
         }
     }
 
-    /// Tells the driver to leave without waiting; for page close, where nothing can be awaited.
+    /// Tells the driver to leave without waiting for those who are told; for where nothing can be awaited.
     pub fn leave_now(&self) {
         drop(self.take_hold());
     }
 
+    fn lock_hold(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take_hold(&self) -> Option<Hold> {
-        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        hold.take()
+        self.lock_hold().take()
     }
 }

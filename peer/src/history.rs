@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use libp2p::PeerId;
 use moim_protocol::{
+    UnixMillis,
     limits::{
         CONVERSATION_BYTES_MAX, CONVERSATION_MESSAGES_MAX, CONVERSATIONS_BYTES_MAX,
         CONVERSATIONS_MAX,
@@ -15,9 +16,16 @@ use moim_protocol::{
 
 use crate::snapshot::Path;
 
+/// Where a message stands in what this peer keeps of a room: later messages have greater ones. Of no meaning to other
+/// peers, nor after the room was left. The default one stands before every message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor(u64);
+
 /// Something said in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomMessage {
+    /// Where it stands in the history.
+    pub cursor: Cursor,
     /// Unique per message, chosen by its author.
     pub id: MessageId,
     /// The room.
@@ -29,12 +37,12 @@ pub struct RoomMessage {
     pub name: Option<Name>,
     /// What was said.
     pub text: Text,
-    /// The author's clock when it was said, Unix time in milliseconds. For display only.
-    pub sent: u64,
+    /// The author's clock when it was said. For display only.
+    pub sent: UnixMillis,
 }
 
 impl RoomMessage {
-    pub(crate) fn new(topic: Topic, message: moim_room::Message) -> Self {
+    pub(crate) fn new(cursor: Cursor, topic: Topic, message: moim_room::Message) -> Self {
         let moim_room::Message {
             id,
             from,
@@ -43,12 +51,26 @@ impl RoomMessage {
             sent,
         } = message;
         Self {
+            cursor,
             id,
             topic,
             from,
             name,
             text,
-            sent: sent.0,
+            sent,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn example(topic: Topic) -> Self {
+        Self {
+            cursor: Cursor(0),
+            id: MessageId::from_bytes([0; 16]),
+            topic,
+            from: PeerId::from_bytes(&[0, 1, 7]).expect("valid"),
+            name: None,
+            text: Text::new("hello").expect("valid"),
+            sent: UnixMillis(0),
         }
     }
 }
@@ -64,8 +86,8 @@ pub struct DirectMessage {
     pub to: PeerId,
     /// What was written.
     pub text: Text,
-    /// The author's clock, Unix time in milliseconds. For display only.
-    pub sent: u64,
+    /// The author's clock. For display only.
+    pub sent: UnixMillis,
     /// The way it came or went; `None` if its connection was closed before that was looked at.
     pub path: Option<Path>,
 }
@@ -105,6 +127,7 @@ impl Entry for DirectMessage {
 pub(crate) struct Conversation<T> {
     messages: VecDeque<T>,
     bytes: usize,
+    next: u64,
 }
 
 impl<T> Default for Conversation<T> {
@@ -112,6 +135,7 @@ impl<T> Default for Conversation<T> {
         Self {
             messages: VecDeque::new(),
             bytes: 0,
+            next: 0,
         }
     }
 }
@@ -126,6 +150,12 @@ impl<T: Entry> Conversation<T> {
         while self.bytes > CONVERSATION_BYTES_MAX {
             self.drop_one(Entry::bytes);
         }
+    }
+
+    /// The place of the message that is pushed next.
+    pub(crate) fn next_cursor(&mut self) -> Cursor {
+        self.next = self.next.saturating_add(1);
+        Cursor(self.next)
     }
 
     /// Drops the oldest message of whoever has most of what there is too much of.
@@ -216,12 +246,9 @@ mod tests {
 
     fn said(from: PeerId, text: &str) -> RoomMessage {
         RoomMessage {
-            id: MessageId::from_bytes([0; 16]),
-            topic: Topic::new("global-chat").expect("valid"),
             from,
-            name: None,
             text: Text::new(text).expect("valid"),
-            sent: 0,
+            ..RoomMessage::example(Topic::new("global-chat").expect("valid"))
         }
     }
 
@@ -231,7 +258,7 @@ mod tests {
             from,
             to,
             text: Text::new(text).expect("valid"),
-            sent: 0,
+            sent: UnixMillis(0),
             path: Some(Path::Direct(DirectTransport::Tcp)),
         }
     }

@@ -1,31 +1,52 @@
-//! A Moim peer as a library: one source for native programs and for browser pages.
-//!
-//! [`Peer::builder`] starts a peer and returns a cheap [`Peer`] handle together with the
-//! [`EventStream`] of everything that happens. Behind the handle one task, the *driver*, owns the
-//! libp2p `Swarm`; nobody else touches it. State is read from `watch` channels
-//! ([`Peer::snapshot`], [`Room::members`]) and never by asking the driver.
+//! A Moim peer as a library: one source for native programs and for browser pages. A [`Peer`] joins rooms by topic, sees
+//! who is there, and talks to all of them or to one. Programs also get streams of their own to any peer, and the DHT.
 //!
 //! ```no_run
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
-//! use moim_peer::{BootstrapSource, Keypair, Peer, Profile};
+//! use moim_peer::{Peer, PeerEvent, Profile};
 //!
-//! let (peer, mut events) = Peer::builder()
-//!     .identity(Keypair::generate_ed25519())
-//!     .bootstrap([BootstrapSource::Url("http://127.0.0.1:8470/bootstrap.json".into())])
-//!     .start()
-//!     .await?;
-//! let room = peer.join("global-chat", Profile::named("Ada")?).await?;
+//! let bootstrap = "http://127.0.0.1:8470/bootstrap.json".parse()?;
+//! let (peer, _) = Peer::builder().bootstrap([bootstrap]).start().await?;
+//! let room = peer.join("global-chat".parse()?, Profile::named("Ada")?).await?;
+//! let mut events = room.events();
 //! room.say("hello").await?;
 //! while let Some(event) = events.next().await {
-//!     println!("{event:?}");
+//!     if let PeerEvent::RoomMessage(message) = event {
+//!         println!("{}: {}", message.from, message.text);
+//!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # What is where
+//!
+//! | for | there is |
+//! |---|---|
+//! | starting | [`Peer::builder`]: identity, bootstrap nodes, where to listen |
+//! | the peer's state | [`Peer::snapshot`], a `watch` channel with the [`Snapshot`] |
+//! | rooms | [`Peer::join`], [`Room::members`], [`Room::say`], [`Room::history`]; [`Peer::lookup`] without joining |
+//! | what happens | [`Room::events`], [`Peer::events`]: as many readers as a program wants |
+//! | one other peer | [`Peer::send`] with a receipt; [`Peer::open`] and [`Peer::accept`] for streams of bytes |
+//! | the DHT | [`Peer::put`], [`Peer::get`]: small JSON values; [`Peer::provide`], [`Peer::providers`]: who has something |
+//! | programs in other languages | [`Code`] for errors, [`mod@identity`] for keys that are kept, `json` for rows |
+//!
+//! # How it works
+//!
+//! Behind the handle one task, the *driver*, owns the libp2p `Swarm`; nobody else touches it. The handle sends it commands
+//! by a bounded queue. State is read from `watch` channels and never by asking the driver. A program that reads slowly
+//! holds nobody up: it is told how much it missed.
+//!
+//! The examples in `examples/` are whole programs: a bot, a counter of members, `who`, and a pipe.
+//!
+//! # Features
+//!
+//! - `json`: events and answers as JSON, in the shapes of `moim --json`.
 
 mod behaviour;
 mod bootstrap;
 mod builder;
+mod code;
 mod command;
 mod driver;
 mod duplicates;
@@ -36,6 +57,8 @@ pub mod fuzzing;
 mod handle;
 mod history;
 pub mod identity;
+#[cfg(feature = "json")]
+pub mod json;
 mod place;
 mod platform;
 mod probe;
@@ -47,14 +70,15 @@ mod streams;
 mod swarm;
 mod waiting;
 
-pub use connection_guard::quiet_caught_panics;
 pub use libp2p::{
     Multiaddr, PeerId,
     identity::{Keypair, PublicKey},
 };
+pub use moim_connection_guard::quiet_caught_panics;
 pub use moim_protocol::{
-    limits,
+    UnixMillis, limits,
     message::MessageId,
+    provider_key::ProviderKey,
     record::{KeyError, RecordKey, TypedError, from_json, from_typed},
     refusal_wire::Refusal,
     stream_wire::{ProtocolName, ProtocolNameError},
@@ -62,18 +86,19 @@ pub use moim_protocol::{
     topic::{Topic, TopicError},
     wire::ErrorCode,
 };
-pub use webrtc_private::{CandidateKinds, Failure, Report, Role, Step};
+pub use moim_webrtc::{CandidateKinds, Failure, Report, Role, Step};
 
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},
     builder::{DhtMode, PeerBuilder},
+    code::Code,
     error::{
-        AcceptError, GetError, JoinError, LookupError, OpenError, PutError, SayError, SendError,
-        StartError,
+        AcceptError, GetError, JoinError, LookupError, OpenError, ProvideError, PutError, SayError,
+        SendError, StartError,
     },
     event::{EventStream, LeaveReason, PeerEvent},
     handle::{Peer, Room},
-    history::{DirectMessage, RoomMessage},
+    history::{Cursor, DirectMessage, RoomMessage},
     place::Place,
     reason::{DocumentFault, InvalidValue, NoDirectWay, NodeFault, NotInDht, Setback, Unreached},
     snapshot::{

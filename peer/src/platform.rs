@@ -1,5 +1,5 @@
 //! What differs between a native program and a browser page: tasks, time, randomness, HTTP, and how
-//! one hears that the device's addresses have changed.
+//! one hears what becomes of the device and the page.
 //! Nothing else in this crate may name tokio's runtime or the browser's.
 
 use std::{future::Future, time::Duration};
@@ -15,7 +15,21 @@ mod imp;
 #[path = "platform/browser.rs"]
 mod imp;
 
-pub(crate) use self::imp::{AddressWatch, fetch, spawn};
+pub(crate) use self::imp::{Surroundings, fetch, spawn};
+
+/// What becomes of the device, or of the page, from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(dead_code, reason = "each platform tells a part of these")]
+pub(crate) enum Change {
+    /// The device has an address more or less.
+    Addresses,
+    /// The device has lost its network (`false`), has one again, or has woken up.
+    Network(bool),
+    /// The page is closed, put away or frozen: nobody can be answered any more.
+    PutAway,
+    /// The page is there again as it was.
+    Back,
+}
 
 /// The monotonic clock. It may stand still while a device sleeps.
 pub(crate) fn now() -> Instant {

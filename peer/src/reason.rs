@@ -3,7 +3,7 @@
 //! Every reason that a person may see is one of these, so that each face can word it in its own language; the English of
 //! [`Display`](std::fmt::Display) is for terminals and programs. What libraries say about it goes to the log alone.
 
-use std::{fmt, io::ErrorKind};
+use std::{fmt, io::ErrorKind, time::Duration};
 
 use moim_protocol::{
     limits,
@@ -11,8 +11,10 @@ use moim_protocol::{
     refusal_wire::Refusal,
     wire::ErrorCode,
 };
+use moim_webrtc::{Failure, Step};
 use thiserror::Error;
-use webrtc_private::{Failure, Step};
+
+use crate::snapshot::ClockOff;
 
 /// Why no address of a peer led to it. Of several reasons the last one here says most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -321,5 +323,62 @@ impl From<RecordError> for InvalidValue {
             RecordError::ValueTooLarge(bytes) => Self::TooLarge(bytes),
             _ => Self::Other,
         }
+    }
+}
+
+/// What is wrong with this device's clock, and what to do about it.
+impl fmt::Display for ClockOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ahead { by } => write!(
+                f,
+                "this device's clock is {} ahead of the bootstrap node's",
+                span(*by)
+            )?,
+            Self::Behind { by } => write!(
+                f,
+                "this device's clock is {} behind the bootstrap node's",
+                span(*by)
+            )?,
+            Self::Unknown => f.write_str("others refuse what is dated by this device's clock")?,
+        }
+        f.write_str(
+            "; set it right: what is dated more than ten minutes off reaches only those who are connected to this \
+             device, and newcomers do not find it (if it is right, tell whoever runs the node)",
+        )
+    }
+}
+
+/// `30 min`, `3 h`, `2 days`: what is of interest of it.
+fn span(span: Duration) -> String {
+    const HOUR: u64 = 60;
+    const DAY: u64 = 24 * HOUR;
+    match span.as_secs() / 60 {
+        minutes if minutes < 2 * HOUR => format!("{minutes} min"),
+        minutes if minutes < 2 * DAY => format!("{} h", minutes / HOUR),
+        minutes => format!("{} days", minutes / DAY),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_told_in_numbers_that_people_use() {
+        for (minutes, told) in [
+            (5, "5 min"),
+            (30, "30 min"),
+            (119, "119 min"),
+            (180, "3 h"),
+            (60 * 24 * 365, "365 days"),
+        ] {
+            let by = Duration::from_secs(60 * minutes);
+            let ahead = ClockOff::Ahead { by }.to_string();
+            assert!(ahead.contains(&format!("{told} ahead")), "{ahead}");
+            let behind = ClockOff::Behind { by }.to_string();
+            assert!(behind.contains(&format!("{told} behind")), "{behind}");
+        }
+        assert!(ClockOff::Unknown.to_string().contains("refuse"));
     }
 }

@@ -290,7 +290,7 @@ pub struct NotDirect {
     /// What failed.
     pub why: NoDirectWay,
     /// How far WebRTC came, if it was that.
-    pub report: Option<webrtc_private::Report>,
+    pub report: Option<moim_webrtc::Report>,
     /// When it is tried again by itself, if it is; counted from the failure.
     pub retry: Option<Duration>,
 }

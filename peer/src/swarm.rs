@@ -14,13 +14,13 @@ use libp2p::{
     yamux,
 };
 use moim_dials::Dials;
-use thiserror::Error;
-use web_time::Instant;
-use webrtc_private::{
+use moim_webrtc::{
     Reachable, Report,
     address::{is_direct, is_webrtc},
     backend::Way,
 };
+use thiserror::Error;
+use web_time::Instant;
 
 use crate::{
     reason::NoDirectWay,
@@ -88,9 +88,9 @@ pub(crate) enum Learnt {
 }
 
 impl Learnt {
-    fn of(event: webrtc_private::Event) -> Option<Self> {
+    fn of(event: moim_webrtc::Event) -> Option<Self> {
         match event {
-            webrtc_private::Event::Failed {
+            moim_webrtc::Event::Failed {
                 peer,
                 report,
                 retry,
@@ -103,8 +103,8 @@ impl Learnt {
                     retry,
                 },
             }),
-            webrtc_private::Event::Silent(connection) => Some(Self::Silent(connection)),
-            webrtc_private::Event::WayChanged(connection) => Some(Self::WayChanged(connection)),
+            moim_webrtc::Event::Silent(connection) => Some(Self::Silent(connection)),
+            moim_webrtc::Event::WayChanged(connection) => Some(Self::WayChanged(connection)),
             _ => None,
         }
     }

@@ -130,6 +130,7 @@ pub mod ordering;
 pub mod outbox;
 pub mod presence;
 pub mod presence_wire;
+pub mod provider_key;
 pub mod providers;
 pub mod random;
 pub mod rate;

@@ -323,6 +323,12 @@ pub const PROVIDER_KEY_BYTES_MAX: usize = 80;
 /// Most bytes of addresses kept per provider, in binary form.
 pub const PROVIDER_ADDRESS_BYTES_MAX: usize = 1024;
 
+/// Keys that a program provides at once; servers keep [`PROVIDER_KEYS_PER_PEER_MAX`] of a peer, its topics among them.
+pub const PROVIDED_MAX: usize = 64;
+
+/// Providers of a key that a program is told of. Servers name a sample; nobody calls more.
+pub const PROVIDERS_FOUND_MAX: usize = 256;
+
 /// Streams of their own that programs have opened to this peer, of one peer: each may hold a muxer's window of unread
 /// bytes, 256 KiB.
 pub const STREAMS_PER_PEER: usize = 32;

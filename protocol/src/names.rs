@@ -38,6 +38,9 @@ pub const ROOM_PREFIX: &str = "/moim/room/1/";
 /// Prefix of the DHT key of a presence record; 32 hash bytes and the peer id's bytes follow.
 pub const PRESENCE_KEY_PREFIX: &[u8] = b"/moim/presence/1/";
 
+/// Prefix of what is hashed into a [`ProviderKey`](crate::provider_key::ProviderKey).
+pub const PROVIDER_KEY_PREFIX: &[u8] = b"/moim/provider/1/";
+
 /// Prefix of the DHT key of a value; the 32 bytes of the sha2-256 of its name follow.
 pub const RECORD_KEY_PREFIX: &[u8] = b"/moim/record/1/";
 

@@ -262,6 +262,7 @@ fn names_are_as_documented() {
     }
     let bytes = [
         names::PRESENCE_KEY_PREFIX,
+        names::PROVIDER_KEY_PREFIX,
         names::PRESENCE_PAYLOAD_TYPE,
         names::RECORD_KEY_PREFIX,
         names::RECORD_PAYLOAD_TYPE,

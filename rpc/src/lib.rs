@@ -1,6 +1,13 @@
 //! The stream format of Moim's own protocols: one UTF-8 JSON body each way, the sender closes its
 //! half after it (`docs/protocol.md`). Bodies are passed on as bytes; what is in them is decoded
-//! where an invalid one can be answered with an error.
+//! where an invalid one can be answered with an error. Both sides have 8 s for an exchange.
+//!
+//! ```
+//! use moim_rpc::{ProtocolSupport, behaviour};
+//!
+//! // A part of a swarm's behaviour that asks and answers.
+//! let behaviour = behaviour("/example/1.0.0", ProtocolSupport::Full);
+//! ```
 
 #![forbid(unsafe_code)]
 

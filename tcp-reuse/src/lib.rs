@@ -9,6 +9,12 @@
 //! connecting only, and so could not dial anybody for as long as that lasts.
 //!
 //! [`Transport`] then dials once more, from a port of the system's choice.
+//!
+//! ```
+//! use libp2p::tcp;
+//!
+//! let transport = moim_tcp_reuse::Transport::new(tcp::Config::default().nodelay(true));
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -7,7 +7,7 @@ use moim_peer::{JoinError, MessageId, Peer, PeerId, Profile, SayError, SendError
 
 use crate::{
     components::composer::DRAFT_BYTES_MAX,
-    i18n::{join_refusal, name_refusal, say_refusal, send_refusal},
+    i18n::{join_refusal, name_refusal, say_refusal, send_refusal, topic_refusal},
     model::{App, Delivery, DirectItem, DirectModel, Pane, RoomModel, Side, View},
     page, route, state,
 };
@@ -55,7 +55,7 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
     let topic = match Topic::new(&app.join_topic.get_untracked()) {
         Ok(topic) => Some(topic),
         Err(error) => {
-            refusal.topic = Some(join_refusal(app.text, &JoinError::Topic(error)));
+            refusal.topic = Some(topic_refusal(app.text, error));
             None
         }
     };
@@ -70,7 +70,7 @@ pub(crate) async fn join(app: App) -> Result<(), JoinRefusal> {
         refusal.topic = Some(app.no_peer().to_owned());
         return Err(refusal);
     };
-    match peer.join(topic.as_str(), profile.clone()).await {
+    match peer.join(topic.clone(), profile.clone()).await {
         Ok(joined) => {
             page::store(NAME_KEY, profile.name().as_str());
             page::store(TOPIC_KEY, topic.as_str());
@@ -157,15 +157,6 @@ pub(crate) fn leave(app: App, model: &RoomModel) {
             app.view.set(View::Join);
             app.pane.set(Pane::Talk);
             focus_first_empty(app);
-        }
-    }
-}
-
-/// Tells everybody that this peer leaves, without waiting: the page is about to go.
-pub(crate) fn leave_all_now(app: App) {
-    for model in app.rooms.get_untracked() {
-        if let Some(room) = model.room.try_update_value(Option::take).flatten() {
-            room.leave_now();
         }
     }
 }

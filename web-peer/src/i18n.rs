@@ -15,7 +15,7 @@ mod tests;
 
 pub(crate) use self::errors::{
     candidate_kinds, clock, join_refusal, name_refusal, node_fault, not_in_dht, refusal,
-    say_refusal, send_refusal, source_problem,
+    say_refusal, send_refusal, source_problem, topic_refusal,
 };
 
 /// A language of the page.

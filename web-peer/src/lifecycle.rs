@@ -1,9 +1,9 @@
-//! What happens to the page from outside: its address changes, it is hidden, closed or brought
-//! back, the device loses its network.
+//! What happens to the page from outside: its address changes, it is looked at again. That it is closed or brought back,
+//! and what becomes of the network, is the peer's business.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast as _;
-use web_sys::{Event, KeyboardEvent, PageTransitionEvent};
+use web_sys::{Event, KeyboardEvent};
 
 use crate::{
     actions,
@@ -14,28 +14,10 @@ use crate::{
 /// Listens from now on, for as long as the page lives: no handle is kept, none is ever removed.
 pub(crate) fn follow(app: App) {
     on("hashchange", move |_| actions::follow_address(app));
-    // `pagehide` also comes where `beforeunload` does not, and nothing can cancel it any more.
-    on("pagehide", move |_| actions::leave_all_now(app));
-    on("pageshow", |event| {
-        // Back from the back/forward cache: the rooms were left and the sockets are closed.
-        if event
-            .dyn_ref::<PageTransitionEvent>()
-            .is_some_and(PageTransitionEvent::persisted)
-        {
-            page::reload();
-        }
-    });
-    on("online", move |_| network_changed(app, true));
-    on("offline", move |_| network_changed(app, false));
-    // Bubbles up from the document. A hidden page's timers are slowed down, and a device that was
-    // asleep finds its connections gone. That a device says it is offline without having lost
-    // anything is no news: a bootstrap node on the same machine is reached all the same.
+    // Bubbles up from the document.
     on("visibilitychange", move |_| {
         if page::visible() {
             app.mark_seen();
-            if page::online() {
-                network_changed(app, true);
-            }
         }
     });
     on("keydown", move |event| {
@@ -76,10 +58,4 @@ pub(crate) fn follow(app: App) {
 
 fn on(event: &str, handler: impl Fn(Event) + 'static) {
     let _ = window_event_listener_untyped(event, handler);
-}
-
-fn network_changed(app: App, online: bool) {
-    if let Some(peer) = app.peer.get_untracked() {
-        peer.network_changed(online);
-    }
 }

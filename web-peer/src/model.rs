@@ -239,7 +239,7 @@ pub(crate) struct RoomModel {
     /// How this peer presents itself there.
     pub(crate) profile: Profile,
     /// `None` while the peer is being restarted.
-    pub(crate) room: ArcStoredValue<Option<Arc<Room>>>,
+    pub(crate) room: ArcStoredValue<Option<Room>>,
     pub(crate) members: ArcRwSignal<Vec<MemberModel>>,
     pub(crate) talk: ArcRwSignal<VecDeque<TalkItem>>,
     pub(crate) unread: Unread,
@@ -295,7 +295,7 @@ impl RoomModel {
         let last_time = self
             .talk
             .with_untracked(|talk| talk.iter().rev().find_map(TalkItem::time));
-        let stamp = Stamp::new(message.sent, before, last_time, message.from);
+        let stamp = Stamp::new(message.sent.0, before, last_time, message.from);
         let key = next_key();
         if own {
             self.unread.forget();

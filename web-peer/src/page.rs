@@ -138,11 +138,6 @@ pub(crate) fn now() -> f64 {
     Date::now()
 }
 
-/// Whether the device says that it has a network.
-pub(crate) fn online() -> bool {
-    window().navigator().on_line()
-}
-
 /// Whether somebody can see the page.
 pub(crate) fn visible() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Visible

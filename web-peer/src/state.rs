@@ -151,7 +151,7 @@ async fn start_as(app: App, keypair: Keypair, place: IdentityPlace) {
     spawn_local(follow_events(app, start, peer.id(), events));
     for room in app.rooms.get_untracked() {
         let profile = room.profile.clone();
-        if let Ok(joined) = peer.join(room.topic.as_str(), profile).await
+        if let Ok(joined) = peer.join(room.topic.clone(), profile).await
             // The user may have left it meanwhile: dropped, it is left again.
             && app.room(&room.topic).is_some()
         {
@@ -181,7 +181,6 @@ async fn follow_snapshot(app: App, start: Option<u32>, peer: Peer) {
 
 /// Shows `room` and everything that comes from it from now on.
 pub(crate) fn follow_room(app: App, model: &RoomModel, room: moim_peer::Room) {
-    let room = std::sync::Arc::new(room);
     let mut members = room.members();
     model.room.set_value(Some(room));
     let model = model.clone();
@@ -276,7 +275,7 @@ fn show_direct(app: App, me: PeerId, message: &DirectMessage) {
         message.id,
         message.from,
         message.text.as_str(),
-        message.sent,
+        message.sent.0,
         delivery,
     );
     let Some(item) = item.filter(|_| !own) else {

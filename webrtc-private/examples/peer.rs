@@ -22,20 +22,20 @@ use libp2p::{
     swarm::{self, NetworkBehaviour, SwarmEvent},
     tcp, yamux,
 };
-use webrtc_private::{Config, Event, address::is_direct, backend::native::Native};
+use moim_webrtc::{Config, Event, address::is_direct, backend::native::Native};
 
 #[derive(NetworkBehaviour)]
 struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     relay: relay::client::Behaviour,
-    webrtc: webrtc_private::Behaviour,
+    webrtc: moim_webrtc::Behaviour,
 }
 
 fn swarm(keypair: &Keypair) -> Result<Swarm<Behaviour>, Box<dyn Error>> {
     let me = keypair.public().to_peer_id();
     let (circuits, relay) = relay::client::new(me);
-    let (webrtc, webrtc_behaviour) = webrtc_private::new(me, Native, Config::default());
+    let (webrtc, webrtc_behaviour) = moim_webrtc::new(me, Native, Config::default());
     let relayed = circuits
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)

@@ -14,6 +14,13 @@
 //! `…/p2p-circuit/webrtc`, and makes a relayed connection of it without a word. Listen on `/webrtc`
 //! besides the circuit, and relayed connections turn into direct ones by themselves.
 //!
+//! ```
+//! use libp2p_identity::PeerId;
+//! use moim_webrtc::{Config, backend::native::Native};
+//!
+//! let (transport, behaviour) = moim_webrtc::new(PeerId::random(), Native, Config::default());
+//! ```
+//!
 //! What a connection's address says needs a second look: that of a direct one has `/p2p-circuit` in
 //! it too. [`address::is_direct`] knows, and [`AsDirect`] tells behaviours that do not: with circuit relay
 //! v2 inside it, peers that are connected directly can relay for each other.

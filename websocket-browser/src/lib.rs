@@ -4,6 +4,10 @@
 //! over the browser's own [`WebSocket`](https://websockets.spec.whatwg.org/). A page can dial and not
 //! listen. The connection is a stream of bytes without encryption: upgrade it like one of TCP.
 //!
+//! ```
+//! let transport = moim_websocket::Transport::default();
+//! ```
+//!
 //! # Back-pressure
 //!
 //! Writing waits while [`OUTGOING_MAX`] bytes are on their way out, and flushing does not wait: the

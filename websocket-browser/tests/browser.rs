@@ -8,11 +8,11 @@ use libp2p_core::{
     Endpoint, Multiaddr, Transport as _,
     transport::{DialOpts, PortUse, TransportError},
 };
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
-use websocket_browser::{
+use moim_websocket::{
     Connection, Dial, Error, OUTGOING_MAX, Transport, UNKNOWN_UNREAD_MAX, UNREAD_MAX,
 };
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 

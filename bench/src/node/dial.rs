@@ -25,8 +25,8 @@ use libp2p::{
     tcp::tokio::TcpStream,
     websocket, yamux,
 };
+use moim_webrtc::{backend::native::Native, direct};
 use tokio::net::TcpSocket;
-use webrtc_private::{backend::native::Native, direct};
 
 /// Longer than a server takes for any handshake; js-libp2p under a flood takes seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

@@ -14,8 +14,8 @@ use libp2p::{
     multiaddr::Protocol,
     swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
 };
+use moim_webrtc::address;
 use web_time::Instant;
-use webrtc_private::address;
 
 use super::{
     milliseconds,
@@ -148,7 +148,7 @@ async fn upgrade(swarm: &mut Swarm<Behaviour>, circuit: Multiaddr) -> Result<f64
                 error,
                 ..
             } if failed == peer => return Err(error.to_string()),
-            SwarmEvent::Behaviour(BehaviourEvent::Webrtc(webrtc_private::Event::Failed {
+            SwarmEvent::Behaviour(BehaviourEvent::Webrtc(moim_webrtc::Event::Failed {
                 error,
                 ..
             })) => return Err(error),

@@ -20,7 +20,7 @@ const STREAMS_MAX: usize = 256;
 
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    pub(super) webrtc: webrtc_private::Behaviour,
+    pub(super) webrtc: moim_webrtc::Behaviour,
     pub(super) relay: relay::client::Behaviour,
     pub(super) identify: identify::Behaviour,
     pub(super) streams: libp2p_stream::Behaviour,
@@ -32,12 +32,12 @@ pub(super) fn build(keypair: &Keypair) -> Result<Swarm<Behaviour>, noise::Error>
     let mut yamux = yamux::Config::default();
     yamux.set_max_num_streams(STREAMS_MAX);
     let (circuits, relay) = relay::client::new(local);
-    let (direct, webrtc) = webrtc_private::new(
+    let (direct, webrtc) = moim_webrtc::new(
         local,
-        webrtc_private::backend::browser::Browser,
-        webrtc_private::Config::default(),
+        moim_webrtc::backend::browser::Browser,
+        moim_webrtc::Config::default(),
     );
-    let websocket = websocket_browser::Transport::default()
+    let websocket = moim_websocket::Transport::default()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
         .multiplex(yamux.clone());

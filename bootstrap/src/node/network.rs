@@ -3,7 +3,6 @@
 
 use std::{borrow::Cow, sync::Arc, time::Instant};
 
-use connection_guard::Panics;
 use libp2p::{
     Multiaddr, PeerId, identify,
     kad::store::RecordStore as _,
@@ -14,6 +13,7 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
+use moim_connection_guard::Panics;
 use moim_dials::Dials;
 use moim_protocol::presence::SignedPresence;
 use tokio::sync::watch;

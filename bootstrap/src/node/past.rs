@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connection_guard::Panics;
+use moim_connection_guard::Panics;
 use tokio::sync::watch;
 
 use crate::block_list::BlockList;

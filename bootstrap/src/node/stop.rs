@@ -2,8 +2,8 @@
 
 use std::{future::poll_fn, task::Poll};
 
-use connection_guard::catch_future;
 use futures::StreamExt as _;
+use moim_connection_guard::catch_future;
 use tokio::{task, time};
 
 use super::{network::Network, services::Services};

@@ -15,7 +15,7 @@ use libp2p::{
 };
 use moim_protocol::names;
 use moim_rpc::ProtocolSupport;
-use webrtc_private::{backend::native::Native, direct};
+use moim_webrtc::{backend::native::Native, direct};
 
 use crate::{DEADLINE, soon};
 

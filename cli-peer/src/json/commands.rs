@@ -5,10 +5,14 @@
 
 use std::time::Duration;
 
-use moim_peer::{PeerId, limits};
+use moim_peer::{
+    PeerId,
+    json::{Answer, Event},
+    limits,
+};
 use serde_json::{Map, Value};
 
-use super::events::{Answer, Event};
+use super::ToLine as _;
 
 /// What there is, for the error that says that something else is not.
 const WORDS: &str = "say, send, put, get, members, connections, leave";

@@ -104,7 +104,7 @@ fn messages_arrive() {
         from: peer(1),
         to: peer(2),
         text: "psst".parse().unwrap(),
-        sent: 5,
+        sent: moim_peer::UnixMillis(5),
         path: Some(Path::Relayed { by: peer(9) }),
     };
     check(

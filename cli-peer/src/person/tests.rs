@@ -59,7 +59,7 @@ fn messages_have_time_name_and_short_id() {
         from: peer(1),
         to: peer(2),
         text: "psst".parse().unwrap(),
-        sent: 0,
+        sent: moim_peer::UnixMillis(0),
         path: Some(relayed()),
     };
     let by = short(&peer(9));
@@ -133,7 +133,7 @@ fn a_direct_message_says_what_became_of_it() {
         "12:03 ✗ not delivered to Ada: hi\n      the receiver refused the message: it does not want messages from here\n"
     );
     let lost = SendError::NoReceipt {
-        seconds: 30,
+        after: std::time::Duration::from_secs(30),
         last: Setback::Unreached(Unreached::NoRoute),
     };
     assert!(
@@ -337,13 +337,13 @@ fn colours_come_only_where_they_are_wanted() {
 async fn person() -> Person {
     let (peer, _events) = Peer::builder().start().await.unwrap();
     let profile = moim_peer::Profile::named("Ada").unwrap();
-    let room = peer.join("global-chat", profile).await.unwrap();
+    let room = peer.join(crate::testing::topic(), profile).await.unwrap();
     Person {
         view: view(),
         me: "Ada".to_owned(),
         topic: "global-chat".to_owned(),
         members: room.members(),
-        room: Arc::new(room),
+        room,
         state: peer.snapshot(),
         peer,
         told: None,

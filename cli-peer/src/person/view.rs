@@ -208,7 +208,7 @@ impl View {
     /// This device's clock is found to be wrong, or is right again.
     pub(super) fn clock_told(self, off: Option<ClockOff>) -> String {
         match off {
-            Some(off) => self.problem(&text::clock(off)),
+            Some(off) => self.problem(&off.to_string()),
             None => self.timed(&self.style.good("this device's clock is right again")),
         }
     }

@@ -152,7 +152,8 @@ impl Driver {
         match output {
             Output::Said { id: said, message } => {
                 if let Some(room) = self.rooms.room_mut(id) {
-                    let message = RoomMessage::new(room.machine.topic().clone(), message);
+                    let cursor = room.history.next_cursor();
+                    let message = RoomMessage::new(cursor, room.machine.topic().clone(), message);
                     room.history.push(message.clone());
                     // A dropped reply means that nobody waits to hear of it; it is said all the same.
                     if let Some(reply) = room.says.remove(&said) {
@@ -227,10 +228,11 @@ impl Driver {
                 }
             }
             Event::Message(message) => {
-                let message = RoomMessage::new(topic, message);
-                if let Some(room) = self.rooms.room_mut(id) {
-                    room.history.push(message.clone());
-                }
+                let Some(room) = self.rooms.room_mut(id) else {
+                    return;
+                };
+                let message = RoomMessage::new(room.history.next_cursor(), topic, message);
+                room.history.push(message.clone());
                 PeerEvent::RoomMessage(message)
             }
             other => {

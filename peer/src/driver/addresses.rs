@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::address::is_dialled;
-use webrtc_private::address::from_circuit;
+use moim_webrtc::address::from_circuit;
 
 use super::state::Driver;
 use crate::swarm::{self, needs_relay, relay_in};

@@ -2,8 +2,8 @@
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use moim_protocol::presence::Presence;
+use moim_webrtc::address::{from_circuit, is_webrtc};
 use web_time::Instant;
-use webrtc_private::address::{from_circuit, is_webrtc};
 
 use super::{
     relays::{Candidate, Kind},

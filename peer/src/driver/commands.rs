@@ -27,6 +27,9 @@ impl Driver {
             #[cfg(test)]
             Command::Panic => panic!("sabotage"),
             Command::Open { to, reply } => self.streams.open(to, reply, now),
+            Command::Provide { key, reply } => self.providing.provide(key, reply, now),
+            Command::Providers { key, reply } => self.search_providers(key, reply),
+            Command::StopProviding { key } => self.stop_providing(key),
             Command::Put {
                 key,
                 value,
@@ -35,8 +38,12 @@ impl Driver {
             } => self.put(key, value, lifetime, reply, now),
             // What is to be done is found out by looking at the rooms, see `leave_dropped`.
             Command::RoomDropped => {}
-            Command::RoomHistory { topic, reply } => {
-                let _ = reply.send(self.room_history(&topic));
+            Command::RoomHistory {
+                topic,
+                after,
+                reply,
+            } => {
+                let _ = reply.send(self.room_history(&topic, after));
             }
             Command::Say { topic, text, reply } => self.say(&topic, text, reply, now),
             Command::Send {

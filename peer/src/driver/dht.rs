@@ -57,6 +57,13 @@ impl Driver {
                 self.on_providers(of, providers, has_asked, now)
             }
             (
+                Some(Purpose::Providers(search)),
+                QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
+                    providers,
+                    ..
+                })),
+            ) => self.on_providers_found(search, providers.iter().copied()),
+            (
                 Some(Purpose::Operation(of)),
                 QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))),
             ) => self
@@ -99,6 +106,10 @@ impl Driver {
             (Purpose::Operation(of), QueryResult::GetRecord(result)) => {
                 self.on_looked_up(of, &result, now);
             }
+            (Purpose::Provide(key), QueryResult::StartProviding(result)) => {
+                self.on_provided(key, result.is_ok() && has_asked, now);
+            }
+            (Purpose::Providers(search), _) => self.providing.searched(search, has_asked),
             (Purpose::Members { .. }, _) => {}
             (purpose, result) => tracing::debug!(?purpose, ?result, "unexpected end of a query"),
         }

@@ -4,7 +4,7 @@ use std::{error::Error, io};
 
 use libp2p::{TransportError, relay::outbound::hop::ConnectError, swarm::DialError};
 use moim_protocol::dials;
-use webrtc_private::{Step, backend::CloseReason, direct};
+use moim_webrtc::{Step, backend::CloseReason, direct};
 
 use crate::{reason::Unreached, swarm};
 

@@ -10,6 +10,14 @@ use super::{dial_error::unreached, state::Driver};
 use crate::{reason::Unreached, swarm::UPGRADE_TIMEOUT};
 
 impl Driver {
+    /// There is something for a peer, which is dialled now, also where the DHT has named it to a program.
+    pub(super) fn urge(&mut self, peer: PeerId, now: Instant) {
+        if let Some(addresses) = self.providing.addresses(&peer) {
+            self.reaching.stranger(peer, addresses.clone(), now);
+        }
+        self.reaching.urge(peer, now);
+    }
+
     pub(super) fn on_dial_failed(
         &mut self,
         id: ConnectionId,

@@ -155,7 +155,7 @@ impl Direct {
         };
         let error = match reason {
             FailureReason::Deadline { last } => SendError::NoReceipt {
-                seconds: limits::OUTBOX_DEADLINE.as_secs(),
+                after: limits::OUTBOX_DEADLINE,
                 last: last.unwrap_or(Setback::NoAnswer),
             },
             FailureReason::Refused(Setback::Answered(code)) => SendError::Refused(code),
@@ -248,7 +248,7 @@ impl Direct {
             from,
             to,
             text: letter.text,
-            sent: letter.sent.0,
+            sent: letter.sent,
             path,
         };
         self.history.push(other, message.clone());

@@ -14,13 +14,14 @@ use web_time::Instant;
 
 use super::{
     act::{Answered, Inputs, at},
+    kept::Kept,
     rooms::{LOOKUPS_MAX, MachineId, ROOMS_MAX},
     state::Driver,
 };
 use crate::{
     command::Reply,
     error::{JoinError, LookupError, SayError},
-    history::RoomMessage,
+    history::{Cursor, RoomMessage},
     platform,
     snapshot::{Member, Profile},
 };
@@ -41,6 +42,19 @@ impl Driver {
         if self.rooms.len() >= ROOMS_MAX {
             return Err(JoinError::TooManyRooms { max: ROOMS_MAX });
         }
+        Ok(self.enter(topic, profile, handle, None, now))
+    }
+
+    /// Begins a room, perhaps with what was kept of it.
+    pub(super) fn enter(
+        &mut self,
+        topic: Topic,
+        profile: &Profile,
+        handle: Weak<()>,
+        kept: Option<Kept>,
+        now: Instant,
+    ) -> watch::Receiver<Vec<Member>> {
+        let hash = topic.hash();
         let gossip_topic = IdentTopic::new(hash.gossip_topic());
         let behaviour = self.swarm.behaviour_mut();
         behaviour.listen_to(&gossip_topic);
@@ -59,13 +73,20 @@ impl Driver {
             seed: platform::seed(),
         };
         let machine = Room::join(config, at(now));
-        let (_, members) = self.rooms.join(machine, gossip_topic, handle);
+        let name = profile.name().clone();
+        let members = self.rooms.join(machine, gossip_topic, name, handle, kept);
         self.reaching.hold(now);
-        Ok(members)
+        members
     }
 
     /// Leaves a room, and says so. `reply` is answered when everybody is told, or the time for it is over.
     pub(super) fn leave(&mut self, topic: TopicHash, reply: Option<Reply<()>>, now: Instant) {
+        self.events.left(topic);
+        self.part(topic, reply, now);
+    }
+
+    /// The same, as far as others are concerned.
+    pub(super) fn part(&mut self, topic: TopicHash, reply: Option<Reply<()>>, now: Instant) {
         let Some(id) = self.rooms.leave(topic) else {
             if let Some(reply) = reply {
                 let _ = reply.send(());
@@ -157,11 +178,13 @@ impl Driver {
         self.rooms.look_up(Lookup::begin(config, at(now)), reply);
     }
 
-    /// What was said in a room in this session.
-    pub(super) fn room_history(&self, topic: &Topic) -> Vec<RoomMessage> {
+    /// What was said in a room in this session after something.
+    pub(super) fn room_history(&self, topic: &Topic, after: Cursor) -> Vec<RoomMessage> {
         let id: Option<MachineId> = self.rooms.of_topic(&topic.hash());
-        let room = id.and_then(|id| self.rooms.room(id));
-        room.map(|room| room.history.iter().cloned().collect())
-            .unwrap_or_default()
+        let Some(room) = id.and_then(|id| self.rooms.room(id)) else {
+            return Vec::new();
+        };
+        let is_later = |message: &&RoomMessage| message.cursor > after;
+        room.history.iter().filter(is_later).cloned().collect()
     }
 }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use libp2p::{PeerId, swarm::ConnectionId};
+use moim_webrtc::address::is_webrtc;
 use web_time::Instant;
-use webrtc_private::address::is_webrtc;
 
 use super::connections::{Connections, Open};
 

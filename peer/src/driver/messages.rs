@@ -37,7 +37,7 @@ impl Driver {
         };
         for output in self.direct.handle_timeout(link, now) {
             match output {
-                Output::Connect(peer) => self.reaching.urge(peer, now),
+                Output::Connect(peer) => self.urge(peer, now),
                 Output::Request { id, to, body } => {
                     self.request_message(to, body, Transmission::Direct(id));
                 }

@@ -44,7 +44,7 @@ impl Driver {
         };
         for output in self.streams.handle_timeout(&links, now) {
             match output {
-                Output::Connect(peer) => self.reaching.urge(peer, now),
+                Output::Connect(peer) => self.urge(peer, now),
                 Output::Open { id, to, on } => {
                     self.swarm.behaviour_mut().streams.open(id, to, on);
                 }

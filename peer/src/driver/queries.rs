@@ -6,8 +6,9 @@ use libp2p::{
     PeerId,
     kad::{self, QueryId},
 };
+use moim_protocol::provider_key::ProviderKey;
 
-use super::{operations::OperationId, rooms::MachineId};
+use super::{operations::OperationId, providing::SearchId, rooms::MachineId};
 
 /// Queries under way at once; what would be more waits. Each holds up to twenty streams.
 pub(super) const QUERIES_MAX: usize = 128;
@@ -23,6 +24,10 @@ pub(super) enum Purpose {
     LeavePut { of: MachineId },
     /// Find providers of a topic.
     Members { of: MachineId },
+    /// Tell servers that this peer provides something.
+    Provide(ProviderKey),
+    /// Find providers for a program.
+    Providers(SearchId),
     /// What a put or get wants.
     Operation(OperationId),
 }

@@ -6,8 +6,8 @@
 
 use std::{mem, time::Duration};
 
-use connection_guard::{Falls, Panic, catch_future};
 use libp2p::{Multiaddr, multiaddr::Protocol};
+use moim_connection_guard::{Falls, Panic, catch_future};
 use moim_room::Input;
 
 use super::{
@@ -102,6 +102,7 @@ impl Driver {
         self.reaching = Reaching::new(self.me, self.seed);
         self.pace = Pace::default();
         self.streams.restarted();
+        self.providing.restarted(now);
         self.answer_lost_questions();
         for (_, lost) in self.transmissions.drain() {
             if let Transmission::Direct(id) = lost {

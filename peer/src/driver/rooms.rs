@@ -9,13 +9,14 @@ use std::{
 use libp2p::{PeerId, gossipsub::IdentTopic, request_response::OutboundRequestId};
 use moim_protocol::{
     message::MessageId,
+    text::Name,
     topic::{Topic, TopicHash},
 };
 use moim_room::{Input, Lookup, Now, Output, RequestId, Room};
 use tokio::sync::watch;
 use web_time::Instant;
 
-use super::{revision::Revision, view::View};
+use super::{kept::Kept, revision::Revision, view::View};
 use crate::{
     command::Reply,
     error::{LookupError, SayError},
@@ -38,6 +39,8 @@ pub(super) struct MachineId(u64);
 pub(super) struct Joined {
     pub(super) machine: Room,
     pub(super) gossip_topic: IdentTopic,
+    /// What this peer calls itself there.
+    pub(super) name: Name,
     /// The user's handle of the room.
     pub(super) handle: Weak<()>,
     /// Who waits to hear that something was said.
@@ -97,17 +100,24 @@ impl Rooms {
         &mut self,
         machine: Room,
         gossip_topic: IdentTopic,
+        name: Name,
         handle: Weak<()>,
-    ) -> (MachineId, watch::Receiver<Vec<Member>>) {
+        kept: Option<Kept>,
+    ) -> watch::Receiver<Vec<Member>> {
         let id = self.next_id();
         let topic = machine.topic().hash();
-        let (view, members) = View::new();
+        let (history, view) = match kept {
+            Some(kept) => (kept.history, kept.view),
+            None => (Conversation::default(), View::new()),
+        };
+        let members = view.members();
         let joined = Joined {
             machine,
             gossip_topic,
+            name,
             handle,
             says: HashMap::new(),
-            history: Conversation::default(),
+            history,
             view,
             servers: Vec::new(),
             leaving: None,
@@ -115,7 +125,7 @@ impl Rooms {
         self.machines.insert(id, Machine::Room(Box::new(joined)));
         self.joined.insert(topic, id);
         self.revision.bump();
-        (id, members)
+        members
     }
 
     /// A topic is to be looked up.

@@ -43,7 +43,7 @@ impl Driver {
                     self.on_swarm_event(event, platform::now());
                     behind = if self.drain_swarm() { 0 } else { behind + 1 };
                 }
-                () = self.addresses.changed() => self.liveness.addresses_changed(platform::now()),
+                change = self.surroundings.changed() => self.on_change(change, platform::now()),
                 () = platform::sleep_until(Some(deadline)) => behind = 0,
             }
         }
@@ -69,6 +69,7 @@ impl Driver {
         self.advance_entry(now);
         self.advance_relays(now);
         self.advance_operations(now);
+        self.advance_providing(now);
         self.advance_lost(now);
         self.advance_rooms(now);
         self.advance_direct(now);
@@ -110,6 +111,7 @@ impl Driver {
         consider(self.lost.next_deadline(now));
         consider(self.relays.next_deadline(&self.relay_candidates()));
         consider(self.operations.poll_timeout());
+        consider(self.providing_timeout());
         consider(self.direct.poll_timeout());
         consider(self.streams.poll_timeout());
         consider(self.shares.next_deadline());

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use connection_guard::{Limits, Panics};
 use libp2p::{Multiaddr, Swarm, Transport as _, core::upgrade::Version, identity::Keypair, relay};
+use moim_connection_guard::{Limits, Panics};
 use moim_dials::Dials;
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
@@ -18,6 +18,7 @@ use super::{
     liveness::Liveness,
     lost::Lost,
     operations::Operations,
+    providing::Providing,
     queries::Queries,
     reach::Reaching,
     relays::Relays,
@@ -86,7 +87,8 @@ pub(super) fn new_swarm(
         .with_substream_upgrade_protocol_override(Version::V1Lazy);
     let panics = Panics::default();
     let transport = waiting::Transport::new(transport).boxed();
-    let transport = connection_guard::Transport::new(transport, Limits::default(), panics.clone());
+    let transport =
+        moim_connection_guard::Transport::new(transport, Limits::default(), panics.clone());
     let behaviour = swarm::guarded(behaviour, panics);
     let swarm = Swarm::new(transport.boxed(), behaviour, me, config);
     Ok((swarm, platform))
@@ -98,7 +100,7 @@ pub(super) fn listen(swarm: &mut PeerSwarm, settings: &PeerBuilder) -> Result<()
         let listening = swarm.listen_on(address.clone());
         listening.map(|_| ()).map_err(|source| StartError::Listen {
             address: address.to_string(),
-            source,
+            source: source.into(),
         })
     };
     listen_on(&swarm::signalled())?;
@@ -139,7 +141,8 @@ impl Driver {
         let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
         let accepted = Accepted::default();
-        let (events, stream) = EventSink::channel();
+        let (events, readers) = EventSink::new();
+        let stream = readers.join(None);
         let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
             peer: me,
             status: Status::Connecting,
@@ -172,14 +175,16 @@ impl Driver {
             lost: Lost::default(),
             clock: Clock::new(now, platform::wall()),
             clock_off: None,
-            addresses: platform::AddressWatch::new(),
+            surroundings: platform::Surroundings::new(),
             relays: Relays::new(seed),
             reaching: Reaching::new(me, seed),
             revivals: Seldom::new(REVIVALS, REVIVALS_WITHIN),
             pace: Pace::default(),
             queries: Queries::default(),
             operations: Operations::new(keypair.clone()),
+            providing: Providing::default(),
             rooms: Rooms::default(),
+            put_away: Vec::new(),
             rooms_in_dht: false,
             told_addresses: Vec::new(),
             direct: Direct::new(me),
@@ -206,6 +211,7 @@ impl Driver {
                 commands: commands_sender,
                 snapshot: snapshot_receiver,
                 accepted,
+                readers,
             },
             stream,
         ))

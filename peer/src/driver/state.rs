@@ -15,10 +15,12 @@ use super::{
     dial::Pace,
     direct::Direct,
     entry::Entry,
+    kept::Kept,
     lifetimes::Lifetimes,
     liveness::Liveness,
     lost::Lost,
     operations::Operations,
+    providing::Providing,
     queries::Queries,
     reach::Reaching,
     relays::Relays,
@@ -91,7 +93,7 @@ pub(crate) struct Driver {
     pub(super) lost: Lost,
     pub(super) clock: Clock,
     pub(super) clock_off: Option<ClockOff>,
-    pub(super) addresses: platform::AddressWatch,
+    pub(super) surroundings: platform::Surroundings,
     pub(super) relays: Relays,
     pub(super) reaching: Reaching,
     /// What others can bring about to have everybody dialled again.
@@ -99,8 +101,11 @@ pub(crate) struct Driver {
     pub(super) pace: Pace,
     pub(super) queries: Queries,
     pub(super) operations: Operations,
+    pub(super) providing: Providing,
 
     pub(super) rooms: Rooms,
+    /// Those of a page that is not there at present.
+    pub(super) put_away: Vec<Kept>,
     /// As the rooms were told last.
     pub(super) rooms_in_dht: bool,
     pub(super) told_addresses: Vec<Multiaddr>,

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use libp2p::PeerId;
+use moim_protocol::topic::Topic;
 use moim_room::Room;
 use tokio::sync::watch;
 
 use crate::{
-    event::PeerEvent,
+    event::{LeaveReason, PeerEvent},
     snapshot::{Member, Reach},
 };
 
@@ -30,10 +31,29 @@ pub(super) fn member(member: moim_room::Member, reach: Reach) -> Member {
 }
 
 impl View {
-    pub(super) fn new() -> (Self, watch::Receiver<Vec<Member>>) {
-        let (members, receiver) = watch::channel(Vec::new());
-        let shown = HashMap::new();
-        (Self { members, shown }, receiver)
+    pub(super) fn new() -> Self {
+        Self {
+            members: watch::Sender::new(Vec::new()),
+            shown: HashMap::new(),
+        }
+    }
+
+    /// The list, as it is and as it will be.
+    pub(super) fn members(&self) -> watch::Receiver<Vec<Member>> {
+        self.members.subscribe()
+    }
+
+    /// Nobody is there any more as far as can be known. Returns what is to be told.
+    pub(super) fn clear(&mut self, topic: &Topic) -> Vec<PeerEvent> {
+        self.shown.clear();
+        let gone = self.members.send_replace(Vec::new()).into_iter();
+        let events = gone.map(|member| PeerEvent::MemberLeft {
+            topic: topic.clone(),
+            peer: member.peer,
+            name: member.name,
+            reason: LeaveReason::Lost,
+        });
+        events.collect()
     }
 
     /// A member has come, and is reached like this.
@@ -161,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_change_of_the_way_is_told_once_and_the_list_is_in_order() {
-        let (mut view, members) = View::new();
+        let mut view = View::new();
+        let members = view.members();
         let mut room = room();
         let (bob, ada) = (comes(&mut room, "Bob"), comes(&mut room, "Ada"));
         for peer in [bob, ada] {
@@ -191,5 +212,9 @@ mod tests {
         assert_eq!(names, ["Ada", "Bob"]);
         view.left(&bob);
         assert_eq!(view.reach(&bob), Reach::Unconnected);
+        let gone = view.clear(room.topic());
+        let lost = |event: &PeerEvent| matches!(event, PeerEvent::MemberLeft { reason, .. } if *reason == LeaveReason::Lost);
+        assert!(gone.len() == 2 && gone.iter().all(lost), "{gone:?}");
+        assert!(members.borrow().is_empty());
     }
 }

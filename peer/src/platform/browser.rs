@@ -17,31 +17,17 @@ use crate::{
     reason::{DocumentFault, Unreached},
 };
 
+#[path = "browser/lifecycle.rs"]
+mod lifecycle;
+
+pub(crate) use self::lifecycle::Surroundings;
+
 /// Longer than any answer of a living bootstrap node, shorter than a user's patience.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs `future` in the background.
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     wasm_bindgen_futures::spawn_local(future);
-}
-
-/// A page is not told of the device's addresses; it tells the peer what it hears of the network.
-#[derive(Debug)]
-pub(crate) struct AddressWatch;
-
-impl AddressWatch {
-    pub(crate) fn new() -> Self {
-        Self
-    }
-
-    /// Never resolves.
-    #[expect(
-        clippy::needless_pass_by_ref_mut,
-        reason = "where there are sockets there is something to watch"
-    )]
-    pub(crate) async fn changed(&mut self) {
-        std::future::pending().await
-    }
 }
 
 /// What is found at `url`.

@@ -12,6 +12,7 @@ use moim_protocol::UnixMillis;
 
 use crate::{
     bootstrap::{DOCUMENT_BYTES_MAX, Fetched},
+    platform::Change,
     reason::{DocumentFault, Unreached},
 };
 
@@ -25,9 +26,9 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
 
 /// Tells when the device has an address more or less. Also at the start, of each that it has.
 #[derive(Debug)]
-pub(crate) struct AddressWatch(Option<IfWatcher>);
+pub(crate) struct Surroundings(Option<IfWatcher>);
 
-impl AddressWatch {
+impl Surroundings {
     pub(crate) fn new() -> Self {
         match IfWatcher::new() {
             Ok(watcher) => Self(Some(watcher)),
@@ -39,12 +40,12 @@ impl AddressWatch {
     }
 
     /// Resolves with the next change; never where the system does not tell. Cancel-safe.
-    pub(crate) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) -> Change {
         let error = match &mut self.0 {
             Some(watcher) => match watcher.next().await {
                 Some(Ok(change)) => {
                     tracing::debug!(?change, "address");
-                    return;
+                    return Change::Addresses;
                 }
                 Some(Err(error)) => Some(error),
                 None => None,
@@ -53,6 +54,7 @@ impl AddressWatch {
         };
         tracing::warn!(?error, "changes of the network will be noticed late");
         self.0 = None;
+        std::future::pending().await
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{error::Error, io, time::Duration};
 
-use connection_guard::{Panics, RelayServer};
 use futures::{AsyncRead, AsyncWrite, TryFutureExt as _};
 use libp2p::{
     Multiaddr, PeerId, Transport as _,
@@ -17,10 +16,11 @@ use libp2p::{
     noise, relay,
     swarm::{self, FromSwarm, NetworkBehaviour, behaviour::ExternalAddrConfirmed},
 };
+use moim_connection_guard::{Panics, RelayServer};
 use moim_dials::{Checked, Dials, Names};
+use moim_webrtc::{AsDirect, IceServers, backend::browser::Browser};
+use moim_websocket::Connection;
 use multistream_select::dialer_select_proto;
-use webrtc_private::{AsDirect, IceServers, backend::browser::Browser};
-use websocket_browser::Connection;
 
 use super::{
     Below, BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, timed, yamux_config,
@@ -69,7 +69,7 @@ pub(crate) fn guarded<B>(behaviour: B, _: Panics) -> Guarded<B> {
 /// can reach each other through it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct PlatformBehaviour {
-    pub(super) webrtc: webrtc_private::Behaviour,
+    pub(super) webrtc: moim_webrtc::Behaviour,
     relay: AsDirect<RelayServer>,
     pub(super) ice: moim_rpc::Behaviour,
 }
@@ -162,7 +162,7 @@ pub(crate) fn build(
         })
     };
     let websocket_noise = noise()?;
-    let websocket = websocket_browser::Transport::default()
+    let websocket = moim_websocket::Transport::default()
         .map_err(Below)
         .and_then(|connection, _| authenticate(connection, websocket_noise).map_err(Below));
     let websocket = TransportTimeout::new(websocket, UPGRADE_TIMEOUT).map_err(timed);
@@ -174,16 +174,16 @@ pub(crate) fn build(
         .timeout(UPGRADE_TIMEOUT)
         .map_err(timed);
     let webrtc_direct =
-        webrtc_private::direct::Transport::new(Browser, keypair.clone(), UPGRADE_TIMEOUT);
+        moim_webrtc::direct::Transport::new(Browser, keypair.clone(), UPGRADE_TIMEOUT);
 
     let ice_servers = IceServers::default();
-    let (direct, webrtc_private) = webrtc_private::new(
+    let (direct, moim_webrtc) = moim_webrtc::new(
         keypair.public().to_peer_id(),
         Browser,
-        webrtc_private::Config {
+        moim_webrtc::Config {
             ice_servers: ice_servers.clone(),
             reachable: reachable(dials),
-            ..webrtc_private::Config::default()
+            ..moim_webrtc::Config::default()
         },
     );
 
@@ -212,7 +212,7 @@ pub(crate) fn build(
     Ok((
         Checked::new(transport, dials.clone()).boxed(),
         PlatformBehaviour {
-            webrtc: webrtc_private,
+            webrtc: moim_webrtc,
             relay: AsDirect::new(relay_for_others(keypair.public().to_peer_id())),
             ice: ice::behaviour(),
         },

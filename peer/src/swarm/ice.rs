@@ -6,8 +6,8 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, multiaddr::Protocol, request_response};
 use moim_protocol::{ice_wire, names};
 use moim_rpc::ProtocolSupport;
+use moim_webrtc::{IceServers, backend::IceServer};
 use web_time::Instant;
-use webrtc_private::{IceServers, backend::IceServer};
 
 use super::PlatformBehaviour;
 

@@ -3,7 +3,6 @@
 
 use std::{error::Error, time::Duration};
 
-use connection_guard::Panics;
 use libp2p::{
     Multiaddr, StreamProtocol, Transport as _, autonat,
     core::{muxing::StreamMuxerBox, transport::OrTransport, upgrade::Version},
@@ -14,8 +13,9 @@ use libp2p::{
     swarm::{self, NetworkBehaviour},
     tcp, websocket,
 };
+use moim_connection_guard::Panics;
 use moim_dials::{Checked, Dials, Names, Resolved};
-use webrtc_private::{BetterWay, IceServers};
+use moim_webrtc::{BetterWay, IceServers};
 
 use super::{
     Below, BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, timed, yamux_config,
@@ -48,10 +48,10 @@ const HOLE_PUNCHING_TIME: Duration = Duration::from_secs(10);
 const DIAL_BACK: StreamProtocol = StreamProtocol::new("/libp2p/autonat/2/dial-back");
 
 /// The outermost behaviour: a handler that panics closes its connection.
-pub(crate) type Guarded<B> = connection_guard::Behaviour<B>;
+pub(crate) type Guarded<B> = moim_connection_guard::Behaviour<B>;
 
 pub(crate) fn guarded<B>(behaviour: B, panics: Panics) -> Guarded<B> {
-    connection_guard::Behaviour::new(behaviour, panics)
+    moim_connection_guard::Behaviour::new(behaviour, panics)
 }
 
 /// Ways from relayed connections to direct ones, and reachability.
@@ -59,7 +59,7 @@ pub(crate) fn guarded<B>(behaviour: B, panics: Panics) -> Guarded<B> {
 pub(crate) struct PlatformBehaviour {
     dcutr: dcutr::Behaviour,
     reachability: autonat::v2::client::Behaviour,
-    pub(super) webrtc: webrtc_private::Behaviour,
+    pub(super) webrtc: moim_webrtc::Behaviour,
     pub(super) ice: moim_rpc::Behaviour,
 }
 
@@ -127,7 +127,8 @@ pub(crate) fn build(
             source: error.into(),
         })
     };
-    let new_tcp = || tcp_reuse::Transport::new(tcp::Config::default().nodelay(true)).map_err(Below);
+    let new_tcp =
+        || moim_tcp_reuse::Transport::new(tcp::Config::default().nodelay(true)).map_err(Below);
 
     // WebSocket resolves names below itself, because TLS needs the name; the others above.
     let mut websocket = websocket::Config::new(resolving(new_tcp(), dials)?);
@@ -164,17 +165,17 @@ pub(crate) fn build(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
     let ice_servers = IceServers::default();
-    let (webrtc, webrtc_behaviour) = webrtc_private::new(
+    let (webrtc, webrtc_behaviour) = moim_webrtc::new(
         keypair.public().to_peer_id(),
-        webrtc_private::backend::native::Native,
-        webrtc_private::Config {
+        moim_webrtc::backend::native::Native,
+        moim_webrtc::Config {
             ice_servers: ice_servers.clone(),
             reachable: reachable(dials),
             better: Some(BetterWay {
                 protocols: vec![dcutr::PROTOCOL_NAME, DIAL_BACK],
                 time: HOLE_PUNCHING_TIME,
             }),
-            ..webrtc_private::Config::default()
+            ..moim_webrtc::Config::default()
         },
     );
     let webrtc = webrtc.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));

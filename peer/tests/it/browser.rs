@@ -39,10 +39,15 @@ for (const { prototype } of [Real, RTCDataChannel, RTCSctpTransport, RTCDtlsTran
     return removeEventListener.apply(this, all);
   };
 }
+const turn = (name) => dispatchEvent(new PageTransitionEvent(name, { persisted: true }));
+export function put_away() { turn('pagehide'); }
+export function bring_back() { turn('pageshow'); }
 export function connections() { return held.connections; }
 export function listeners() { return held.listeners; }
 ")]
 extern "C" {
+    fn put_away();
+    fn bring_back();
     fn connections() -> u32;
     fn listeners() -> u32;
 }
@@ -80,6 +85,50 @@ async fn pages_become_directly_connected() {
         .expect("the peer runs");
     let receipt = ada.peer.send(bob_id, "hello").await.expect("delivered");
     assert_eq!(receipt.path, Some(Path::Direct(DirectTransport::WebRtc)));
+}
+
+/// As the back/forward cache does with a page.
+#[test]
+async fn a_page_that_comes_back_is_in_its_rooms_again() {
+    let (_server, source) = server().await;
+    let (ada, bob) = (peer(&source).await, peer(&source).await);
+    let ada_room = ada.join("put away", "Ada").await;
+    let bob_room = bob.join("put away", "Bob").await;
+    let pairs = [(&ada, &ada_room), (&bob, &bob_room)];
+    let mut events = bob_room.events();
+    for text in ["before", "after"] {
+        for (peer, room) in pairs {
+            peer.members(room, "the other is connected", |members| {
+                let mut members = members.iter();
+                members.any(|member| matches!(member.reach, Reach::Connected(_)))
+            })
+            .await;
+        }
+        ada_room.say(text).await.expect("said");
+        let is_it = |event: &PeerEvent| matches!(event, PeerEvent::RoomMessage(message) if message.text.as_str() == text);
+        let hearing = async {
+            while let Some(event) = events.next().await {
+                if is_it(&event) {
+                    return;
+                }
+            }
+            panic!("the room is left");
+        };
+        timeout(PATIENCE, hearing).await.expect("heard in time");
+        if text == "before" {
+            put_away();
+            for (peer, room) in pairs {
+                peer.members(room, "nobody is there", Vec::is_empty).await;
+            }
+            bring_back();
+        }
+    }
+    let history = bob_room.history().await;
+    let texts: Vec<&str> = history
+        .iter()
+        .map(|message| message.text.as_str())
+        .collect();
+    assert_eq!(texts, ["before", "after"]);
 }
 
 /// Connections that become direct under load.

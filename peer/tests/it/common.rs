@@ -8,7 +8,7 @@ mod native;
 use std::time::Duration;
 
 use moim_peer::{
-    BootstrapSource, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status,
+    BootstrapSource, EventStream, Peer, PeerBuilder, PeerEvent, Profile, Room, Status, Topic,
 };
 use n0_future::time::timeout;
 #[cfg(not(target_arch = "wasm32"))]
@@ -23,6 +23,10 @@ pub(crate) use self::native::{builder, server};
 
 /// Longer than anything here takes on a busy machine; waiting for it means failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn topic(name: &str) -> Topic {
+    Topic::new(name).expect("a topic")
+}
 
 /// A peer with what happens to it.
 pub(crate) struct TestPeer {
@@ -82,7 +86,7 @@ impl TestPeer {
 
     pub(crate) async fn join(&self, topic: &str, name: &str) -> Room {
         self.peer
-            .join(topic, Profile::named(name).expect("a name"))
+            .join(self::topic(topic), Profile::named(name).expect("a name"))
             .await
             .expect("joins")
     }

@@ -24,6 +24,8 @@ mod names;
 mod native;
 #[cfg(target_arch = "wasm32")]
 mod normal;
+#[cfg(not(target_arch = "wasm32"))]
+mod providers;
 mod room;
 #[cfg(not(target_arch = "wasm32"))]
 mod strangers;

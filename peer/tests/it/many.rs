@@ -147,7 +147,10 @@ async fn a_lookup_finds_members_without_joining() {
     asker.connected().await;
     let found = asker
         .peer
-        .lookup("library", Duration::from_secs(10))
+        .lookup(
+            Topic::new("library").expect("valid"),
+            Duration::from_secs(10),
+        )
         .await
         .expect("asked");
     let ids: HashSet<PeerId> = found.iter().map(|member| member.peer).collect();
@@ -160,7 +163,10 @@ async fn a_lookup_finds_members_without_joining() {
     );
     let nobody = asker
         .peer
-        .lookup("nowhere", Duration::from_secs(10))
+        .lookup(
+            Topic::new("nowhere").expect("valid"),
+            Duration::from_secs(10),
+        )
         .await
         .expect("asked");
     assert!(nobody.is_empty(), "{nobody:?}");

@@ -275,7 +275,10 @@ async fn a_room_is_left_however_its_handle_goes() {
     drop(bob.join("left", "Bob").await);
     let room = bob
         .peer
-        .join("left", Profile::named("Bob").expect("a name"))
+        .join(
+            Topic::new("left").expect("valid"),
+            Profile::named("Bob").expect("a name"),
+        )
         .await
         .expect("joins");
     tokio::time::timeout(PATIENCE, room.leave())

@@ -6,7 +6,7 @@ use moim_peer::{
     BootstrapSource, LeaveReason, Path, Peer, PeerEvent, PeerId, Profile, Reach, Status,
 };
 
-use crate::common::{PATIENCE, TestPeer, peer, server, test};
+use crate::common::{PATIENCE, TestPeer, peer, server, test, topic};
 
 #[test]
 async fn peers_that_can_be_dialled_are_connected_directly() {
@@ -45,7 +45,7 @@ async fn a_peer_that_vanishes_is_gone_when_its_presence_expires() {
         .spawn(async move {
             let (peer, events) = builder.start().await.expect("starts");
             let room = peer
-                .join("fragile", Profile::named("Bob").expect("a name"))
+                .join(topic("fragile"), Profile::named("Bob").expect("a name"))
                 .await
                 .expect("joins");
             (peer.id(), (peer, events, room))

@@ -6,9 +6,10 @@ use futures::future::join_all;
 use moim_peer::{
     JoinError, LeaveReason, PeerEvent, PeerId, Profile, Reach, RoomMessage, SendError, TextError,
 };
+use n0_future::time::timeout;
 use serde_json::json;
 
-use crate::common::{TestPeer, builder, peer, server, test};
+use crate::common::{PATIENCE, TestPeer, builder, peer, server, test, topic};
 
 #[test]
 async fn two_peers_meet_talk_and_part() {
@@ -44,7 +45,19 @@ async fn two_peers_meet_talk_and_part() {
             _ => None,
         })
         .await;
-    assert_eq!(heard, said);
+    assert_eq!(
+        (
+            heard.id,
+            heard.topic,
+            heard.from,
+            heard.name,
+            heard.text,
+            heard.sent
+        ),
+        (
+            said.id, said.topic, said.from, said.name, said.text, said.sent
+        )
+    );
 
     let receipt = bob
         .peer
@@ -293,8 +306,66 @@ async fn a_room_left_by_dropping_it_is_left_for_the_others() {
         .await;
     let error = bob
         .peer
-        .join("short", Profile::named("Bob").expect("a name"))
+        .join(topic("short"), Profile::named("Bob").expect("a name"))
         .await
         .expect_err("joined already");
     assert!(matches!(error, JoinError::AlreadyJoined), "{error}");
+}
+
+#[test]
+async fn several_parts_of_a_program_read_along_and_make_good_what_they_missed() {
+    let (_server, source) = server().await;
+    let ada = peer(&source).await;
+    let bob = peer(&source).await;
+    let ada_room = ada.join("read along", "Ada").await;
+    let elsewhere = bob.join("elsewhere", "Bob").await;
+    let room = bob.join("read along", "Bob").await;
+    let clone = room.clone();
+    let (mut one, mut other) = (room.events(), clone.events());
+    let mut apart = elsewhere.events();
+    bob.members(&room, "Ada is reached", |members| {
+        let mut members = members.iter();
+        members.any(|member| matches!(member.reach, Reach::Connected(_)))
+    })
+    .await;
+    let mut cursors = Vec::new();
+    for text in ["first", "second", "third"] {
+        ada_room.say(text).await.expect("said");
+        for events in [&mut one, &mut other] {
+            let heard = async {
+                loop {
+                    match events.next().await.expect("it goes on") {
+                        PeerEvent::RoomMessage(message) => return message,
+                        event => assert!(event.topic() == Some(room.topic()), "{event:?}"),
+                    }
+                }
+            };
+            let heard = timeout(PATIENCE, heard).await.expect("in time");
+            assert_eq!(heard.text.as_str(), text);
+            cursors.push(heard.cursor);
+        }
+    }
+    assert!(cursors.is_sorted());
+    let texts = |messages: Vec<RoomMessage>| -> Vec<String> {
+        let texts = messages.iter().map(|message| message.text.to_string());
+        texts.collect()
+    };
+    let missed = clone.history_after(cursors[0]).await;
+    assert_eq!(texts(missed), ["second", "third"]);
+    assert_eq!(texts(room.history_after(cursors[5]).await), [""; 0]);
+    assert_eq!(texts(room.history().await).len(), 3);
+
+    // Left by one handle, it is left by all.
+    drop(room);
+    clone.leave().await;
+    let end = async { while one.next().await.is_some() {} };
+    timeout(PATIENCE, end).await.expect("it ends");
+    assert!(clone.events().next().await.is_none());
+    elsewhere.leave().await;
+    assert!(
+        timeout(PATIENCE, apart.next())
+            .await
+            .expect("it ends")
+            .is_none()
+    );
 }

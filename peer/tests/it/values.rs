@@ -8,7 +8,7 @@ use moim_peer::{
 };
 use serde_json::json;
 
-use crate::common::{PATIENCE, TestPeer, builder, peer, server, test};
+use crate::common::{PATIENCE, TestPeer, builder, peer, server, test, topic};
 
 const LIFETIME: Duration = limits::RECORD_TTL_DEFAULT;
 
@@ -216,7 +216,8 @@ async fn where_no_server_answers_nobody_says_that_there_is_nothing() {
     server.hang();
     let (value, members) = future::join(
         ada.peer.get("there"),
-        ada.peer.lookup("nobody here", Duration::from_secs(4)),
+        ada.peer
+            .lookup(topic("nobody here"), Duration::from_secs(4)),
     )
     .await;
     assert_eq!(value, Err(GetError::NoAnswer));

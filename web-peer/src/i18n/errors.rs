@@ -26,13 +26,13 @@ pub(crate) fn join_refusal(text: &Messages, error: &JoinError) -> String {
     match error {
         JoinError::AlreadyJoined => text.already_joined.to_owned(),
         JoinError::Stopped => text.peer_stopped.to_owned(),
-        JoinError::Topic(error) => topic_refusal(text, *error),
         JoinError::TooManyRooms { max } => (text.too_many_rooms)(*max),
         _ => text.not_possible.to_owned(),
     }
 }
 
-fn topic_refusal(text: &Messages, TopicError(error): TopicError) -> String {
+/// Why something is no topic.
+pub(crate) fn topic_refusal(text: &Messages, TopicError(error): TopicError) -> String {
     match error {
         LineError::Empty => text.topic_empty.to_owned(),
         LineError::Forbidden(character) => (text.topic_forbidden)(&code_point(character)),
@@ -71,7 +71,9 @@ pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
     match error {
         SendError::Busy => text.busy.to_owned(),
         SendError::Duplicate => text.sent_already.to_owned(),
-        SendError::NoReceipt { seconds, last } => (text.no_receipt)(*seconds, setback(text, *last)),
+        SendError::NoReceipt { after, last } => {
+            (text.no_receipt)(after.as_secs(), setback(text, *last))
+        }
         SendError::Refused(code) => (text.refused)((text.answered)(*code)),
         SendError::Stopped => text.peer_stopped.to_owned(),
         SendError::Text(error) => text_refusal(text, *error),

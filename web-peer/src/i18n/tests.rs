@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use moim_peer::{
-    CandidateKinds, ClockOff, Failure, JoinError, LineError, NameError, NodeFault, NotInDht,
-    Refusal, SayError, SendError, Setback, Step, TextError, TopicError,
+    CandidateKinds, ClockOff, Failure, LineError, NameError, NodeFault, NotInDht, Refusal,
+    SayError, SendError, Setback, Step, TextError, TopicError,
 };
 
 use super::*;
@@ -67,18 +67,15 @@ fn lists_of_names_read_as_people_write_them() {
 #[test]
 fn refusals_name_what_is_wrong() {
     for text in [Language::English.messages(), Language::Korean.messages()] {
-        let refusal = join_refusal(
+        let refusal = topic_refusal(
             text,
-            &JoinError::Topic(TopicError(LineError::TooLong {
+            TopicError(LineError::TooLong {
                 bytes: 200,
                 max: 128,
-            })),
+            }),
         );
         assert!(refusal.contains("200"), "{refusal}");
-        let refusal = join_refusal(
-            text,
-            &JoinError::Topic(TopicError(LineError::Forbidden('\u{7}'))),
-        );
+        let refusal = topic_refusal(text, TopicError(LineError::Forbidden('\u{7}')));
         assert!(refusal.contains("U+0007"), "{refusal}");
         let refusal = name_refusal(text, NameError(LineError::TooLong { bytes: 99, max: 64 }));
         assert!(refusal.contains("99"), "{refusal}");
@@ -213,10 +210,10 @@ fn reasons(text: &Messages) -> Vec<String> {
         StorageFault::Refused,
         StorageFault::Silent,
     ];
-    let seconds = 60;
+    let after = Duration::from_secs(60);
     let mut said: Vec<String> = faults.map(|fault| node_fault(text, fault)).collect();
     said.extend(outside.map(|why| not_in_dht(text, &why)));
-    said.extend(setbacks.map(|last| send_refusal(text, &SendError::NoReceipt { seconds, last })));
+    said.extend(setbacks.map(|last| send_refusal(text, &SendError::NoReceipt { after, last })));
     said.extend(codes.map(|code| send_refusal(text, &SendError::Refused(code))));
     said.extend(ways.map(|way| (text.not_direct)(way).to_owned()));
     said.push((text.not_direct)(NoDirectWay::HolePunching).to_owned());

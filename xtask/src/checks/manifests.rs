@@ -3,6 +3,20 @@
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
+/// The crates that others build on, in an order in which they can be published: each after those that it uses.
+pub(crate) const LIBRARIES: &[&str] = &[
+    "moim-protocol",
+    "moim-room",
+    "moim-dht",
+    "moim-dials",
+    "moim-rpc",
+    "connection-guard",
+    "tcp-reuse",
+    "webrtc-private",
+    "websocket-browser",
+    "moim-peer",
+];
+
 /// What is wrong with one member's Cargo.toml.
 pub(crate) fn violations(member: &str, manifest: &str) -> Result<Vec<String>> {
     let manifest: Table = manifest
@@ -15,16 +29,36 @@ pub(crate) fn violations(member: &str, manifest: &str) -> Result<Vec<String>> {
     if lints.and_then(Value::as_bool) != Some(true) {
         found.push(format!("{member}: `[lints] workspace = true` is missing"));
     }
-    for key in ["edition", "license", "publish", "rust-version", "version"] {
-        let inherited = manifest
-            .get("package")
-            .and_then(|package| package.get(key))
-            .and_then(|value| value.get("workspace"));
-        if inherited.and_then(Value::as_bool) != Some(true) {
+    let field = |key: &str| manifest.get("package").and_then(|package| package.get(key));
+    for key in ["edition", "license", "rust-version", "version"] {
+        if !is_inherited(field(key)) {
             found.push(format!("{member}: `{key}.workspace = true` is missing"));
         }
     }
+    if LIBRARIES.contains(&member) {
+        if field("publish").and_then(Value::as_bool) != Some(true) {
+            found.push(format!("{member}: `publish = true` is missing"));
+        }
+        for key in [
+            "categories",
+            "description",
+            "documentation",
+            "keywords",
+            "readme",
+        ] {
+            if field(key).is_none() {
+                found.push(format!("{member}: `{key}` is missing"));
+            }
+        }
+    } else if !is_inherited(field("publish")) {
+        found.push(format!("{member}: `publish.workspace = true` is missing"));
+    }
     Ok(found)
+}
+
+fn is_inherited(value: Option<&Value>) -> bool {
+    let inherited = value.and_then(|value| value.get("workspace"));
+    inherited.and_then(Value::as_bool) == Some(true)
 }
 
 #[cfg(test)]
@@ -53,5 +87,12 @@ mod tests {
             ["x: `edition.workspace = true` is missing"]
         );
         assert!(violations("x", "not toml").is_err());
+    }
+
+    #[test]
+    fn a_library_says_what_a_registry_shows() {
+        let found = violations("moim-peer", GOOD).unwrap();
+        assert_eq!(found.len(), 6, "{found:?}");
+        assert!(found[0].contains("`publish = true`"), "{found:?}");
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn wasm_tests(context: &Context<'_>) -> Result<()> {
             "--package",
             "moim-peer",
             "--package",
-            "websocket-browser",
+            "moim-websocket",
             "--target",
             wasm::TARGET,
             "--tests",

@@ -65,6 +65,13 @@ pub(super) const STEPS: &[Step] = &[
         run: manifests,
     },
     Step {
+        name: "packages",
+        about: "the library crates can be packaged for a registry",
+        quick: true,
+        needs: NOTHING,
+        run: packages,
+    },
+    Step {
         name: "platform",
         about: "platform code in platform files, file layout",
         quick: true,
@@ -243,6 +250,17 @@ fn manifests(context: &Context<'_>) -> Result<()> {
     conclude(&violations, "see the Cargo.toml of another member")
 }
 
+/// All of them at once, so that cargo finds each beside those that use it, and not in the registry. What is in the
+/// packages is compiled by the other steps.
+fn packages(context: &Context<'_>) -> Result<()> {
+    let mut command = context.project.cargo();
+    command.args(["package", "--locked", "--no-verify", "--allow-dirty"]);
+    for library in manifests::LIBRARIES {
+        command.args(["--package", library]);
+    }
+    quietly(context.project, "packages", command)
+}
+
 fn platform(context: &Context<'_>) -> Result<()> {
     let root = &context.project.root;
     let mut violations = Vec::new();
@@ -298,7 +316,10 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "--locked",
         "--target",
         crate::setup::wasm::TARGET,
-        "--all-targets",
+        // The examples are programs with a runtime of their own.
+        "--lib",
+        "--bins",
+        "--tests",
     ]);
     command.args([
         "--package",
@@ -308,7 +329,7 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "--package",
         "moim-web",
         "--package",
-        "websocket-browser",
+        "moim-websocket",
         "--",
         "-D",
         "warnings",

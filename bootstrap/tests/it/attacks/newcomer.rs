@@ -25,7 +25,9 @@ impl Member {
             .listen(["/ip4/127.0.0.1/tcp/0".parse().unwrap()]);
         let (peer, events) = builder.start().await.unwrap();
         let profile = Profile::named(name).unwrap();
-        let room = soon("to join", peer.join(TOPIC, profile)).await.unwrap();
+        let room = soon("to join", peer.join(TOPIC.parse().unwrap(), profile))
+            .await
+            .unwrap();
         Self {
             peer,
             room,

@@ -125,8 +125,8 @@ fn what_comes_of_an_attempt_is_told_as_it_was() {
             desk.now += limits::OUTBOX_DEADLINE;
             let _ = desk.outputs(Link::Connected);
         }
-        let seconds = limits::OUTBOX_DEADLINE.as_secs();
-        let expected = error.unwrap_or(SendError::NoReceipt { seconds, last });
+        let after = limits::OUTBOX_DEADLINE;
+        let expected = error.unwrap_or(SendError::NoReceipt { after, last });
         assert_eq!(answer.try_recv().expect("answered"), Err(expected));
         assert!(!desk.direct.is_writing_to(&desk.other));
         assert!(desk.direct.conversation(&desk.other).is_empty());
@@ -170,9 +170,9 @@ fn who_is_not_connected_is_dialled_once_and_written_to_at_once_when_there() {
         desk.now = desk.direct.poll_timeout().expect("a deadline");
         let _ = desk.outputs(Link::Dialling(refused));
     };
-    let seconds = limits::OUTBOX_DEADLINE.as_secs();
+    let after = limits::OUTBOX_DEADLINE;
     let last = Setback::Unreached(Unreached::Refused);
-    assert_eq!(told, Err(SendError::NoReceipt { seconds, last }));
+    assert_eq!(told, Err(SendError::NoReceipt { after, last }));
 }
 
 #[test]

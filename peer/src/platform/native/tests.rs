@@ -10,7 +10,8 @@ use tokio::{
 
 use crate::{
     BootstrapSource, ClockOff, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, PeerId,
-    Profile, Room, command::Command, error::SayError, reason::DocumentFault, snapshot::Status,
+    Profile, Room, Topic, command::Command, error::SayError, reason::DocumentFault,
+    snapshot::Status,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -18,6 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let result = tokio::time::timeout(DEADLINE, future).await;
     result.unwrap_or_else(|_| panic!("waited too long: {what}"))
+}
+
+fn topic() -> Topic {
+    Topic::new("global-chat").expect("valid")
 }
 
 async fn serving(bootstrap: Option<Multiaddr>) -> (Peer, EventStream, Multiaddr) {
@@ -79,14 +84,8 @@ async fn a_panic_in_the_driver_costs_a_moment_and_neither_identity_nor_address_n
     let (ada, mut ada_events, address) = serving(None).await;
     let (bob, mut bob_events, bob_address) = serving(Some(address.clone())).await;
     let profile = |name| Profile::named(name).expect("valid");
-    let ada_room = ada
-        .join("global-chat", profile("Ada"))
-        .await
-        .expect("it runs");
-    let bob_room = bob
-        .join("global-chat", profile("Bob"))
-        .await
-        .expect("it runs");
+    let ada_room = ada.join(topic(), profile("Ada")).await.expect("it runs");
+    let bob_room = bob.join(topic(), profile("Bob")).await.expect("it runs");
     connected(&bob).await;
     sees(&ada_room, &bob).await;
     sees(&bob_room, &ada).await;
@@ -115,9 +114,9 @@ async fn a_panic_in_the_driver_costs_a_moment_and_neither_identity_nor_address_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_panics_again_and_again_stops() {
     let (peer, mut events, _) = serving(None).await;
-    let room = peer.join("global-chat", Profile::named("Ada").expect("valid"));
+    let room = peer.join(topic(), Profile::named("Ada").expect("valid"));
     let room = room.await.expect("it runs");
-    for _ in 0..=connection_guard::RESTARTS_MAX {
+    for _ in 0..=moim_connection_guard::RESTARTS_MAX {
         peer.commands.send(Command::Panic).await.expect("it runs");
     }
     soon("the end", async { while events.next().await.is_some() {} }).await;

@@ -1,48 +1,83 @@
-//! Events and answers on standard output. The shapes are an interface: fields are added, never
-//! renamed or removed.
+//! Events and answers as JSON: what `moim --json` writes, one object a line. The shapes are an interface: fields are added,
+//! never renamed or removed. Feature `json`.
+//!
+//! Ids and addresses are text, times are milliseconds since the Unix epoch, spans say their unit. Optional fields are left
+//! out where they say nothing.
+//!
+//! ```
+//! use moim_peer::json::Event;
+//!
+//! let event = Event::Said { id: "00ff".into(), text: "hello".into() };
+//! assert_eq!(serde_json::to_string(&event)?, r#"{"type":"said","id":"00ff","text":"hello"}"#);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
-use moim_peer::{
-    ClockOff, Connection, DirectMessage, Member, MessageId, NotDirect, Path, PeerId, Receipt,
-    Refusal, RoomMessage, Status, Value,
-};
+use libp2p::PeerId;
+use moim_protocol::{message::MessageId, refusal_wire::Refusal};
 use serde::Serialize;
 
-use crate::{exit::Failure, text};
+use crate::{
+    event::PeerEvent,
+    history::{DirectMessage, RoomMessage},
+    snapshot::{ClockOff, Connection, Member, NotDirect, Path, Receipt, Status, Stored, Value},
+};
 
-/// One line of output.
-#[derive(Debug, Serialize)]
+/// Something that happened, or the answer to a command.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(crate) enum Event {
+pub enum Event {
     /// The addresses at which others reach the peer are others now.
-    Addresses { addresses: Vec<String> },
+    Addresses {
+        /// The addresses, each with the peer id.
+        addresses: Vec<String>,
+    },
     /// This device's clock is wrong, so that others refuse what it dates; or it is right again.
     Clock {
+        /// The state as a word.
         state: &'static str,
         /// How far off it is, if that is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
+        /// Why, for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Answer: the open connections.
-    Connections { connections: Vec<ConnectionRow> },
+    Connections {
+        /// Every one, ordered by peer.
+        connections: Vec<ConnectionRow>,
+    },
     /// A value that was stored is kept by so many others now.
-    Copies { key: String, copies: usize },
+    Copies {
+        /// The name of the value.
+        key: String,
+        /// How many DHT servers keep it.
+        copies: usize,
+    },
     /// A direct message arrived.
     DirectMessage {
+        /// The id of the message.
         id: String,
+        /// The author.
         from: String,
         /// Whether the author is in the room.
         member: bool,
+        /// What was written.
         text: String,
+        /// `direct`, `turn` or `relayed`.
         #[serde(skip_serializing_if = "Option::is_none")]
         path: Option<&'static str>,
+        /// The author's clock.
         sent: u64,
     },
     /// Answer or, without `cmd`, news: something went wrong.
     Error {
+        /// The code: see [`Code`](crate::Code).
         error: &'static str,
+        /// What happened, why, and what to do, for people.
         message: String,
+        /// The command that is answered.
         #[serde(skip_serializing_if = "Option::is_none")]
         cmd: Option<String>,
         /// Number of the input line, from 1.
@@ -50,48 +85,77 @@ pub(crate) enum Event {
         line: Option<u64>,
     },
     /// The reader was too slow: this many events are missing here.
-    Lagged { missed: u64 },
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
     /// The room was left; the last line.
     Left,
     /// A member is in the room.
     MemberJoined(MemberRow),
     /// A member is gone.
-    MemberLeft { peer: String, reason: &'static str },
+    MemberLeft {
+        /// Who.
+        peer: String,
+        /// `expired`, `left` or `lost`.
+        reason: &'static str,
+    },
     /// A member is reached in another way, has another name, or a name that looks like another's (no more).
     MemberUpdated(MemberRow),
     /// Answer: the members.
-    Members { members: Vec<MemberRow> },
+    Members {
+        /// The others, by name and id.
+        members: Vec<MemberRow>,
+    },
     /// The room was joined on this side; the first line.
     Ready {
+        /// This peer.
         peer_id: String,
+        /// The addresses, each with the peer id.
         addresses: Vec<String>,
     },
     /// Answer: what became of a direct message.
     Receipt {
+        /// The id of the message.
         id: String,
+        /// The receiver.
         to: String,
+        /// The state as a word.
         state: &'static str,
+        /// `direct`, `turn` or `relayed`.
         #[serde(skip_serializing_if = "Option::is_none")]
         path: Option<&'static str>,
+        /// Why, for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Somebody else said something in the room.
     RoomMessage {
+        /// The id of the message.
         id: String,
+        /// The author.
         from: String,
         /// Whether the author is in the room. Anybody who knows the topic can say something there.
         member: bool,
         /// The name in the author's presence; empty if it is no member.
         name: String,
+        /// What was written.
         text: String,
+        /// The author's clock.
         sent: u64,
     },
     /// Answer: said in the room.
-    Said { id: String, text: String },
+    Said {
+        /// The id of the message.
+        id: String,
+        /// What was written.
+        text: String,
+    },
     /// Whether the peer takes part in the network.
     Status {
+        /// The state as a word.
         state: &'static str,
+        /// Why, for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// What a bootstrap node has said that does not let this peer in.
@@ -99,56 +163,80 @@ pub(crate) enum Event {
         refusal: Option<&'static str>,
     },
     /// Answer: a value is kept by this many others; see `copies`.
-    Stored { key: String, copies: usize },
+    Stored {
+        /// The name of the value.
+        key: String,
+        /// How many DHT servers keep it.
+        copies: usize,
+    },
     /// Answer: the value under a key. Without a publisher there is none.
     Value {
+        /// The name of the value.
         key: String,
+        /// The value; `null` where there is none.
         value: serde_json::Value,
+        /// Who signed it.
         publisher: Option<String>,
     },
 }
 
 /// A member of a room.
-#[derive(Debug, Serialize)]
-pub(crate) struct MemberRow {
-    peer: String,
-    name: String,
-    path: &'static str,
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct MemberRow {
+    /// Who.
+    pub peer: String,
+    /// The display name.
+    pub name: String,
+    /// How it is reached: `connecting`, `direct`, `turn`, `relayed` or `unconnected`.
+    pub path: &'static str,
     /// The peer id of another one in the room (perhaps this peer itself) whose name looks like this one's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    looks_like: Option<String>,
+    pub looks_like: Option<String>,
 }
 
 /// An open connection.
-#[derive(Debug, Serialize)]
-pub(crate) struct ConnectionRow {
-    peer: String,
-    address: String,
-    path: &'static str,
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ConnectionRow {
+    /// Who.
+    pub peer: String,
+    /// The other side's address.
+    pub address: String,
+    /// How it is reached: `connecting`, `direct`, `turn`, `relayed` or `unconnected`.
+    pub path: &'static str,
     /// Of a direct connection.
     #[serde(skip_serializing_if = "Option::is_none")]
-    transport: Option<String>,
+    pub transport: Option<String>,
     /// The relay of a relayed connection.
     #[serde(skip_serializing_if = "Option::is_none")]
-    relay: Option<String>,
-    round_trip_ms: Option<f64>,
-    agent: Option<String>,
-    bootstrap_node: bool,
+    pub relay: Option<String>,
+    /// The last measured round trip, in milliseconds.
+    pub round_trip_ms: Option<f64>,
+    /// The program at the other end.
+    pub agent: Option<String>,
+    /// Whether the other side is a bootstrap node.
+    pub bootstrap_node: bool,
     /// Of a relayed connection: why the last attempt to connect directly has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_direct: Option<NotDirectRow>,
+    pub not_direct: Option<NotDirectRow>,
 }
 
+/// Why there is no direct connection.
 #[derive(Clone, Debug, Serialize)]
-struct NotDirectRow {
-    reason: String,
+#[non_exhaustive]
+pub struct NotDirectRow {
+    /// Why, for people.
+    pub reason: String,
+    /// What this side had to offer, if it was WebRTC.
     #[serde(skip_serializing_if = "Option::is_none")]
-    own_candidates: Option<String>,
+    pub own_candidates: Option<String>,
+    /// What the other side had.
     #[serde(skip_serializing_if = "Option::is_none")]
-    their_candidates: Option<String>,
+    pub their_candidates: Option<String>,
     /// Seconds from the failure to the next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_s: Option<u64>,
+    pub retry_s: Option<u64>,
 }
 
 impl From<&NotDirect> for NotDirectRow {
@@ -163,7 +251,34 @@ impl From<&NotDirect> for NotDirectRow {
 }
 
 impl Event {
-    pub(crate) fn delivered(receipt: &Receipt) -> Self {
+    /// What happened, beside the `members` of the room that is shown; `None` for what the snapshot tells, which cannot
+    /// lag.
+    pub fn of(event: PeerEvent, members: &[Member]) -> Option<Self> {
+        Some(match event {
+            PeerEvent::CopiesGrown(Stored { key, copies }) => Self::Copies {
+                key: key.to_string(),
+                copies,
+            },
+            PeerEvent::DirectMessage(message) => {
+                let is_member = members.iter().any(|member| member.peer == message.from);
+                Self::direct_message(message, is_member)
+            }
+            PeerEvent::Lagged(missed) => Self::Lagged { missed },
+            PeerEvent::MemberJoined { member, .. } => Self::MemberJoined(MemberRow::from(&member)),
+            PeerEvent::MemberLeft { peer, reason, .. } => Self::MemberLeft {
+                peer: peer.to_string(),
+                reason: reason.word(),
+            },
+            PeerEvent::MemberUpdated { member, .. } => {
+                Self::MemberUpdated(MemberRow::from(&member))
+            }
+            PeerEvent::RoomMessage(message) => Self::room_message(message),
+            PeerEvent::ClockChanged(_) | PeerEvent::StatusChanged(_) => return None,
+        })
+    }
+
+    /// A direct message has arrived.
+    pub fn delivered(receipt: &Receipt) -> Self {
         Self::Receipt {
             id: receipt.id.to_string(),
             to: receipt.to.to_string(),
@@ -173,7 +288,8 @@ impl Event {
         }
     }
 
-    pub(crate) fn undelivered(id: MessageId, to: PeerId, reason: String) -> Self {
+    /// A direct message has not arrived, and why, for people.
+    pub fn undelivered(id: MessageId, to: PeerId, reason: String) -> Self {
         Self::Receipt {
             id: id.to_string(),
             to: to.to_string(),
@@ -183,18 +299,20 @@ impl Event {
         }
     }
 
-    pub(crate) fn direct_message(message: DirectMessage, member: bool) -> Self {
+    /// A direct message; `member` says whether its author is in the room.
+    pub fn direct_message(message: DirectMessage, member: bool) -> Self {
         Self::DirectMessage {
             id: message.id.to_string(),
             from: message.from.to_string(),
             member,
             text: message.text.to_string(),
             path: message.path.map(|path| path.word()),
-            sent: message.sent,
+            sent: message.sent.0,
         }
     }
 
-    pub(crate) fn room_message(message: RoomMessage) -> Self {
+    /// Something that was said.
+    pub fn room_message(message: RoomMessage) -> Self {
         Self::RoomMessage {
             id: message.id.to_string(),
             from: message.from.to_string(),
@@ -204,11 +322,12 @@ impl Event {
                 .map(|name| name.to_string())
                 .unwrap_or_default(),
             text: message.text.to_string(),
-            sent: message.sent,
+            sent: message.sent.0,
         }
     }
 
-    pub(crate) fn status(status: &Status, refusal: Option<Refusal>) -> Self {
+    /// The state of the peer, and what a bootstrap node has said that does not let it in.
+    pub fn status(status: &Status, refusal: Option<Refusal>) -> Self {
         Self::Status {
             state: status.word(),
             reason: status.why().map(ToString::to_string),
@@ -216,15 +335,17 @@ impl Event {
         }
     }
 
-    pub(crate) fn clock(off: Option<ClockOff>) -> Self {
+    /// What is wrong with this device's clock.
+    pub fn clock(off: Option<ClockOff>) -> Self {
         Self::Clock {
             state: off.map_or("right", |off| off.word()),
             seconds: off.and_then(|off| off.by()).map(|by| by.as_secs()),
-            reason: off.map(text::clock),
+            reason: off.map(|off| off.to_string()),
         }
     }
 
-    pub(crate) fn value(key: String, value: Option<Value>) -> Self {
+    /// What a key has.
+    pub fn value(key: String, value: Option<Value>) -> Self {
         match value {
             Some(value) => Self::Value {
                 key,
@@ -239,47 +360,26 @@ impl Event {
         }
     }
 
-    /// What ends the program, in its own words.
-    pub(crate) fn failure(failure: &Failure) -> Self {
+    /// Something went wrong that is no answer to a command.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self::Error {
-            error: failure.code,
-            message: failure.message.clone(),
+            error: code,
+            message: message.into(),
             cmd: None,
             line: None,
         }
     }
-
-    /// The event as a line with its end.
-    pub(crate) fn to_line(&self) -> String {
-        line(self)
-    }
 }
 
 /// An event that answers a command.
-#[derive(Debug, Serialize)]
-pub(crate) struct Answer {
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
     #[serde(flatten)]
-    pub(crate) event: Event,
+    /// The answer.
+    pub event: Event,
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    pub(crate) reference: Option<serde_json::Value>,
-}
-
-impl Answer {
-    /// The answer as a line with its end.
-    pub(crate) fn to_line(&self) -> String {
-        line(self)
-    }
-}
-
-fn line(event: &impl Serialize) -> String {
-    match serde_json::to_string(event) {
-        Ok(json) => text::json(&json) + "\n",
-        // Only types whose keys are no strings cannot be written, and there are none.
-        Err(_) => {
-            "{\"type\":\"error\",\"error\":\"failed\",\"message\":\"an event cannot be written\"}\n"
-                .to_owned()
-        }
-    }
+    /// What the command had as its `ref`.
+    pub reference: Option<serde_json::Value>,
 }
 
 impl From<&Member> for MemberRow {

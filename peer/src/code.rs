@@ -1,18 +1,32 @@
-//! The machine-readable word for each error of the peer, for `--json`. Words are never changed or
-//! reused, programs depend on them.
+//! The word for each error, for programs. Words are never changed or reused.
 
-use moim_peer::{
-    GetError, JoinError, LookupError, PutError, SayError, SendError, StartError, TextError,
+use moim_protocol::text::TextError;
+
+use crate::error::{
+    AcceptError, GetError, JoinError, LookupError, OpenError, ProvideError, PutError, SayError,
+    SendError, StartError,
 };
 
-/// An error that programs can tell from others by a word.
-pub(crate) trait Code {
-    /// The word.
+/// An error that programs can tell from others by a word, as `moim --json` shows it.
+///
+/// ```
+/// use moim_peer::{Code as _, SendError};
+///
+/// assert_eq!(SendError::ToSelf.code(), "to_self");
+/// ```
+pub trait Code: std::error::Error {
+    /// The word: lower-case letters and `_`.
     fn code(&self) -> &'static str;
 }
 
-/// For variants that the peer library has got since.
-const OTHER: &str = "failed";
+impl Code for AcceptError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadyAccepted => "already_accepted",
+            Self::Stopped => "stopped",
+        }
+    }
+}
 
 impl Code for GetError {
     fn code(&self) -> &'static str {
@@ -22,7 +36,6 @@ impl Code for GetError {
             Self::NoAnswer => "no_answer",
             Self::NotConnected(_) => "not_connected",
             Self::Stopped => "stopped",
-            _ => OTHER,
         }
     }
 }
@@ -30,9 +43,9 @@ impl Code for GetError {
 impl Code for JoinError {
     fn code(&self) -> &'static str {
         match self {
+            Self::AlreadyJoined => "already_joined",
+            Self::TooManyRooms { .. } => "too_many_rooms",
             Self::Stopped => "stopped",
-            Self::Topic(_) => "invalid",
-            _ => OTHER,
         }
     }
 }
@@ -44,8 +57,33 @@ impl Code for LookupError {
             Self::NoAnswer => "no_answer",
             Self::NotConnected(_) => "not_connected",
             Self::Stopped => "stopped",
-            Self::Topic(_) => "invalid",
-            _ => OTHER,
+        }
+    }
+}
+
+impl Code for OpenError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Broken => "broken",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::NotConnected(_) => "not_connected",
+            Self::Refused(_) => "refused",
+            Self::Stopped => "stopped",
+            Self::ToSelf => "to_self",
+            Self::UnknownProtocol => "unknown_protocol",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+impl Code for ProvideError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::NotConnected(_) => "not_connected",
+            Self::Stopped => "stopped",
+            Self::TooMany { .. } => "too_many",
         }
     }
 }
@@ -59,7 +97,6 @@ impl Code for PutError {
             Self::NotConnected(_) => "not_connected",
             Self::Refused { .. } => "refused",
             Self::Stopped => "stopped",
-            _ => OTHER,
         }
     }
 }
@@ -71,7 +108,6 @@ impl Code for SayError {
             Self::Stopped => "stopped",
             Self::Text(error) => text_code(error),
             Self::TooFast => "too_fast",
-            _ => OTHER,
         }
     }
 }
@@ -87,7 +123,6 @@ impl Code for SendError {
             Self::Text(error) => text_code(error),
             Self::ToSelf => "to_self",
             Self::Unsupported => "unsupported",
-            _ => OTHER,
         }
     }
 }
@@ -104,7 +139,7 @@ impl Code for StartError {
     fn code(&self) -> &'static str {
         match self {
             Self::Listen { .. } => "listen",
-            _ => OTHER,
+            Self::SetUp { .. } => "failed",
         }
     }
 }
