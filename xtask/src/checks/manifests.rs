@@ -10,10 +10,10 @@ pub(crate) const LIBRARIES: &[&str] = &[
     "moim-dht",
     "moim-dials",
     "moim-rpc",
-    "connection-guard",
-    "tcp-reuse",
-    "webrtc-private",
-    "websocket-browser",
+    "moim-connection-guard",
+    "moim-tcp-reuse",
+    "moim-webrtc",
+    "moim-websocket",
     "moim-peer",
 ];
 
