@@ -43,8 +43,9 @@ const ANSWERS_WANTED: u32 = 3;
 /// How often a member of a small room is asked for its list, so that what gossip lost is made good.
 const SYNC_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The same in a large room, where every list is long.
-const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// The longest such interval. In a large room the lists are long: the interval grows with them, so that they cost the same
+/// in any room. What gossip has lost there comes with the next refresh of whoever it was about.
+const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Up to this many members a room is small for that.
 const SYNC_SMALL: usize = 25;

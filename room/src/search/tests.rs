@@ -125,7 +125,7 @@ fn some_lists_are_asked_for_at_once_and_then_one_in_a_while() {
 #[test]
 fn in_a_large_room_lists_are_asked_for_less_often() {
     let start = start().instant;
-    for (members, pause) in [(0, 20), (49, 20), (50, 40), (75, 60), (1024, 60)] {
+    for (members, pause) in [(0, 20), (49, 20), (50, 40), (75, 60), (1024, 800)] {
         let (mut search, _) = search(start);
         let now = search.next_sync();
         assert!(!search.sync_due(members, start));
