@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::{Result, bail};
 use lexopt::{
@@ -8,7 +8,10 @@ use lexopt::{
     Parser, ValueExt as _,
 };
 
-use crate::mixed::Trouble;
+use crate::{
+    mixed::Trouble,
+    scenario::{SCENARIOS, Scenario},
+};
 
 /// What `cargo xtask sim --help` says.
 pub const HELP: &str = "\
@@ -18,10 +21,13 @@ cargo xtask sim OPTIONS
   --from N           begin with this seed
   --seed N           run this seed alone
   --scenario NAME    what goes wrong in it: breaks, churn, half-leaves, partition, no-servers,
-                     liars, storm; by default the seed decides";
+                     liars, storm; by default the seed decides. Or a large room, see --list
+  --list             name the large rooms
+  --write-docs       run all large rooms and the DHT, and write the tables and plots of docs/scale.md
+  --check N          run N real peers and a bootstrap node on one schedule, and compare";
 
 /// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Command {
     /// Say what can be done.
     Help,
@@ -29,6 +35,14 @@ pub enum Command {
     Runs(u64, u64),
     /// Run one small room.
     One(u64, Trouble),
+    /// Run one large room.
+    Large(u64, &'static Scenario),
+    /// Name the large rooms.
+    List,
+    /// Write docs/scale.md.
+    WriteDocs,
+    /// Compare what real processes did, which is in this file, with the simulation of the same.
+    Compare(PathBuf),
 }
 
 /// Parses the arguments after the program's name.
@@ -38,6 +52,10 @@ pub fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Comma
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
+            Long("list") => return Ok(Command::List),
+            // `cargo xtask sim --check N` has run the processes.
+            Long("compare") => return Ok(Command::Compare(parser.value()?.into())),
+            Long("write-docs") => return Ok(Command::WriteDocs),
             Long("runs") => runs = parser.value()?.parse()?,
             Long("from") => from = parser.value()?.parse()?,
             Long("seed") => seed = Some(parser.value()?.parse()?),
@@ -51,14 +69,19 @@ pub fn parse(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Comma
             None => Command::Runs(from, from.saturating_add(runs)),
         });
     };
-    let Some(trouble) = Trouble::named(&name) else {
-        let names: Vec<&str> = Trouble::ALL.iter().map(|(name, _)| *name).collect();
-        bail!(
-            "there is no scenario {name:?}; there are: {}",
-            names.join(", ")
-        );
-    };
-    Ok(Command::One(seed.unwrap_or_default(), trouble))
+    let seed = seed.unwrap_or_default();
+    if let Some(trouble) = Trouble::named(&name) {
+        return Ok(Command::One(seed, trouble));
+    }
+    if let Some(scenario) = Scenario::named(&name) {
+        return Ok(Command::Large(seed, scenario));
+    }
+    let small = Trouble::ALL.iter().map(|(name, _)| *name);
+    let names: Vec<&str> = small.chain(SCENARIOS.iter().map(|it| it.name)).collect();
+    bail!(
+        "there is no scenario {name:?}; there are: {}",
+        names.join(", ")
+    );
 }
 
 #[cfg(test)]
@@ -78,7 +101,8 @@ mod tests {
             (&["--help"], Command::Help),
         ];
         for (arguments, wanted) in table {
-            assert_eq!(parse(*arguments).unwrap(), *wanted, "{arguments:?}");
+            let command = parse(*arguments).unwrap();
+            assert_eq!(format!("{command:?}"), format!("{wanted:?}"));
         }
         for arguments in [
             &["--scenario", "rain"][..],

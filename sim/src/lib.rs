@@ -5,6 +5,8 @@
 //! `network.rs`), of gossipsub ([`gossip`]) and of Kademlia's lookups ([`lookup`]). The same seed gives the same run.
 //!
 //! - [`mixed`] runs small rooms in which something goes wrong, and says what must hold and does not.
+//! - [`scenario`] runs the rooms of docs/scale.md, and [`report`] writes that down.
+//! - [`reality`] compares the simulation with real processes.
 
 #![forbid(unsafe_code)]
 
@@ -16,14 +18,20 @@ mod dht;
 pub mod draw;
 pub mod event;
 pub mod gossip;
+pub mod lookup;
 pub mod measure;
 pub mod mixed;
 mod network;
 pub mod node;
+pub mod outcome;
 mod people;
+pub mod plot;
 pub mod queue;
 pub mod reach;
+pub mod reality;
+pub mod report;
 pub mod runs;
+pub mod scenario;
 pub mod terrain;
 pub mod time;
 pub mod world;

@@ -3,11 +3,12 @@
 // A program whose output is its purpose.
 #![allow(clippy::print_stderr, clippy::print_stdout)]
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::Path, process::ExitCode, time::Instant};
 
 use moim_sim::{
     args::{self, Command},
-    mixed, runs,
+    mixed, reality, report, runs,
+    scenario::SCENARIOS,
 };
 
 fn main() -> ExitCode {
@@ -22,6 +23,42 @@ fn main() -> ExitCode {
         Command::Help => {
             println!("{}", args::HELP);
             true
+        }
+        Command::List => {
+            for scenario in SCENARIOS {
+                println!("{:<16} {}", scenario.name, scenario.about);
+            }
+            true
+        }
+        Command::Compare(file) => match reality::compare(&file) {
+            Ok(figures) => {
+                print!("{}", reality::table(&figures));
+                figures.iter().all(reality::Figure::agrees)
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                false
+            }
+        },
+        Command::WriteDocs => match report::write(Path::new("docs")) {
+            Ok(faults) => {
+                faults.iter().for_each(|fault| println!("{fault}"));
+                faults.is_empty()
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                false
+            }
+        },
+        Command::Large(seed, scenario) => {
+            let outcome = scenario.run(seed);
+            print!("{}", outcome.text());
+            println!(
+                "  {} events in {:.1} s",
+                outcome.events,
+                outcome.took.as_secs_f64()
+            );
+            outcome.faults.is_empty()
         }
         Command::Runs(first, last) => all(first, last),
         Command::One(seed, trouble) => {

@@ -115,12 +115,14 @@ impl World {
         if self.nodes[to].place.nat == Nat::None {
             return Some(None);
         }
-        (0..self.servers.len())
-            .find(|server| {
-                let is_common = [from, to].map(|node| self.nodes[node].servers[*server]);
-                self.servers[*server].is_up && is_common == [true, true]
-            })
-            .map(Some)
+        let is_common = |server: &ServerIndex| {
+            let common = [from, to].map(|node| self.nodes[node].servers[*server]);
+            self.servers[*server].is_up && common == [true, true]
+        };
+        // Which of them is as good as drawn: each has its part.
+        let mut servers: Vec<ServerIndex> = (0..self.servers.len()).filter(is_common).collect();
+        let chosen = (from + to).checked_rem(servers.len())?;
+        Some(Some(servers.swap_remove(chosen)))
     }
 
     pub(crate) fn dialled(&mut self, from: Index, to: Index) {

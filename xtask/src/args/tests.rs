@@ -41,6 +41,11 @@ fn commands_and_their_options_are_understood() {
     );
     assert_eq!(parse_line("ci").unwrap(), parse_line("test").unwrap());
     assert_eq!(
+        parse_line("sim --runs 10 --help").unwrap(),
+        Invocation::Sim(vec!["--runs".into(), "10".into(), "--help".into()]),
+        "the simulator reads its own options"
+    );
+    assert_eq!(
         parse_line("bench --upgrades=200").unwrap(),
         Invocation::Bench(BenchOptions {
             upgrades: 200,
