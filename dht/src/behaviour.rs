@@ -508,7 +508,7 @@ impl NetworkBehaviour for Behaviour {
                     }
                 }
                 Poll::Pending => {
-                    let Some(deadline) = self.silence.next_deadline() else {
+                    let Some(deadline) = self.silence.poll_timeout() else {
                         return Poll::Pending;
                     };
                     // Woken too early it is set again. To set it anew with every answer would wake the timers'

@@ -119,5 +119,5 @@ fn check(roster: &Roster, now: Instant) {
     assert!(roster.len() <= MEMBERS_MAX && !roster.contains(&peer(ME)));
     assert_eq!(roster.members().len(), roster.len());
     let longest = now + PRESENCE_TTL + CLOCK_SKEW_MAX;
-    assert!(roster.next_deadline().is_none_or(|at| at <= longest));
+    assert!(roster.poll_timeout().is_none_or(|at| at <= longest));
 }

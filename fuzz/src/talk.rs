@@ -186,7 +186,7 @@ impl Member {
         self.now += time;
         let delivered = self.ordering.tick(self.now);
         self.deliver(delivered);
-        assert!(self.ordering.next_deadline().is_none_or(|at| at > self.now));
+        assert!(self.ordering.poll_timeout().is_none_or(|at| at > self.now));
     }
 }
 

@@ -77,7 +77,7 @@ impl Announcer {
 
     /// When [`poll`](Self::poll) will next say so.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let change = self.change.map(|(_, due)| due);
         self.due.into_iter().chain(change).min()
     }
@@ -85,7 +85,7 @@ impl Announcer {
     /// Whether to announce now. After a `true` the next one is a retry, until
     /// [`succeeded`](Self::succeeded) puts it off to the next refresh.
     pub fn poll(&mut self, now: Instant) -> bool {
-        if self.next_deadline().is_none_or(|deadline| now < deadline) {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return false;
         }
         let wait = doubled(ANNOUNCE_RETRY_BASE, ANNOUNCE_RETRY_MAX, self.tries);

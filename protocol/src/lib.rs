@@ -47,7 +47,7 @@
 //! | [`changes::Changes`] | what of a table has to be written down | a DHT server |
 //!
 //! The machines are used alike: after each input, ask for what is to be done (`tick`, `poll`,
-//! `next`), and wake up again at `next_deadline`, if there is one. A `next_deadline` in the past
+//! `next`), and wake up again at `poll_timeout`, if there is one. A `poll_timeout` in the past
 //! means now. Calling too early or too often does no harm.
 //!
 //! # A presence from end to end
@@ -91,7 +91,7 @@
 //! assert_eq!(roster.handle_presence(heard, mary, age, now, wall)?, Verdict::Joined);
 //!
 //! // A hundred seconds later Ada is gone, unless she has said it again.
-//! assert_eq!(roster.next_deadline(), Some(now + Duration::from_secs(100)));
+//! assert_eq!(roster.poll_timeout(), Some(now + Duration::from_secs(100)));
 //! assert_eq!(roster.tick(now + Duration::from_secs(100)), [ada.public().to_peer_id()]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

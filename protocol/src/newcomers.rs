@@ -66,7 +66,7 @@ impl<T> Newcomers<T> {
 
     /// When [`tick`](Self::tick) has something to do.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.waiting.front().map(|(deadline, ..)| *deadline)
     }
 }

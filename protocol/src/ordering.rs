@@ -325,7 +325,7 @@ impl<T> Ordering<T> {
 
     /// When [`tick`](Self::tick) has something to do.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.waiting.first_key_value().map(|(&(at, _), _)| at)
     }
 

@@ -197,7 +197,7 @@ impl<W> Outbox<W> {
 
     /// When [`next`](Self::next) has something to do.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let heads =
             self.queues
                 .values()

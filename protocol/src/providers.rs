@@ -373,7 +373,7 @@ impl ProviderTable {
 
     /// When [`sweep`](Self::sweep) has something to do.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.by_end.first().map(|(expires, _)| *expires)
     }
 

@@ -360,7 +360,7 @@ impl Roster {
 
     /// When [`tick`](Self::tick) has something to do.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.by_end.first().map(|&(expires, _)| expires);
         let replaced = self.replaced.first().map(|&(at, _)| at);
         let suspended = self.suspended.values().map(|entry| entry.expires).min();

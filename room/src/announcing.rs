@@ -109,8 +109,8 @@ impl Announcing {
         self.announcer.poll(now)
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.announcer.next_deadline()
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.announcer.poll_timeout()
     }
 
     /// Says that we are here.
@@ -187,11 +187,11 @@ mod tests {
     fn members_are_told_of_what_is_news_and_the_dht_of_every_try() {
         let start = start();
         let mut announcing = announcing(start);
-        assert_eq!(announcing.next_deadline(), Some(start.instant));
+        assert_eq!(announcing.poll_timeout(), Some(start.instant));
         assert!(announcing.is_due(start.instant));
         let first = announcing.announce(start).unwrap();
         assert!(first.is_news);
-        let again = announcing.next_deadline().unwrap();
+        let again = announcing.poll_timeout().unwrap();
         let later = start.after(again.duration_since(start.instant));
         assert!(announcing.is_due(later.instant), "nobody has confirmed it");
         let second = announcing.announce(later).unwrap();
@@ -228,7 +228,7 @@ mod tests {
         let mut announcing = announcing(start);
         assert!(announcing.is_due(start.instant));
         announcing.succeeded(start.instant);
-        let next = announcing.next_deadline().unwrap();
+        let next = announcing.poll_timeout().unwrap();
         let pause = next.duration_since(start.instant);
         assert!(
             pause > PRESENCE_TTL / 4 && pause < PRESENCE_TTL / 2,

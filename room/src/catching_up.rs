@@ -110,7 +110,7 @@ impl CatchingUp {
         mem::take(&mut self.later)
     }
 
-    pub(crate) const fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
         self.look_again
     }
 
@@ -190,10 +190,10 @@ mod tests {
         let mut catching_up = CatchingUp::default();
         catching_up.put_off(peer(1), now);
         catching_up.put_off(peer(2), now + PUT_OFF / 2);
-        assert_eq!(catching_up.next_deadline(), Some(now + PUT_OFF));
+        assert_eq!(catching_up.poll_timeout(), Some(now + PUT_OFF));
         assert!(catching_up.due(now).is_empty());
         assert_eq!(catching_up.due(now + PUT_OFF).len(), 2);
         assert!(catching_up.due(now + PUT_OFF).is_empty());
-        assert_eq!(catching_up.next_deadline(), None);
+        assert_eq!(catching_up.poll_timeout(), None);
     }
 }

@@ -241,11 +241,11 @@ impl Conversation {
         }
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let parts = [
-            self.talk.next_deadline(),
-            self.saying.next_deadline(),
-            self.catching_up.next_deadline(),
+            self.talk.poll_timeout(),
+            self.saying.poll_timeout(),
+            self.catching_up.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }

@@ -92,7 +92,7 @@ impl Leaving {
         }
     }
 
-    pub(crate) const fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
         self.deadline
     }
 }
@@ -139,15 +139,15 @@ mod tests {
     fn who_has_nobody_to_tell_has_left_at_once() {
         let (leaving, mut out, _) = leaving(&[], true);
         assert_eq!(out.pop(), Some(Output::Left));
-        assert_eq!(leaving.next_deadline(), None);
+        assert_eq!(leaving.poll_timeout(), None);
     }
 
     #[test]
     fn who_does_not_answer_is_not_waited_for_long() {
         let (mut leaving, mut out, now) = leaving(&[1], false);
-        assert_eq!(leaving.next_deadline(), Some(now + LEAVE_DEADLINE));
+        assert_eq!(leaving.poll_timeout(), Some(now + LEAVE_DEADLINE));
         leaving.advance(now + LEAVE_DEADLINE, &mut out);
         assert_eq!(out.pop(), Some(Output::Left));
-        assert_eq!(leaving.next_deadline(), None);
+        assert_eq!(leaving.poll_timeout(), None);
     }
 }

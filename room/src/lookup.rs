@@ -148,8 +148,8 @@ impl Lookup {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = self.deadline?;
         let quiet = (!self.is_busy()).then_some(self.quiet);
-        let ends = self.roster.next_deadline();
-        let next = deadline.min(self.search.next_deadline());
+        let ends = self.roster.poll_timeout();
+        let next = deadline.min(self.search.poll_timeout());
         quiet.into_iter().chain(ends).chain([next]).min()
     }
 

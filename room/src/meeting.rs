@@ -71,12 +71,12 @@ impl Meeting {
         asked
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let search = self.search.next_deadline().min(self.search.next_sync());
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let search = self.search.poll_timeout().min(self.search.next_sync());
         let parts = [
             Some(search),
-            self.announcing.next_deadline(),
-            self.telling.next_deadline(),
+            self.announcing.poll_timeout(),
+            self.telling.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }

@@ -163,7 +163,7 @@ impl Members {
 
     /// Takes those off the list whose life has ended, and returns them.
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Outputs) -> Vec<PeerId> {
-        if self.next_deadline().is_none_or(|deadline| now < deadline) {
+        if self.poll_timeout().is_none_or(|deadline| now < deadline) {
             return Vec::new();
         }
         let ended = self.roster.tick(now);
@@ -173,8 +173,8 @@ impl Members {
         ended
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.roster.next_deadline()
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.roster.poll_timeout()
     }
 
     fn joined(&mut self, presence: &Presence, now: Instant, out: &mut Outputs) {

@@ -206,12 +206,12 @@ impl Room {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if let Some(leaving) = &self.leaving {
-            return leaving.next_deadline();
+            return leaving.poll_timeout();
         }
         let parts = [
-            self.around.members.next_deadline(),
-            self.meeting.next_deadline(),
-            self.conversation.next_deadline(),
+            self.around.members.poll_timeout(),
+            self.meeting.poll_timeout(),
+            self.conversation.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }

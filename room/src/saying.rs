@@ -91,7 +91,7 @@ impl Saying {
     }
 
     /// When the next text may be said.
-    pub(crate) const fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) const fn poll_timeout(&self) -> Option<Instant> {
         self.next
     }
 
@@ -148,7 +148,7 @@ mod tests {
         }
         assert_eq!(heard.len() as u64, burst);
         let mut now = start;
-        while let Some(next) = saying.next_deadline() {
+        while let Some(next) = saying.poll_timeout() {
             assert!(next > now.instant, "{heard:?}");
             now = now.after(next - now.instant);
             heard.extend(said(&mut saying, now));
@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(out.pop(), refused(number, NotSaid::Left));
         }
         assert!(out.is_empty());
-        assert_eq!(saying.next_deadline(), None);
+        assert_eq!(saying.poll_timeout(), None);
     }
 
     #[test]

@@ -287,7 +287,7 @@ impl Search {
     }
 
     /// When the DHT is to be asked, or providers are.
-    pub(crate) fn next_deadline(&self) -> Instant {
+    pub(crate) fn poll_timeout(&self) -> Instant {
         if self.waiting.is_empty() {
             self.next_lookup
         } else {

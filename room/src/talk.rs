@@ -96,11 +96,11 @@ impl Talk {
         self.ordering.has(author, text.session, text.sequence)
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let ordered = self.ordering.next_deadline();
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let ordered = self.ordering.poll_timeout();
         ordered
             .into_iter()
-            .chain(self.newcomers.next_deadline())
+            .chain(self.newcomers.poll_timeout())
             .min()
     }
 }
@@ -185,11 +185,11 @@ mod tests {
         assert!(is_missing && !fixture.talk.has(&peer(1), &text(2, fixture.now)));
         assert_eq!(fixture.talk.known(&peer(1)).sequence, 1);
         let end = fixture.now.instant + ORDER_GAP_MAX;
-        assert_eq!(fixture.talk.next_deadline(), Some(end));
+        assert_eq!(fixture.talk.poll_timeout(), Some(end));
         check(&fixture.tick(end), &["peer 1: message 3"]);
         let (_, shown) = fixture.hear(1, 2);
         check(&shown, &["peer 1: message 2"]);
-        assert_eq!(fixture.talk.next_deadline(), None);
+        assert_eq!(fixture.talk.poll_timeout(), None);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
         let mut fixture = fixture();
         let (_, shown) = fixture.hear(2, 1);
         check(&shown, &[]);
-        let end = fixture.talk.next_deadline().unwrap();
+        let end = fixture.talk.poll_timeout().unwrap();
         check(&fixture.tick(end), &["nobody: message 1"]);
         for sequence in 2..=NEWCOMERS_HELD_MAX as u64 + 1 {
             let (_, shown) = fixture.hear(2, sequence);

@@ -106,7 +106,7 @@ impl Telling {
         due.into_iter().map(|(_, signed)| signed).collect()
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.farewells.iter().map(|(at, _)| *at).min()
     }
 
@@ -130,7 +130,7 @@ mod tests {
         }
         let mut said = Vec::new();
         let mut moments = 0;
-        while let Some(next) = telling.next_deadline() {
+        while let Some(next) = telling.poll_timeout() {
             assert!(next <= start.instant + FAREWELL_PAUSE);
             let due = telling.farewells_due(next);
             assert!(!due.is_empty());

@@ -481,7 +481,7 @@ impl NetworkBehaviour for Behaviour {
             if let Some(event) = self.events.pop_front() {
                 return Poll::Ready(event);
             }
-            let Some(deadline) = self.upgrades.next_deadline() else {
+            let Some(deadline) = self.upgrades.poll_timeout() else {
                 self.timer = None;
                 return Poll::Pending;
             };

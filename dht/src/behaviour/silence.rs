@@ -160,7 +160,7 @@ impl Silence {
     }
 
     /// When [`overdue`](Self::overdue) may have something to say.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let asked = self
             .asked
             .iter()
@@ -209,11 +209,11 @@ mod tests {
         let now = Instant::now();
         let (mut silence, [_, hung]) = after_an_answer(now);
         silence.asked(hung, now);
-        assert_eq!(silence.next_deadline(), Some(now + PATIENCE));
+        assert_eq!(silence.poll_timeout(), Some(now + PATIENCE));
         assert_eq!(silence.overdue(now + PATIENCE / 2), None);
         assert_eq!(silence.overdue(now + PATIENCE), Some(hung));
         assert_eq!(silence.overdue(now + PATIENCE), None);
-        assert_eq!(silence.next_deadline(), None);
+        assert_eq!(silence.poll_timeout(), None);
         // It may have refused that; so it is asked something else, but not a third time.
         assert!(!silence.is_silent(&hung));
         silence.asked(hung, now + PATIENCE);
@@ -239,7 +239,7 @@ mod tests {
         silence.asked(hung, now);
         silence.failed(&hung);
         assert_eq!(silence.usual, Some(FAST));
-        assert_eq!(silence.next_deadline(), None);
+        assert_eq!(silence.poll_timeout(), None);
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
         let now = Instant::now();
         let (mut silence, [only, other]) = after_an_answer(now);
         silence.asked(only, now);
-        assert_eq!(silence.next_deadline(), Some(now + REQUEST_TIMEOUT));
+        assert_eq!(silence.poll_timeout(), Some(now + REQUEST_TIMEOUT));
         assert_eq!(silence.overdue(now + 2 * PATIENCE), None);
         silence.asked(other, now);
         silence.answered(&other, now + FAST);

@@ -194,7 +194,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Instant {
+    pub(super) fn poll_timeout(&self) -> Instant {
         if self.ranks.is_empty() {
             self.deadline
         } else if self.under_way.is_empty() {

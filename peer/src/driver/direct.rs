@@ -146,7 +146,7 @@ impl Direct {
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.outbox.next_deadline()
+        self.outbox.poll_timeout()
     }
 
     fn give_up(&mut self, id: MessageId, reason: FailureReason<Setback>) {

@@ -313,12 +313,12 @@ impl Entry {
             .any(|source| matches!(&source.state, State::Connected { peer: connected, .. } if connected == peer))
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.sources
             .iter()
             .filter_map(|source| match &source.state {
                 State::Waiting { until } => self.online.then_some(*until),
-                State::Dialling(attempt) => Some(attempt.next_deadline()),
+                State::Dialling(attempt) => Some(attempt.poll_timeout()),
                 State::Fetching | State::Connected { .. } => None,
             })
             .min()

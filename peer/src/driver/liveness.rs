@@ -122,7 +122,7 @@ impl Liveness {
         actions
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.asked.values().copied().chain(self.due).min()
     }
 }
@@ -193,10 +193,10 @@ mod tests {
         liveness.settled(gone);
         assert_eq!(liveness.poll(start + millis(1_999)), []);
         let end = start + ANSWER_WITHIN;
-        assert_eq!(liveness.next_deadline(), Some(end));
+        assert_eq!(liveness.poll_timeout(), Some(end));
         assert_eq!(liveness.poll(end), [Action::Close(dead)]);
         assert_eq!(liveness.poll(end), []);
-        assert_eq!(liveness.next_deadline(), None);
+        assert_eq!(liveness.poll_timeout(), None);
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Lost {
     }
 
     /// When [`poll`](Self::poll) may have something to say that no event tells it.
-    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let ends = self.members.values().map(|since| since.lost + GRACE);
         ends.filter(|end| *end > now).min()
     }
@@ -118,11 +118,11 @@ mod tests {
             "that was a dial of before"
         );
         lost.failed(&bob);
-        assert_eq!(lost.next_deadline(start), Some(start + GRACE));
+        assert_eq!(lost.poll_timeout(start), Some(start + GRACE));
         assert!(lost.poll(start + GRACE - SECOND).is_empty());
         assert_eq!(lost.poll(start + GRACE), [bob]);
         assert!(lost.poll(start + GRACE).is_empty(), "once");
-        assert_eq!(lost.next_deadline(start), None);
+        assert_eq!(lost.poll_timeout(start), None);
     }
 
     #[test]

@@ -34,11 +34,11 @@ impl Driver {
             Some(now)
         } else {
             let path = |peer: &PeerId| connections.best_path(peer);
-            self.reaching.next_deadline(path)
+            self.reaching.poll_timeout(path)
         };
         let ended = platform::now();
         self.overview.worked(began, ended);
-        let pause = self.overview.next_deadline(ended);
+        let pause = self.overview.poll_timeout(ended);
         next.map(|next| pause.map_or(next, |pause| next.max(pause)))
     }
 

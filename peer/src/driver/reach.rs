@@ -417,7 +417,7 @@ impl Reaching {
         self.targets.get(peer)?.last_error
     }
 
-    pub(super) fn next_deadline(&self, path: impl Fn(&PeerId) -> Option<Path>) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self, path: impl Fn(&PeerId) -> Option<Path>) -> Option<Instant> {
         let full = self
             .targets
             .values()
@@ -427,7 +427,7 @@ impl Reaching {
         self.targets
             .iter()
             .filter_map(|(peer, target)| match &target.state {
-                State::Dialling(attempt) => Some(attempt.next_deadline()),
+                State::Dialling(attempt) => Some(attempt.poll_timeout()),
                 State::Resting { until } => (!full
                     && target
                         .purpose(self.wanted.contains(peer), path(peer))

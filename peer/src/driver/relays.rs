@@ -184,7 +184,7 @@ impl Relays {
     }
 
     /// When a connected relay may be asked.
-    pub(super) fn next_deadline(&self, candidates: &[Candidate]) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self, candidates: &[Candidate]) -> Option<Instant> {
         self.times(candidates).map(|(time, _)| time).min()
     }
 }
@@ -217,11 +217,11 @@ mod tests {
         relays.listening(&server, ListenerId::next());
         assert_eq!(due(&relays, &both, start), None);
         let settled = start + MEMBER_SETTLES;
-        assert_eq!(relays.next_deadline(&both), Some(settled));
+        assert_eq!(relays.poll_timeout(&both), Some(settled));
         assert_eq!(due(&relays, &both, settled), Some(member.relay));
         relays.listening(&member, ListenerId::next());
         assert_eq!(due(&relays, &both, settled), None);
-        assert_eq!(relays.next_deadline(&both), None);
+        assert_eq!(relays.poll_timeout(&both), None);
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         assert!(relays.closed(listener, start));
         assert!(!relays.closed(listener, start), "it is none of these");
         assert_eq!(due(&relays, &[one, other], start), Some(other.relay));
-        let again = relays.next_deadline(&[one]).expect("some time");
+        let again = relays.poll_timeout(&[one]).expect("some time");
         assert!(again > start && again <= start + RETRY_MAX);
         assert_eq!(due(&relays, &[one], again), Some(one.relay));
     }
@@ -269,7 +269,7 @@ mod tests {
                 assert!(relays.accepted(&server.relay, now));
                 now += lasts;
                 assert!(relays.closed(listener, now));
-                now = relays.next_deadline(&[server]).expect("some time");
+                now = relays.poll_timeout(&[server]).expect("some time");
             }
             assert!(hourly.contains(&asked), "{lasts:?}: {asked}");
         }
@@ -314,7 +314,7 @@ mod tests {
             assert_eq!(relays.accepted(&one.relay, later), !shunned, "{kind:?}");
             // With the connection the reservation goes.
             assert!(relays.closed(listener, later));
-            let again = relays.next_deadline(&[one]).expect("some time");
+            let again = relays.poll_timeout(&[one]).expect("some time");
             assert_eq!(again >= later + SHUNNED, shunned, "{kind:?}");
         }
     }

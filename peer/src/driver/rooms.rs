@@ -200,7 +200,7 @@ impl Rooms {
     }
 
     /// When one of them has something to do.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.machines.values().filter_map(Self::timeout_of).min()
     }
 

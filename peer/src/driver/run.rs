@@ -82,11 +82,11 @@ impl Driver {
             if self.overview.is_due(now) {
                 self.look_over_members(now)
             } else {
-                self.overview.next_deadline(now)
+                self.overview.poll_timeout(now)
             }
         };
         self.advance_lifetimes(now);
-        self.next_deadline(reaching, now)
+        self.poll_timeout(reaching, now)
     }
 
     /// Renews what helps to find direct ways.
@@ -97,7 +97,7 @@ impl Driver {
         self.platform.renew(behaviour, is_connected, now);
     }
 
-    fn next_deadline(&self, reaching: Option<Instant>, now: Instant) -> Instant {
+    fn poll_timeout(&self, reaching: Option<Instant>, now: Instant) -> Instant {
         // Without anything to do there is still the status to look at.
         let mut next = now + Duration::from_secs(5);
         let mut consider = |deadline: Option<Instant>| {
@@ -105,19 +105,19 @@ impl Driver {
                 next = next.min(deadline);
             }
         };
-        consider(self.entry.next_deadline());
+        consider(self.entry.poll_timeout());
         consider(self.lifetimes.poll_timeout());
-        consider(self.liveness.next_deadline());
-        consider(self.lost.next_deadline(now));
-        consider(self.relays.next_deadline(&self.relay_candidates()));
+        consider(self.liveness.poll_timeout());
+        consider(self.lost.poll_timeout(now));
+        consider(self.relays.poll_timeout(&self.relay_candidates()));
         consider(self.operations.poll_timeout());
         consider(self.providing_timeout());
         consider(self.direct.poll_timeout());
         consider(self.streams.poll_timeout());
-        consider(self.shares.next_deadline());
-        consider(self.platform.next_deadline());
+        consider(self.shares.poll_timeout());
+        consider(self.platform.poll_timeout());
         consider(reaching);
-        consider(self.rooms.next_deadline());
+        consider(self.rooms.poll_timeout());
         if let Stopping::Leaving(_, deadline) = self.stopping {
             consider(Some(deadline));
         }

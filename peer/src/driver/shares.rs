@@ -60,7 +60,7 @@ impl PeerShares {
         over
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.deaf.values().min().copied()
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Thrift {
 impl Thrift {
     /// Whether the work may be done now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.next_deadline(now).is_none()
+        self.poll_timeout(now).is_none()
     }
 
     /// The work was done.
@@ -29,7 +29,7 @@ impl Thrift {
     }
 
     /// When it may be done again, if that is not yet.
-    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|not_before| now < *not_before)
     }
 }
@@ -50,7 +50,7 @@ mod tests {
             if thrift.is_due(now) {
                 worked += 5 * MILLISECOND;
                 thrift.worked(now, now + 5 * MILLISECOND);
-                assert_eq!(thrift.next_deadline(now), Some(now + 20 * MILLISECOND));
+                assert_eq!(thrift.poll_timeout(now), Some(now + 20 * MILLISECOND));
             }
         }
         assert_eq!(worked, 250 * MILLISECOND);
@@ -58,6 +58,6 @@ mod tests {
         let hour = Duration::from_secs(3_600);
         thrift.worked(start, start + hour);
         assert!(thrift.is_due(start + hour + PAUSE_MAX));
-        assert_eq!(thrift.next_deadline(start + hour + PAUSE_MAX), None);
+        assert_eq!(thrift.poll_timeout(start + hour + PAUSE_MAX), None);
     }
 }

@@ -77,7 +77,7 @@ impl Platform {
     }
 
     /// When credentials are to be renewed.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.renewal.0.map(|(_, at)| at)
     }
 

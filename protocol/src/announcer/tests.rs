@@ -5,7 +5,7 @@ use crate::testing::{millis, seconds, start};
 
 /// Runs until the next announcement and returns when it was, in milliseconds after `start`.
 fn run(announcer: &mut Announcer, start: Instant) -> u128 {
-    let deadline = announcer.next_deadline().unwrap();
+    let deadline = announcer.poll_timeout().unwrap();
     assert!(!announcer.poll(deadline.checked_sub(millis(1)).unwrap()));
     assert!(announcer.poll(deadline));
     (deadline - start).as_millis()
@@ -17,7 +17,7 @@ fn nothing_is_due_before_joining() {
     let now = start();
     announcer.addresses_changed(now);
     announcer.succeeded(now);
-    assert_eq!(announcer.next_deadline(), None);
+    assert_eq!(announcer.poll_timeout(), None);
     assert!(!announcer.poll(now + seconds(1000)));
     assert!(!announcer.is_settled());
 }
@@ -35,7 +35,7 @@ fn joining_announces_at_once_and_again_until_it_succeeds() {
     let now = start + seconds(45);
     announcer.succeeded(now);
     assert!(announcer.is_settled());
-    let next = announcer.next_deadline().unwrap() - now;
+    let next = announcer.poll_timeout().unwrap() - now;
     assert!(
         (millis(40_500)..=millis(49_500)).contains(&next),
         "{next:?}"
@@ -66,7 +66,7 @@ fn a_burst_of_address_changes_is_announced_once() {
     }
     assert_eq!(run(&mut announcer, start), 1450);
     announcer.succeeded(start + millis(1500));
-    assert!(announcer.next_deadline().unwrap() > start + seconds(40));
+    assert!(announcer.poll_timeout().unwrap() > start + seconds(40));
 }
 
 #[test]
@@ -105,14 +105,14 @@ fn the_network_is_back() {
         run(&mut announcer, start);
     }
     let now = announcer
-        .next_deadline()
+        .poll_timeout()
         .unwrap()
         .checked_sub(seconds(3))
         .unwrap();
     announcer.announce_now(now);
     assert!(announcer.poll(now));
     assert_eq!(
-        announcer.next_deadline(),
+        announcer.poll_timeout(),
         Some(now + seconds(1)),
         "retries start anew"
     );
@@ -126,7 +126,7 @@ proptest! {
         announcer.announce_now(start);
         prop_assert!(announcer.poll(start));
         announcer.succeeded(start);
-        let wait = announcer.next_deadline().unwrap() - start;
+        let wait = announcer.poll_timeout().unwrap() - start;
         prop_assert!(wait >= seconds(refresh).mul_f64(0.899) && wait <= seconds(refresh).mul_f64(1.101));
     }
 

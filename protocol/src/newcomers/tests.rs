@@ -10,10 +10,10 @@ fn words_wait_for_the_presence_of_who_said_them() {
     }
     assert_eq!(newcomers.joined(&peer(1)), ["a", "c"]);
     assert_eq!(newcomers.joined(&peer(1)), [""; 0]);
-    assert_eq!(newcomers.next_deadline(), Some(now + NEWCOMER_PATIENCE));
+    assert_eq!(newcomers.poll_timeout(), Some(now + NEWCOMER_PATIENCE));
     assert_eq!(newcomers.tick(now + NEWCOMER_PATIENCE - millis(1)), [""; 0]);
     assert_eq!(newcomers.tick(now + NEWCOMER_PATIENCE), ["b"]);
-    assert_eq!(newcomers.next_deadline(), None);
+    assert_eq!(newcomers.poll_timeout(), None);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Receiver {
         self.check();
         assert!(
             self.ordering
-                .next_deadline()
+                .poll_timeout()
                 .is_none_or(|deadline| deadline > self.now)
         );
         out.into_iter().map(|(_, (_, sequence))| sequence).collect()
@@ -91,7 +91,7 @@ fn messages_in_order_are_not_held() {
     for sequence in 1..=5 {
         assert_eq!(receiver.hear(sequence), [sequence]);
     }
-    assert_eq!(receiver.ordering.next_deadline(), None);
+    assert_eq!(receiver.ordering.poll_timeout(), None);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_gap_is_waited_for_and_filled() {
     assert_eq!(receiver.hear(3), NOTHING);
     assert_eq!(receiver.ordering.held(), 2);
     assert_eq!(receiver.hear(2), [2, 3, 4]);
-    assert_eq!(receiver.ordering.next_deadline(), None);
+    assert_eq!(receiver.ordering.poll_timeout(), None);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_gap_is_waited_for_no_longer_than_two_seconds() {
     receiver.hear(1);
     assert_eq!(receiver.hear(3), NOTHING);
     assert_eq!(
-        receiver.ordering.next_deadline(),
+        receiver.ordering.poll_timeout(),
         Some(receiver.now + ORDER_GAP_MAX)
     );
     assert_eq!(receiver.wait(millis(1999)), NOTHING);
@@ -165,10 +165,10 @@ fn duplicates_are_dropped_also_while_they_wait() {
     assert_eq!(receiver.hear(1), [1]);
     assert_eq!(receiver.hear(1), NOTHING);
     assert_eq!(receiver.hear(3), NOTHING);
-    let deadline = receiver.ordering.next_deadline();
+    let deadline = receiver.ordering.poll_timeout();
     receiver.wait(seconds(1));
     assert_eq!(receiver.hear(3), NOTHING);
-    assert_eq!(receiver.ordering.next_deadline(), deadline, "not put off");
+    assert_eq!(receiver.ordering.poll_timeout(), deadline, "not put off");
     assert_eq!(receiver.hear(2), [2, 3]);
 }
 
@@ -198,7 +198,7 @@ fn a_new_session_starts_anew_and_lets_go_what_waited() {
     assert_eq!(receiver.hear_from(1, 10, 3), []);
     let out = receiver.hear_from(1, 20, 1);
     assert_eq!(out, [(peer(1), (10, 3)), (peer(1), (20, 1))]);
-    assert_eq!(receiver.ordering.next_deadline(), None);
+    assert_eq!(receiver.ordering.poll_timeout(), None);
     // What still comes of the session before is delivered without waiting, and once.
     assert_eq!(receiver.hear_from(1, 10, 5).len(), 1);
     assert_eq!(receiver.hear_from(1, 10, 2).len(), 1);
@@ -297,7 +297,7 @@ fn the_quietest_sender_makes_room_and_loses_nothing() {
     let out = ordering.handle(id(ORDER_SENDERS_MAX), 1, 1, false, 99, now);
     assert_eq!(out, [(id(1), 77), (id(ORDER_SENDERS_MAX), 99)]);
     assert_eq!(ordering.senders.len(), ORDER_SENDERS_MAX);
-    assert_eq!(ordering.next_deadline(), None);
+    assert_eq!(ordering.poll_timeout(), None);
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Sender {
         let actions = self.outbox.next(self.now);
         assert!(
             self.outbox
-                .next_deadline()
+                .poll_timeout()
                 .is_none_or(|deadline| deadline > self.now)
         );
         actions
@@ -82,7 +82,7 @@ impl Sender {
 fn a_message_is_sent_at_once_and_delivered_by_its_receipt() {
     let mut sender = Sender::new();
     sender.send(1, 7).unwrap();
-    assert_eq!(sender.outbox.next_deadline(), Some(sender.now));
+    assert_eq!(sender.outbox.poll_timeout(), Some(sender.now));
     let actions = sender.actions();
     let [OutboxAction::Transmit { id: sent, to, body }] = &actions[..] else {
         panic!("{actions:?}")
@@ -106,7 +106,7 @@ fn a_message_is_sent_at_once_and_delivered_by_its_receipt() {
     assert_eq!(sender.outbox.accepted(id(1)), Some(delivered));
     assert_eq!(sender.outbox.accepted(id(1)), None, "a second receipt");
     assert!(sender.outbox.is_empty());
-    assert_eq!(sender.outbox.next_deadline(), None);
+    assert_eq!(sender.outbox.poll_timeout(), None);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn it_is_tried_again_with_growing_pauses_until_the_deadline() {
     sender.send(1, 7).unwrap();
     let mut attempts = Vec::new();
     let failed = loop {
-        sender.now = sender.outbox.next_deadline().unwrap();
+        sender.now = sender.outbox.poll_timeout().unwrap();
         let at = (sender.now - sender.start).as_millis();
         match sender.actions().pop() {
             Some(OutboxAction::Transmit { .. }) => attempts.push(at),
@@ -160,12 +160,12 @@ fn a_refusal_is_final() {
     sender.send(1, 7).unwrap();
     sender.transmits();
     sender.outbox.refused(id(1), "not wanted", sender.now);
-    assert_eq!(sender.outbox.next_deadline(), Some(sender.now));
+    assert_eq!(sender.outbox.poll_timeout(), Some(sender.now));
     assert_eq!(
         sender.failures(),
         [(id(1), FailureReason::Refused("not wanted"))]
     );
-    assert_eq!(sender.outbox.next_deadline(), None);
+    assert_eq!(sender.outbox.poll_timeout(), None);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn messages_to_one_peer_go_in_order_and_to_several_at_once() {
     assert_eq!(sender.transmits(), [id(1)]);
     sender.outbox.accepted(id(1));
     assert_eq!(
-        sender.outbox.next_deadline(),
+        sender.outbox.poll_timeout(),
         Some(sender.start),
         "the second may go"
     );
@@ -229,7 +229,7 @@ fn one_failed_attempt_counts_once() {
         sender.fail(1);
     }
     assert_eq!(
-        sender.outbox.next_deadline(),
+        sender.outbox.poll_timeout(),
         Some(sender.start + millis(250))
     );
 }
@@ -328,6 +328,6 @@ proptest! {
         sender.now += OUTBOX_DEADLINE;
         step(&mut sender, &mut waiting);
         prop_assert!(waiting.is_empty() && sender.outbox.is_empty());
-        prop_assert_eq!(sender.outbox.next_deadline(), None);
+        prop_assert_eq!(sender.outbox.poll_timeout(), None);
     }
 }

@@ -147,7 +147,7 @@ fn a_provider_is_there_until_it_expires_or_is_removed() {
     assert_eq!(server.sample(20), [peer(2)]);
     server.at(120_000);
     assert!(server.sample(20).is_empty(), "also before it is swept");
-    assert_eq!(server.table.next_deadline(), Some(server.now));
+    assert_eq!(server.table.poll_timeout(), Some(server.now));
     assert_eq!(server.table.sweep(server.now), 1);
     assert!(server.table.is_empty());
     assert_eq!(server.table.key_count(), 0);
@@ -390,7 +390,7 @@ proptest! {
             }
             server.table.sweep(server.now);
             server.check();
-            prop_assert!(server.table.next_deadline().is_none_or(|deadline| deadline > server.now));
+            prop_assert!(server.table.poll_timeout().is_none_or(|deadline| deadline > server.now));
             let sample = server.table.sample(&[key], 3, 8192, server.now);
             let peers: HashSet<PeerId> = sample.iter().map(|provider| provider.peer).collect();
             prop_assert!(sample.len() <= 3 && peers.len() == sample.len());

@@ -103,7 +103,7 @@ mod tests {
     fn its_life_ends_all_the_same() {
         let (mut roster, now) = room_with_bob();
         let end = now + PRESENCE_TTL;
-        assert_eq!(roster.next_deadline(), Some(end));
+        assert_eq!(roster.poll_timeout(), Some(end));
         assert!(roster.resume(&peer(1), end).is_none());
         assert_eq!(roster.tick(end), [peer(1)]);
         assert_eq!(roster.suspended().count(), 0);

@@ -76,7 +76,7 @@ impl Room {
         self.check();
         assert!(
             self.roster
-                .next_deadline()
+                .poll_timeout()
                 .is_none_or(|deadline| deadline > self.now)
         );
         gone
@@ -136,14 +136,14 @@ fn a_member_joins_lives_on_and_leaves() {
     assert_eq!(room.remaining(1), Some(seconds(120)));
     assert_eq!(room.at(60).hear(&left(1, 3)).unwrap(), Verdict::Left);
     assert!(room.roster.is_empty());
-    assert_eq!(room.roster.next_deadline(), None);
+    assert_eq!(room.roster.poll_timeout(), None);
 }
 
 #[test]
 fn who_vanishes_is_gone_after_its_life() {
     let mut room = Room::new();
     room.hear(&here(1, 1)).unwrap();
-    assert_eq!(room.roster.next_deadline(), Some(room.start + seconds(120)));
+    assert_eq!(room.roster.poll_timeout(), Some(room.start + seconds(120)));
     assert_eq!(room.at(119).tick(), []);
     assert_eq!(room.at(120).tick(), [peer(1)]);
     assert_eq!(room.tick(), []);
@@ -376,7 +376,7 @@ fn a_full_room_takes_a_newcomer_in_place_of_who_is_past_half_its_life() {
     assert_eq!(room.hear(newcomer).unwrap(), Verdict::Joined);
     assert!(!room.roster.contains(&quiet));
     assert_eq!(
-        room.roster.next_deadline(),
+        room.roster.poll_timeout(),
         Some(room.now),
         "to be reported at once"
     );

@@ -37,7 +37,7 @@ fn whoever_makes_room_for_another_is_gone_a_moment_later() {
     let joined = take(&mut members, &here(2000, 1, now), 2000, now);
     assert_eq!(joined.len(), 3, "it is met, joins, and the list is another");
     assert_eq!(members.iter().len(), MEMBERS_MAX);
-    assert_eq!(members.next_deadline(), Some(now.instant));
+    assert_eq!(members.poll_timeout(), Some(now.instant));
     assert_eq!(members.tick(now.instant, &mut out), [peer(count)]);
     let gone = outputs(&mut out);
     assert!(matches!(

@@ -31,7 +31,7 @@ fn providers_are_asked_some_at_a_time() {
         let twice = search.provider(*provider, Vec::new(), &roster, start);
         assert!(!twice);
     }
-    assert_eq!(search.next_deadline(), start);
+    assert_eq!(search.poll_timeout(), start);
     assert_eq!(
         due(&mut search, &roster, start),
         providers[..STRANGERS_AT_ONCE]
@@ -39,7 +39,7 @@ fn providers_are_asked_some_at_a_time() {
     assert_eq!(due(&mut search, &roster, start), []);
     search.lookup_due(start);
     let later = start + STRANGERS_INTERVAL;
-    assert_eq!(search.next_deadline(), later);
+    assert_eq!(search.poll_timeout(), later);
     assert_eq!(
         due(&mut search, &roster, later),
         providers[STRANGERS_AT_ONCE..]
@@ -85,14 +85,14 @@ fn the_dht_is_asked_less_and_less_often_until_it_is_back() {
     for _ in 0..7 {
         assert!(search.lookup_due(now));
         assert!(!search.lookup_due(now), "once");
-        pauses.push(search.next_deadline() - now);
-        now = search.next_deadline();
+        pauses.push(search.poll_timeout() - now);
+        now = search.poll_timeout();
     }
     assert_eq!(pauses[..6], LOOKUP_PAUSES);
     assert_eq!(pauses[6], LOOKUP_PAUSES[5]);
     search.lookup_again(now);
     assert!(search.lookup_due(now));
-    assert_eq!(search.next_deadline() - now, LOOKUP_PAUSES[0]);
+    assert_eq!(search.poll_timeout() - now, LOOKUP_PAUSES[0]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn later_lookups_wait_for_more_servers() {
             heard += 1;
         }
         assert_eq!(heard, answers);
-        now = search.next_deadline();
+        now = search.poll_timeout();
     }
 }
 

@@ -143,7 +143,7 @@ impl Upgrades {
         Some(pause)
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.peers
             .values()
             .filter_map(|upgrade| match upgrade.state {
@@ -167,7 +167,7 @@ mod tests {
         let (now, peer) = (Instant::now(), PeerId::random());
         let mut upgrades = Upgrades::new(None);
         upgrades.relayed(peer, true, now);
-        assert_eq!(upgrades.next_deadline(), Some(now));
+        assert_eq!(upgrades.poll_timeout(), Some(now));
         assert_eq!(upgrades.poll(now), [peer]);
         assert!(upgrades.poll(now).is_empty(), "once");
 
@@ -194,7 +194,7 @@ mod tests {
         upgrades.poll(now);
         upgrades.failed(&peer, Some(Failure::NoWay), now);
         upgrades.relayed(peer, true, now + seconds(1));
-        assert_eq!(upgrades.next_deadline(), Some(now + AFRESH_MIN));
+        assert_eq!(upgrades.poll_timeout(), Some(now + AFRESH_MIN));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
             None
         );
         upgrades.relayed(peer, true, now + seconds(60));
-        assert_eq!(upgrades.next_deadline(), None);
+        assert_eq!(upgrades.poll_timeout(), None);
         upgrades.speaks(&peer, Speaks::Signaling { better: false }, now);
         assert_eq!(upgrades.poll(now), [peer]);
         upgrades.done(&peer);

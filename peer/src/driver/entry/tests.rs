@@ -55,7 +55,7 @@ fn dials(entry: &mut Entry, peer: PeerId, node: Node, from: Instant, time: Durat
             now += Duration::from_millis(50);
             entry.disconnected(&peer, now);
         }
-        let next = entry.next_deadline().expect("it is tried again");
+        let next = entry.poll_timeout().expect("it is tried again");
         now = next.max(now + Duration::from_millis(1));
     }
     dials
@@ -122,7 +122,7 @@ fn the_reason_is_shown_from_one_attempt_to_the_next() {
         assert_eq!(nodes[0].1, NodeFault::TurnedAway(Refusal::Full));
         entry.disconnected(&peer, now);
         assert_eq!(entry.nodes()[0].state, turned_away);
-        now = entry.next_deadline().expect("it is tried again");
+        now = entry.poll_timeout().expect("it is tried again");
     }
     // Somebody has left.
     let id = dial(&mut entry, now).expect("a dial");
@@ -150,17 +150,17 @@ fn a_connection_that_has_lasted_is_replaced_at_once() {
     let start = platform::now();
     let (mut entry, peer) = entry(start);
     dials(&mut entry, peer, Node::Closes, start, 10 * MINUTE);
-    let mut now = entry.next_deadline().expect("it is tried again");
+    let mut now = entry.poll_timeout().expect("it is tried again");
     let id = dial(&mut entry, now).expect("a dial");
     entry.connected(id, peer, now);
     entry.welcomed(&peer);
     now += limits::CONNECTION_LASTS;
     entry.disconnected(&peer, now);
-    assert_eq!(entry.next_deadline(), Some(now + LOST_PAUSE));
+    assert_eq!(entry.poll_timeout(), Some(now + LOST_PAUSE));
     // With it the pauses are short again.
     let id = dial(&mut entry, now + LOST_PAUSE).expect("a dial");
     entry.failed(id, Unreached::Refused, now);
-    let next = entry.next_deadline().expect("it is tried again");
+    let next = entry.poll_timeout().expect("it is tried again");
     assert!(next <= now + limits::REDIAL_BASE);
 }
 
@@ -174,7 +174,7 @@ fn what_is_lost_with_the_network_is_not_held_against_the_node() {
     entry.network_changed(true, start);
     let lost = start + Duration::from_secs(2);
     entry.disconnected(&peer, lost);
-    assert_eq!(entry.next_deadline(), Some(lost + LOST_PAUSE));
+    assert_eq!(entry.poll_timeout(), Some(lost + LOST_PAUSE));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_door_that_is_shut_without_a_word_is_tried_after_the_others() {
         let door = doors.find(|door| shown.contains(&format!("/{door}]")));
         entry.connected(dial.connection_id(), peer, now);
         entry.disconnected(&peer, now);
-        let next = entry.next_deadline().expect("it is tried again");
+        let next = entry.poll_timeout().expect("it is tried again");
         (*door.expect("one of them"), next)
     };
     let mut now = start;

@@ -38,7 +38,7 @@ fn dials(lasts: Duration) -> u32 {
             now += lasts;
             reaching.disconnected(&member, now);
         }
-        let next = reaching.next_deadline(|_| None).expect("it is tried again");
+        let next = reaching.poll_timeout(|_| None).expect("it is tried again");
         now = next.max(now + Duration::from_millis(1));
     }
     dials
@@ -85,7 +85,7 @@ fn what_is_lost_with_the_network_is_dialled_again_at_once() {
     reaching.network_changed(now);
     let lost = now + Duration::from_secs(2);
     reaching.disconnected(&member, lost);
-    let next = reaching.next_deadline(|_| None).expect("it is tried again");
+    let next = reaching.poll_timeout(|_| None).expect("it is tried again");
     assert!(next <= lost + YIELD, "{:?}", next - lost);
 }
 

@@ -296,7 +296,7 @@ impl Agent {
     /// Does what was due.
     fn on_time(&mut self) {
         let now = Instant::now();
-        if self.next_deadline().is_none_or(|deadline| deadline > now) {
+        if self.poll_timeout().is_none_or(|deadline| deadline > now) {
             return;
         }
         self.gatherer.on_time(now);
@@ -345,11 +345,11 @@ impl Agent {
         serde_json::json!({ "candidate": text, "sdpMid": media_id, "sdpMLineIndex": 0 }).to_string()
     }
 
-    fn next_deadline(&mut self) -> Option<Instant> {
-        let dtls = self.dtls.as_ref().and_then(Dtls::next_deadline);
-        let sctp = self.sctp.as_ref().and_then(Sctp::next_deadline);
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        let dtls = self.dtls.as_ref().and_then(Dtls::poll_timeout);
+        let sctp = self.sctp.as_ref().and_then(Sctp::poll_timeout);
         let deadlines = [
-            self.gatherer.next_deadline(),
+            self.gatherer.poll_timeout(),
             self.prunes_at,
             self.ice.poll_timeout(),
             dtls,
@@ -363,7 +363,7 @@ impl Agent {
         if self.closed.is_some() {
             return;
         }
-        let next = self.next_deadline();
+        let next = self.poll_timeout();
         if next != self.wakes_at {
             self.wakes_at = next;
             if let Some(next) = next {
@@ -432,7 +432,7 @@ impl Agent {
     fn done(&mut self) {
         self.take_sctp_events(Instant::now());
         self.flush();
-        let next = self.next_deadline();
+        let next = self.poll_timeout();
         if next.is_some_and(|next| self.wakes_at.is_none_or(|at| next < at)) {
             self.wake_task();
         }

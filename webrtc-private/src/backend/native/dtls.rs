@@ -137,7 +137,7 @@ impl Dtls {
         Ok(happened.collect())
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.endpoint.poll_timeout(&NOBODY)
     }
 

@@ -120,7 +120,7 @@ impl Gatherer {
         None
     }
 
-    pub(super) fn next_deadline(&mut self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&mut self) -> Option<Instant> {
         let clients = self.clients.iter_mut();
         clients.filter_map(|client| client.poll_timeout()).min()
     }

@@ -182,9 +182,9 @@ impl Sctp {
         self.is_connected
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let (_, association) = self.association.as_ref()?;
-        let deadlines = [association.poll_timeout(), self.closing.next_deadline()];
+        let deadlines = [association.poll_timeout(), self.closing.poll_timeout()];
         deadlines.into_iter().flatten().min()
     }
 

@@ -55,7 +55,7 @@ fn shake(is_lost: impl Fn(usize) -> bool) -> Option<Duration> {
             return Some(now - start);
         }
         if is_quiet {
-            let deadlines = sides.iter().filter_map(|side| side.dtls.next_deadline());
+            let deadlines = sides.iter().filter_map(|side| side.dtls.poll_timeout());
             now = deadlines.min()?.max(now);
             for side in &mut sides {
                 side.dtls.on_time(now).ok()?;

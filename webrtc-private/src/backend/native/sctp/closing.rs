@@ -60,7 +60,7 @@ impl Closing {
         }
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let first = [self.left.front(), self.quiet.front()];
         first.into_iter().flatten().map(|(due, _)| *due).min()
     }

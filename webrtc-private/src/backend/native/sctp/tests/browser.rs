@@ -144,7 +144,7 @@ impl Side for Browser {
         self.settle();
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn poll_timeout(&self) -> Option<Instant> {
         let next = self.socket.poll_timeout();
         (next < SocketTime::infinite_future()).then(|| self.began + (next - SocketTime::zero()))
     }

@@ -16,7 +16,7 @@ const DELAY: Duration = Duration::from_millis(10);
 pub(super) trait Side {
     fn poll_send(&mut self) -> Option<Bytes>;
     fn receive(&mut self, packet: Bytes, now: Instant);
-    fn next_deadline(&self) -> Option<Instant>;
+    fn poll_timeout(&self) -> Option<Instant>;
     fn on_time(&mut self, now: Instant);
 }
 
@@ -29,8 +29,8 @@ impl Side for Sctp {
         self.receive(packet, now);
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        self.next_deadline()
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.poll_timeout()
     }
 
     fn on_time(&mut self, now: Instant) {
@@ -75,7 +75,7 @@ impl Network {
         }
         let arrivals = self.under_way.iter().filter_map(|packets| packets.front());
         let arrivals = arrivals.map(|(at, _)| *at);
-        let timers = sides.iter().filter_map(|machine| machine.next_deadline());
+        let timers = sides.iter().filter_map(|machine| machine.poll_timeout());
         let Some(next) = arrivals.chain(timers).min() else {
             return false;
         };
