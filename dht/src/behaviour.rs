@@ -68,7 +68,7 @@ const ADDRESSES_MAX: usize = 16;
 /// ([`Handler`]).
 ///
 /// And kad answers whoever asks, as fast as it is asked. Here a connection is closed whose peer asks for
-/// more than [`REQUESTS_PER_PEER`](crate::REQUESTS_PER_PEER), of which long answers take more than one, or is one of many
+/// more than [`REQUESTS_PER_PEER`], of which long answers take more than one, or is one of many
 /// behind one address that together do.
 ///
 /// And kad acknowledges a record, without keeping it, that names the server itself as its publisher. Here

@@ -4,7 +4,7 @@ use libp2p::PeerId;
 use moim_protocol::rate::{Buckets, Rate, Source};
 use web_time::Instant;
 
-/// Requests to the DHT of one peer, of which an answer takes [`ANSWER_BYTES_FREE`] along. A peer that joins a hundred rooms at once asks each server a few hundred
+/// Requests to the DHT of one peer, of which an answer takes `ANSWER_BYTES_FREE` along. A peer that joins a hundred rooms at once asks each server a few hundred
 /// times; one that is in them, a few times a second. Each request costs some 0.1 ms, so this is a
 /// hundredth of a core for as long as somebody asks for nothing.
 pub const REQUESTS_PER_PEER: Rate = Rate {
