@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use futures_timer::Delay;
 use libp2p::core::{
     StreamMuxer,
-    muxing::{StreamMuxerBox, StreamMuxerEvent, SubstreamBox},
+    muxing::{StreamMuxerBox, StreamMuxerEvent},
 };
 
 use crate::{
@@ -96,10 +96,6 @@ impl Muxer {
         self.shared.catch(|| poll(inner)).unwrap_or_else(fallen)
     }
 
-    fn stream(&self, inner: SubstreamBox) -> Stream {
-        Stream::new(inner, Arc::clone(&self.shared))
-    }
-
     /// Ready when there was no sign of life for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
@@ -127,7 +123,7 @@ impl StreamMuxer for Muxer {
     ) -> Poll<io::Result<Self::Substream>> {
         let stream = ready!(self.with(|inner| inner.poll_inbound(cx)))?;
         self.shared.sign();
-        Poll::Ready(Ok(self.stream(stream)))
+        Poll::Ready(Ok(Stream::inbound(stream, Arc::clone(&self.shared))))
     }
 
     fn poll_outbound(
@@ -135,7 +131,7 @@ impl StreamMuxer for Muxer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Self::Substream>> {
         let stream = ready!(self.with(|inner| inner.poll_outbound(cx)))?;
-        Poll::Ready(Ok(self.stream(stream)))
+        Poll::Ready(Ok(Stream::outbound(stream, Arc::clone(&self.shared))))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -168,7 +164,7 @@ mod tests {
     use std::{future::poll_fn, time::Duration};
 
     use futures::executor::block_on;
-    use libp2p::core::muxing::StreamMuxerExt as _;
+    use libp2p::core::muxing::{StreamMuxerExt as _, SubstreamBox};
 
     use super::*;
 

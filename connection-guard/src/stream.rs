@@ -22,7 +22,15 @@ pub(crate) struct Stream {
     shared: Arc<Shared>,
     /// Since when the other end has taken less than it should, if it has.
     stall: Option<Stall>,
+    /// Bytes that may be written to nobody, see [`ANSWER_BYTES`].
+    unheard: usize,
 }
+
+/// So many bytes may be written to another end that has opened the stream, said something and gone. Whoever opens a stream
+/// lazily (multistream-select's `V1Lazy`) sends its message with its wish for a protocol, and where no answer is owed (kad's
+/// ADD_PROVIDER) drops the stream at once. The agreement on the protocol has to be written nevertheless, and if that
+/// failed, the message that is there would not be read.
+const ANSWER_BYTES: usize = 256;
 
 struct Stall {
     until: Delay,
@@ -30,11 +38,46 @@ struct Stall {
 }
 
 impl Stream {
-    pub(crate) fn new(inner: SubstreamBox, shared: Arc<Shared>) -> Self {
+    /// One that this side opens.
+    pub(crate) fn outbound(inner: SubstreamBox, shared: Arc<Shared>) -> Self {
         Self {
             inner,
             shared,
             stall: None,
+            unheard: 0,
+        }
+    }
+
+    /// One that the other side has opened.
+    pub(crate) fn inbound(inner: SubstreamBox, shared: Arc<Shared>) -> Self {
+        Self {
+            unheard: ANSWER_BYTES,
+            ..Self::outbound(inner, shared)
+        }
+    }
+
+    /// What comes of writing `bytes` where the other end takes nothing any more.
+    fn unheard<T>(&mut self, result: io::Result<T>, bytes: usize, instead: T) -> io::Result<T> {
+        let is_gone = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::WriteZero
+            )
+        };
+        match result {
+            Err(error) if self.unheard > bytes && is_gone(&error) => {
+                self.unheard -= bytes;
+                Ok(instead)
+            }
+            result => {
+                // Whoever takes something has more to hear.
+                if result.is_ok() {
+                    self.unheard = self.unheard.saturating_sub(bytes);
+                }
+                result
+            }
         }
     }
 
@@ -116,7 +159,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.writing(cx, |inner, cx| inner.poll_write(cx, bytes), |taken| *taken)
+        let result = self.writing(cx, |inner, cx| inner.poll_write(cx, bytes), |taken| *taken);
+        let length = bytes.len();
+        result.map(|result| self.unheard(result, length, length))
     }
 
     fn poll_write_vectored(
@@ -124,15 +169,18 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writing(
+        let result = self.writing(
             cx,
             |inner, cx| inner.poll_write_vectored(cx, parts),
             |taken| *taken,
-        )
+        );
+        let length = parts.iter().map(|part| part.len()).sum();
+        result.map(|result| self.unheard(result, length, length))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing(cx, |inner, cx| inner.poll_flush(cx), all)
+        let result = self.writing(cx, |inner, cx| inner.poll_flush(cx), all);
+        result.map(|result| self.unheard(result, 0, ()))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -206,7 +254,7 @@ mod tests {
         };
         let taking = Taking { bytes, full: None };
         let shared = Arc::new(Shared::new(limits, Panics::default()));
-        Stream::new(SubstreamBox::new(taking), shared)
+        Stream::outbound(SubstreamBox::new(taking), shared)
     }
 
     #[test]
@@ -237,6 +285,61 @@ mod tests {
             assert!(stream.stall.is_some());
             stream.flush().await.unwrap();
             assert!(stream.stall.is_none());
+        });
+    }
+
+    /// The other end has said something and takes nothing any more.
+    struct Gone(&'static [u8]);
+
+    impl AsyncRead for Gone {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.0).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Gone {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(cx)
+        }
+    }
+
+    #[test]
+    fn what_was_said_by_one_who_has_gone_is_read() {
+        let shared = || Arc::new(Shared::new(Limits::default(), Panics::default()));
+        let gone = || SubstreamBox::new(Gone(b"a message"));
+        block_on(async {
+            let mut stream = Stream::inbound(gone(), shared());
+            stream.write_all(b"/a/protocol/1.0.0\n").await.unwrap();
+            stream.flush().await.unwrap();
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).await.unwrap();
+            assert_eq!(said, b"a message");
+            // An answer as long as it likes is not written to nobody.
+            let error = stream.write_all(&[0; ANSWER_BYTES]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            for _ in 0..ANSWER_BYTES {
+                let _ = stream.write_all(&[0]).await;
+            }
+            stream.write_all(&[0]).await.unwrap_err();
+            // Who has opened a stream hears that nobody listens.
+            let mut stream = Stream::outbound(gone(), shared());
+            stream.write_all(b"a question").await.unwrap_err();
         });
     }
 

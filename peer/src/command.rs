@@ -98,6 +98,10 @@ pub(crate) enum Command {
     /// A room's handle is gone.
     RoomDropped,
     /// Panic in the driver.
+    /// As if the platform said so.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "a browser says so itself")]
+    Change(crate::platform::Change),
     #[cfg(test)]
     #[allow(dead_code, reason = "only programs can catch it")]
     Panic,

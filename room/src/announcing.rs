@@ -73,6 +73,10 @@ impl Announcing {
         }
     }
 
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     pub(crate) const fn topic(&self) -> TopicHash {
         self.topic
     }

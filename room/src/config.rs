@@ -28,6 +28,10 @@ pub struct Config {
     pub connected: Vec<PeerId>,
     /// Who of them hears the room's gossip.
     pub listeners: Vec<PeerId>,
+    /// The sequence of the last presence that this peer has signed before ([`Room::sequence`](crate::Room::sequence)), in
+    /// whatever room; 0 if it has not. What is signed now is newer, also for who leaves and is back in the same
+    /// millisecond.
+    pub after: u64,
     /// Where jitter and choices come from. It should differ from peer to peer.
     pub seed: u64,
 }

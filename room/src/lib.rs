@@ -89,6 +89,7 @@
 //!         in_dht: true,
 //!         connected: Vec::new(),
 //!         listeners: Vec::new(),
+//!         after: 0,
 //!         seed: 7,
 //!     };
 //!     let mut room = Room::join(config, now);

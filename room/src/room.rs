@@ -57,7 +57,7 @@ impl Room {
         let me = config.keypair.public().to_peer_id();
         let members = Members::new(topic, me, &config.name);
         let conversation = Conversation::new(me, topic, config.name.clone(), now);
-        let announcing = Announcing::new(
+        let mut announcing = Announcing::new(
             config.keypair,
             topic,
             config.name,
@@ -66,6 +66,7 @@ impl Room {
             config.seed,
             now.instant,
         );
+        announcing.came_back(config.after);
         let search = Search::new(topic, now.instant);
         let telling = Telling::new(config.gossip, config.seed);
         let mut room = Self {
@@ -232,6 +233,11 @@ impl Room {
     #[must_use]
     pub fn own(&self) -> Option<&SignedPresence> {
         self.meeting.announcing.own()
+    }
+
+    /// The sequence of the last presence that this peer has signed for the room.
+    pub fn sequence(&self) -> u64 {
+        self.meeting.announcing.sequence()
     }
 
     /// The members in the order of their peer ids' bytes, this peer not among them.

@@ -76,6 +76,7 @@ impl World {
             in_dht: it.in_dht(),
             connected: Vec::new(),
             listeners: Vec::new(),
+            after: 0,
             seed: self.draw.number(),
         };
         let is_liar = it.is_liar;

@@ -1,5 +1,7 @@
 //! What a file is, by its name.
 
+use std::ops::RangeInclusive;
+
 /// The media type of a file by its ending, of those that a web build consists of. Anything else is
 /// bytes, which a browser saves and never runs.
 pub(super) fn content_type(path: &str) -> &'static str {
@@ -47,11 +49,16 @@ pub(super) fn cache_control(path: &str) -> &'static str {
     }
 }
 
-/// Whether Trunk put the hash of the content into the name: 16 hexadecimal digits as a part of it.
+/// Digits of a hash in a name. Trunk writes 64 bits as a number, without the zeros in front: one name in sixteen has 15
+/// digits, and one in a million less than 12.
+const HASH_DIGITS: RangeInclusive<usize> = 12..=16;
+
+/// Whether Trunk put the hash of the content into the name, as a part of it.
 fn is_hashed(path: &str) -> bool {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     name.split(['-', '_', '.']).any(|part| {
-        part.len() == 16 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        HASH_DIGITS.contains(&part.len())
+            && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
@@ -64,6 +71,7 @@ mod tests {
         for hashed in [
             "moim-web-98ab2c6f80641cf1_bg.wasm",
             "moim-web-98ab2c6f80641cf1.js",
+            "moim-web-283c39b96d99905_bg.wasm",
             "6e2bc8ae8f6bd2f7-initializer.mjs",
             "a/base-3f3007c63320c895.css",
         ] {
@@ -74,6 +82,7 @@ mod tests {
             "98ab2c6f80641cf1/index.html",
             "moim-web.js",
             "deadbeef.js",
+            "a-98ab2c6f80641cf1a.js",
             "a-98AB2C6F80641CF1.js",
         ] {
             assert_eq!(cache_control(plain), "no-cache", "{plain}");

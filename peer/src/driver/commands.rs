@@ -25,6 +25,8 @@ impl Driver {
             Command::Lookup { topic, wait, reply } => self.begin_lookup(topic, wait, reply, now),
             Command::NetworkChanged { online } => self.on_network_changed(online, now),
             #[cfg(test)]
+            Command::Change(change) => self.on_change(change, now),
+            #[cfg(test)]
             Command::Panic => panic!("sabotage"),
             Command::Open { to, reply } => self.streams.open(to, reply, now),
             Command::Provide { key, reply } => self.providing.provide(key, reply, now),

@@ -70,6 +70,7 @@ impl Driver {
             in_dht: self.connections.has_server(),
             connected: self.connections.peers().collect(),
             listeners,
+            after: self.rooms.last_sequence(),
             seed: platform::seed(),
         };
         let machine = Room::join(config, at(now));

@@ -73,6 +73,8 @@ pub(super) struct Rooms {
     machines: BTreeMap<MachineId, Machine>,
     /// The rooms that are joined and not left.
     joined: BTreeMap<TopicHash, MachineId>,
+    /// Of the rooms that are left.
+    last_sequence: u64,
     revision: Revision,
     members: Revision,
     /// Requests of the presence protocol that wait for an answer.
@@ -149,8 +151,18 @@ impl Rooms {
 
     /// A room is left, and everybody told.
     pub(super) fn remove(&mut self, id: MachineId) {
+        self.last_sequence = self.last_sequence();
         self.machines.remove(&id);
         self.asked.retain(|_, (of, _)| *of != id);
+    }
+
+    /// The sequence of the last presence that this peer has signed for any room.
+    pub(super) fn last_sequence(&self) -> u64 {
+        let of_rooms = self.machines.values().map(|machine| match machine {
+            Machine::Room(joined) => joined.machine.sequence(),
+            Machine::Lookup(_) => 0,
+        });
+        of_rooms.fold(self.last_sequence, u64::max)
     }
 
     /// A lookup is done.

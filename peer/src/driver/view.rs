@@ -150,6 +150,7 @@ mod tests {
             in_dht: false,
             connected: Vec::new(),
             listeners: Vec::new(),
+            after: 0,
             seed: 7,
         };
         Room::join(config, now())

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use moim_peer::{
-    BootstrapSource, LeaveReason, Path, Peer, PeerEvent, PeerId, Profile, Reach, Status,
+    BootstrapSource, DhtMode, LeaveReason, Multiaddr, Path, Peer, PeerEvent, PeerId, Profile,
+    ProviderKey, Reach, Status,
 };
+use n0_future::time::timeout;
 
 use crate::common::{PATIENCE, TestPeer, peer, server, test, topic};
 
@@ -58,7 +60,7 @@ async fn a_peer_that_vanishes_is_gone_when_its_presence_expires() {
     })
     .await;
     // Longer than one life: he is kept by renewing it.
-    tokio::time::timeout(lifetime + lifetime / 2, async {
+    timeout(lifetime + lifetime / 2, async {
         ada.expect("that Bob leaves while he lives", |event| match event {
             PeerEvent::MemberLeft { .. } => Some(()),
             _ => None,
@@ -111,7 +113,7 @@ async fn one_good_bootstrap_address_among_bad_ones_is_enough() {
     let bob = TestPeer::start(Peer::builder().bootstrap(bad)).await;
     let mut snapshot = bob.peer.snapshot();
     let failed = snapshot.wait_for(|snapshot| matches!(snapshot.status, Status::Failed { .. }));
-    let failed = tokio::time::timeout(PATIENCE, failed)
+    let failed = timeout(PATIENCE, failed)
         .await
         .expect("in time")
         .expect("runs")
@@ -149,5 +151,40 @@ async fn two_who_come_at_the_same_moment_meet_at_once() {
         }
         let took = began.elapsed();
         assert!(took < WITHIN, "round {round}: {took:?}");
+    }
+}
+
+/// What is told without an answer is said on a stream that is dropped at once.
+#[test]
+async fn what_is_provided_arrives_by_tcp_and_by_quic() {
+    for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let listen: Multiaddr = listen.parse().expect("valid");
+        let server = Peer::builder()
+            .dht_mode(DhtMode::Server)
+            .listen([listen.clone()]);
+        let server = TestPeer::start(server).await;
+        let mut snapshot = server.peer.snapshot();
+        let listens = snapshot.wait_for(|snapshot| !snapshot.addresses.is_empty());
+        let address = listens.await.expect("it runs").addresses[0].clone();
+        let source = format!("{address}/p2p/{}", server.peer.id());
+        let source: BootstrapSource = source.parse().expect("valid");
+        let client = || {
+            Peer::builder()
+                .bootstrap([source.clone()])
+                .listen([listen.clone()])
+        };
+        let (ada, eve) = (
+            TestPeer::start(client()).await,
+            TestPeer::start(client()).await,
+        );
+        let key = ProviderKey::of("something");
+        ada.peer.provide(key).await.expect("told");
+        // Nobody answers that it has come.
+        let found = async {
+            while eve.peer.providers(key).await.expect("answered") != [ada.peer.id()] {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, found).await.expect("found in time");
     }
 }

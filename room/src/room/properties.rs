@@ -50,6 +50,7 @@ impl Checked {
             in_dht: true,
             connected: Vec::new(),
             listeners: Vec::new(),
+            after: 0,
             seed: 5,
         };
         Self {

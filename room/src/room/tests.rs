@@ -46,6 +46,7 @@ fn config() -> Config {
         in_dht: true,
         connected: Vec::new(),
         listeners: Vec::new(),
+        after: 0,
         seed: 1,
     }
 }

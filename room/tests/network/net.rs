@@ -386,6 +386,7 @@ impl Net {
             in_dht: self.has_dht,
             connected: Vec::new(),
             listeners: Vec::new(),
+            after: 0,
             seed: self.random.next(),
         };
         it.room = Some(Room::join(config, now));

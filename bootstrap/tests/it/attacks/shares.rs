@@ -195,7 +195,7 @@ async fn provider_records_for_all_the_keys_that_a_hundred_and_thirty_peers_may_p
     siege
         .judge(
             "33,280 provider records of 130 peers at 4 addresses",
-            64,
+            96,
             &extra,
         )
         .await;

@@ -10,8 +10,8 @@ use tokio::{
 
 use crate::{
     BootstrapSource, ClockOff, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, PeerId,
-    Profile, Room, Topic, command::Command, error::SayError, reason::DocumentFault,
-    snapshot::Status,
+    Profile, Room, Topic, command::Command, error::SayError, platform::Change,
+    reason::DocumentFault, snapshot::Status,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -77,6 +77,52 @@ async fn heard(room: &Room, events: &mut EventStream, text: &str) {
         }
     })
     .await;
+}
+
+/// As the back/forward cache does with a page.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_put_away_is_in_its_rooms_again_at_once() {
+    // A presence lives longer than this takes; by its refresh they would see each other in the end.
+    const AT_ONCE: Duration = Duration::from_secs(20);
+    let (ada, _ada_events, address) = serving(None).await;
+    let (bob, mut bob_events, _) = serving(Some(address.clone())).await;
+    let profile = |name| Profile::named(name).expect("valid");
+    let ada_room = ada.join(topic(), profile("Ada")).await.expect("it runs");
+    let bob_room = bob.join(topic(), profile("Bob")).await.expect("it runs");
+    connected(&bob).await;
+    sees(&ada_room, &bob).await;
+    sees(&bob_room, &ada).await;
+    heard(&ada_room, &mut bob_events, "before").await;
+    for _ in 0..3 {
+        for peer in [&ada, &bob] {
+            let away = Command::Change(Change::PutAway);
+            peer.commands.send(away).await.expect("it runs");
+        }
+        for room in [&ada_room, &bob_room] {
+            let mut members = room.members();
+            let nobody = members.wait_for(Vec::is_empty);
+            soon("nobody to be there", nobody).await.expect("it runs");
+        }
+        // In the same millisecond, mostly.
+        for peer in [&ada, &bob] {
+            let back = Command::Change(Change::Back);
+            peer.commands.send(back).await.expect("it runs");
+        }
+        let both = async {
+            sees(&ada_room, &bob).await;
+            sees(&bob_room, &ada).await;
+        };
+        tokio::time::timeout(AT_ONCE, both).await.expect("at once");
+    }
+    heard(&ada_room, &mut bob_events, "after").await;
+    let history = bob_room.history().await;
+    let texts = history.iter().map(|message| message.text.as_str());
+    let mut texts: Vec<&str> = texts.collect();
+    texts.dedup();
+    assert_eq!(texts, ["before", "after"]);
+    for peer in [ada, bob] {
+        soon("the end", peer.stop()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
