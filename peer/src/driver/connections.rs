@@ -52,6 +52,15 @@ pub(super) struct Connections {
     ways: Revision,
 }
 
+/// Of two paths to a peer the lower one is better.
+fn rank(path: Path) -> u8 {
+    match path {
+        Path::Direct(_) => 0,
+        Path::Turn => 1,
+        Path::Relayed { .. } => 2,
+    }
+}
+
 /// Longest agent name shown; a remote chooses it.
 const AGENT_CHARS_MAX: usize = 64;
 
@@ -211,11 +220,7 @@ impl Connections {
     /// How a peer is reached: directly, if any of its connections is direct.
     pub(super) fn best_path(&self, peer: &PeerId) -> Option<Path> {
         let paths = self.of(peer).map(|open| open.path);
-        paths.min_by_key(|path| match path {
-            Path::Direct(_) => 0,
-            Path::Turn => 1,
-            Path::Relayed { .. } => 2,
-        })
+        paths.min_by_key(|path| rank(*path))
     }
 
     /// The connection for a stream that stays on it: a direct one if there is one, and of several the one that answers
@@ -223,11 +228,6 @@ impl Connections {
     pub(super) fn best(&self, peer: &PeerId) -> Option<ConnectionId> {
         let ids = self.peers.get(peer)?.connections.iter();
         let open = ids.filter_map(|id| Some((*id, self.open.get(&(*peer, *id))?)));
-        let rank = |path: Path| match path {
-            Path::Direct(_) => 0,
-            Path::Turn => 1,
-            Path::Relayed { .. } => 2,
-        };
         let best = open.min_by_key(|(id, open)| (rank(open.path), open.silent, open.since, *id));
         best.map(|(id, _)| id)
     }

@@ -111,6 +111,14 @@ impl Bench {
         }
     }
 
+    /// What is looked up now.
+    fn looked_up(&mut self) -> OperationId {
+        match self.output() {
+            Some(Output::LookUp { id, .. }) => id,
+            other => panic!("nothing is looked up: {other:?}"),
+        }
+    }
+
     fn took(&mut self, id: OperationId, took: Took) {
         self.operations.handed_over(id, took, &self.dht);
     }
@@ -190,9 +198,7 @@ fn a_put_that_somebody_refuses_counts_on_from_what_is_there() {
         bench.find();
         let (id, first, servers) = bench.handed();
         bench.took(id, Took::These(servers[1..].to_vec()));
-        let Some(Output::LookUp { id, .. }) = bench.output() else {
-            panic!("what is there is not read");
-        };
+        let id = bench.looked_up();
         if let Some(sequence) = there {
             let there = foreign(sequence);
             bench.operations.value(id, there.as_bytes(), WALL);
@@ -230,9 +236,7 @@ fn a_put_that_comes_to_nothing_says_why() {
     bench.find();
     let (id, ..) = bench.handed();
     bench.took(id, Took::These(Vec::new()));
-    let Some(Output::LookUp { id, .. }) = bench.output() else {
-        panic!("what is there is not read");
-    };
+    let id = bench.looked_up();
     bench.operations.looked_up(id, true);
     bench.find();
     let (id, ..) = bench.handed();
@@ -259,9 +263,7 @@ fn a_put_that_comes_to_nothing_says_why() {
     bench.find();
     let (id, ..) = bench.handed();
     bench.took(id, Took::These(Vec::new()));
-    let Some(Output::LookUp { id, .. }) = bench.output() else {
-        panic!("what is there is not read");
-    };
+    let id = bench.looked_up();
     bench.operations.looked_up(id, false);
     assert_eq!(
         answer.try_recv().expect("answered"),
@@ -288,9 +290,7 @@ fn a_get_tells_nothing_there_from_nobody_answers() {
     ] {
         let mut bench = Bench::new(3);
         let mut answer = bench.get();
-        let Some(Output::LookUp { id, .. }) = bench.output() else {
-            panic!("nothing is looked up");
-        };
+        let id = bench.looked_up();
         if let Some(value) = value {
             assert!(!bench.operations.value(id, value.as_bytes(), WALL));
             assert!(bench.operations.value(id, value.as_bytes(), WALL), "two");
