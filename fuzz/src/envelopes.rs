@@ -7,8 +7,8 @@ use libp2p_core::SignedEnvelope;
 use moim_protocol::{
     admission,
     limits::{
-        ADDRESSES_MAX, ENVELOPE_BYTES_MAX, PRESENCE_TTL, RECORD_ENVELOPE_BYTES_MAX, RECORD_TTL_MAX,
-        RECORD_VALUE_BYTES_MAX,
+        ADDRESSES_MAX, ENVELOPE_BYTES_MAX, PRESENCE_TTL_MAX, RECORD_ENVELOPE_BYTES_MAX,
+        RECORD_TTL_MAX, RECORD_VALUE_BYTES_MAX,
     },
     names::{PRESENCE_DOMAIN, PRESENCE_PAYLOAD_TYPE, RECORD_DOMAIN, RECORD_PAYLOAD_TYPE},
     presence::{SignedPresence, presence_record_key},
@@ -63,14 +63,19 @@ fn presence(signed: &SignedPresence, bytes: &[u8]) {
     let presence = signed.presence();
     assert!(bytes.len() <= ENVELOPE_BYTES_MAX && presence.addresses.len() <= ADDRESSES_MAX);
     for age in [Duration::ZERO, Duration::from_secs(60), Duration::MAX] {
-        assert!(signed.life(age, WALL) <= PRESENCE_TTL);
+        assert!(signed.life(age, WALL) <= PRESENCE_TTL_MAX);
     }
     if presence.peer == peer(1) {
         let again = presence.sign(keypair(1)).expect("it was signed");
         assert_eq!(again.presence(), presence);
     }
     let key = presence_record_key(presence.topic, &presence.peer);
-    admit(&key, bytes, signed.check_time(WALL).is_ok(), PRESENCE_TTL);
+    admit(
+        &key,
+        bytes,
+        signed.check_time(WALL).is_ok(),
+        PRESENCE_TTL_MAX,
+    );
 }
 
 fn record(signed: &SignedRecord, bytes: &[u8]) {

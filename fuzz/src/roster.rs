@@ -96,7 +96,7 @@ pub fn run(data: &[u8]) {
                 }
             }
             Step::Page { after, bytes } => {
-                let page = roster.entries(after.map(peer), now, usize::from(bytes));
+                let page = roster.entries(after.map(peer), None, now, usize::from(bytes));
                 let length = page.entries.len();
                 // However small a page is, it has a member, besides this peer on the first one.
                 let least = 1 + usize::from(after.is_none());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use moim_protocol::{
     ice_wire::{self, IceServer},
+    known::Known,
     limits::PRESENCE_TTL,
     message::{self, MessageId, Position},
     presence::State,
@@ -122,6 +123,7 @@ fn bodies() -> Vec<Seed> {
         topic: topic(),
         presence: Some(here.clone()),
         after: Some(peer(3)),
+        known: Some(Known::new(7, [(peer(2), 9)])),
     };
     let members = presence_wire::Response::Members {
         members: vec![

@@ -1,7 +1,8 @@
 //! When a peer says that it is here.
 //!
 //! At once when it joins, again [every 45 s](PRESENCE_REFRESH) give or take a tenth, shortly after
-//! its addresses change, and sooner while nobody has confirmed the last announcement.
+//! its addresses change, and sooner while nobody has confirmed the last announcement. In a large room it is less often,
+//! because every member gets the presence of every other: see [`life`].
 
 use std::time::Duration;
 
@@ -11,11 +12,26 @@ use crate::{
     backoff::doubled,
     limits::{
         ADDRESS_DEBOUNCE, ADDRESS_DEBOUNCE_MAX, ANNOUNCE_RETRY_BASE, ANNOUNCE_RETRY_MAX,
-        PRESENCE_REFRESH,
+        FULL_MESH_MAX, PRESENCE_REFRESH, PRESENCE_TTL, PRESENCE_TTL_MAX,
     },
     random::Random,
     time::after,
 };
+
+/// The life of a presence in a room of so many `others`, where it is `least` in a small one. It grows with the room, so that
+/// what all presences of a room cost a member stays the same.
+#[must_use]
+pub fn life(least: Duration, others: usize) -> Duration {
+    let small = FULL_MESH_MAX as f64;
+    let factor = (others as f64 / small).max(1.0);
+    let most = PRESENCE_TTL_MAX.div_duration_f64(PRESENCE_TTL);
+    least.mul_f64(factor.min(most)).min(PRESENCE_TTL_MAX)
+}
+
+/// When a presence of this `life` is renewed. Three eighths of it leave room for two lost announcements.
+fn refresh(life: Duration) -> Duration {
+    life.mul_f64(PRESENCE_REFRESH.div_duration_f64(PRESENCE_TTL))
+}
 
 /// Decides when to announce; the caller announces when [`poll`](Self::poll) says so, and reports
 /// with [`succeeded`](Self::succeeded). Idle until the first [`announce_now`](Self::announce_now).
@@ -34,26 +50,23 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Refreshes every [`PRESENCE_REFRESH`]; `seed` should differ from peer to peer and room to
-    /// room.
+    /// Refreshes every [`PRESENCE_REFRESH`], until another [life](Self::signed_for) is signed; `seed` should differ from
+    /// peer to peer and room to room.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self::with_refresh(PRESENCE_REFRESH, seed)
-    }
-
-    /// Refreshes every `refresh`: for a presence that is signed for less than
-    /// [`PRESENCE_TTL`](crate::limits::PRESENCE_TTL). Three eighths of that leave room for two lost
-    /// announcements.
-    #[must_use]
-    pub fn with_refresh(refresh: Duration, seed: u64) -> Self {
         Self {
-            refresh,
+            refresh: PRESENCE_REFRESH,
             random: Random::new(seed),
             due: None,
             change: None,
             tries: 0,
             is_settled: false,
         }
+    }
+
+    /// What is announced now has this life: it is refreshed in time.
+    pub fn signed_for(&mut self, life: Duration) {
+        self.refresh = refresh(life);
     }
 
     /// Announce at the next [`poll`](Self::poll), whatever was planned: on joining, and when the

@@ -237,12 +237,12 @@ pub(crate) mod base64 {
     pub(crate) mod optional {
         use super::*;
 
-        pub(crate) fn serialize<S: Serializer>(
-            bytes: &Option<&[u8]>,
+        pub(crate) fn serialize<B: AsRef<[u8]>, S: Serializer>(
+            bytes: &Option<B>,
             serializer: S,
         ) -> Result<S::Ok, S::Error> {
             match bytes {
-                Some(bytes) => super::serialize(bytes, serializer),
+                Some(bytes) => super::serialize(bytes.as_ref(), serializer),
                 None => serializer.serialize_none(),
             }
         }

@@ -120,6 +120,7 @@ pub mod dials;
 pub mod envelope;
 pub mod ice_wire;
 mod json;
+pub mod known;
 pub mod limits;
 pub mod message;
 pub mod names;

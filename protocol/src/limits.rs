@@ -9,11 +9,15 @@ use crate::{allowance::Share, rate::Rate};
 
 // --- Time -------------------------------------------------------------------------------------
 
-/// The longest life of a presence. A peer that vanishes without a word is gone after this.
+/// The life of a presence in a small room. A peer that vanishes without a word is gone after this.
 pub const PRESENCE_TTL: Duration = Duration::from_secs(120);
 
-/// How often a peer says again that it is here: two of them may be lost within
-/// [`PRESENCE_TTL`] and the peer is still shown.
+/// The longest life of a presence: in a room of 480 others and more. Who vanishes there is gone when others
+/// [doubt](crate::room::RoomMessage::Doubt) it; this is for those who have missed that.
+pub const PRESENCE_TTL_MAX: Duration = Duration::from_secs(40 * 60);
+
+/// How often a peer of a small room says again that it is here: two of them may be lost within
+/// [`PRESENCE_TTL`] and the peer is still shown. In larger rooms it is the same part of the life.
 pub const PRESENCE_REFRESH: Duration = Duration::from_secs(45);
 
 /// How far two wall clocks may differ. Nothing lives longer or shorter for it (lives are measured
@@ -192,13 +196,19 @@ pub const TALK_PER_AUTHOR: Share = share(16, 256, 32 << 10, 512 << 10);
 /// be. The second half is for members that this peer is connected to.
 pub const ROOM_TALK: Share = share(128, 2048, 256 << 10, 4 << 20);
 
-/// Presences of one peer in one room. One is signed every 45 s, and some in a row while addresses
+/// Presences of one peer in one room. One is said every 45 s in a small room, and some in a row while addresses
 /// change.
 pub const PRESENCES_PER_PEER: Share = share(1, 32, 4 << 10, 96 << 10);
 
-/// Presences in one room: everybody's in a full room joining within some seconds. In rest a full
-/// room has 23 a second. The second half is for members that this peer is connected to.
+/// Presences in one room: everybody's in a full room joining within some seconds. In rest none are said in a large
+/// room. The second half is for members that this peer is connected to.
 pub const ROOM_PRESENCES: Share = share(256, 4096, 512 << 10, 8 << 20);
+
+/// Doubts of one member about others in one room: it has lost all its connections at once.
+pub const DOUBTS_PER_AUTHOR: Share = share(1, 64, 512, 32 << 10);
+
+/// Doubts of all members in one room: half of a full room is gone at once.
+pub const ROOM_DOUBTS: Share = share(64, 4096, 32 << 10, 2 << 20);
 
 /// What one neighbour is the first to bring of one room's gossip: twice all that is passed on in it. An
 /// honest neighbour does not bring more; who does is not listened to for a minute.
@@ -242,16 +252,22 @@ pub const ASKED_PER_PEER: Rate = Rate {
 /// Most members a peer keeps of one room.
 pub const MEMBERS_MAX: usize = 1024;
 
-/// Most members of a room that can't be reached and are kept for their return: as many as a peer has connections that
-/// may be lost.
-pub const SUSPENDED_MAX: usize = 256;
+/// Most members of a room that can't be reached and are kept for their return: a room may fall into two parts.
+pub const SUSPENDED_MAX: usize = MEMBERS_MAX;
 
 /// Members that a peer knows only from others have so many places in a full room, besides those that the
 /// others leave: who comes and goes with many keys takes no more than the other half.
 pub const HEARSAY_MIN: usize = MEMBERS_MAX / 2;
 
-/// Most members gone (left or expired) whose sequence number a peer remembers per room.
-pub const GONE_MAX: usize = 2 * MEMBERS_MAX;
+/// Most members gone (left or expired) whose sequence number a peer remembers per room: of a full room in which 8 % come
+/// and go in a minute, as long as a presence may be shown again.
+pub const GONE_MAX: usize = 4 * MEMBERS_MAX;
+
+/// Most members that a peer says it knows when it asks for a list: those of a full room, and as many that are gone.
+pub const KNOWN_MAX: usize = 2 * MEMBERS_MAX;
+
+/// Most members of a room that are in doubt at one time.
+pub const DOUBTED_MAX: usize = MEMBERS_MAX;
 
 /// A room with at most so many others is a full mesh: everybody is one hop away and shown as reached.
 pub const FULL_MESH_MAX: usize = 24;

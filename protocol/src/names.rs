@@ -48,6 +48,9 @@ pub const RECORD_KEY_PREFIX: &[u8] = b"/moim/record/1/";
 /// [`neighbours`](crate::neighbours).
 pub const NEIGHBOURS_PREFIX: &str = "/moim/neighbours/1/";
 
+/// Prefix of what is hashed for each peer that is [`known`](crate::known) to who asks for a list.
+pub const KNOWN_PREFIX: &str = "/moim/known/1/";
+
 /// Domain separation string of the envelope around a presence (RFC 0002).
 pub const PRESENCE_DOMAIN: &str = "moim-presence";
 

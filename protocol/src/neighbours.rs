@@ -75,6 +75,13 @@ fn keeps(me: PeerId, peer: PeerId, count: usize) -> bool {
         || pair_hash(me, peer) <= hash_limit(count, NEIGHBOURS.saturating_mul(KEEP_FACTOR))
 }
 
+/// Whether it counts in a room of `count` others what `one` says of `other`: it may well be a neighbour of it. Members
+/// count the room differently, so the bound is [`KEEP_FACTOR`] times that of connections that are kept.
+pub fn may_doubt(one: PeerId, other: PeerId, count: usize) -> bool {
+    let degree = NEIGHBOURS.saturating_mul(KEEP_FACTOR.saturating_mul(KEEP_FACTOR));
+    count <= FULL_MESH_MAX || pair_hash(one, other) <= hash_limit(count, degree)
+}
+
 /// What two peers have in common: the first 8 bytes, most significant first, of the sha2-256 hash of
 /// [`NEIGHBOURS_PREFIX`] and the bytes of both peer ids, the smaller one first.
 pub(crate) fn pair_hash(one: PeerId, other: PeerId) -> u64 {

@@ -16,7 +16,7 @@ use crate::{
     json,
     limits::{
         ADDRESS_BYTES_MAX, ADDRESSES_MAX, CLOCK_SKEW_MAX, ENVELOPE_BYTES_MAX, INTEGER_MAX,
-        PRESENCE_TTL,
+        PRESENCE_TTL_MAX,
     },
     names::{PRESENCE_DOMAIN, PRESENCE_KEY_PREFIX, PRESENCE_PAYLOAD_TYPE},
     text::{Name, NameError},
@@ -59,8 +59,8 @@ pub enum PresenceError {
     /// Dated further in the future than clocks may differ.
     #[error("dated in the future, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
     Future,
-    /// It expires before it is issued, at the same time, or more than [`PRESENCE_TTL`] later.
-    #[error("a life of {0:?} is not between 1 ms and {PRESENCE_TTL:?}")]
+    /// It expires before it is issued, at the same time, or more than [`PRESENCE_TTL_MAX`] later.
+    #[error("a life of {0:?} is not between 1 ms and {PRESENCE_TTL_MAX:?}")]
     Lifetime(Duration),
     /// The display name.
     #[error(transparent)]
@@ -157,7 +157,7 @@ pub struct Presence {
     pub sequence: u64,
     /// When it was signed, by the peer's own clock.
     pub issued: UnixMillis,
-    /// Until when it holds: 1 ms to [`PRESENCE_TTL`] after `issued`.
+    /// Until when it holds: 1 ms to [`PRESENCE_TTL_MAX`] after `issued`.
     pub expires: UnixMillis,
     /// Here, or gone.
     pub state: State,
@@ -227,11 +227,17 @@ impl Presence {
         if self.sequence == 0 {
             return Err(PresenceError::Sequence);
         }
-        let ttl = self.validity().ttl();
-        if ttl.is_zero() || ttl > PRESENCE_TTL {
+        let ttl = self.life();
+        if ttl.is_zero() || ttl > PRESENCE_TTL_MAX {
             return Err(PresenceError::Lifetime(ttl));
         }
         Ok(())
+    }
+
+    /// For how long it was signed.
+    #[must_use]
+    pub const fn life(&self) -> Duration {
+        self.validity().ttl()
     }
 
     pub(crate) const fn validity(&self) -> Validity {

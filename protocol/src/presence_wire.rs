@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     json,
+    known::Known,
     limits::BODY_BYTES_MAX,
     presence::{SignedPresence, State},
     time::whole_millis,
@@ -33,6 +34,8 @@ pub enum Request {
         presence: Option<SignedPresence>,
         /// Only members after this one: the `next` of the page before.
         after: Option<PeerId>,
+        /// What the sender knows already. It is left out of the answer.
+        known: Option<Known>,
     },
 }
 
@@ -86,6 +89,9 @@ struct SyncOut<'a> {
     presence: Option<&'a [u8]>,
     #[serde(with = "json::peer::optional", skip_serializing_if = "Option::is_none")]
     after: Option<PeerId>,
+    #[serde(serialize_with = "json::base64::optional::serialize")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<Vec<u8>>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +101,8 @@ struct SyncIn {
     presence: Option<Vec<u8>>,
     #[serde(default, with = "json::peer::optional")]
     after: Option<PeerId>,
+    #[serde(default, deserialize_with = "json::base64::optional::deserialize")]
+    known: Option<Vec<u8>>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +153,7 @@ impl Request {
                 topic,
                 presence,
                 after,
+                known,
             } => {
                 let presence = presence.as_ref().map(SignedPresence::as_bytes);
                 json::encode(
@@ -153,6 +162,7 @@ impl Request {
                         topic: *topic,
                         presence,
                         after: *after,
+                        known: known.as_ref().map(Known::to_bytes),
                     },
                 )
             }
@@ -185,6 +195,8 @@ impl Request {
                     topic: body.topic,
                     presence,
                     after: body.after,
+                    // Who says it in a form that cannot be read is sent all.
+                    known: body.known.as_deref().and_then(Known::from_bytes),
                 })
             }
             kind => Err(BodyError::unknown_type(kind).into()),

@@ -26,6 +26,19 @@ pub enum RoomMessage {
     },
     /// A text for everybody in the room.
     Text(RoomText),
+    /// A member that its author had a connection to, and can't reach any more.
+    Doubt(Doubt),
+}
+
+/// That a member may be gone, said by another that can't reach it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// Who is in doubt.
+    #[serde(with = "json::peer")]
+    pub peer: PeerId,
+    /// The sequence number of its newest presence that the author knows: whoever knows a newer one need not doubt.
+    #[serde(deserialize_with = "json::integer::deserialize")]
+    pub sequence: u64,
 }
 
 /// A text for everybody in a room.
@@ -108,6 +121,7 @@ impl RoomMessage {
                 },
             ),
             Self::Text(text) => json::encode("text", text),
+            Self::Doubt(doubt) => json::encode("doubt", doubt),
         }
     }
 
@@ -125,6 +139,7 @@ impl RoomMessage {
                 text.check()?;
                 Ok(Self::Text(text))
             }
+            "doubt" => Ok(Self::Doubt(json::fields(bytes)?)),
             kind => Err(BodyError::unknown_type(kind).into()),
         }
     }
@@ -134,6 +149,8 @@ impl RoomMessage {
         match self {
             Self::Presence { presence } => Ok(presence.check_time(wall)?),
             Self::Text(text) => text.check_time(wall),
+            // It counts for as long as the presence that it is about is the newest.
+            Self::Doubt(_) => Ok(()),
         }
     }
 }

@@ -25,8 +25,9 @@ use thiserror::Error;
 use web_time::Instant;
 
 pub use self::entry::Member;
-use self::{entry::Entry, gone::Gone, places::Places};
+use self::{entry::Entry, gone::Gone, places::Places, suspended::Suspended};
 use crate::{
+    known::Known,
     limits::{CLOCK_SKEW_MAX, MEMBERS_MAX},
     presence::{PresenceError, SignedPresence, State},
     presence_wire,
@@ -107,7 +108,7 @@ pub struct Roster {
     by_end: BTreeSet<(Instant, PeerId)>,
     gone: Gone,
     /// Members that can't be reached, until the end of their lives.
-    suspended: BTreeMap<PeerId, Entry>,
+    suspended: BTreeMap<PeerId, Suspended>,
     places: Places,
     /// Members that made room for others; the next tick reports them.
     replaced: Vec<(Instant, PeerId)>,
@@ -327,9 +328,9 @@ impl Roster {
         let own = self.own.as_ref().filter(|_| *peer == self.me);
         self.members
             .get(peer)
-            .or_else(|| self.suspended.get(peer))
             .or(own)
             .map(|entry| entry.signed.presence().sequence)
+            .or_else(|| self.suspended.get(peer).map(Suspended::sequence))
             .or_else(|| self.gone.sequence(peer))
     }
 
@@ -347,12 +348,10 @@ impl Roster {
             }
             ended.push(peer);
         }
-        for (peer, entry) in self
-            .suspended
-            .extract_if(.., |_, entry| entry.expires <= now)
-        {
-            let sequence = entry.signed.presence().sequence;
-            self.gone.insert(peer, sequence, entry.replayable, None);
+        let is_over = |_: &PeerId, suspended: &mut Suspended| suspended.entry.expires <= now;
+        for (peer, suspended) in self.suspended.extract_if(.., is_over) {
+            let until = suspended.entry.replayable;
+            self.gone.insert(peer, suspended.sequence(), until, None);
             ended.push(peer);
         }
         ended
@@ -363,7 +362,7 @@ impl Roster {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.by_end.first().map(|&(expires, _)| expires);
         let replaced = self.replaced.first().map(|&(at, _)| at);
-        let suspended = self.suspended.values().map(|entry| entry.expires).min();
+        let suspended = self.suspended.values().map(|it| it.entry.expires).min();
         ends.into_iter().chain(replaced).chain(suspended).min()
     }
 
@@ -378,10 +377,21 @@ impl Roster {
         let gone = self.gone.by_peer.values();
         self.members
             .values()
-            .chain(self.suspended.values())
+            .chain(self.suspended.values().map(|suspended| &suspended.entry))
             .chain(gone.filter_map(|departed| departed.left.as_ref()))
             .map(|entry| entry.signed.as_bytes())
             .collect()
+    }
+
+    /// What need not be sent to this peer: of the members, and then of who is gone, as much as can be said. `salt` should
+    /// be drawn for each.
+    #[must_use]
+    pub fn known(&self, salt: u32) -> Known {
+        let sequence = |entry: &Entry| entry.signed.presence().sequence;
+        let members = self.members.iter().map(|(peer, it)| (*peer, sequence(it)));
+        let suspended = self.suspended.iter();
+        let suspended = suspended.map(|(peer, it)| (*peer, it.sequence()));
+        Known::new(salt, members.chain(suspended).chain(self.gone.sequences()))
     }
 
     /// A member.
@@ -416,11 +426,22 @@ impl Roster {
     }
 
     /// This peer, if `after` is `None`, and the members after `after`, those who left and whose earlier presence
-    /// may still count elsewhere among them, in the order of their peer ids' bytes: as many as fit in an answer
-    /// of `bytes_max` bytes ([`Response::Members`](presence_wire::Response::Members)), and always one of these if
-    /// there is one. Whoever asks is connected to this peer, and is to know it before a thousand others.
+    /// may still count elsewhere among them, without those that are `known`, in the order of their peer ids' bytes: as
+    /// many as fit in an answer of `bytes_max` bytes ([`Response::Members`](presence_wire::Response::Members)), and
+    /// always one of these if there is one. Whoever asks is connected to this peer, and is to know it before a thousand
+    /// others.
     #[must_use]
-    pub fn entries(&self, after: Option<PeerId>, now: Instant, bytes_max: usize) -> Page {
+    pub fn entries(
+        &self,
+        after: Option<PeerId>,
+        known: Option<&Known>,
+        now: Instant,
+        bytes_max: usize,
+    ) -> Page {
+        let is_known = |peer: &PeerId, entry: &Entry| {
+            let sequence = entry.signed.presence().sequence;
+            known.is_some_and(|known| known.contains(peer, sequence))
+        };
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = (start, Bound::Unbounded);
         let left = self
@@ -429,7 +450,7 @@ impl Roster {
             .range(range)
             .filter_map(|(peer, departed)| Some((peer, departed.left.as_ref()?)));
         let mut all: Vec<(&PeerId, &Entry)> = self.members.range(range).chain(left).collect();
-        all.retain(|(_, entry)| !entry.remaining(now).is_zero());
+        all.retain(|(peer, entry)| !entry.remaining(now).is_zero() && !is_known(peer, entry));
         all.sort_unstable_by_key(|&(peer, _)| *peer);
         let mut page = Page {
             entries: Vec::new(),
@@ -437,7 +458,8 @@ impl Roster {
         };
         let mut bytes = presence_wire::MEMBERS_BYTES;
         let own = self.own.as_ref().filter(|_| after.is_none());
-        if let Some(own) = own.filter(|own| !own.remaining(now).is_zero()) {
+        let is_news = |own: &&Entry| !own.remaining(now).is_zero() && !is_known(&self.me, own);
+        if let Some(own) = own.filter(is_news) {
             bytes = bytes.saturating_add(presence_wire::member_bytes(&own.signed));
             page.entries.push((own.signed.clone(), own.age(now)));
         }

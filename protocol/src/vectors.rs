@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     UnixMillis,
     allowance::Share,
-    ice_wire, limits, message, names,
+    ice_wire,
+    known::Known,
+    limits, message, names,
     neighbours::pair_hash,
     presence::{Presence, SignedPresence, State, presence_record_key},
     presence_wire,
@@ -316,6 +318,7 @@ fn limits_are_as_documented() {
         ("ICE_SERVERS_USED", limits::ICE_SERVERS_USED),
         ("ICE_URLS_MAX", limits::ICE_URLS_MAX),
         ("SYNC_PAGES_MAX", limits::SYNC_PAGES_MAX),
+        ("KNOWN_MAX", limits::KNOWN_MAX),
         ("PROVIDERS_PER_KEY_MAX", limits::PROVIDERS_PER_KEY_MAX),
         (
             "PROVIDER_KEYS_PER_PEER_MAX",
@@ -337,8 +340,9 @@ fn limits_are_as_documented() {
     for (name, value) in counts {
         assert_eq!(limit(name), value.to_string(), "{name}");
     }
-    let times: [(&str, Duration); 14] = [
+    let times: [(&str, Duration); 15] = [
         ("PRESENCE_TTL", limits::PRESENCE_TTL),
+        ("PRESENCE_TTL_MAX", limits::PRESENCE_TTL_MAX),
         ("PRESENCE_REFRESH", limits::PRESENCE_REFRESH),
         ("CLOCK_SKEW_MAX", limits::CLOCK_SKEW_MAX),
         ("PROVIDER_TTL", limits::PROVIDER_TTL),
@@ -359,6 +363,21 @@ fn limits_are_as_documented() {
 }
 
 #[test]
+fn what_is_known_is_as_documented() {
+    let sync = examples()
+        .into_iter()
+        .find(|(_, body)| body.contains("known"));
+    let (_, body) = sync.expect("an example says what is known");
+    let request = presence_wire::Request::decode(body.as_bytes()).unwrap();
+    let presence_wire::Request::Sync { known, .. } = request else {
+        panic!("it asks for a list");
+    };
+    let signed = presence();
+    let Presence { peer, sequence, .. } = *signed.presence();
+    assert_eq!(known, Some(Known::new(7, [(peer, sequence)])));
+}
+
+#[test]
 fn shares_are_as_documented() {
     let shares = [
         ("SAY", limits::SAY),
@@ -366,6 +385,8 @@ fn shares_are_as_documented() {
         ("ROOM_TALK", limits::ROOM_TALK),
         ("PRESENCES_PER_PEER", limits::PRESENCES_PER_PEER),
         ("ROOM_PRESENCES", limits::ROOM_PRESENCES),
+        ("DOUBTS_PER_AUTHOR", limits::DOUBTS_PER_AUTHOR),
+        ("ROOM_DOUBTS", limits::ROOM_DOUBTS),
         ("GOSSIP_PER_NEIGHBOUR", limits::GOSSIP_PER_NEIGHBOUR),
         ("DIRECT_PER_PEER", limits::DIRECT_PER_PEER),
         ("DIRECT_ALL", limits::DIRECT_ALL),

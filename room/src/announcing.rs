@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use libp2p_identity::{Keypair, PeerId};
 use moim_protocol::{
-    announcer::Announcer,
-    limits::{PRESENCE_REFRESH, PRESENCE_TTL},
+    after,
+    announcer::{self, Announcer},
+    limits::FULL_MESH_MAX,
     presence::{Presence, SignedPresence, State, next_sequence},
     text::Name,
     topic::TopicHash,
@@ -19,12 +20,29 @@ use crate::now::Now;
 /// refresh, and not with every try of the DHT before it.
 const TELL_AGAIN: u32 = 6;
 
+/// A refresh is handed from member to member, which takes a part of the life of the presence before it: of one that was
+/// signed for less than this part of the new one, it would come too late.
+const QUIET_FROM: f64 = 0.8;
+
+/// Nobody speaks up more often: who has just spoken is not in doubt.
+const SPEAK_UP_PAUSE: Duration = Duration::from_secs(8);
+
+/// Who is to hear of a presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nobody: another try with the DHT is no news to the members.
+    None,
+    /// The members that are connected; the others get it with their lists. In a large room a refresh is worth no gossip.
+    Refresh,
+    /// Everybody.
+    All,
+}
+
 /// A presence that was just signed.
 #[derive(Debug)]
 pub(crate) struct Announcement {
     pub(crate) signed: SignedPresence,
-    /// The members are to be told. Another try with the DHT is no news to them.
-    pub(crate) is_news: bool,
+    pub(crate) news: News,
 }
 
 /// This peer's own presence. See the [module](self).
@@ -35,7 +53,8 @@ pub(crate) struct Announcing {
     topic: TopicHash,
     name: Name,
     addresses: Vec<Multiaddr>,
-    lifetime: Duration,
+    /// How long a presence lives in a small room.
+    least_life: Duration,
     announcer: Announcer,
     /// Of the last presence that was signed, here or in another run with the same key.
     sequence: u64,
@@ -43,6 +62,8 @@ pub(crate) struct Announcing {
     own: Option<SignedPresence>,
     /// When the members were told last.
     told: Instant,
+    /// Others may take this peer for gone.
+    is_urgent: bool,
 }
 
 impl Announcing {
@@ -55,9 +76,8 @@ impl Announcing {
         seed: u64,
         now: Instant,
     ) -> Self {
-        let refresh = lifetime.mul_f64(PRESENCE_REFRESH.div_duration_f64(PRESENCE_TTL));
         let [first, ..] = topic.as_bytes();
-        let mut announcer = Announcer::with_refresh(refresh, seed ^ u64::from(*first));
+        let mut announcer = Announcer::new(seed ^ u64::from(*first));
         announcer.announce_now(now);
         Self {
             me: keypair.public().to_peer_id(),
@@ -65,11 +85,12 @@ impl Announcing {
             topic,
             name,
             addresses,
-            lifetime,
+            least_life: lifetime,
             announcer,
             sequence: 0,
             own: None,
             told: now,
+            is_urgent: false,
         }
     }
 
@@ -98,6 +119,24 @@ impl Announcing {
         self.announcer.announce_now(now);
     }
 
+    /// This peer may have been away: everybody is told at once that it is here.
+    pub(crate) fn moved(&mut self, now: Instant) {
+        self.is_urgent = true;
+        self.announcer.announce_now(now);
+    }
+
+    /// Others may take this peer for gone: everybody is told in a moment that it is here.
+    pub(crate) fn speak_up(&mut self, now: Instant) {
+        if self.own.is_none() {
+            return;
+        }
+        self.is_urgent = true;
+        let at = after(self.told, SPEAK_UP_PAUSE).max(now);
+        if self.announcer.poll_timeout().is_none_or(|due| at < due) {
+            self.announcer.announce_now(at);
+        }
+    }
+
     /// A DHT server has the presence.
     pub(crate) fn succeeded(&mut self, now: Instant) {
         self.announcer.succeeded(now);
@@ -117,32 +156,48 @@ impl Announcing {
         self.announcer.poll_timeout()
     }
 
-    /// Says that we are here.
-    pub(crate) fn announce(&mut self, now: Now) -> Option<Announcement> {
-        let signed = self.sign(State::Here, now)?;
-        let again = self.lifetime.checked_div(TELL_AGAIN).unwrap_or_default();
-        let is_known = self.own.as_ref().is_some_and(|own| {
-            own.presence().addresses == signed.presence().addresses
-                && now.instant.saturating_duration_since(self.told) < again
-        });
-        if !is_known {
+    /// Says that we are here, in a room of so many `others`.
+    pub(crate) fn announce(&mut self, others: usize, now: Now) -> Option<Announcement> {
+        let life = announcer::life(self.least_life, others);
+        let signed = self.sign(State::Here, life, now)?;
+        self.announcer.signed_for(life);
+        let news = self.news(&signed, others, now.instant);
+        if news != News::None {
             self.told = now.instant;
+            self.is_urgent = false;
         }
         self.own = Some(signed.clone());
-        Some(Announcement {
-            signed,
-            is_news: !is_known,
-        })
+        Some(Announcement { signed, news })
+    }
+
+    fn news(&self, signed: &SignedPresence, others: usize, now: Instant) -> News {
+        let presence = signed.presence();
+        let Some(before) = self.own.as_ref().map(SignedPresence::presence) else {
+            return News::All;
+        };
+        if self.is_urgent || before.addresses != presence.addresses {
+            return News::All;
+        }
+        let again = before.life().checked_div(TELL_AGAIN).unwrap_or_default();
+        if now.saturating_duration_since(self.told) < again {
+            return News::None;
+        }
+        let is_in_time = before.life() >= presence.life().mul_f64(QUIET_FROM);
+        if others > FULL_MESH_MAX && is_in_time {
+            News::Refresh
+        } else {
+            News::All
+        }
     }
 
     /// Says that we left.
     pub(crate) fn leave(&mut self, now: Now) -> Option<SignedPresence> {
-        self.own = None;
-        self.sign(State::Left, now)
+        let life = self.own.take().map(|own| own.presence().life());
+        self.sign(State::Left, life.unwrap_or(self.least_life), now)
     }
 
     /// Signs our presence. `None` when it cannot be signed, which is logged.
-    fn sign(&mut self, state: State, now: Now) -> Option<SignedPresence> {
+    fn sign(&mut self, state: State, life: Duration, now: Now) -> Option<SignedPresence> {
         let addresses = match state {
             State::Here => self.addresses.clone(),
             State::Left => Vec::new(),
@@ -155,7 +210,7 @@ impl Announcing {
             addresses,
             sequence: self.sequence,
             issued: now.wall,
-            expires: now.wall.saturating_add(self.lifetime),
+            expires: now.wall.saturating_add(life),
             state,
         };
         match presence.sign_fitting(&self.keypair) {
@@ -170,6 +225,8 @@ impl Announcing {
 
 #[cfg(test)]
 mod tests {
+    use moim_protocol::limits::PRESENCE_TTL;
+
     use super::*;
     use crate::testing::{address, keypair, start, topic};
 
@@ -193,21 +250,20 @@ mod tests {
         let mut announcing = announcing(start);
         assert_eq!(announcing.poll_timeout(), Some(start.instant));
         assert!(announcing.is_due(start.instant));
-        let first = announcing.announce(start).unwrap();
-        assert!(first.is_news);
+        let first = announcing.announce(0, start).unwrap();
+        assert_eq!(first.news, News::All);
         let again = announcing.poll_timeout().unwrap();
         let later = start.after(again.duration_since(start.instant));
         assert!(announcing.is_due(later.instant), "nobody has confirmed it");
-        let second = announcing.announce(later).unwrap();
-        assert!(!second.is_news);
+        let second = announcing.announce(0, later).unwrap();
+        assert_eq!(second.news, News::None);
         assert!(second.signed.presence().sequence > first.signed.presence().sequence);
         announcing.addresses_changed(vec![address(2)], later.instant);
-        assert!(
-            announcing.announce(later).unwrap().is_news,
-            "another address"
-        );
+        let moved = announcing.announce(0, later).unwrap();
+        assert_eq!(moved.news, News::All, "another address");
         let refreshed = later.after(PRESENCE_TTL / TELL_AGAIN);
-        assert!(announcing.announce(refreshed).unwrap().is_news);
+        let again = announcing.announce(0, refreshed).unwrap();
+        assert_eq!(again.news, News::All);
         assert_eq!(announcing.own().unwrap().presence().addresses, [address(2)]);
     }
 
@@ -218,7 +274,7 @@ mod tests {
         let elsewhere = now.wall.0 + 1_000_000;
         announcing.came_back(elsewhere);
         announcing.came_back(5);
-        let signed = announcing.announce(now).unwrap().signed;
+        let signed = announcing.announce(0, now).unwrap().signed;
         assert_eq!(signed.presence().sequence, elsewhere + 1);
         let left = announcing.leave(now).unwrap();
         assert_eq!(left.presence().sequence, elsewhere + 2);
@@ -238,5 +294,48 @@ mod tests {
             pause > PRESENCE_TTL / 4 && pause < PRESENCE_TTL / 2,
             "{pause:?}"
         );
+    }
+
+    #[test]
+    fn in_a_large_room_a_refresh_is_no_gossip_once_the_presence_lives_long_enough() {
+        let start = start();
+        let mut announcing = announcing(start);
+        let mut now = start;
+        let mut news = |announcing: &mut Announcing, others| {
+            let news = announcing.announce(others, now).unwrap().news;
+            announcing.succeeded(now.instant);
+            let next = announcing.poll_timeout().unwrap();
+            now = now.after(next.duration_since(now.instant));
+            news
+        };
+        assert_eq!(news(&mut announcing, 0), News::All, "it has just come");
+        assert_eq!(news(&mut announcing, 1_000), News::All, "a longer life");
+        assert_eq!(news(&mut announcing, 1_000), News::Refresh);
+        assert_eq!(news(&mut announcing, 1_020), News::Refresh);
+        assert_eq!(
+            news(&mut announcing, 20),
+            News::All,
+            "everybody is connected"
+        );
+    }
+
+    #[test]
+    fn who_is_doubted_speaks_up_and_not_too_often() {
+        let start = start();
+        let mut announcing = announcing(start);
+        announcing.speak_up(start.instant);
+        announcing.announce(1_000, start).unwrap();
+        announcing.succeeded(start.instant);
+        let soon = start.after(Duration::from_secs(2));
+        announcing.speak_up(soon.instant);
+        let next = announcing.poll_timeout().unwrap();
+        assert_eq!(next, start.instant + SPEAK_UP_PAUSE);
+        let then = start.after(SPEAK_UP_PAUSE);
+        assert!(announcing.is_due(then.instant));
+        assert_eq!(announcing.announce(1_000, then).unwrap().news, News::All);
+        let later = then.after(Duration::from_secs(60));
+        announcing.succeeded(then.instant);
+        announcing.speak_up(later.instant);
+        assert!(announcing.is_due(later.instant));
     }
 }

@@ -7,6 +7,7 @@ use libp2p_identity::PeerId;
 use crate::{
     input::{Failure, RequestId},
     output::{Output, Outputs, Protocol},
+    walk::Walk,
 };
 
 /// Requests of one protocol that wait for an answer in one room. More are not sent: whatever they are for comes up
@@ -20,11 +21,8 @@ const REPEATS_MAX: u8 = 3;
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Somebody's list of members.
-    Sync {
-        /// Which page of it.
-        page: usize,
-    },
+    /// Somebody's list of members, and how it is gone through.
+    Sync(Walk),
     /// Told a member what others hear by gossip: that we are here, or that somebody left.
     Told,
     /// Told a member that we left.
@@ -36,7 +34,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     const fn protocol(self) -> Protocol {
         match self {
-            Self::Sync { .. } | Self::Told | Self::Left => Protocol::Presence,
+            Self::Sync(_) | Self::Told | Self::Left => Protocol::Presence,
             Self::Missed => Protocol::Message,
         }
     }
@@ -44,7 +42,7 @@ impl Purpose {
     /// What was missed is asked for anew, because more may be missing by then.
     const fn is_repeated(self) -> bool {
         match self {
-            Self::Sync { .. } | Self::Told | Self::Left => true,
+            Self::Sync(_) | Self::Told | Self::Left => true,
             Self::Missed => false,
         }
     }
@@ -192,8 +190,8 @@ mod tests {
         for (purpose, why, is_connected, repeats) in [
             (Purpose::Told, lost[0], true, 3),
             (Purpose::Left, lost[1], true, 3),
-            (Purpose::Sync { page: 2 }, lost[0], true, 3),
-            (Purpose::Sync { page: 2 }, lost[0], false, 0),
+            (Purpose::Sync(Walk::from_the_first()), lost[0], true, 3),
+            (Purpose::Sync(Walk::from_the_first()), lost[0], false, 0),
             (Purpose::Missed, lost[0], true, 0),
             (Purpose::Told, Failure::Timeout, true, 0),
             (Purpose::Told, Failure::Other, true, 0),
@@ -234,7 +232,7 @@ mod tests {
         for _ in 0..ASKED_MAX {
             assert!(ask(&mut asking, Purpose::Told, &mut out).is_some());
         }
-        assert!(ask(&mut asking, Purpose::Sync { page: 0 }, &mut out).is_none());
+        assert!(ask(&mut asking, Purpose::Sync(Walk::from_the_first()), &mut out).is_none());
         let missed = ask(&mut asking, Purpose::Missed, &mut out).unwrap();
         assert!(asking.answered(missed).is_some());
         assert!(asking.answered(missed).is_none(), "once");

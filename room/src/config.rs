@@ -17,8 +17,8 @@ pub struct Config {
     pub name: Name,
     /// Where this peer can be dialled, best first.
     pub addresses: Vec<Multiaddr>,
-    /// How long this peer is in the room for others without saying so again: at most
-    /// [`PRESENCE_TTL`](moim_protocol::limits::PRESENCE_TTL).
+    /// How long this peer is in a small room for others without saying so again: at most
+    /// [`PRESENCE_TTL`](moim_protocol::limits::PRESENCE_TTL). In a larger room it is [more](moim_protocol::announcer::life).
     pub presence_lifetime: Duration,
     /// Whether there is gossip; without it, nothing is published and everybody is told directly.
     pub gossip: bool,

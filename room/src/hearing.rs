@@ -5,7 +5,10 @@
 use libp2p_identity::PeerId;
 use moim_protocol::{
     allowance::{Allowances, Shares},
-    limits::{GOSSIP_PER_NEIGHBOUR, PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX},
+    limits::{
+        DOUBTS_PER_AUTHOR, GOSSIP_PER_NEIGHBOUR, PRESENCES_PER_PEER, ROOM_DOUBTS, ROOM_PRESENCES,
+        SHARES_MAX,
+    },
     presence::SignedPresence,
     room::RoomMessage,
 };
@@ -24,6 +27,8 @@ use crate::{
 pub(crate) struct Hearing {
     /// By signer; what is no news by who has brought it up again.
     presences: Shares<PeerId>,
+    /// By who doubts.
+    doubts: Shares<PeerId>,
     /// Whatever a neighbour is the first to bring, whoever said it. Each room has its own: who is in many passes
     /// on as much as each of them may have.
     brought: Allowances<PeerId>,
@@ -33,6 +38,7 @@ impl Hearing {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             presences: Shares::new(PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX, now),
+            doubts: Shares::new(DOUBTS_PER_AUTHOR, ROOM_DOUBTS, SHARES_MAX, now),
             brought: Allowances::new(GOSSIP_PER_NEIGHBOUR, SHARES_MAX),
         }
     }
@@ -91,6 +97,10 @@ impl Hearing {
             }
             RoomMessage::Text(text) => {
                 conversation.takes_text(author, text, bytes, around, now.instant)
+            }
+            RoomMessage::Doubt(_) => {
+                let is_near = around.is_near(&author);
+                self.doubts.take(author, is_near, bytes, now.instant)
             }
         };
         if is_within {

@@ -53,9 +53,11 @@ pub enum Input {
 
     /// The own addresses are others, best first. They are announced after a moment.
     AddressesChanged(Vec<Multiaddr>),
-    /// Announces the own presence at once: the DHT is back, or the device is in another network.
+    /// Announces the own presence at once: the DHT is back.
     AnnounceNow,
-    /// Looks for members in the DHT at once, and densely again: for the same reasons.
+    /// The device is in another network, or slept: others may take this peer for gone, so everybody is told that it is here.
+    NetworkChanged,
+    /// Looks for members in the DHT at once, and densely again: for either reason.
     LookupAgain,
     /// Whether there is a DHT server to ask. It is not until the caller says so.
     Dht(bool),

@@ -21,7 +21,7 @@
 //! | from | inputs |
 //! |---|---|
 //! | the user | [`Say`](Input::Say), [`Leave`](Input::Leave) |
-//! | this device | [`AddressesChanged`](Input::AddressesChanged), [`AnnounceNow`](Input::AnnounceNow), [`LookupAgain`](Input::LookupAgain), [`Restarted`](Input::Restarted) |
+//! | this device | [`AddressesChanged`](Input::AddressesChanged), [`AnnounceNow`](Input::AnnounceNow), [`NetworkChanged`](Input::NetworkChanged), [`LookupAgain`](Input::LookupAgain), [`Restarted`](Input::Restarted) |
 //! | the DHT | [`Dht`](Input::Dht), [`Providers`](Input::Providers), [`Announced`](Input::Announced), [`LeftHandedOver`](Input::LeftHandedOver) |
 //! | connections | [`Connected`](Input::Connected), [`ConnectionClosed`](Input::ConnectionClosed), [`Disconnected`](Input::Disconnected), [`Reachable`](Input::Reachable), [`Lost`](Input::Lost), [`HeardFrom`](Input::HeardFrom) |
 //! | gossip | [`Listens`](Input::Listens), [`ListensNoMore`](Input::ListensNoMore), [`Gossip`](Input::Gossip) |
@@ -137,9 +137,11 @@ mod announcing;
 mod around;
 mod asking;
 mod authors;
+mod away;
 mod catching_up;
 mod config;
 mod conversation;
+mod doubts;
 mod hearing;
 mod input;
 mod leaving;
@@ -157,6 +159,7 @@ mod talk;
 mod telling;
 #[cfg(test)]
 mod testing;
+mod walk;
 
 pub use self::{
     config::Config,

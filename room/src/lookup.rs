@@ -15,6 +15,7 @@ use crate::{
     now::Now,
     output::{Member, Output, Outputs},
     search::{Search, read_list},
+    walk::Walk,
 };
 
 /// How long a lookup waits for something new before it is done.
@@ -36,6 +37,8 @@ pub struct LookupConfig {
     pub in_dht: bool,
     /// Who is connected.
     pub connected: Vec<PeerId>,
+    /// Where choices come from. It should differ from lookup to lookup.
+    pub seed: u64,
 }
 
 /// Finds out who is in a topic, without being in it. It ends with [`Found`](Output::Found) or
@@ -68,7 +71,7 @@ impl Lookup {
             links: Links::default(),
             asking: Asking::default(),
             roster: Roster::new(topic, config.me),
-            search: Search::new(topic, now.instant),
+            search: Search::new(topic, config.seed, now.instant),
             is_answered: false,
             quiet: after(now.instant, LOOKUP_QUIET),
             deadline: Some(after(now.instant, config.wait)),
@@ -119,7 +122,7 @@ impl Lookup {
         let Some(deadline) = self.deadline else {
             return;
         };
-        if self.search.lookup_due(now.instant) && self.in_dht {
+        if self.search.lookup_due(self.roster.len(), now.instant) && self.in_dht {
             self.out.push(Output::FindProviders);
         }
         self.roster.tick(now.instant);
@@ -177,27 +180,29 @@ impl Lookup {
     /// A connection to this peer is there: ask it who is there, if that is of use.
     fn greet(&mut self, peer: PeerId, now: Instant) {
         if self.search.concerns(&peer, &self.roster) && self.search.list_due(now) {
-            self.ask(peer, None, 0);
+            self.ask(peer, None);
         }
     }
 
-    fn ask(&mut self, peer: PeerId, after: Option<PeerId>, page: usize) {
-        let asking = &mut self.asking;
+    fn ask(&mut self, peer: PeerId, next: Option<(PeerId, Walk)>) {
+        let (after, walk) = next.unzip();
+        let walk = walk.unwrap_or_else(|| self.search.walk());
+        let (roster, asking) = (&self.roster, &mut self.asking);
         self.search
-            .ask(peer, (after, page), None, asking, &mut self.out);
+            .ask(peer, (after, walk), None, roster, asking, &mut self.out);
     }
 
     fn on_answered(&mut self, request: RequestId, body: &[u8], now: Now) {
         let Some(Asked {
             to,
-            purpose: Purpose::Sync { page },
+            purpose: Purpose::Sync(walk),
             ..
         }) = self.asking.answered(request)
         else {
             return;
         };
         self.asked(&to, now.instant);
-        let Some(list) = read_list(to, page, body, &self.roster, &mut self.out) else {
+        let Some(list) = read_list(to, walk, body, &self.roster, &mut self.out) else {
             return;
         };
         for (presence, age) in list.members {
@@ -209,10 +214,8 @@ impl Lookup {
                 tracing::debug!(from = %to, %error, "presence not taken");
             }
         }
-        if let Some((next, page)) = list.next
-            && self.links.is_connected(&to)
-        {
-            self.ask(to, Some(next), page);
+        if list.next.is_some() && self.links.is_connected(&to) {
+            self.ask(to, list.next);
         }
     }
 

@@ -7,13 +7,14 @@ use moim_protocol::{presence::SignedPresence, presence_wire::Request, random::Ra
 use web_time::Instant;
 
 use crate::{
-    announcing::{Announcement, Announcing},
+    announcing::{Announcement, Announcing, News},
     around::Around,
     asking::Purpose,
     now::Now,
     output::Output,
     search::Search,
     telling::Telling,
+    walk::Walk,
 };
 
 /// Those who hear a room's gossip and are asked for its list at once where there is no DHT.
@@ -50,18 +51,19 @@ impl Meeting {
         self.in_dht = in_dht;
     }
 
-    /// Does what is due. Returns who is to be asked for what was missed of its talk besides, if anybody is.
-    pub(crate) fn tick(&mut self, around: &mut Around, now: Now) -> Option<PeerId> {
+    /// Does what is due in a room of so many `others`, as far as can be told. Returns who is to be asked for what was missed
+    /// of its talk besides, if anybody is.
+    pub(crate) fn tick(&mut self, others: usize, around: &mut Around, now: Now) -> Option<PeerId> {
         for farewell in self.telling.farewells_due(now.instant) {
             self.telling.publish_presence(&farewell, &mut around.out);
         }
         if self.announcing.is_due(now.instant) {
-            self.announce(around, now);
-        }
-        if self.search.lookup_due(now.instant) {
-            self.look_up(around);
+            self.announce(others, around, now);
         }
         let members = around.members.roster().len();
+        if self.search.lookup_due(members, now.instant) {
+            self.look_up(around);
+        }
         let asked = if self.search.sync_due(members, now.instant) {
             self.sync_with_somebody(around)
         } else {
@@ -82,14 +84,18 @@ impl Meeting {
     }
 
     /// Tells the members, the room and the DHT that we are here.
-    fn announce(&mut self, around: &mut Around, now: Now) {
-        let Some(Announcement { signed, is_news }) = self.announcing.announce(now) else {
+    fn announce(&mut self, others: usize, around: &mut Around, now: Now) {
+        let Some(Announcement { signed, news }) = self.announcing.announce(others, now) else {
             return;
         };
         around.members.set_own(signed.clone(), now.instant);
-        if is_news {
+        if news == News::All {
             self.telling.publish_presence(&signed, &mut around.out);
-            self.telling.tell(&signed, Purpose::Told, around);
+        }
+        if news != News::None {
+            let is_gossip = news == News::All;
+            self.telling
+                .tell(&signed, (Purpose::Told, is_gossip), around);
         }
         if self.in_dht {
             let is_last = false;
@@ -109,7 +115,7 @@ impl Meeting {
         let listeners = around.links.listeners().filter(is_asked);
         let listeners: Vec<PeerId> = listeners.take(LISTENERS_AT_ONCE).collect();
         for peer in listeners {
-            self.sync_with(peer, None, 0, around);
+            self.sync_with(peer, None, around);
         }
     }
 
@@ -131,7 +137,7 @@ impl Meeting {
             return;
         }
         if self.search.list_due(now) {
-            self.sync_with(peer, None, 0, around);
+            self.sync_with(peer, None, around);
         } else if let Some(presence) = self.announcing.own().cloned() {
             let body = Request::Announce { presence }.encode();
             let Around { asking, out, .. } = around;
@@ -139,17 +145,25 @@ impl Meeting {
         }
     }
 
-    /// Asks a peer for its list of members and tells it of ourselves.
+    /// Asks a peer for its list of members, or for the next page of it, and tells it of ourselves.
     pub(crate) fn sync_with(
         &mut self,
         peer: PeerId,
-        after: Option<PeerId>,
-        page: usize,
+        next: Option<(PeerId, Walk)>,
         around: &mut Around,
     ) {
         let own = self.announcing.own();
-        let Around { asking, out, .. } = around;
-        self.search.ask(peer, (after, page), own, asking, out);
+        let Around {
+            members,
+            asking,
+            out,
+            ..
+        } = around;
+        let (after, walk) = next.unzip();
+        let walk = walk.unwrap_or_else(|| self.search.walk());
+        let roster = members.roster();
+        self.search
+            .ask(peer, (after, walk), own, roster, asking, out);
     }
 
     /// Asks one connected member for its list, and returns it.
@@ -158,13 +172,13 @@ impl Meeting {
         connected.retain(|peer| !self.search.is_asking(peer));
         let index = self.random.below(connected.len());
         let peer = connected.get(index).copied()?;
-        self.sync_with(peer, None, 0, around);
+        self.sync_with(peer, None, around);
         Some(peer)
     }
 
     /// Another swarm has taken the place of the one there was: everything that was asked is lost.
     pub(crate) fn restarted(&mut self, now: Instant) {
-        self.search = Search::new(self.announcing.topic(), now);
+        self.search = Search::new(self.announcing.topic(), self.random.next(), now);
         self.announcing.announce_now(now);
     }
 
@@ -174,11 +188,11 @@ impl Meeting {
         around: &mut Around,
         now: Now,
     ) -> Option<(SignedPresence, BTreeSet<PeerId>)> {
-        self.search = Search::new(self.announcing.topic(), now.instant);
+        self.search = Search::new(self.announcing.topic(), self.random.next(), now.instant);
         self.telling.clear();
         let signed = self.announcing.leave(now)?;
         self.telling.publish_presence(&signed, &mut around.out);
-        let told = self.telling.tell(&signed, Purpose::Left, around);
+        let told = self.telling.tell(&signed, (Purpose::Left, true), around);
         Some((signed, told))
     }
 }

@@ -143,9 +143,10 @@ impl Members {
         Ok(verdict)
     }
 
-    /// Takes a member off the list that can't be reached. Returns whether it was on it.
-    pub(crate) fn suspend(&mut self, peer: &PeerId, out: &mut Outputs) -> bool {
-        let was_here = self.roster.suspend(peer);
+    /// Takes a member off the list that can't be reached, whatever it has signed with a sequence number of at most `up_to`.
+    /// Returns whether it was on it.
+    pub(crate) fn suspend(&mut self, peer: &PeerId, up_to: u64, out: &mut Outputs) -> bool {
+        let was_here = self.roster.suspend(peer, up_to);
         if was_here {
             self.gone(peer, LeaveReason::Lost, out);
         }

@@ -68,8 +68,10 @@ impl Neighbourhood {
                 near.extend(more);
             }
         }
-        // Those who can't be reached are tried again: they may be back before they say so.
-        near.into_iter().chain(roster.suspended()).collect()
+        // Neighbours that can't be reached are tried again: they may be back before they say so.
+        let is_one = |peer: &PeerId| neighbours::is_one(self.me, *peer, self.likely);
+        let lost = roster.suspended().filter(is_one);
+        near.into_iter().chain(lost).collect()
     }
 
     /// Whose connections are kept of these members.
@@ -144,7 +146,7 @@ mod tests {
         for n in 1..=3 {
             near.set_reachable(peer(n), true);
         }
-        roster.suspend(&peer(1));
+        roster.suspend(&peer(1), 0);
         let farewell = left(2, 2, now);
         roster
             .handle_presence(farewell, peer(2), Duration::ZERO, now.instant, now.wall)

@@ -9,7 +9,7 @@ use libp2p_identity::PeerId;
 use moim_protocol::{
     presence::{Presence, SignedPresence, State},
     presence_wire::{Request, Response},
-    room::RoomMessage,
+    room::{Doubt, RoomMessage},
     roster::{RosterError, Verdict},
     text::Name,
     topic::Topic,
@@ -21,8 +21,10 @@ use crate::{
     announcing::Announcing,
     around::Around,
     asking::{Asked, Purpose},
+    away::Away,
     config::Config,
     conversation::Conversation,
+    doubts::{Doubts, Step},
     hearing::{Hearing, within_share},
     input::{Failure, Input, RequestId},
     leaving::Leaving,
@@ -44,6 +46,8 @@ pub struct Room {
     meeting: Meeting,
     conversation: Conversation,
     hearing: Hearing,
+    doubts: Doubts,
+    away: Away,
     neighbourhood: Neighbourhood,
     /// Once the room is left, nothing of the others goes on.
     leaving: Option<Leaving>,
@@ -67,7 +71,7 @@ impl Room {
             now.instant,
         );
         announcing.came_back(config.after);
-        let search = Search::new(topic, now.instant);
+        let search = Search::new(topic, config.seed, now.instant);
         let telling = Telling::new(config.gossip, config.seed);
         let mut room = Self {
             topic: config.topic,
@@ -75,6 +79,8 @@ impl Room {
             meeting: Meeting::new(announcing, search, telling, config.in_dht, config.seed),
             conversation,
             hearing: Hearing::new(now.instant),
+            doubts: Doubts::new(config.seed),
+            away: Away::default(),
             neighbourhood: Neighbourhood::new(me),
             leaving: None,
         };
@@ -120,6 +126,9 @@ impl Room {
             Input::Connected(peer) => {
                 around.links.connected(peer);
                 self.is_back(peer, now.instant);
+                if self.away.connected(&peer, now.instant) {
+                    self.meeting.announcing.speak_up(now.instant);
+                }
                 let around = &mut self.around;
                 around.members.connected(peer);
                 self.meeting.greet(peer, around, now.instant);
@@ -127,6 +136,9 @@ impl Room {
             }
             Input::ConnectionClosed(peer) => self.catch_up_with_member(peer, now.instant),
             Input::Disconnected(peer) => {
+                if around.members.contains(&peer) {
+                    self.away.lost(peer, now.instant);
+                }
                 around.links.disconnected(&peer);
                 around.members.disconnected(&peer);
                 self.meeting.search.asked(&peer);
@@ -139,10 +151,12 @@ impl Room {
                 self.neighbourhood.set_reachable(peer, is_reachable);
             }
             Input::Lost(peer) => {
-                if around.members.suspend(&peer, &mut around.out) {
-                    self.neighbourhood.set_reachable(peer, false);
+                let sequence = around.members.roster().sequence(&peer).unwrap_or_default();
+                if self.suspend(peer, sequence) {
+                    self.doubts.lost(peer, sequence, now.instant);
                 }
             }
+            Input::NetworkChanged => self.meeting.announcing.moved(now.instant),
             Input::HeardFrom(peer) => self.is_back(peer, now.instant),
             Input::Restarted => self.begin_again(now.instant),
             Input::Asked { ask, from, request } => {
@@ -185,8 +199,11 @@ impl Room {
         }
         for peer in around.members.tick(now.instant, &mut around.out) {
             self.neighbourhood.set_reachable(peer, false);
+            self.away.forget(&peer);
         }
-        if let Some(peer) = self.meeting.tick(around, now) {
+        self.doubt(now.instant);
+        let (around, others) = (&mut self.around, self.neighbourhood.likely());
+        if let Some(peer) = self.meeting.tick(others, around, now) {
             self.conversation.catch_up(peer, around, now.instant);
         }
         let telling = &self.meeting.telling;
@@ -213,6 +230,7 @@ impl Room {
             self.around.members.poll_timeout(),
             self.meeting.poll_timeout(),
             self.conversation.poll_timeout(),
+            self.doubts.poll_timeout(),
         ];
         parts.into_iter().flatten().min()
     }
@@ -309,8 +327,53 @@ impl Room {
         }
     }
 
+    /// Takes a member off the list that can't be reached. Returns whether it was on it.
+    fn suspend(&mut self, peer: PeerId, up_to: u64) -> bool {
+        let around = &mut self.around;
+        let was_here = around.members.suspend(&peer, up_to, &mut around.out);
+        if was_here {
+            self.neighbourhood.set_reachable(peer, false);
+        }
+        was_here
+    }
+
+    /// Does what doubts about members come to.
+    fn doubt(&mut self, now: Instant) {
+        for step in self.doubts.due(now) {
+            let around = &mut self.around;
+            match step {
+                Step::Say(doubt) => {
+                    let message = RoomMessage::Doubt(doubt);
+                    self.meeting.telling.publish(&message, &mut around.out);
+                }
+                Step::TakeOff(Doubt { peer, sequence }) => {
+                    let known = around.members.roster().sequence(&peer);
+                    let is_newer = known.is_some_and(|known| known > sequence);
+                    if !is_newer && !around.links.is_connected(&peer) {
+                        self.suspend(peer, sequence);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Somebody can't reach a member. If that is this peer, it says that it is here.
+    fn hear_doubt(&mut self, author: PeerId, doubt: Doubt, now: Instant) {
+        let roster = self.around.members.roster();
+        if doubt.peer == roster.me() {
+            let own = self.meeting.announcing.sequence();
+            if roster.contains(&author) && doubt.sequence >= own {
+                self.meeting.announcing.speak_up(now);
+            }
+            return;
+        }
+        let (around, others) = ((roster, &self.around.links), self.neighbourhood.likely());
+        self.doubts.hear(author, doubt, around, others, now);
+    }
+
     /// A peer is connected, or has said something: if it was lost, it is back.
     fn is_back(&mut self, peer: PeerId, now: Instant) {
+        self.doubts.is_here(&peer);
         let around = &mut self.around;
         if around.members.resume(&peer, now, &mut around.out) {
             self.conversation.joined(peer, around, now);
@@ -345,6 +408,7 @@ impl Room {
         let verdict = around
             .members
             .take(&signed, by, age, now, &mut around.out)?;
+        self.doubts.found(&peer, signed.presence().sequence);
         match verdict {
             Verdict::Joined => {
                 self.conversation.joined(peer, around, now.instant);
@@ -355,8 +419,9 @@ impl Room {
             }
             Verdict::Left => {
                 self.neighbourhood.set_reachable(peer, false);
+                self.away.forget(&peer);
                 // Whoever came a moment ago may know the member, and not hear gossip yet.
-                telling.tell(&signed, Purpose::Told, around);
+                telling.tell(&signed, (Purpose::Told, true), around);
                 if is_for_the_room {
                     telling.farewell(signed, now.instant);
                 }
@@ -391,9 +456,9 @@ impl Room {
             }
         }
         match request {
-            Request::Sync { after, .. } => {
+            Request::Sync { after, known, .. } => {
                 let roster = self.around.members.roster();
-                let page = roster.entries(after, now.instant, PAGE_BYTES_MAX);
+                let page = roster.entries(after, known.as_ref(), now.instant, PAGE_BYTES_MAX);
                 Response::Members {
                     members: page.entries,
                     next: page.next,
@@ -411,10 +476,10 @@ impl Room {
         match purpose {
             Purpose::Told | Purpose::Left => {}
             Purpose::Missed => self.conversation.caught_up(to, body, around, now),
-            Purpose::Sync { page } => {
+            Purpose::Sync(walk) => {
                 self.meeting.search.asked(&to);
                 let roster = around.members.roster();
-                let Some(list) = read_list(to, page, body, roster, &mut around.out) else {
+                let Some(list) = read_list(to, walk, body, roster, &mut around.out) else {
                     return;
                 };
                 for (presence, age) in list.members {
@@ -424,10 +489,8 @@ impl Room {
                     }
                 }
                 let around = &mut self.around;
-                if let Some((next, page)) = list.next
-                    && around.links.is_connected(&to)
-                {
-                    self.meeting.sync_with(to, Some(next), page, around);
+                if list.next.is_some() && around.links.is_connected(&to) {
+                    self.meeting.sync_with(to, list.next, around);
                 }
             }
         }
@@ -443,7 +506,7 @@ impl Room {
         };
         match purpose {
             Purpose::Told | Purpose::Left => {}
-            Purpose::Sync { .. } => self.meeting.search.asked(&to),
+            Purpose::Sync(_) => self.meeting.search.asked(&to),
             Purpose::Missed => self.conversation.not_caught_up(to, why, around, now),
         }
     }
@@ -465,6 +528,11 @@ impl Room {
                 self.conversation.hear(author, text, around, now.instant);
                 Acceptance::Accept
             }
+            Ok(RoomMessage::Doubt(doubt)) => {
+                self.is_back(author, now.instant);
+                self.hear_doubt(author, doubt, now.instant);
+                Acceptance::Accept
+            }
         }
     }
 
@@ -475,6 +543,8 @@ impl Room {
         around.asking.clear();
         around.members.restarted(&mut around.out);
         self.neighbourhood.clear();
+        self.doubts.clear();
+        self.away = Away::default();
         self.meeting.restarted(now);
         self.conversation.restarted();
     }
@@ -487,6 +557,7 @@ impl Room {
         let farewell = self.meeting.leave(around, now);
         self.conversation.leave(around);
         self.neighbourhood.clear();
+        self.doubts.clear();
         around.members.clear(&mut around.out);
         let is_handed_over = farewell.is_none();
         let mut told = BTreeSet::new();

@@ -1,16 +1,17 @@
 //! Finding the members of a topic: ask the DHT who announced it, ask those who else is there.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use libp2p_identity::PeerId;
 use moim_protocol::{
     after,
-    limits::{BODY_BYTES_MAX, SYNC_PAGES_MAX},
+    limits::BODY_BYTES_MAX,
     presence::SignedPresence,
     presence_wire::{Request, Response},
+    random::Random,
     roster::Roster,
     topic::TopicHash,
     wire::ErrorCode,
@@ -21,6 +22,7 @@ use web_time::Instant;
 use crate::{
     asking::{Asking, Purpose},
     output::{Output, Outputs},
+    walk::Walk,
 };
 
 /// Pauses between lookups of a topic in the DHT. Dense at first, because an announcement made a
@@ -43,12 +45,19 @@ const ANSWERS_WANTED: u32 = 3;
 /// How often a member of a small room is asked for its list, so that what gossip lost is made good.
 const SYNC_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The longest such interval. In a large room the lists are long: the interval grows with them, so that they cost the same
-/// in any room. What gossip has lost there comes with the next refresh of whoever it was about.
-const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(15 * 60);
+/// The longest such interval. Refreshes go from member to member with the lists, in a large room in some fifteen of these:
+/// a small part of what a presence lives there.
+const SYNC_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// Up to this many members a room is small for that.
-const SYNC_SMALL: usize = 25;
+const SYNC_SMALL: usize = 64;
+
+/// Up to this many members a room is looked up as often as can be; in a larger one less often, up to
+/// [`LOOKUP_PAUSE_MAX`]: so many hardly are a part that has fallen off.
+const LOOKUP_SMALL: usize = 24;
+
+/// See [`LOOKUP_SMALL`].
+const LOOKUP_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Lists asked for at once by a newcomer: more than one, because the first may be a liar's.
 const LISTS_AT_ONCE: u32 = 4;
@@ -85,20 +94,21 @@ pub const PAGE_BYTES_MAX: usize = BODY_BYTES_MAX;
 pub(crate) struct List {
     /// What is new here, each with its age.
     pub(crate) members: Vec<(SignedPresence, Duration)>,
-    /// The page to ask for next, and after whom it starts.
-    pub(crate) next: Option<(PeerId, usize)>,
+    /// The page to ask for next: after whom it starts, and how it goes on from there.
+    pub(crate) next: Option<(PeerId, Walk)>,
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Search {
     topic: TopicHash,
+    random: Random,
     round: usize,
     /// Servers that named providers in the lookup under way.
     answers: u32,
     next_lookup: Instant,
-    /// Peers whose list is being asked for, with the page.
-    asking: BTreeMap<PeerId, usize>,
+    /// Peers whose list is being asked for.
+    asking: BTreeSet<PeerId>,
     /// Providers that are no members (yet), and not to be asked again before this.
     strangers: BTreeMap<PeerId, Instant>,
     /// Providers that wait for their turn to be asked, with their addresses, and when it comes.
@@ -112,13 +122,14 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    pub(crate) fn new(topic: TopicHash, now: Instant) -> Self {
+    pub(crate) fn new(topic: TopicHash, seed: u64, now: Instant) -> Self {
         Self {
             topic,
+            random: Random::new(seed),
             round: 0,
             answers: 0,
             next_lookup: now,
-            asking: BTreeMap::new(),
+            asking: BTreeSet::new(),
             strangers: BTreeMap::new(),
             waiting: VecDeque::new(),
             next_strangers: now,
@@ -134,12 +145,8 @@ impl Search {
         if now < self.next_sync {
             return false;
         }
-        let factor = members.checked_div(SYNC_SMALL).unwrap_or_default();
-        let factor = u32::try_from(factor).unwrap_or(u32::MAX);
-        let pause = SYNC_INTERVAL
-            .saturating_mul(factor.max(1))
-            .min(SYNC_INTERVAL_MAX);
-        self.next_sync = after(now, pause);
+        let pause = longer(SYNC_INTERVAL, members, SYNC_SMALL);
+        self.next_sync = after(now, pause.min(SYNC_INTERVAL_MAX));
         true
     }
 
@@ -160,8 +167,8 @@ impl Search {
         true
     }
 
-    /// Whether the DHT should be asked now; plans the next time.
-    pub(crate) fn lookup_due(&mut self, now: Instant) -> bool {
+    /// Whether the DHT should be asked now; plans the next time, which comes less often in a room of more `members`.
+    pub(crate) fn lookup_due(&mut self, members: usize, now: Instant) -> bool {
         if now < self.next_lookup {
             return false;
         }
@@ -170,6 +177,7 @@ impl Search {
             .or(LOOKUP_PAUSES.last())
             .copied()
             .unwrap_or(SYNC_INTERVAL);
+        let pause = longer(pause, members, LOOKUP_SMALL).min(LOOKUP_PAUSE_MAX);
         self.round = self.round.saturating_add(1);
         self.answers = 0;
         self.next_lookup = after(now, pause);
@@ -279,7 +287,7 @@ impl Search {
     }
 
     pub(crate) fn is_asking(&self, peer: &PeerId) -> bool {
-        self.asking.contains_key(peer)
+        self.asking.contains(peer)
     }
 
     pub(crate) fn is_asking_anybody(&self) -> bool {
@@ -300,22 +308,40 @@ impl Search {
         self.next_sync
     }
 
-    /// Asks a peer for a page of its list of members, and tells it of ourselves (`own`) if we are one.
+    /// Asks a peer for a page of its list of members, and tells it of ourselves (`own`) if we are one, and of whom we know.
     pub(crate) fn ask(
         &mut self,
         peer: PeerId,
-        (after, page): (Option<PeerId>, usize),
+        (after, walk): (Option<PeerId>, Walk),
         own: Option<&SignedPresence>,
+        roster: &Roster,
         asking: &mut Asking,
         out: &mut Outputs,
     ) {
+        let known = roster.known(self.salt());
         let request = Request::Sync {
             topic: self.topic,
             presence: own.cloned(),
             after,
+            known: Some(known).filter(|known| !known.is_empty()),
         };
-        if asking.ask(peer, Purpose::Sync { page }, request.encode(), out) {
-            self.asking.insert(peer, page);
+        if asking.ask(peer, Purpose::Sync(walk), request.encode(), out) {
+            self.asking.insert(peer);
+        }
+    }
+
+    fn salt(&self) -> u32 {
+        // The upper half: Xorshift's lower bits are the weaker ones.
+        (self.random.next() >> 32) as u32
+    }
+
+    /// How the next list is gone through. Lists that are asked for at once begin at different members, so that each brings
+    /// another part of a large room.
+    pub(crate) fn walk(&self) -> Walk {
+        if self.asking.is_empty() {
+            Walk::from_the_first()
+        } else {
+            Walk::from_somewhere(&self.random)
         }
     }
 
@@ -332,10 +358,16 @@ impl Search {
     }
 }
 
+/// A pause in a room of so many `members`: as long as that of a small one, and longer as the room is larger.
+fn longer(pause: Duration, members: usize, small: usize) -> Duration {
+    let factor = members as f64 / small as f64;
+    pause.mul_f64(factor.max(1.0))
+}
+
 /// Reads the answer to a question for a list; of a list what is new to `roster`.
 pub(crate) fn read_list(
     from: PeerId,
-    page: usize,
+    walk: Walk,
     body: &[u8],
     roster: &Roster,
     out: &mut Outputs,
@@ -344,9 +376,7 @@ pub(crate) fn read_list(
     match Response::decode_new(body, |envelope| known.contains(envelope)) {
         Ok(Response::Members { members, next }) => {
             out.push(Output::HasList);
-            // The last id of a page is behind the one that was asked for, so this ends.
-            let next = next.filter(|_| page < SYNC_PAGES_MAX);
-            let next = next.map(|next| (next, page.saturating_add(1)));
+            let next = walk.next(next);
             Some(List { members, next })
         }
         Ok(Response::Error {

@@ -62,12 +62,12 @@ impl Telling {
         self.publish(&RoomMessage::Presence { presence }, out);
     }
 
-    /// Tells connected members directly: those that gossip does not reach, and so that a `left` of our own
-    /// needs no second hop. Returns who was told.
+    /// Tells connected members directly: those that gossip does not reach, all of what is no gossip, and so that a `left`
+    /// of our own needs no second hop. Returns who was told.
     pub(crate) fn tell(
         &self,
         signed: &SignedPresence,
-        purpose: Purpose,
+        (purpose, is_gossip): (Purpose, bool),
         around: &mut Around,
     ) -> BTreeSet<PeerId> {
         let Around {
@@ -79,7 +79,7 @@ impl Telling {
         let presence = signed.clone();
         let body = Request::Announce { presence }.encode();
         // It needs no request where gossip carries it.
-        let is_told = |peer: &PeerId| purpose == Purpose::Told && links.hears(peer);
+        let is_told = |peer: &PeerId| is_gossip && purpose == Purpose::Told && links.hears(peer);
         members
             .peers()
             .filter(|peer| links.is_connected(peer) && !is_told(peer))

@@ -223,6 +223,9 @@ pub(crate) fn brief(output: &Output) -> String {
         Output::Publish(data) => match RoomMessage::decode(data).unwrap() {
             RoomMessage::Presence { presence } => format!("publish: {}", state(&presence)),
             RoomMessage::Text(text) => format!("publish: {}", text.text.as_str()),
+            RoomMessage::Doubt(doubt) => {
+                format!("publish: {} may be gone", number(&doubt.peer))
+            }
         },
         Output::Verdict { acceptance, .. } => format!("{acceptance:?}").to_lowercase(),
         Output::Deafen(peer) => format!("deafen {}", number(peer)),

@@ -9,7 +9,10 @@
 
 use std::time::Duration;
 
-use moim_protocol::limits::{CLOCK_SKEW_MAX, MEMBERS_MAX, ORDER_GAP_MAX, PRESENCE_TTL};
+use moim_protocol::{
+    announcer::life,
+    limits::{CLOCK_SKEW_MAX, MEMBERS_MAX, ORDER_GAP_MAX, PRESENCE_TTL},
+};
 
 use crate::{
     event::{Event, Index},
@@ -41,7 +44,8 @@ impl World {
         } else {
             Duration::ZERO
         };
-        let bound = PRESENCE_TTL + replayed + SLACK;
+        // What others doubt is gone sooner; who has missed that lists it until its life ends.
+        let bound = life(PRESENCE_TTL, self.nodes.len()) + replayed + SLACK;
         for (index, node) in self.nodes.iter().enumerate() {
             if !node.is_present() {
                 continue;

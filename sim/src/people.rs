@@ -5,7 +5,7 @@ use moim_protocol::{
     message::MessageId,
     presence::{Presence, SignedPresence, State},
     presence_wire::Response,
-    room::RoomMessage,
+    room::{Doubt, RoomMessage},
     text::Text,
 };
 use moim_room::{Config, Input, Room};
@@ -25,6 +25,9 @@ const LIES_EVERY: std::time::Duration = seconds(10);
 
 /// What a liar plays again of what was said in the room, each time.
 const REPLAYS: usize = 3;
+
+/// Of how many members a liar says that they may be gone, each time.
+const FALSE_DOUBTS: usize = 8;
 
 impl World {
     pub(crate) fn deed(&mut self, node: Index, deed: Deed) {
@@ -154,8 +157,8 @@ impl World {
         }
     }
 
-    /// A liar puts members into the DHT that do not exist, and plays again what was said: presences of before, and
-    /// farewells most of all.
+    /// A liar puts members into the DHT that do not exist, plays again what was said: presences of before, and farewells
+    /// most of all, and says of others that they may be gone.
     fn lie(&mut self, node: Index) {
         if !self.nodes[node].is_up() {
             return;
@@ -184,5 +187,23 @@ impl World {
                 self.publish(node, data);
             }
         }
+        for doubt in self.false_doubts(node) {
+            self.publish(node, RoomMessage::Doubt(doubt).encode());
+        }
+    }
+
+    fn false_doubts(&mut self, liar: Index) -> Vec<Doubt> {
+        let Some(room) = &self.nodes[liar].room else {
+            return Vec::new();
+        };
+        let doubt = |presence: &Presence| Doubt {
+            peer: presence.peer,
+            sequence: presence.sequence,
+        };
+        let mut doubts: Vec<Doubt> = room.presences().map(doubt).collect();
+        while doubts.len() > FALSE_DOUBTS {
+            doubts.swap_remove(self.draw.below(doubts.len()));
+        }
+        doubts
     }
 }

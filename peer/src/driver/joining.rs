@@ -175,6 +175,7 @@ impl Driver {
             wait,
             in_dht: true,
             connected: self.connections.peers().collect(),
+            seed: platform::seed(),
         };
         self.rooms.look_up(Lookup::begin(config, at(now)), reply);
     }

@@ -38,7 +38,7 @@ impl Driver {
         self.doubt(|_| true, now);
         self.entry.network_changed(true, now);
         self.reaching.network_changed(now);
-        self.tell_rooms(&Input::AnnounceNow, now);
+        self.tell_rooms(&Input::NetworkChanged, now);
         self.tell_rooms(&Input::LookupAgain, now);
     }
 

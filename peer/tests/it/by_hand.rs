@@ -150,6 +150,7 @@ impl ByHand {
             topic: topic.hash(),
             presence: Some(presence),
             after: None,
+            known: None,
         };
         let order = Order::Sync(peer, request.encode());
         self.orders.try_send(order).expect("it runs");

@@ -118,10 +118,27 @@ fn the_network_is_back() {
     );
 }
 
+#[test]
+fn lives_grow_with_the_room_so_that_all_cost_the_same() {
+    for (others, seconds) in [
+        (0, 120),
+        (24, 120),
+        (48, 240),
+        (100, 500),
+        (480, 2_400),
+        (1_024, 2_400),
+    ] {
+        assert_eq!(life(PRESENCE_TTL, others).as_secs(), seconds, "{others}");
+    }
+    assert_eq!(life(Duration::from_secs(2), 48), Duration::from_secs(4));
+    assert!(life(PRESENCE_TTL_MAX, usize::MAX) <= PRESENCE_TTL_MAX);
+}
+
 proptest! {
     #[test]
     fn refreshes_spread_around_their_interval(seed: u64, refresh in 1_u64..1000) {
-        let mut announcer = Announcer::with_refresh(seconds(refresh), seed);
+        let mut announcer = Announcer::new(seed);
+        announcer.signed_for(seconds(refresh) * 8 / 3);
         let start = start();
         announcer.announce_now(start);
         prop_assert!(announcer.poll(start));

@@ -88,8 +88,8 @@ fn what_is_out_of_bounds_is_not_signed() {
         PresenceError::Lifetime(_)
     ));
     assert!(matches!(
-        sign(&|p| p.expires = WALL.saturating_add(millis(120_001))),
-        PresenceError::Lifetime(life) if life == millis(120_001)
+        sign(&|p| p.expires = WALL.saturating_add(millis(2_400_001))),
+        PresenceError::Lifetime(life) if life == millis(2_400_001)
     ));
     assert!(matches!(
         sign(&|p| p.peer = peer(2)),
@@ -288,9 +288,9 @@ fn bad_payloads_are_told_apart() {
         ),
         (
             "expires",
-            json!(WALL.0 + 120_001),
+            json!(WALL.0 + 2_400_001),
             ErrorCode::Invalid,
-            "life of 120.001s",
+            "life of 2400.001s",
         ),
         ("expires", json!(0), ErrorCode::Invalid, "life of 0"),
         (
@@ -425,7 +425,7 @@ proptest! {
             prop_assert!(Name::received(presence.name.as_str()).is_ok());
             prop_assert!(presence.addresses.len() <= ADDRESSES_MAX);
             let life = signed.life(Duration::ZERO, WALL);
-            prop_assert!(life <= PRESENCE_TTL);
+            prop_assert!(life <= PRESENCE_TTL_MAX);
         }
     }
 
@@ -433,8 +433,8 @@ proptest! {
     fn whatever_is_signed_is_read(
         name in "\\PC{1,16}",
         sequence in 1..=INTEGER_MAX,
-        issued in 0..INTEGER_MAX - 120_000,
-        ttl in 1_u64..=120_000,
+        issued in 0..INTEGER_MAX - 2_400_000,
+        ttl in 1_u64..=2_400_000,
         ports: Vec<u16>,
     ) {
         let Ok(name) = Name::received(&name) else {

@@ -13,6 +13,7 @@ fn requests() -> Vec<Request> {
         topic: topic(),
         presence,
         after,
+        known: None,
     };
     vec![
         Request::Announce {
@@ -27,6 +28,15 @@ fn requests() -> Vec<Request> {
         sync(None, None),
         sync(Some(here(1, 1)), None),
         sync(Some(largest(1)), Some(peer(2))),
+        Request::Sync {
+            topic: topic(),
+            presence: Some(largest(1)),
+            after: Some(peer(2)),
+            known: Some(Known::new(
+                7,
+                (0..2048).map(|n| (peer(n), 1_800_000_000_000)),
+            )),
+        },
     ]
 }
 
@@ -68,6 +78,7 @@ fn bodies_look_as_documented() {
         topic,
         presence: None,
         after: None,
+        known: None,
     };
     assert_eq!(
         text(sync.encode()),

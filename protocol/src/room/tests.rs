@@ -28,7 +28,15 @@ fn messages() -> Vec<RoomMessage> {
         presence(here(1, 1)),
         presence(left(1, 2)),
         presence(largest(1)),
+        doubt(),
     ]
+}
+
+fn doubt() -> RoomMessage {
+    RoomMessage::Doubt(Doubt {
+        peer: peer(3),
+        sequence: 1_800_000_000_000,
+    })
 }
 
 #[test]

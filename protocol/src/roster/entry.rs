@@ -17,6 +17,15 @@ pub struct Member<'a> {
     pub expires: Instant,
 }
 
+impl Member<'_> {
+    /// How old its presence is, as far as those say who have passed it on.
+    #[must_use]
+    pub fn age(&self, now: Instant) -> Duration {
+        let left = self.expires.saturating_duration_since(now);
+        self.presence.validity().ttl().saturating_sub(left)
+    }
+}
+
 /// What is kept of a member, or of one that left.
 #[derive(Debug)]
 pub(super) struct Entry {

@@ -28,6 +28,12 @@ impl Gone {
         self.by_peer.get(peer).map(|departed| departed.sequence)
     }
 
+    /// Those that are remembered for longest first.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = (PeerId, u64)> {
+        let latest = self.by_end.iter().rev();
+        latest.filter_map(|(_, peer)| Some((*peer, self.sequence(peer)?)))
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.by_peer.len() >= GONE_MAX
     }

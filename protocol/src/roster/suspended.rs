@@ -3,20 +3,36 @@
 use libp2p_identity::PeerId;
 use web_time::Instant;
 
-use super::Roster;
+use super::{Roster, entry::Entry};
 use crate::{limits::SUSPENDED_MAX, presence::SignedPresence};
 
+/// A member that can't be reached.
+#[derive(Debug)]
+pub(super) struct Suspended {
+    pub(super) entry: Entry,
+    /// Up to this sequence number its presences are no sign of life: others know them, and can't reach it.
+    up_to: u64,
+}
+
+impl Suspended {
+    pub(super) fn sequence(&self) -> u64 {
+        self.entry.signed.presence().sequence.max(self.up_to)
+    }
+}
+
 impl Roster {
-    /// Takes a member that can't be reached off the list. Returns whether it was on it.
-    pub fn suspend(&mut self, peer: &PeerId) -> bool {
+    /// Takes a member that can't be reached off the list, whatever it has signed with a sequence number of at most
+    /// `up_to`. Returns whether it was on it.
+    pub fn suspend(&mut self, peer: &PeerId, up_to: u64) -> bool {
         let Some(entry) = self.remove(peer) else {
             return false;
         };
+        let suspended = Suspended { entry, up_to };
         if self.suspended.len() < SUSPENDED_MAX {
-            self.suspended.insert(*peer, entry);
+            self.suspended.insert(*peer, suspended);
         } else {
-            let sequence = entry.signed.presence().sequence;
-            self.gone.insert(*peer, sequence, entry.replayable, None);
+            let until = suspended.entry.replayable;
+            self.gone.insert(*peer, suspended.sequence(), until, None);
         }
         true
     }
@@ -24,11 +40,11 @@ impl Roster {
     /// Something was heard of a member that could not be reached: it is back, with the life that it had. `None` if it
     /// is no such member, or the room is full.
     pub fn resume(&mut self, peer: &PeerId, now: Instant) -> Option<&SignedPresence> {
-        let is_alive = self.suspended.get(peer)?.expires > now;
+        let is_alive = self.suspended.get(peer)?.entry.expires > now;
         if !is_alive || self.make_room(peer, peer, now).is_err() {
             return None;
         }
-        let entry = self.suspended.remove(peer)?;
+        let Suspended { entry, .. } = self.suspended.remove(peer)?;
         self.by_end.insert((entry.expires, *peer));
         self.members.insert(*peer, entry);
         self.members.get(peer).map(|entry| &entry.signed)
@@ -55,8 +71,8 @@ mod tests {
         let (mut roster, now) = (Roster::new(topic(), peer(0)), start());
         let joined = roster.handle_presence(here(1, 5), peer(1), Duration::ZERO, now, WALL);
         assert_eq!(joined.unwrap(), Verdict::Joined);
-        assert!(roster.suspend(&peer(1)));
-        assert!(!roster.suspend(&peer(1)), "it is off the list");
+        assert!(roster.suspend(&peer(1), 5));
+        assert!(!roster.suspend(&peer(1), 5), "it is off the list");
         assert!(!roster.contains(&peer(1)));
         assert_eq!(roster.suspended().collect::<Vec<_>>(), [peer(1)]);
         (roster, now)
@@ -91,12 +107,27 @@ mod tests {
     }
 
     #[test]
+    fn a_presence_that_others_know_is_no_sign_of_life() {
+        let (mut roster, now) = (Roster::new(topic(), peer(0)), start());
+        let hear = |roster: &mut Roster, sequence| {
+            let signed = here(1, sequence);
+            let verdict = roster.handle_presence(signed, peer(2), Duration::ZERO, now, WALL);
+            verdict.unwrap()
+        };
+        assert_eq!(hear(&mut roster, 5), Verdict::Joined);
+        assert!(roster.suspend(&peer(1), 7));
+        assert_eq!(roster.sequence(&peer(1)), Some(7));
+        assert_eq!(hear(&mut roster, 7), Verdict::Unchanged);
+        assert_eq!(hear(&mut roster, 8), Verdict::Joined);
+    }
+
+    #[test]
     fn its_farewell_is_news_and_is_passed_on() {
         let (mut roster, now) = room_with_bob();
         let verdict = roster.handle_presence(left(1, 6), peer(1), Duration::ZERO, now, WALL);
         assert_eq!(verdict.unwrap(), Verdict::Left);
         assert!(roster.resume(&peer(1), now).is_none());
-        assert_eq!(roster.entries(None, now, 100_000).entries.len(), 1);
+        assert_eq!(roster.entries(None, None, now, 100_000).entries.len(), 1);
     }
 
     #[test]
@@ -117,7 +148,7 @@ mod tests {
         for n in 1..=u16::try_from(SUSPENDED_MAX).unwrap() + 3 {
             let joined = roster.handle_presence(here(n, 1), peer(n), Duration::ZERO, now, WALL);
             assert_eq!(joined.unwrap(), Verdict::Joined);
-            assert!(roster.suspend(&peer(n)));
+            assert!(roster.suspend(&peer(n), 1));
         }
         assert_eq!(roster.suspended().count(), SUSPENDED_MAX);
     }

@@ -152,6 +152,7 @@ proptest! {
             wait: Duration::from_secs(20),
             in_dht: true,
             connected: vec![peer(1)],
+            seed: 7,
         };
         let lookup = Lookup::begin(config, now);
         let (open, ends) = (Vec::new(), Vec::new());

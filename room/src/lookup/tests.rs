@@ -23,6 +23,7 @@ impl Fixture {
             wait: seconds(10),
             in_dht: true,
             connected: connected.iter().copied().map(peer).collect(),
+            seed: 7,
         };
         let now = start();
         let lookup = Lookup::begin(config, now);

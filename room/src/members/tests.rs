@@ -97,8 +97,8 @@ fn who_is_back_has_come_anew() {
     let (mut members, mut out) = members();
     take(&mut members, &here(1, 1, start), 1, start);
     assert_eq!(members.met(&peer(1)), Some(start.instant));
-    assert!(members.suspend(&peer(1), &mut out));
-    assert!(!members.suspend(&peer(1), &mut out));
+    assert!(members.suspend(&peer(1), 0, &mut out));
+    assert!(!members.suspend(&peer(1), 0, &mut out));
     check(
         &outputs(&mut out),
         &["left: 1 peer 1 Lost", "members changed"],

@@ -222,6 +222,7 @@ impl Checked {
                     topic: topic().hash(),
                     presence: signed.map(|signed| self.sign(&signed)),
                     after: after.map(peer),
+                    known: None,
                 };
                 let from = peer(from);
                 self.handle(Input::Asked { ask, from, request });

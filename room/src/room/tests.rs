@@ -23,6 +23,8 @@ impl Room {
     pub(super) fn assert_bounds(&self) {
         self.around.members.assert_bounds();
         self.meeting.search.assert_bounds();
+        self.doubts.assert_bounds();
+        self.away.assert_bounds();
         self.conversation.assert_bounds(&self.around);
         assert!(self.around.asking.len() <= 2 * crate::asking::ASKED_MAX);
         assert!(self.neighbourhood.reachable() <= moim_protocol::limits::MEMBERS_MAX);
@@ -179,6 +181,7 @@ fn sync(presence: Option<SignedPresence>, after: Option<u16>) -> Request {
         topic: topic().hash(),
         presence,
         after: after.map(peer),
+        known: None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 
 fn search(now: Instant) -> (Search, Roster) {
     let topic = topic().hash();
-    (Search::new(topic, now), Roster::new(topic, peer(0)))
+    (Search::new(topic, 7, now), Roster::new(topic, peer(0)))
 }
 
 fn join(roster: &mut Roster, n: u16, now: Now) {
@@ -37,7 +37,7 @@ fn providers_are_asked_some_at_a_time() {
         providers[..STRANGERS_AT_ONCE]
     );
     assert_eq!(due(&mut search, &roster, start), []);
-    search.lookup_due(start);
+    search.lookup_due(0, start);
     let later = start + STRANGERS_INTERVAL;
     assert_eq!(search.poll_timeout(), later);
     assert_eq!(
@@ -83,16 +83,30 @@ fn the_dht_is_asked_less_and_less_often_until_it_is_back() {
     let mut now = start;
     let mut pauses = Vec::new();
     for _ in 0..7 {
-        assert!(search.lookup_due(now));
-        assert!(!search.lookup_due(now), "once");
+        assert!(search.lookup_due(0, now));
+        assert!(!search.lookup_due(0, now), "once");
         pauses.push(search.poll_timeout() - now);
         now = search.poll_timeout();
     }
     assert_eq!(pauses[..6], LOOKUP_PAUSES);
     assert_eq!(pauses[6], LOOKUP_PAUSES[5]);
     search.lookup_again(now);
-    assert!(search.lookup_due(now));
+    assert!(search.lookup_due(0, now));
     assert_eq!(search.poll_timeout() - now, LOOKUP_PAUSES[0]);
+}
+
+#[test]
+fn in_a_large_room_the_dht_is_asked_less_often() {
+    let start = start().instant;
+    for (members, pause) in [(0, 30), (24, 30), (48, 60), (240, 300), (1024, 300)] {
+        let (mut search, _) = search(start);
+        for _ in 0..LOOKUP_PAUSES.len() {
+            search.lookup_due(members, search.poll_timeout());
+        }
+        let now = search.poll_timeout();
+        assert!(search.lookup_due(members, now));
+        assert_eq!(search.poll_timeout() - now, seconds(pause), "{members}");
+    }
 }
 
 #[test]
@@ -100,7 +114,7 @@ fn later_lookups_wait_for_more_servers() {
     let mut now = start().instant;
     let (mut search, _) = search(now);
     for answers in [1, 1, 3, 3] {
-        assert!(search.lookup_due(now));
+        assert!(search.lookup_due(0, now));
         let mut heard = 1;
         while !search.has_enough() {
             heard += 1;
@@ -125,7 +139,7 @@ fn some_lists_are_asked_for_at_once_and_then_one_in_a_while() {
 #[test]
 fn in_a_large_room_lists_are_asked_for_less_often() {
     let start = start().instant;
-    for (members, pause) in [(0, 20), (49, 20), (50, 40), (75, 60), (1024, 800)] {
+    for (members, pause) in [(0, 20), (64, 20), (96, 30), (192, 60), (1024, 60)] {
         let (mut search, _) = search(start);
         let now = search.next_sync();
         assert!(!search.sync_due(members, start));
@@ -144,24 +158,58 @@ fn only_so_many_providers_wait() {
 }
 
 #[test]
-fn pages_end() {
+fn lists_go_on_where_they_say() {
     let (_, roster) = search(start().instant);
-    let next = Some(peer(9));
-    let body = Response::Members {
-        members: Vec::new(),
-        next,
-    }
-    .encode();
-    for (page, expected) in [
-        (0, Some((peer(9), 1))),
-        (SYNC_PAGES_MAX - 1, Some((peer(9), SYNC_PAGES_MAX))),
-        (SYNC_PAGES_MAX, None),
-    ] {
+    let first = Walk::from_the_first();
+    for (next, expected) in [(None, None), (Some(peer(9)), first.next(Some(peer(9))))] {
+        let members = Vec::new();
+        let body = Response::Members { members, next }.encode();
         let mut out = Outputs::default();
-        let list = read_list(peer(1), page, &body, &roster, &mut out).unwrap();
+        let list = read_list(peer(1), first, &body, &roster, &mut out).unwrap();
         assert_eq!(list.next, expected);
         assert_eq!(out.pop(), Some(Output::HasList));
     }
+}
+
+#[test]
+fn who_asks_says_whom_it_knows() {
+    let now = start();
+    let (mut search, mut roster) = search(now.instant);
+    let (mut asking, mut out) = (Asking::default(), Outputs::default());
+    let mut ask = |roster: &Roster| {
+        let walk = (None, Walk::from_the_first());
+        search.ask(peer(9), walk, None, roster, &mut asking, &mut out);
+        let Some(Output::Ask { body, .. }) = out.pop() else {
+            panic!("nobody is asked");
+        };
+        match Request::decode(&body).unwrap() {
+            Request::Sync { known, .. } => known,
+            Request::Announce { .. } => panic!("no list is asked for"),
+        }
+    };
+    assert_eq!(ask(&roster), None);
+    join(&mut roster, 1, now);
+    join(&mut roster, 2, now);
+    roster.suspend(&peer(2), 4);
+    let known = [ask(&roster).unwrap(), ask(&roster).unwrap()];
+    for known in &known {
+        assert!(known.contains(&peer(1), 1) && !known.contains(&peer(1), 2));
+        assert!(known.contains(&peer(2), 4) && !known.contains(&peer(2), 5));
+        assert!(!known.contains(&peer(3), 1));
+    }
+    assert_ne!(known[0], known[1], "each with a salt of its own");
+}
+
+#[test]
+fn lists_that_are_asked_for_at_once_begin_at_different_members() {
+    let (mut search, roster) = search(start().instant);
+    let (mut asking, mut out) = (Asking::default(), Outputs::default());
+    let first = search.walk();
+    assert_eq!(first, Walk::from_the_first());
+    search.ask(peer(1), (None, first), None, &roster, &mut asking, &mut out);
+    assert_ne!(search.walk(), search.walk());
+    search.asked(&peer(1));
+    assert_eq!(search.walk(), first);
 }
 
 #[test]
@@ -176,7 +224,7 @@ fn what_is_no_list_is_none() {
         (b"{".to_vec(), None),
     ] {
         let mut out = Outputs::default();
-        assert!(read_list(peer(1), 0, &body, &roster, &mut out).is_none());
+        assert!(read_list(peer(1), Walk::from_the_first(), &body, &roster, &mut out).is_none());
         assert_eq!(out.pop(), expected);
     }
 }
@@ -186,7 +234,8 @@ fn who_is_being_asked_is_no_news() {
     let start = start().instant;
     let (mut search, roster) = search(start);
     let (mut asking, mut out) = (Asking::default(), Outputs::default());
-    search.ask(peer(1), (None, 0), None, &mut asking, &mut out);
+    let walk = (None, search.walk());
+    search.ask(peer(1), walk, None, &roster, &mut asking, &mut out);
     assert!(search.is_asking(&peer(1)) && search.is_asking_anybody());
     assert!(!search.provider(peer(1), Vec::new(), &roster, start));
     search.asked(&peer(1));

@@ -40,7 +40,7 @@ fn who_missed_a_leave_hears_it_from_another() {
     let mut missed = Room::new();
     missed.hear(&here(1, 1)).unwrap();
     told.at(60);
-    let page = told.roster.entries(None, told.now, BODY_BYTES_MAX);
+    let page = told.roster.entries(None, None, told.now, BODY_BYTES_MAX);
     assert_eq!(page.entries.len(), 2);
     missed.at(60);
     let verdicts: Vec<Verdict> = page
@@ -52,7 +52,7 @@ fn who_missed_a_leave_hears_it_from_another() {
     // Handed on, it does not last longer than the presence that it ends could have.
     for room in [&mut told, &mut missed] {
         room.at(121);
-        let page = room.roster.entries(None, room.now, BODY_BYTES_MAX);
+        let page = room.roster.entries(None, None, room.now, BODY_BYTES_MAX);
         assert!(page.entries.is_empty());
     }
 }
@@ -67,7 +67,7 @@ fn a_farewell_with_addresses_is_heard_but_not_passed_on() {
     };
     let verdict = room.hear(&long.sign(&keypair(1)).unwrap()).unwrap();
     assert_eq!(verdict, Verdict::Left);
-    let page = room.roster.entries(None, room.now, BODY_BYTES_MAX);
+    let page = room.roster.entries(None, None, room.now, BODY_BYTES_MAX);
     assert!(page.entries.is_empty());
 }
 

@@ -7,7 +7,7 @@ fn pages(roster: &Roster, now: Instant, bytes_max: usize) -> Vec<Page> {
     let mut pages: Vec<Page> = Vec::new();
     let mut after = None;
     loop {
-        let page = roster.entries(after, now, bytes_max);
+        let page = roster.entries(after, None, now, bytes_max);
         after = page.next;
         pages.push(page);
         if after.is_none() {
@@ -84,7 +84,9 @@ fn pages_leave_out_who_has_expired_and_start_after_anybody() {
     // A peer id that is no member's is a place in the order like any other.
     let mut ids: Vec<PeerId> = vec![peer(2), peer(9)];
     ids.sort();
-    let page = room.roster.entries(Some(peer(9)), room.now, BODY_BYTES_MAX);
+    let page = room
+        .roster
+        .entries(Some(peer(9)), None, room.now, BODY_BYTES_MAX);
     assert_eq!(page.entries.len(), usize::from(ids[0] == peer(9)));
     assert_eq!(page.next, None);
 }
@@ -92,14 +94,18 @@ fn pages_leave_out_who_has_expired_and_start_after_anybody() {
 #[test]
 fn ones_own_presence_is_passed_on_while_it_lasts() {
     let mut room = Room::new();
-    let entries = |room: &Room| room.roster.entries(None, room.now, BODY_BYTES_MAX).entries;
+    let entries = |room: &Room| {
+        room.roster
+            .entries(None, None, room.now, BODY_BYTES_MAX)
+            .entries
+    };
     room.roster.set_own(Some(here(ME, 1)), room.now);
     assert_eq!(room.roster.len(), 0);
     room.at(30);
     assert_eq!(entries(&room), [(here(ME, 1), seconds(30))]);
     assert!(
         room.roster
-            .entries(Some(peer(ME)), room.now, BODY_BYTES_MAX)
+            .entries(Some(peer(ME)), None, room.now, BODY_BYTES_MAX)
             .entries
             .is_empty()
     );

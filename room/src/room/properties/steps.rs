@@ -143,6 +143,7 @@ fn simple() -> impl Strategy<Value = Input> {
         1 => any::<bool>().prop_map(Input::Dht),
         1 => (0..9_u16).prop_map(|n| Input::AddressesChanged(vec![address(n)])),
         1 => Just(Input::AnnounceNow),
+        1 => Just(Input::NetworkChanged),
         1 => Just(Input::LookupAgain),
         1 => Just(Input::LeftHandedOver),
         1 => Just(Input::Restarted),

@@ -45,6 +45,7 @@ fn what_cannot_be_taken_is_refused_with_the_reason() {
         topic: "elsewhere".parse::<Topic>().unwrap().hash(),
         presence: None,
         after: None,
+        known: None,
     };
     check(
         &fixture.announced(2, here(1, 1, now)),

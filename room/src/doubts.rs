@@ -1,0 +1,361 @@
+//! Members that may be gone: whose word of it counts, and when they are taken off the list.
+//!
+//! Who vanishes says nothing. Its neighbours notice: they had a connection to it, and can't reach it any more. In a large
+//! room nobody else does, so they say so. A member is taken off when [two](NEEDED) have said it that may be its
+//! neighbours, and it has not spoken up [meanwhile](OBJECTION). That is SWIM's suspicion (Das, Gupta, Motivala, DSN
+//! 2002), with neighbours that nobody can choose: a hash of both ids says who they are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use libp2p_identity::PeerId;
+use moim_protocol::{
+    after,
+    limits::DOUBTED_MAX,
+    neighbours,
+    random::Random,
+    room::Doubt,
+    roster::{Member, Roster},
+};
+use web_time::Instant;
+
+use crate::links::Links;
+
+/// So many have to say it. One alone may be cut off itself, or lie.
+const NEEDED: usize = 2;
+
+/// How long a member has to speak up: to hear of it, and to be heard, takes gossip a second at most.
+const OBJECTION: Duration = Duration::from_secs(3);
+
+/// Neighbours say it at different moments within this, so that few say the same.
+const STAGGER: Duration = Duration::from_secs(1);
+
+/// How long a doubt counts.
+const LASTS: Duration = Duration::from_secs(60);
+
+/// Whoever has said so lately that it is here is not in doubt.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Say it in the room.
+    Say(Doubt),
+    /// Take the member off the list, unless it has spoken up.
+    TakeOff(Doubt),
+}
+
+#[derive(Debug)]
+struct Doubted {
+    sequence: u64,
+    /// Who doubts, up to as many as are needed.
+    by: BTreeSet<PeerId>,
+    since: Instant,
+    /// When it is taken off, if enough doubt.
+    judged: Option<Instant>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Doubts {
+    random: Random,
+    doubted: BTreeMap<PeerId, Doubted>,
+    /// Doubts of our own that are to be said, and when.
+    own: BTreeMap<PeerId, (Instant, u64)>,
+}
+
+impl Doubts {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed ^ 0xd0b7),
+            doubted: BTreeMap::new(),
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// This peer has lost a member itself. It says so in a moment, unless others have.
+    pub(crate) fn lost(&mut self, peer: PeerId, sequence: u64, now: Instant) {
+        if self.own.len() < DOUBTED_MAX {
+            let wait = self.random.between(Duration::ZERO, STAGGER);
+            self.own.insert(peer, (after(now, wait), sequence));
+        }
+    }
+
+    /// A member has said that another may be gone. `others` is how many are in the room.
+    pub(crate) fn hear(
+        &mut self,
+        author: PeerId,
+        doubt: Doubt,
+        (roster, links): (&Roster, &Links),
+        others: usize,
+        now: Instant,
+    ) {
+        let Doubt { peer, sequence } = doubt;
+        let is_fresh = |member: Member<'_>| member.age(now) < FRESH;
+        let is_newer = roster.sequence(&peer).is_none_or(|known| known > sequence);
+        if author == peer
+            || is_newer
+            || links.is_connected(&peer)
+            || !roster.contains(&author)
+            || !neighbours::may_doubt(author, peer, others)
+            || roster.get(&peer).is_some_and(is_fresh)
+        {
+            return;
+        }
+        self.doubted
+            .retain(|_, doubted| now < after(doubted.since, LASTS));
+        if self.doubted.len() >= DOUBTED_MAX && !self.doubted.contains_key(&peer) {
+            return;
+        }
+        let doubted = self.doubted.entry(peer).or_insert_with(|| Doubted {
+            sequence,
+            by: BTreeSet::new(),
+            since: now,
+            judged: None,
+        });
+        doubted.sequence = doubted.sequence.max(sequence);
+        if doubted.by.len() < NEEDED {
+            doubted.by.insert(author);
+            if doubted.by.len() >= NEEDED {
+                doubted.judged = Some(after(now, OBJECTION));
+            }
+        }
+    }
+
+    /// A presence of a peer has come, or it is connected: what was said of older ones counts no more.
+    pub(crate) fn found(&mut self, peer: &PeerId, sequence: u64) {
+        if let Some(doubted) = self.doubted.get(peer)
+            && doubted.sequence < sequence
+        {
+            self.doubted.remove(peer);
+        }
+        if self.own.get(peer).is_some_and(|(_, own)| *own < sequence) {
+            self.own.remove(peer);
+        }
+    }
+
+    /// A member is here, whatever was said of it.
+    pub(crate) fn is_here(&mut self, peer: &PeerId) {
+        self.doubted.remove(peer);
+        self.own.remove(peer);
+    }
+
+    /// What is due.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let own = self.own.extract_if(.., |_, (at, _)| *at <= now);
+        for (peer, (_, sequence)) in own {
+            let doubted = self.doubted.get(&peer);
+            let is_said = |doubted: &Doubted| {
+                doubted.by.len() >= NEEDED
+                    && doubted.sequence >= sequence
+                    && now < after(doubted.since, LASTS)
+            };
+            if !doubted.is_some_and(is_said) {
+                steps.push(Step::Say(Doubt { peer, sequence }));
+            }
+        }
+        for (peer, doubted) in &mut self.doubted {
+            if doubted.judged.is_some_and(|judged| judged <= now) {
+                doubted.judged = None;
+                let (peer, sequence) = (*peer, doubted.sequence);
+                steps.push(Step::TakeOff(Doubt { peer, sequence }));
+            }
+        }
+        steps
+    }
+
+    /// When [`due`](Self::due) has something to say.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let judged = self.doubted.values().filter_map(|doubted| doubted.judged);
+        let own = self.own.values().map(|(at, _)| *at);
+        judged.chain(own).min()
+    }
+
+    /// Everything is begun anew, or the room is left.
+    pub(crate) fn clear(&mut self) {
+        self.doubted.clear();
+        self.own.clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn assert_bounds(&self) {
+        assert!(self.doubted.len() <= DOUBTED_MAX);
+        assert!(self.own.len() <= DOUBTED_MAX);
+        assert!(self.doubted.values().all(|it| it.by.len() <= NEEDED));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moim_protocol::presence::SignedPresence;
+
+    use super::*;
+    use crate::{
+        now::Now,
+        testing::{here, peer, start, topic},
+    };
+
+    /// A room of some, whose presences are a minute old.
+    struct Fixture {
+        roster: Roster,
+        links: Links,
+        doubts: Doubts,
+        now: Now,
+    }
+
+    fn fixture(members: u16) -> Fixture {
+        let began = start();
+        let mut roster = Roster::new(topic().hash(), peer(0));
+        for n in 1..=members {
+            take(&mut roster, here(n, 5, began), began);
+        }
+        Fixture {
+            roster,
+            links: Links::default(),
+            doubts: Doubts::new(1),
+            now: began.after(Duration::from_secs(60)),
+        }
+    }
+
+    fn take(roster: &mut Roster, signed: SignedPresence, now: Now) {
+        let by = signed.presence().peer;
+        roster
+            .handle_presence(signed, by, Duration::ZERO, now.instant, now.wall)
+            .unwrap();
+    }
+
+    impl Fixture {
+        fn hear(&mut self, author: u16, of: u16, sequence: u64) {
+            let peer = peer(of);
+            let doubt = Doubt { peer, sequence };
+            let around = (&self.roster, &self.links);
+            let others = self.roster.len();
+            self.doubts
+                .hear(self::peer(author), doubt, around, others, self.now.instant);
+        }
+
+        /// Who is taken off from now on.
+        fn taken_off(&mut self) -> Vec<PeerId> {
+            let mut taken = Vec::new();
+            while let Some(next) = self.doubts.poll_timeout() {
+                for step in self.doubts.due(next) {
+                    if let Step::TakeOff(doubt) = step {
+                        assert_eq!(next, self.now.instant + OBJECTION);
+                        taken.push(doubt.peer);
+                    }
+                }
+            }
+            taken
+        }
+    }
+
+    #[test]
+    fn two_members_that_may_be_neighbours_are_believed() {
+        let mut room = fixture(8);
+        room.hear(1, 7, 5);
+        room.hear(1, 7, 5);
+        assert_eq!(room.taken_off(), [], "one alone, however often");
+        room.hear(2, 7, 5);
+        assert_eq!(room.taken_off(), [peer(7)]);
+    }
+
+    #[test]
+    fn whose_word_does_not_count() {
+        for (case, author, of, sequence) in [
+            ("nobody here", 99, 7, 5),
+            ("of itself", 7, 7, 5),
+            ("of nobody here", 2, 98, 5),
+            ("of what is older than known", 2, 7, 4),
+            ("of who is connected", 2, 8, 5),
+        ] {
+            let mut room = fixture(8);
+            room.links.connected(peer(8));
+            room.hear(1, of, sequence);
+            room.hear(author, of, sequence);
+            assert_eq!(room.taken_off(), [], "{case}");
+        }
+    }
+
+    #[test]
+    fn in_a_large_room_it_is_the_neighbours_word() {
+        let mut room = fixture(200);
+        let may = |n: &u16| neighbours::may_doubt(peer(*n), peer(200), 200);
+        let (near, far): (Vec<u16>, Vec<u16>) = (1..200).partition(may);
+        assert!(
+            near.len() > 20 && far.len() > 60,
+            "{} and {}",
+            near.len(),
+            far.len()
+        );
+        for author in far {
+            room.hear(author, 200, 5);
+        }
+        room.hear(near[0], 200, 5);
+        assert_eq!(room.taken_off(), []);
+        room.hear(near[1], 200, 5);
+        assert_eq!(room.taken_off(), [peer(200)]);
+    }
+
+    #[test]
+    fn who_speaks_up_is_not_in_doubt() {
+        let mut room = fixture(8);
+        room.hear(1, 7, 5);
+        room.hear(2, 7, 5);
+        take(&mut room.roster, here(7, 6, room.now), room.now);
+        room.doubts.found(&peer(7), 6);
+        assert_eq!(room.taken_off(), []);
+        room.hear(1, 7, 6);
+        room.hear(2, 7, 6);
+        assert_eq!(room.taken_off(), [], "it has only just spoken");
+        room.now = room.now.after(FRESH);
+        room.hear(1, 7, 6);
+        room.hear(2, 7, 6);
+        assert_eq!(room.taken_off(), [peer(7)]);
+    }
+
+    #[test]
+    fn a_doubt_of_our_own_is_said_unless_two_others_have() {
+        for (others, is_said) in [(0, true), (1, true), (2, false)] {
+            let mut room = fixture(8);
+            room.roster.suspend(&peer(7), 5);
+            room.doubts.lost(peer(7), 5, room.now.instant);
+            for author in 1..=others {
+                room.hear(author, 7, 5);
+            }
+            let next = room.now.instant + STAGGER;
+            let said = Doubt {
+                peer: peer(7),
+                sequence: 5,
+            };
+            let steps = room.doubts.due(next);
+            assert_eq!(steps.contains(&Step::Say(said)), is_said, "{others}");
+        }
+    }
+
+    #[test]
+    fn neighbours_say_it_at_different_moments() {
+        let mut room = fixture(100);
+        for n in 1..=100 {
+            room.doubts.lost(peer(n), 5, room.now.instant);
+        }
+        let mut moments = BTreeSet::new();
+        while let Some(next) = room.doubts.poll_timeout() {
+            assert!(!room.doubts.due(next).is_empty());
+            moments.insert(next);
+        }
+        assert!(moments.len() > 90);
+        assert!(moments.iter().all(|at| *at <= room.now.instant + STAGGER));
+    }
+
+    #[test]
+    fn an_old_doubt_counts_no_more() {
+        let mut room = fixture(8);
+        room.hear(1, 7, 5);
+        room.now = room.now.after(LASTS);
+        room.hear(2, 7, 5);
+        assert_eq!(room.taken_off(), []);
+    }
+}
