@@ -62,6 +62,8 @@ pub(crate) struct Announcing {
     own: Option<SignedPresence>,
     /// When the members were told last.
     told: Instant,
+    /// The sequence of the last presence that was gossip: all members know one that is as new.
+    known_to_all: u64,
     /// Others may take this peer for gone.
     is_urgent: bool,
 }
@@ -90,12 +92,18 @@ impl Announcing {
             sequence: 0,
             own: None,
             told: now,
+            known_to_all: 0,
             is_urgent: false,
         }
     }
 
     pub(crate) const fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The sequence of the last presence that was said to everybody.
+    pub(crate) const fn known_to_all(&self) -> u64 {
+        self.known_to_all
     }
 
     pub(crate) const fn topic(&self) -> TopicHash {
@@ -123,6 +131,13 @@ impl Announcing {
     pub(crate) fn moved(&mut self, now: Instant) {
         self.is_urgent = true;
         self.announcer.announce_now(now);
+    }
+
+    /// Others can't reach this peer, whose presence with this `sequence` they know. Some may know no newer one.
+    pub(crate) fn doubted(&mut self, sequence: u64, now: Instant) {
+        if sequence >= self.known_to_all {
+            self.speak_up(now);
+        }
     }
 
     /// Others may take this peer for gone: everybody is told in a moment that it is here.
@@ -162,6 +177,9 @@ impl Announcing {
         let signed = self.sign(State::Here, life, now)?;
         self.announcer.signed_for(life);
         let news = self.news(&signed, others, now.instant);
+        if news == News::All {
+            self.known_to_all = self.sequence;
+        }
         if news != News::None {
             self.told = now.instant;
             self.is_urgent = false;
@@ -337,5 +355,25 @@ mod tests {
         announcing.succeeded(then.instant);
         announcing.speak_up(later.instant);
         assert!(announcing.is_due(later.instant));
+    }
+
+    #[test]
+    fn a_doubt_of_what_some_know_last_is_answered() {
+        let start = start();
+        let mut announcing = announcing(start);
+        let mut now = start;
+        let mut sequences = Vec::new();
+        for _ in 0..4 {
+            let signed = announcing.announce(1_000, now).unwrap().signed;
+            sequences.push(signed.presence().sequence);
+            announcing.succeeded(now.instant);
+            now = now.after(Duration::from_secs(900));
+        }
+        let due = announcing.poll_timeout();
+        announcing.doubted(sequences[0] - 1, now.instant);
+        assert_eq!(announcing.poll_timeout(), due, "everybody knows a newer one");
+        announcing.doubted(sequences[0], now.instant);
+        assert!(announcing.is_due(now.instant));
+        assert_eq!(announcing.announce(1_000, now).unwrap().news, News::All);
     }
 }

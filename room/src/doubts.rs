@@ -5,10 +5,7 @@
 //! neighbours, and it has not spoken up [meanwhile](OBJECTION). That is SWIM's suspicion (Das, Gupta, Motivala, DSN
 //! 2002), with neighbours that nobody can choose: a hash of both ids says who they are.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use libp2p_identity::PeerId;
 use moim_protocol::{
@@ -20,8 +17,6 @@ use moim_protocol::{
     roster::{Member, Roster},
 };
 use web_time::Instant;
-
-use crate::links::Links;
 
 /// So many have to say it. One alone may be cut off itself, or lie.
 const NEEDED: usize = 2;
@@ -35,8 +30,20 @@ const STAGGER: Duration = Duration::from_secs(1);
 /// How long a doubt counts.
 const LASTS: Duration = Duration::from_secs(60);
 
-/// Whoever has said so lately that it is here is not in doubt.
-const FRESH: Duration = Duration::from_secs(5);
+/// Whoever has said so lately that it is here is not in doubt: longer than a member waits before it says so again.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// A member that speaks up this soon after a doubt was not gone: the doubt was wrong.
+const WRONG_WITHIN: Duration = Duration::from_secs(15);
+
+/// So many wrong doubts of one member may be honest: it has a bad connection.
+const WRONG_MAX: u32 = 3;
+
+/// Who is in doubt itself answers so many more: others may not have counted all.
+const WRONG_ANSWERED: u32 = 2;
+
+/// Who was wrong more often is not listened to for so long.
+const DISBELIEVED_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +57,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 struct Doubted {
     sequence: u64,
-    /// Who doubts, up to as many as are needed.
-    by: BTreeSet<PeerId>,
+    /// Who doubts, up to as many as are needed, and since when.
+    by: BTreeMap<PeerId, Instant>,
     since: Instant,
     /// When it is taken off, if enough doubt.
     judged: Option<Instant>,
@@ -64,6 +71,8 @@ pub(crate) struct Doubts {
     doubted: BTreeMap<PeerId, Doubted>,
     /// Doubts of our own that are to be said, and when.
     own: BTreeMap<PeerId, (Instant, u64)>,
+    /// How often members were wrong, and since when that is counted.
+    wrong: BTreeMap<PeerId, (u32, Instant)>,
 }
 
 impl Doubts {
@@ -72,36 +81,51 @@ impl Doubts {
             random: Random::new(seed ^ 0xd0b7),
             doubted: BTreeMap::new(),
             own: BTreeMap::new(),
+            wrong: BTreeMap::new(),
         }
     }
 
-    /// This peer has lost a member itself. It says so in a moment, unless others have.
-    pub(crate) fn lost(&mut self, peer: PeerId, sequence: u64, now: Instant) {
+    /// This peer has lost a member itself, whose presence was of this `age`. It says so in a moment, unless others have.
+    pub(crate) fn lost(&mut self, peer: PeerId, sequence: u64, age: Duration, now: Instant) {
         if self.own.len() < DOUBTED_MAX {
             let wait = self.random.between(Duration::ZERO, STAGGER);
+            let wait = wait.saturating_add(FRESH.saturating_sub(age));
             self.own.insert(peer, (after(now, wait), sequence));
         }
     }
 
-    /// A member has said that another may be gone. `others` is how many are in the room.
+    /// Whether others are to hear that `author` doubts. `others` is how many are in the room.
+    pub(crate) fn is_believed(
+        &self,
+        author: PeerId,
+        doubt: Doubt,
+        roster: &Roster,
+        others: usize,
+        now: Instant,
+    ) -> bool {
+        let is_of_me = doubt.peer == roster.me();
+        let most = WRONG_MAX.saturating_add(if is_of_me { WRONG_ANSWERED } else { 0 });
+        let is_counted = |since: Instant| now < after(since, DISBELIEVED_FOR);
+        let wrong = self.wrong.get(&author);
+        let wrong = wrong.is_some_and(|(count, since)| *count > most && is_counted(*since));
+        author != doubt.peer
+            && !wrong
+            && roster.contains(&author)
+            && neighbours::may_doubt(author, doubt.peer, others)
+    }
+
+    /// A member that is [believed](Self::is_believed) has said that another may be gone, or that this peer may.
     pub(crate) fn hear(
         &mut self,
         author: PeerId,
         doubt: Doubt,
-        (roster, links): (&Roster, &Links),
-        others: usize,
+        roster: &Roster,
         now: Instant,
     ) {
         let Doubt { peer, sequence } = doubt;
         let is_fresh = |member: Member<'_>| member.age(now) < FRESH;
         let is_newer = roster.sequence(&peer).is_none_or(|known| known > sequence);
-        if author == peer
-            || is_newer
-            || links.is_connected(&peer)
-            || !roster.contains(&author)
-            || !neighbours::may_doubt(author, peer, others)
-            || roster.get(&peer).is_some_and(is_fresh)
-        {
+        if is_newer || roster.get(&peer).is_some_and(is_fresh) {
             return;
         }
         self.doubted
@@ -111,28 +135,42 @@ impl Doubts {
         }
         let doubted = self.doubted.entry(peer).or_insert_with(|| Doubted {
             sequence,
-            by: BTreeSet::new(),
+            by: BTreeMap::new(),
             since: now,
             judged: None,
         });
         doubted.sequence = doubted.sequence.max(sequence);
         if doubted.by.len() < NEEDED {
-            doubted.by.insert(author);
+            doubted.by.entry(author).or_insert(now);
             if doubted.by.len() >= NEEDED {
                 doubted.judged = Some(after(now, OBJECTION));
             }
         }
     }
 
-    /// A presence of a peer has come, or it is connected: what was said of older ones counts no more.
-    pub(crate) fn found(&mut self, peer: &PeerId, sequence: u64) {
-        if let Some(doubted) = self.doubted.get(peer)
-            && doubted.sequence < sequence
-        {
-            self.doubted.remove(peer);
-        }
+    /// A presence of a peer has come: what was said of older ones counts no more, and may have been wrong.
+    pub(crate) fn found(&mut self, peer: &PeerId, sequence: u64, now: Instant) {
         if self.own.get(peer).is_some_and(|(_, own)| *own < sequence) {
             self.own.remove(peer);
+        }
+        let is_older = |doubted: &Doubted| doubted.sequence < sequence;
+        if !self.doubted.get(peer).is_some_and(is_older) {
+            return;
+        }
+        let doubted = self.doubted.remove(peer);
+        for (author, at) in doubted.into_iter().flat_map(|doubted| doubted.by) {
+            if now < after(at, WRONG_WITHIN) {
+                self.was_wrong(author, now);
+            }
+        }
+    }
+
+    fn was_wrong(&mut self, author: PeerId, now: Instant) {
+        self.wrong
+            .retain(|_, (_, since)| now < after(*since, DISBELIEVED_FOR));
+        if self.wrong.len() < DOUBTED_MAX || self.wrong.contains_key(&author) {
+            let (count, _) = self.wrong.entry(author).or_insert((0, now));
+            *count = count.saturating_add(1);
         }
     }
 
@@ -178,18 +216,22 @@ impl Doubts {
     pub(crate) fn clear(&mut self) {
         self.doubted.clear();
         self.own.clear();
+        self.wrong.clear();
     }
 
     #[cfg(test)]
     pub(crate) fn assert_bounds(&self) {
         assert!(self.doubted.len() <= DOUBTED_MAX);
         assert!(self.own.len() <= DOUBTED_MAX);
+        assert!(self.wrong.len() <= DOUBTED_MAX);
         assert!(self.doubted.values().all(|it| it.by.len() <= NEEDED));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use moim_protocol::presence::SignedPresence;
 
     use super::*;
@@ -201,7 +243,6 @@ mod tests {
     /// A room of some, whose presences are a minute old.
     struct Fixture {
         roster: Roster,
-        links: Links,
         doubts: Doubts,
         now: Now,
     }
@@ -214,7 +255,6 @@ mod tests {
         }
         Fixture {
             roster,
-            links: Links::default(),
             doubts: Doubts::new(1),
             now: began.after(Duration::from_secs(60)),
         }
@@ -231,10 +271,11 @@ mod tests {
         fn hear(&mut self, author: u16, of: u16, sequence: u64) {
             let peer = peer(of);
             let doubt = Doubt { peer, sequence };
-            let around = (&self.roster, &self.links);
-            let others = self.roster.len();
-            self.doubts
-                .hear(self::peer(author), doubt, around, others, self.now.instant);
+            let author = self::peer(author);
+            let (now, others) = (self.now.instant, self.roster.len());
+            if (self.doubts).is_believed(author, doubt, &self.roster, others, now) {
+                self.doubts.hear(author, doubt, &self.roster, now);
+            }
         }
 
         /// Who is taken off from now on.
@@ -269,10 +310,8 @@ mod tests {
             ("of itself", 7, 7, 5),
             ("of nobody here", 2, 98, 5),
             ("of what is older than known", 2, 7, 4),
-            ("of who is connected", 2, 8, 5),
         ] {
             let mut room = fixture(8);
-            room.links.connected(peer(8));
             room.hear(1, of, sequence);
             room.hear(author, of, sequence);
             assert_eq!(room.taken_off(), [], "{case}");
@@ -305,7 +344,7 @@ mod tests {
         room.hear(1, 7, 5);
         room.hear(2, 7, 5);
         take(&mut room.roster, here(7, 6, room.now), room.now);
-        room.doubts.found(&peer(7), 6);
+        room.doubts.found(&peer(7), 6, room.now.instant);
         assert_eq!(room.taken_off(), []);
         room.hear(1, 7, 6);
         room.hear(2, 7, 6);
@@ -321,7 +360,7 @@ mod tests {
         for (others, is_said) in [(0, true), (1, true), (2, false)] {
             let mut room = fixture(8);
             room.roster.suspend(&peer(7), 5);
-            room.doubts.lost(peer(7), 5, room.now.instant);
+            room.doubts.lost(peer(7), 5, FRESH, room.now.instant);
             for author in 1..=others {
                 room.hear(author, 7, 5);
             }
@@ -339,7 +378,7 @@ mod tests {
     fn neighbours_say_it_at_different_moments() {
         let mut room = fixture(100);
         for n in 1..=100 {
-            room.doubts.lost(peer(n), 5, room.now.instant);
+            room.doubts.lost(peer(n), 5, FRESH, room.now.instant);
         }
         let mut moments = BTreeSet::new();
         while let Some(next) = room.doubts.poll_timeout() {
@@ -357,5 +396,50 @@ mod tests {
         room.now = room.now.after(LASTS);
         room.hear(2, 7, 5);
         assert_eq!(room.taken_off(), []);
+    }
+
+    #[test]
+    fn who_cries_wolf_is_not_believed_for_a_while() {
+        let mut room = fixture(8);
+        let mut sequence = 5;
+        for _ in 0..=WRONG_MAX {
+            room.hear(1, 7, sequence);
+            sequence += 1;
+            take(&mut room.roster, here(7, sequence, room.now), room.now);
+            room.doubts.found(&peer(7), sequence, room.now.instant);
+            room.now = room.now.after(FRESH);
+        }
+        room.hear(1, 7, sequence);
+        room.hear(2, 7, sequence);
+        assert_eq!(room.taken_off(), [], "one of them is believed");
+        room.now = room.now.after(DISBELIEVED_FOR);
+        room.hear(1, 7, sequence);
+        room.hear(2, 7, sequence);
+        assert_eq!(room.taken_off(), [peer(7)]);
+    }
+
+    #[test]
+    fn who_was_away_for_long_has_not_made_liars_of_those_who_said_so() {
+        let mut room = fixture(8);
+        for sequence in 5..20 {
+            room.hear(1, 7, sequence);
+            room.now = room.now.after(WRONG_WITHIN);
+            take(&mut room.roster, here(7, sequence + 1, room.now), room.now);
+            room.doubts.found(&peer(7), sequence + 1, room.now.instant);
+            room.now = room.now.after(FRESH);
+        }
+        room.hear(1, 7, 20);
+        room.hear(2, 7, 20);
+        assert_eq!(room.taken_off(), [peer(7)]);
+    }
+
+    #[test]
+    fn who_spoke_a_moment_ago_is_doubted_when_others_believe_it() {
+        let mut room = fixture(8);
+        let age = Duration::from_secs(2);
+        room.doubts.lost(peer(7), 5, age, room.now.instant);
+        let at = room.doubts.poll_timeout().unwrap();
+        assert!(at >= room.now.instant + FRESH - age);
+        assert!(at <= room.now.instant + FRESH - age + STAGGER);
     }
 }

@@ -151,9 +151,10 @@ impl Room {
                 self.neighbourhood.set_reachable(peer, is_reachable);
             }
             Input::Lost(peer) => {
-                let sequence = around.members.roster().sequence(&peer).unwrap_or_default();
-                if self.suspend(peer, sequence) {
-                    self.doubts.lost(peer, sequence, now.instant);
+                if let Some(member) = around.members.roster().get(&peer) {
+                    let (sequence, age) = (member.presence.sequence, member.age(now.instant));
+                    self.suspend(peer, sequence);
+                    self.doubts.lost(peer, sequence, age, now.instant);
                 }
             }
             Input::NetworkChanged => self.meeting.announcing.moved(now.instant),
@@ -206,6 +207,8 @@ impl Room {
         if let Some(peer) = self.meeting.tick(others, around, now) {
             self.conversation.catch_up(peer, around, now.instant);
         }
+        let (me, said) = (around.members.roster().me(), self.meeting.announcing.known_to_all());
+        self.doubts.found(&me, said, now.instant);
         let telling = &self.meeting.telling;
         self.conversation.tick(telling, around, now);
     }
@@ -327,14 +330,12 @@ impl Room {
         }
     }
 
-    /// Takes a member off the list that can't be reached. Returns whether it was on it.
-    fn suspend(&mut self, peer: PeerId, up_to: u64) -> bool {
+    /// Takes a member off the list that can't be reached.
+    fn suspend(&mut self, peer: PeerId, up_to: u64) {
         let around = &mut self.around;
-        let was_here = around.members.suspend(&peer, up_to, &mut around.out);
-        if was_here {
+        if around.members.suspend(&peer, up_to, &mut around.out) {
             self.neighbourhood.set_reachable(peer, false);
         }
-        was_here
     }
 
     /// Does what doubts about members come to.
@@ -357,18 +358,17 @@ impl Room {
         }
     }
 
-    /// Somebody can't reach a member. If that is this peer, it says that it is here.
-    fn hear_doubt(&mut self, author: PeerId, doubt: Doubt, now: Instant) {
-        let roster = self.around.members.roster();
-        if doubt.peer == roster.me() {
-            let own = self.meeting.announcing.sequence();
-            if roster.contains(&author) && doubt.sequence >= own {
-                self.meeting.announcing.speak_up(now);
+    /// Somebody can't reach a member. If that is this peer, it says that it is here. Returns whether others are to hear it.
+    fn hear_doubt(&mut self, author: PeerId, doubt: Doubt, now: Instant) -> bool {
+        let (roster, others) = (self.around.members.roster(), self.neighbourhood.likely());
+        let is_believed = (self.doubts).is_believed(author, doubt, roster, others, now);
+        if is_believed {
+            self.doubts.hear(author, doubt, roster, now);
+            if doubt.peer == roster.me() {
+                self.meeting.announcing.doubted(doubt.sequence, now);
             }
-            return;
         }
-        let (around, others) = ((roster, &self.around.links), self.neighbourhood.likely());
-        self.doubts.hear(author, doubt, around, others, now);
+        is_believed
     }
 
     /// A peer is connected, or has said something: if it was lost, it is back.
@@ -408,7 +408,8 @@ impl Room {
         let verdict = around
             .members
             .take(&signed, by, age, now, &mut around.out)?;
-        self.doubts.found(&peer, signed.presence().sequence);
+        let sequence = signed.presence().sequence;
+        self.doubts.found(&peer, sequence, now.instant);
         match verdict {
             Verdict::Joined => {
                 self.conversation.joined(peer, around, now.instant);
@@ -530,8 +531,7 @@ impl Room {
             }
             Ok(RoomMessage::Doubt(doubt)) => {
                 self.is_back(author, now.instant);
-                self.hear_doubt(author, doubt, now.instant);
-                Acceptance::Accept
+                within_share(self.hear_doubt(author, doubt, now.instant))
             }
         }
     }

@@ -22,8 +22,11 @@ const SKEW: Duration = seconds(60);
 /// How long after everybody has joined the room is taken for settled.
 const SETTLING: Duration = seconds(20);
 
-/// How long members come and go before that is measured: longer than a presence lives.
-const COMING_AND_GOING: Duration = seconds(150);
+/// How long members of a quiet room are there before it is measured: who has just joined says so twice.
+const QUIET: Duration = seconds(240);
+
+/// How long members come and go before that is measured: longer than a presence lives in a room of 100.
+const COMING_AND_GOING: Duration = seconds(520);
 
 /// What happens while it is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,7 +84,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "a quiet room of 100",
         members: 100,
         plot: Plot::Quiet,
-        measured: minutes(3),
+        measured: minutes(5),
         said: 6.0,
     },
     Scenario {
@@ -89,7 +92,7 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "a quiet room of 300",
         members: 300,
         plot: Plot::Quiet,
-        measured: minutes(1),
+        measured: minutes(5),
         said: 6.0,
     },
     Scenario {
@@ -97,14 +100,22 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "a quiet room of 1,000",
         members: 1_000,
         plot: Plot::Quiet,
-        measured: seconds(45),
-        said: 6.0,
+        measured: minutes(5),
+        said: 1.0,
     },
     Scenario {
         name: "churn-100",
         about: "100 members, a tenth comes and goes in a minute, half without a word",
         members: 100,
         plot: Plot::Churn(minutes(10), 0.5),
+        measured: minutes(4),
+        said: 6.0,
+    },
+    Scenario {
+        name: "churn-mostly-said-100",
+        about: "100 members, a tenth comes and goes in a minute, one in ten without a word",
+        members: 100,
+        plot: Plot::Churn(minutes(10), 0.9),
         measured: minutes(4),
         said: 6.0,
     },
@@ -202,6 +213,7 @@ impl Scenario {
         let settled = Time::ZERO + self.joining() + SETTLING;
         let begins = match self.plot {
             Plot::Churn(..) => settled + COMING_AND_GOING,
+            Plot::Quiet | Plot::Liars(_) => settled + QUIET,
             _ => settled,
         };
         let ends = begins + self.measured;
