@@ -371,7 +371,11 @@ mod tests {
         }
         let due = announcing.poll_timeout();
         announcing.doubted(sequences[0] - 1, now.instant);
-        assert_eq!(announcing.poll_timeout(), due, "everybody knows a newer one");
+        assert_eq!(
+            announcing.poll_timeout(),
+            due,
+            "everybody knows a newer one"
+        );
         announcing.doubted(sequences[0], now.instant);
         assert!(announcing.is_due(now.instant));
         assert_eq!(announcing.announce(1_000, now).unwrap().news, News::All);

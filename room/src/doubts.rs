@@ -115,13 +115,7 @@ impl Doubts {
     }
 
     /// A member that is [believed](Self::is_believed) has said that another may be gone, or that this peer may.
-    pub(crate) fn hear(
-        &mut self,
-        author: PeerId,
-        doubt: Doubt,
-        roster: &Roster,
-        now: Instant,
-    ) {
+    pub(crate) fn hear(&mut self, author: PeerId, doubt: Doubt, roster: &Roster, now: Instant) {
         let Doubt { peer, sequence } = doubt;
         let is_fresh = |member: Member<'_>| member.age(now) < FRESH;
         let is_newer = roster.sequence(&peer).is_none_or(|known| known > sequence);

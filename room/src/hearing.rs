@@ -2,14 +2,17 @@
 //!
 //! What a connection brings besides, in all rooms together, is counted by the caller.
 
+use std::time::Duration;
+
 use libp2p_identity::PeerId;
 use moim_protocol::{
+    after,
     allowance::{Allowances, Shares},
     limits::{
         DOUBTS_PER_AUTHOR, GOSSIP_PER_NEIGHBOUR, PRESENCES_PER_PEER, ROOM_DOUBTS, ROOM_PRESENCES,
         SHARES_MAX,
     },
-    presence::SignedPresence,
+    presence::{Presence, SignedPresence},
     room::RoomMessage,
 };
 use web_time::Instant;
@@ -21,10 +24,20 @@ use crate::{
     output::{Acceptance, Output},
 };
 
+/// Gossip names a message to others for some seconds, and each who hears of it late names it anew. So from newcomer to
+/// newcomer a presence would go round long after it was said, always as new. A newcomer takes one for so long only if it is
+/// [dated](DATED_WITHIN) as if it were; of the others the lists say how old they are.
+const NEWCOMER_FOR: Duration = Duration::from_secs(9);
+
+/// See [`NEWCOMER_FOR`].
+const DATED_WITHIN: Duration = Duration::from_secs(15);
+
 /// What is left of what gossip may bring. *Near* is a member that we are connected to: of those there are no more than
 /// connections.
 #[derive(Debug)]
 pub(crate) struct Hearing {
+    /// Until when this peer is a newcomer.
+    newcomer_until: Instant,
     /// By signer; what is no news by who has brought it up again.
     presences: Shares<PeerId>,
     /// By who doubts.
@@ -37,6 +50,7 @@ pub(crate) struct Hearing {
 impl Hearing {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
+            newcomer_until: after(now, NEWCOMER_FOR),
             presences: Shares::new(PRESENCES_PER_PEER, ROOM_PRESENCES, SHARES_MAX, now),
             doubts: Shares::new(DOUBTS_PER_AUTHOR, ROOM_DOUBTS, SHARES_MAX, now),
             brought: Allowances::new(GOSSIP_PER_NEIGHBOUR, SHARES_MAX),
@@ -93,6 +107,9 @@ impl Hearing {
                 if presence.presence().topic != around.members.roster().topic() {
                     return Err(Acceptance::Reject);
                 }
+                if self.may_be_old(presence.presence(), neighbour, around, now) {
+                    return Err(Acceptance::Ignore);
+                }
                 self.takes_presence(presence, author, bytes, around, now.instant)
             }
             RoomMessage::Text(text) => {
@@ -109,6 +126,23 @@ impl Hearing {
             tracing::debug!(%author, "says more than its share");
             Err(Acceptance::Ignore)
         }
+    }
+
+    /// Whether a newcomer hears of somebody who may be gone for long.
+    fn may_be_old(
+        &self,
+        presence: &Presence,
+        neighbour: PeerId,
+        around: &Around,
+        now: Now,
+    ) -> bool {
+        let known = around.members.roster().sequence(&presence.peer);
+        let issued = presence.issued;
+        let off = issued.since(now.wall).max(now.wall.since(issued));
+        now.instant < self.newcomer_until
+            && neighbour != presence.peer
+            && known.is_none()
+            && off > DATED_WITHIN
     }
 
     /// Whether a presence is within the shares.
@@ -144,12 +178,12 @@ pub(crate) const fn within_share(is_within: bool) -> Acceptance {
 
 #[cfg(test)]
 mod tests {
-    use moim_protocol::limits::ROOM_BYTES_MAX;
+    use moim_protocol::{UnixMillis, limits::ROOM_BYTES_MAX};
 
     use super::*;
     use crate::{
         members::Members,
-        testing::{peer, start, topic},
+        testing::{here, peer, start, topic},
     };
 
     #[test]
@@ -173,5 +207,29 @@ mod tests {
         assert_eq!(bring(1), Err(Acceptance::Ignore));
         assert_eq!(bring(2), Err(Acceptance::Reject));
         assert_eq!(around.out.pop(), Some(Output::Deafen(peer(1))));
+    }
+
+    #[test]
+    fn a_newcomer_takes_no_presence_that_may_have_gone_round_for_long() {
+        let (began, name) = (start(), "Me".parse().unwrap());
+        let topic = topic().hash();
+        let mut around = Around::new(Members::new(topic, peer(0), &name));
+        let mut conversation = Conversation::new(peer(0), topic, name, began);
+        let seconds = Duration::from_secs;
+        for (case, joined, dated, neighbour, is_taken) in [
+            ("just said", 2, 0, 1, true),
+            ("said a while ago", 2, 16, 1, false),
+            ("said to its neighbour by itself", 2, 16, 3, true),
+            ("heard by who is here for a while", 10, 16, 1, true),
+        ] {
+            let mut hearing = Hearing::new(began.instant);
+            let now = began.after(seconds(joined));
+            let wall = UnixMillis(now.wall.0 - dated * 1_000);
+            let presence = here(3, 1, Now { wall, ..now });
+            let data = RoomMessage::Presence { presence }.encode();
+            let from = (peer(neighbour), peer(3));
+            let heard = hearing.judge(from, &data, &mut conversation, &mut around, now);
+            assert_eq!(heard.is_ok(), is_taken, "{case}");
+        }
     }
 }

@@ -207,7 +207,10 @@ impl Room {
         if let Some(peer) = self.meeting.tick(others, around, now) {
             self.conversation.catch_up(peer, around, now.instant);
         }
-        let (me, said) = (around.members.roster().me(), self.meeting.announcing.known_to_all());
+        let (me, said) = (
+            around.members.roster().me(),
+            self.meeting.announcing.known_to_all(),
+        );
         self.doubts.found(&me, said, now.instant);
         let telling = &self.meeting.telling;
         self.conversation.tick(telling, around, now);
