@@ -22,8 +22,9 @@ const SKEW: Duration = seconds(60);
 /// How long after everybody has joined the room is taken for settled.
 const SETTLING: Duration = seconds(20);
 
-/// How long members of a quiet room are there before it is measured: who has just joined says so twice.
-const QUIET: Duration = seconds(240);
+/// How long members of a quiet room are there before it is measured: who has just joined says so twice, and again as the
+/// room grows.
+const QUIET: Duration = seconds(600);
 
 /// How long members come and go before that is measured: longer than a presence lives in a room of 100.
 const COMING_AND_GOING: Duration = seconds(520);
