@@ -397,3 +397,46 @@ async fn lists_are_given_to_one_within_bounds_and_to_others_meanwhile() {
     assert_eq!(beside.sync(ada).await["type"], "members");
     honest.talk("still here").await;
 }
+
+/// Two strangers say of honest members, again and again, that they may be gone. That takes nobody off a list, and they
+/// are not listened to any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_says_that_others_are_gone_takes_nobody_off_a_list() {
+    const DOUBTS: usize = 30;
+    let mut honest = Honest::meet("doubts").await;
+    let (ada, bob) = (honest.ada.peer.id(), honest.bob.peer.id());
+    let mut strangers = [
+        Stranger::start("doubts", &[&honest.ada]).await,
+        Stranger::start("doubts", &[&honest.ada]).await,
+    ];
+    let mut listener = Stranger::start("doubts", &[&honest.bob]).await;
+    listener.join(bob, "Leo").await;
+    assert!(is_heard(&mut listener, &mut honest.bob, "I listen").await);
+    for (stranger, name) in strangers.iter_mut().zip(["Mallory", "Mick"]) {
+        stranger.join(ada, name).await;
+        assert!(is_heard(stranger, &mut honest.ada, "I am here").await);
+    }
+    honest.ada.seen.clear();
+    honest.bob.seen.clear();
+    let strangers = std::cell::RefCell::new(&mut strangers);
+    honest
+        .withstand(DOUBTS, async |number| {
+            for stranger in strangers.borrow_mut().iter_mut() {
+                for peer in [ada, bob] {
+                    let sequence = limits::INTEGER_MAX - number as u64;
+                    let doubt = json!({
+                        "v": 1, "type": "doubt", "peer": peer.to_string(), "sequence": sequence,
+                    });
+                    stranger.publish(ada, &body(doubt)).await;
+                }
+            }
+        })
+        .await;
+    let left = [&honest.ada, &honest.bob].map(|peer| {
+        let left = peer.seen.iter();
+        left.filter(|event| matches!(event, PeerEvent::MemberLeft { .. })).count()
+    });
+    assert_eq!(left, [0, 0]);
+    assert!(honest.are_connected());
+    honest.talk("still here").await;
+}

@@ -202,6 +202,24 @@ fn who_dies_is_off_the_list_when_it_cannot_be_reached() {
     });
 }
 
+/// In a large room most members have no connection to it, and learn of it from those that had one.
+#[test]
+fn who_dies_in_a_large_room_is_off_all_lists_soon() {
+    each(0..3, |seed| {
+        let nodes = 60;
+        let mut net = joined(seed, nodes, 5);
+        net.run_until(seconds(40));
+        assert_all_listed(&net);
+        assert!((0..nodes).all(|node| net.connections(node) < nodes / 2 + FULL_MESH_MAX));
+        for node in 0..3 {
+            net.at(seconds(60), node, Deed::Die);
+        }
+        net.run_until(seconds(85));
+        assert_none_listed_after(&net, seconds(20));
+        assert_all_listed(&net);
+    });
+}
+
 #[test]
 fn nobody_is_listed_for_longer_than_its_presence_lives() {
     each(0..24, |seed| {
