@@ -37,7 +37,7 @@ mod budget;
 enum NotDialledBack {
     #[error("the asker does not come from that address")]
     Elsewhere,
-    #[error("the asker's source has had its share")]
+    #[error("the asker's source has asked for too many dials back")]
     Share,
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Range {
 pub(crate) enum EntryError {
     #[error("`{0}` is neither a peer id nor an IP address nor a range like 192.0.2.0/24")]
     Unknown(String),
-    #[error("`{text}`: a range of such addresses has at most {max} bits after the slash")]
+    #[error("`{text}`: the number after the slash must be at most {max} for such an address")]
     Prefix { text: String, max: u8 },
     #[error("`{0}`: that is every address; stop the node instead, or block smaller ranges")]
     Everybody(String),

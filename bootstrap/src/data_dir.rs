@@ -37,8 +37,8 @@ pub enum DataDirError {
     },
     /// The block list is gone, and it had entries.
     #[error(
-        "{} is gone, and whoever was blocked in it would be let in again: bring it back from a copy, or make \
-         an empty file of this name if nobody is to be blocked",
+        "{} is missing, so everybody whom it blocked would be let in again; restore it from a copy, or make \
+         an empty file of this name to block nobody",
         .0.display()
     )]
     BlockListGone(PathBuf),

@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Error)]
 #[error(
     "--external-address {address} names another peer than this node, which is {peer_id}; \
-     leave the /p2p part away or correct it"
+     remove the /p2p part or correct it"
 )]
 pub struct ExternalAddressError {
     /// The address.
@@ -166,7 +166,7 @@ pub enum RunError {
     #[error("the thread that writes the store panicked")]
     Store,
     /// What looks after the certificate is gone.
-    #[error("what looks after the certificate stopped unexpectedly")]
+    #[error("the task that looks after the certificate stopped unexpectedly")]
     Certificate(#[source] tokio::task::JoinError),
     /// The event loop panicked.
     #[error("the event loop panicked: {0}")]
@@ -187,9 +187,7 @@ pub enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// There is nothing left to listen on.
-    #[error(
-        "none of the listeners is left; is the network down? see the log for each one's reason"
-    )]
+    #[error("all listeners have stopped; is the network down? the log has the reason of each")]
     Unreachable,
 }
 

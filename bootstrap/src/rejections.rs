@@ -112,7 +112,7 @@ impl Reason {
             Self::Accept => "connections can't be accepted (are there files left? see `ulimit -n`)",
             Self::Blocked => "connections of blocked peers or addresses",
             Self::Connections => "connections, because the node has as many as it can",
-            Self::DialBack => "dials back, for an address that has had its share",
+            Self::DialBack => "dials back, for an address that asks for too many",
             Self::DhtRate => {
                 "DHT requests of peers that ask too fast, and closed their connections"
             }

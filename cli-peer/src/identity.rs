@@ -169,7 +169,7 @@ mod tests {
         let error = Identity::open(Choice::Directory(directory.path().into()))
             .await
             .unwrap_err();
-        assert!(error.to_string().contains("broken"), "{error}");
+        assert!(error.to_string().contains("damaged"), "{error}");
         assert_eq!(
             fs::read(directory.path().join(KEY_FILE)).unwrap(),
             b"garbage"

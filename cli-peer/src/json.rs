@@ -206,7 +206,7 @@ impl Front for Json {
             Line::TooLong { bytes } => refused(
                 "line_too_long",
                 format!(
-                    "a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away"
+                    "the line had {bytes} bytes and was thrown away; at most {LINE_BYTES_MAX} are allowed"
                 ),
             ),
         }

@@ -112,7 +112,7 @@ impl Person {
             Line::Text(text) => text,
             Line::TooLong { bytes } => {
                 let text = format!(
-                    "a line has at most {LINE_BYTES_MAX} bytes, this one had {bytes} and was thrown away"
+                    "the line had {bytes} bytes and was thrown away; at most {LINE_BYTES_MAX} are allowed"
                 );
                 return Reaction::Print(view.problem(&text));
             }
@@ -134,7 +134,7 @@ impl Person {
                 Reaction::Print(view.network(&self.state.borrow(), &members()))
             }
             Ok(_) if busy => Reaction::Print(
-                view.problem("too much is under way; wait for some of it to be done"),
+                view.problem("too much is under way; try again when some of it is done"),
             ),
             Ok(Command::Get { key }) => Reaction::Start(self.waiting(), self.get(key)),
             Ok(Command::Put { key, value }) => {

@@ -54,7 +54,7 @@ pub enum JoinError {
 #[non_exhaustive]
 pub enum AcceptError {
     /// Another [`Incoming`](crate::Incoming) of this peer takes them.
-    #[error("streams of this protocol are accepted already")]
+    #[error("this program accepts streams of this protocol already")]
     AlreadyAccepted,
     /// The peer has stopped.
     #[error("the peer has stopped")]
@@ -69,7 +69,7 @@ pub enum OpenError {
     #[error("the connection broke")]
     Broken,
     /// [`limits::STREAMS_PER_PEER`] to this peer or [`limits::STREAMS_ALL`] in all are open or being opened from here.
-    #[error("as many streams are open as may be; close some, or try again later")]
+    #[error("too many streams are open; close some, or try again later")]
     Busy,
     /// The other side has not answered in time.
     #[error("no answer within {} s", limits::STREAM_HEADER_TIME.as_secs())]
@@ -130,7 +130,7 @@ pub enum SayError {
     Text(#[from] TextError),
     /// [`limits::SAY_WAITING_MAX`] messages wait for their turn.
     #[error(
-        "{max} messages wait to be said, {rate} a second; say this one again when they are",
+        "{max} messages are waiting to be said, at {rate} a second; say this one again when there are fewer",
         max = limits::SAY_WAITING_MAX,
         rate = limits::SAY.things.per_second,
     )]
@@ -148,7 +148,7 @@ pub enum SendError {
     #[error("a message with this id waits for its receipt already")]
     Duplicate,
     /// No receipt within the deadline. The message may or may not have arrived.
-    #[error("no receipt within {} s; of the last attempt: {last}", .after.as_secs())]
+    #[error("no receipt within {} s; the last attempt failed: {last}", .after.as_secs())]
     NoReceipt {
         /// The deadline.
         after: Duration,

@@ -18,7 +18,7 @@ pub use self::imp::{load_or_create, start_anew};
 pub enum IdentityError {
     /// What is stored is not a key. It is never replaced silently: with it the peer id would go.
     #[error(
-        "the identity in {location} is broken: what is there is no key; restore it from a backup, or move it away to start as a new peer"
+        "the identity in {location} is damaged: it must be a key, and is not; restore it from a backup, or move it away to start as a new peer"
     )]
     Broken {
         /// File or database entry.

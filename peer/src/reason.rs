@@ -75,19 +75,19 @@ impl fmt::Display for Unreached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unknown => "no connection could be made",
-            Self::NoAddress => "no address is known that this peer can dial",
-            Self::Forbidden => "its address is none that may be dialled from here",
-            Self::Busy => "too many dials to that host are under way",
+            Self::NoAddress => "this peer knows no address that it can dial",
+            Self::Forbidden => "this peer must not dial its address",
+            Self::Busy => "this peer is dialling that host too many times at once",
             Self::TooMany => "this peer has too many connections",
             Self::NoRoute => "this device's network does not lead there",
             Self::Silent => "nobody answers there, or the connection was dropped",
             Self::NoAnswer => "no answer in time",
             Self::NoHost => "there is no such host name",
-            Self::Broken => "the connection broke while it was made",
+            Self::Broken => "the connection broke while it was being made",
             Self::Relay => "the relay does not reach it either",
             Self::Refused => "connection refused: nothing listens there",
             Self::Certificate => {
-                "the other side has not the certificate of this address, or gave up"
+                "the other side does not have the certificate that this address names, or gave up"
             }
             Self::OtherPeer => "another peer answers at that address",
         })
@@ -167,7 +167,7 @@ impl NotInDht {
             |(_, fault): &(String, NodeFault)| matches!(fault, NodeFault::TurnedAway(_));
         match self {
             Self::Nodes(nodes) if nodes.iter().any(is_turned_away) => {
-                "it is tried again by itself, or name another bootstrap node"
+                "this peer goes on trying; or name another bootstrap node"
             }
             Self::NoAnswer | Self::NoNode | Self::NoServer | Self::Nodes(_) => {
                 "check the bootstrap addresses"
@@ -192,7 +192,9 @@ impl fmt::Display for NotInDht {
                 Ok(())
             }
             Self::Offline => f.write_str("the device is offline"),
-            Self::Restarting => f.write_str("this program's network part begins again"),
+            Self::Restarting => {
+                f.write_str("the part of this program that talks to the network is starting again")
+            }
         }
     }
 }
@@ -268,10 +270,10 @@ impl fmt::Display for NoDirectWay {
             Self::Unknown => f.write_str("no direct connection could be made"),
             Self::WebRtc(failure, step) => {
                 let what = match failure {
-                    Failure::Unsupported => "the other program does no WebRTC",
-                    Failure::NoSignaling => "there was no stream to signal on",
+                    Failure::Unsupported => "the other program does not use WebRTC",
+                    Failure::NoSignaling => "no stream for the signalling could be opened",
                     Failure::Signaling => "the signalling broke",
-                    Failure::Refused => "WebRTC is refused here",
+                    Failure::Refused => "this program's WebRTC refused the connection",
                     Failure::NoWay => "there is no way through the networks in between",
                     Failure::GivenUp => "the other side gave up",
                     Failure::Timeout => "it took too long",
@@ -300,17 +302,17 @@ pub enum InvalidValue {
     Lifetime,
     /// A number in it is not exact in every program.
     #[error(
-        "a number in a value is at most 2^53 - 1, or as much below 0, to be exact in every program; {0} is not: put it as text"
+        "the number {0} is not exact in every program: numbers must be from -(2^53 - 1) to 2^53 - 1; put it as text"
     )]
     Number(String),
     /// It has so many bytes.
     #[error(
-        "a value has at most {max} bytes of JSON, this one has {0}",
+        "it has {0} bytes of JSON; at most {max} are allowed",
         max = limits::RECORD_VALUE_BYTES_MAX
     )]
     TooLarge(usize),
     /// Others would not take it.
-    #[error("others would not take it")]
+    #[error("other peers would refuse it")]
     Other,
 }
 
@@ -344,7 +346,7 @@ impl fmt::Display for ClockOff {
         }
         f.write_str(
             "; set it right: what is dated more than ten minutes off reaches only those who are connected to this \
-             device, and newcomers do not find it (if it is right, tell whoever runs the node)",
+             device, and newcomers do not find it (if it is right, tell the node's operator)",
         )
     }
 }

@@ -26,10 +26,10 @@ use crate::waiting;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
     /// One source has all that it may have.
-    #[error("{0} has as many connections here as one source may have")]
+    #[error("too many connections come from {0}")]
     Source(Source),
     /// Strangers behind relays have theirs.
-    #[error("peers that nobody here looks for have as many connections by relays as they may have")]
+    #[error("too many relayed connections come from peers that this one does not look for")]
     Relayed,
 }
 

@@ -33,25 +33,25 @@ const LABEL_MAX: usize = 63;
 #[non_exhaustive]
 pub enum AddressError {
     /// The hash of a certificate after `/webrtc-direct`.
-    #[error("one SHA-256 of a certificate has to follow /webrtc-direct")]
+    #[error("after /webrtc-direct there must be one /certhash with the SHA-256 of a certificate")]
     Certhash,
     /// What is not a circuit and goes on.
-    #[error("it goes on after its end")]
+    #[error("there is something behind the point where the address must end")]
     GoesOn,
     /// It begins with none of the hosts.
     #[error("it does not begin with /ip4, /ip6, /dns, /dns4 or /dns6")]
     Host,
     /// An IPv4 address in IPv6's clothes.
-    #[error("it has an IPv4 address in an IPv6 address")]
+    #[error("it has an IPv4 address inside an IPv6 address; write it with /ip4")]
     Mapped,
     /// A DNS name.
-    #[error("it has a name that is no DNS name of letters, digits and hyphens")]
+    #[error("its host name must be a DNS name of letters, digits and hyphens")]
     Name,
     /// A WebSocket's path.
     #[error("its WebSocket has a path other than /")]
     Path,
     /// Port 0.
-    #[error("it has port 0, at which nobody listens")]
+    #[error("its port must be from 1 to 65535; it is 0")]
     Port,
     /// No circuit after a relay.
     #[error("/p2p-circuit has to follow the relay's id")]

@@ -30,7 +30,7 @@ pub enum AdmissionError {
     #[error("record: {0}")]
     Record(#[from] RecordError),
     /// The key is in neither namespace.
-    #[error("the key is neither of a presence nor of a value")]
+    #[error("the key must begin as that of a presence or of a value")]
     UnknownNamespace,
 }
 

@@ -142,22 +142,24 @@ pub enum Origin {
 #[non_exhaustive]
 pub enum Refusal {
     /// It is none that Moim dials.
-    #[error("not an address that is dialled: {0}")]
+    #[error("not dialled: the address has none of the allowed forms: {0}")]
     Address(#[source] AddressError),
     /// Of this machine, or of a network of its own.
-    #[error("not dialled: it is in a local network ({0}) in which no bootstrap node was reached")]
+    #[error("not dialled: {0} is in a local network in which no bootstrap node was reached")]
     Local(IpAddr),
     /// A name that means something else in every network.
-    #[error("not dialled: a name that is of a local network, or cannot be looked up before")]
+    #[error(
+        "not dialled: the host name is of a local network, or cannot be looked up before dialling"
+    )]
     Name,
     /// At no such address is a host.
-    #[error("not dialled: {0} is no host's address")]
+    #[error("not dialled: {0} is not the address of a host")]
     NoHost(IpAddr),
     /// So many dials to strangers' addresses of this host are under way.
-    #[error("not dialled: as many dials to {0} as may be at one time are under way")]
+    #[error("not dialled: too many dials to {0} are under way")]
     Busy(IpAddr),
     /// Something else is run there.
-    #[error("not dialled: port {0} is one of other services")]
+    #[error("not dialled: port {0} belongs to another service")]
     Port(u16),
 }
 

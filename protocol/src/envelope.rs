@@ -27,7 +27,7 @@ pub enum EnvelopeError {
     #[error("the envelope is not encoded canonically")]
     NotCanonical,
     /// Signed for another purpose.
-    #[error("the envelope holds something of another type")]
+    #[error("the envelope has another payload type than was expected")]
     PayloadType,
     /// The signature is not the key's over this payload.
     #[error("the signature does not match")]

@@ -39,7 +39,7 @@ const KIND: &str = "presence";
 #[non_exhaustive]
 pub enum PresenceError {
     /// An address that is none of [those dialled](crate::address).
-    #[error("an address that nobody dials: {0}")]
+    #[error("one of its addresses has none of the allowed forms: {0}")]
     Address(#[source] AddressError),
     /// An address that is too long.
     #[error("an address has {0} bytes, at most {ADDRESS_BYTES_MAX} are allowed")]
@@ -54,13 +54,13 @@ pub enum PresenceError {
     #[error("expired, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
     Expired,
     /// An address that ends in another peer's id.
-    #[error("an address is of another peer")]
+    #[error("one of its addresses names another peer")]
     ForeignAddress,
     /// Dated further in the future than clocks may differ.
     #[error("dated in the future, by more than clocks may differ ({} s)", CLOCK_SKEW_MAX.as_secs())]
     Future,
     /// It expires before it is issued, at the same time, or more than [`PRESENCE_TTL`] later.
-    #[error("a life of {0:?} is not between 1 ms and {PRESENCE_TTL:?}")]
+    #[error("a life of {0:?} is not allowed; it must be from 1 ms to {PRESENCE_TTL:?}")]
     Lifetime(Duration),
     /// The display name.
     #[error(transparent)]

@@ -62,10 +62,10 @@ pub enum ProviderError {
     #[error("the entry has expired already")]
     Expired,
     /// The key is longer than [`PROVIDER_KEY_BYTES_MAX`], or empty.
-    #[error("a provider key has 1 to {PROVIDER_KEY_BYTES_MAX} bytes, this one has {0}")]
+    #[error("the provider key has {0} bytes; it must have 1 to {PROVIDER_KEY_BYTES_MAX}")]
     Key(usize),
     /// There is no room, and nobody who has more entries than whoever puts this one.
-    #[error("there is no room, and nobody has more entries")]
+    #[error("the store is full, and nobody has more entries in it than this peer")]
     Full,
     /// The peer provides as many keys as one peer may.
     #[error("the peer provides {0} keys already")]

@@ -56,11 +56,13 @@ pub enum RecordError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// Not between [`RECORD_TTL_MIN`] and [`RECORD_TTL_MAX`].
-    #[error("a life of {0:?} is not between {RECORD_TTL_MIN:?} and {RECORD_TTL_MAX:?}")]
+    #[error(
+        "a life of {0:?} is not allowed; it must be from {RECORD_TTL_MIN:?} to {RECORD_TTL_MAX:?}"
+    )]
     Lifetime(Duration),
     /// A number in the value is not exact in every program.
     #[error(
-        "a number in a value is at most 2^53 - 1, or as much below 0, to be exact in every program; {0} is not: put it as text"
+        "the number {0} is not exact in every program: numbers must be from -(2^53 - 1) to 2^53 - 1; put it as text"
     )]
     Number(serde_json::Number),
     /// Zero, or further ahead of its date than clocks may differ: nobody could write after it.
@@ -70,7 +72,7 @@ pub enum RecordError {
     #[error("signed by {0}, which is not its publisher")]
     Signer(Box<PeerId>),
     /// The value is larger than [`RECORD_VALUE_BYTES_MAX`] as compact JSON.
-    #[error("a value has at most {RECORD_VALUE_BYTES_MAX} bytes of JSON, this one has {0}")]
+    #[error("its value has {0} bytes of JSON; at most {RECORD_VALUE_BYTES_MAX} are allowed")]
     ValueTooLarge(usize),
 }
 

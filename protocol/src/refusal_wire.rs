@@ -64,18 +64,18 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AddressFull => {
-                "the node has as many connections from this network as it takes; try another node, \
-                 or later"
+                "the node takes no more connections from this network; try another node, or try again \
+                 later"
             }
             Self::Blocked => {
-                "the node does not let this peer in; ask who runs it, or use another node"
+                "the node does not let this peer in; ask its operator, or use another node"
             }
-            Self::Full => "the node is full; try another one, or later",
+            Self::Full => "the node is full; try another node, or try again later",
             Self::IdentityInUse => {
                 "another program uses this identity, and the node takes no more of its connections; \
                  close it, or use another identity"
             }
-            Self::Other => "the node does not let this peer in, for a reason that is not known here",
+            Self::Other => "the node does not let this peer in; this version does not know the reason that it gave",
         })
     }
 }

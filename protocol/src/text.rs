@@ -112,7 +112,7 @@ pub enum TextError {
     #[error("the text has the control character U+{code:04X}", code = u32::from(*.0))]
     Forbidden(char),
     /// A text longer than [`TEXT_BYTES_MAX`].
-    #[error("a message has at most {TEXT_BYTES_MAX} bytes, this one has {0}")]
+    #[error("the text has {0} bytes; at most {TEXT_BYTES_MAX} are allowed")]
     TooLong(usize),
 }
 

@@ -95,7 +95,7 @@ pub enum Error {
     /// The connection ended before it was there.
     #[error("while {step}: {}", match .reason {
         CloseReason::NoWay => "nobody answers at this address",
-        CloseReason::Closed => "the other side has not the certificate of this address, or gave up",
+        CloseReason::Closed => "the other side does not have the certificate that this address names, or gave up",
     })]
     Closed {
         /// How far it had come.

@@ -78,7 +78,7 @@ pub enum Error {
     #[error("while {0}: it took too long")]
     Timeout(Step),
     /// The other side is making a connection to us at the same time; that one counts.
-    #[error("the other side was faster")]
+    #[error("the session that the other side has begun is used instead")]
     Superseded,
     /// The other half, [`Behaviour`](crate::Behaviour), is gone.
     #[error("the swarm is gone")]
@@ -118,7 +118,7 @@ pub enum OpenError {
     #[error("another attempt is under way")]
     UnderWay,
     /// There were as many sessions lately, with this peer or with all, as there may be.
-    #[error("as many sessions as may be were begun lately")]
+    #[error("too many sessions have begun lately; one may begin again in some seconds")]
     TooMany,
     /// Anything else.
     #[error("{0}")]

@@ -376,23 +376,29 @@ pub(crate) fn check_description(sdp: &str) -> Result<(), SignalingError> {
     let media = sdp.lines().filter(|line| line.starts_with("m=")).count();
     if media != 1 {
         return Err(SignalingError::Description(
-            "has not exactly one media line",
+            "must have exactly one media line (m=)",
         ));
     }
     if !sdp.lines().any(|line| line.starts_with("m=application ")) {
-        return Err(SignalingError::Description("is not of data channels"));
+        return Err(SignalingError::Description(
+            "must be for data channels (m=application)",
+        ));
     }
     // Both sides name them one by one, and whatever is in here would not be counted.
     let candidates = sdp.lines().filter(|line| line.starts_with("a=candidate"));
     if candidates.count() > CANDIDATES_MAX {
-        return Err(SignalingError::Description("names too many candidates"));
+        return Err(SignalingError::Description(
+            "has too many candidates (a=candidate)",
+        ));
     }
     let fingerprint = |line: &str| {
         line.get(.."a=fingerprint:sha-256".len())
             .is_some_and(|start| start.eq_ignore_ascii_case("a=fingerprint:sha-256"))
     };
     if !sdp.lines().any(fingerprint) {
-        return Err(SignalingError::Description("has no sha-256 fingerprint"));
+        return Err(SignalingError::Description(
+            "must have a SHA-256 fingerprint (a=fingerprint)",
+        ));
     }
     Ok(())
 }

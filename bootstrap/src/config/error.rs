@@ -11,8 +11,8 @@ use thiserror::Error;
 pub enum ConfigError {
     /// A certificate is named, and another one to be got.
     #[error(
-        "--acme gets the certificate by itself, and --tls-cert and --tls-key name one in files; \
-         leave one of the two away"
+        "--acme gets a certificate, and --tls-cert and --tls-key name another one in files; \
+         use only one of the two ways"
     )]
     AcmeAndFiles,
     /// ACME is asked for in part.

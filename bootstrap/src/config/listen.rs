@@ -63,7 +63,7 @@ pub enum ListenParseError {
     )]
     Host(String),
     /// There is no colon, or an IPv6 address without brackets.
-    #[error("`{0}` is not HOST:PORT (such as 0.0.0.0:8468 or [::]:8468) and not `off`")]
+    #[error("`{0}` is neither HOST:PORT (such as 0.0.0.0:8468 or [::]:8468) nor `off`")]
     Shape(String),
     /// The port isn't a number that fits.
     #[error("`{0}` is not a port: give a number from 0 (any free port) to 65535")]

@@ -20,8 +20,8 @@ pub(super) const INDEX: &str = "index.html";
 pub enum WebError {
     /// There is no page in it.
     #[error(
-        "--web {}: there is no index.html in it; give the folder of a built page (`trunk build --release` \
-         makes one, `dist`), or leave --web away, or `--web off`",
+        "--web {}: the folder has no index.html; give the folder of a built page (`dist`, which \
+         `trunk build --release` makes), or remove --web, or use `--web off`",
         .0.display()
     )]
     NoIndex(PathBuf),
@@ -42,7 +42,7 @@ pub enum WebError {
     },
     /// It is larger than any page.
     #[error(
-        "--web {}: this is no page, or one with far too much in it: more than {} files or {} MiB",
+        "--web {}: the folder has more than {} files or {} MiB; give the folder of a built page",
         .0.display(),
         limits::WEB_FILES_MAX,
         limits::WEB_BYTES_MAX / 1024 / 1024

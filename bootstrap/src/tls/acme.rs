@@ -52,13 +52,13 @@ const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 enum AttemptError {
     #[error("{}", order::said(.0))]
     Account(#[source] instant_acme::Error),
-    #[error("the account at the CA can't be written down: {0}")]
+    #[error("can't save the account at the CA: {0}")]
     AccountText(#[from] serde_json::Error),
     #[error(transparent)]
     Disk(#[from] DataDirError),
     #[error(transparent)]
     Order(#[from] OrderError),
-    #[error("the CA has not come to an end within {} s", limits::ACME_ATTEMPT_TIMEOUT.as_secs())]
+    #[error("the CA did not finish within {} s", limits::ACME_ATTEMPT_TIMEOUT.as_secs())]
     TimedOut(#[from] time::error::Elapsed),
 }
 

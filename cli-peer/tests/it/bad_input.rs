@@ -94,7 +94,7 @@ fn a_broken_identity_is_reported_and_kept() {
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(
-        error.contains("identity.key") && error.contains("broken"),
+        error.contains("identity.key") && error.contains("damaged"),
         "{error}"
     );
     let event: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -72,7 +72,7 @@ test('pages whose credentials are refused stay relayed, and say why', async ({ n
   await one.openConnection();
   const why = one.page.getByTestId('not-direct').first();
   await expect(why).toBeVisible({ timeout: PATIENCE });
-  await expect(why).toContainText('does not take the credentials it has given (error 401)');
+  await expect(why).toContainText('no longer takes the credentials that it gave (error 401)');
   const refusals = (): Promise<number[]> =>
     one.page.evaluate(() => (window as unknown as Traced).refusals);
   await expect.poll(refusals, { timeout: PATIENCE }).toContain(401);

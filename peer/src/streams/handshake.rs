@@ -81,7 +81,7 @@ pub(crate) async fn answer(raw: Raw, accepted: Accepted) {
 
 /// Says that there is no place, without listening to what is wanted.
 pub(crate) async fn turn_away(stream: Stream) {
-    let why = "as many streams are open as may be";
+    let why = "too many streams are open";
     let busy = Response::error(ErrorCode::Busy, why);
     // It is reset if this does not reach the other side.
     let _ = platform::within(STREAM_HEADER_TIME, refuse(Chunks::new(stream), &busy)).await;

@@ -295,7 +295,7 @@ async fn what_is_wrong_with_a_webrtc_direct_address_is_said_in_time() {
     for (address, words) in [
         (
             format!("{before}/certhash/{other_hash}/p2p/{id}"),
-            "the other side has not the certificate",
+            "the other side does not have the certificate",
         ),
         (
             format!("{before}/certhash/{hash}/p2p/{stranger}"),

@@ -252,7 +252,7 @@ fn bad_payloads_are_told_apart() {
             "name",
             json!("x".repeat(65)),
             ErrorCode::Invalid,
-            "64 is the most",
+            "at most 64 are allowed",
         ),
         ("name", json!("a\u{202e}b"), ErrorCode::Invalid, "U+202E"),
         ("name", json!("Ada\u{200b}"), ErrorCode::Invalid, "U+200B"),

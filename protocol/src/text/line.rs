@@ -31,10 +31,12 @@ pub enum LineError {
     #[error("has the character U+{code:04X}, which shows nothing or changes the text around it", code = u32::from(*.0))]
     Forbidden(char),
     /// More than [`MARKS_MAX`] combining marks on one letter, or a mark with no letter before it.
-    #[error("has a combining mark without a letter, or more than {MARKS_MAX} on one")]
+    #[error(
+        "has a combining mark without a letter before it, or more than {MARKS_MAX} on one letter"
+    )]
     Marks,
     /// More bytes of UTF-8 than there may be.
-    #[error("has {bytes} bytes, {max} is the most")]
+    #[error("has {bytes} bytes; at most {max} are allowed")]
     TooLong {
         /// How many it has.
         bytes: usize,

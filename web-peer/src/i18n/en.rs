@@ -44,9 +44,9 @@ pub(super) static MESSAGES: Messages = Messages {
     connection_lost: "The connection was lost.",
     closed_at_once: "The node closed the connection at once.",
     unreached: |why| match why {
-        Unreached::NoAddress => "No address is known that this page can dial.",
+        Unreached::NoAddress => "This page knows no address that it can dial.",
         Unreached::Forbidden => "This page must not dial that address.",
-        Unreached::Busy => "Too many connections to that host are being made.",
+        Unreached::Busy => "This page is dialling that host too many times at once.",
         Unreached::TooMany => "Too many connections are open.",
         Unreached::NoRoute => "This device's network does not lead there.",
         Unreached::Silent => "Nobody answers there, or the connection was dropped.",
@@ -131,7 +131,7 @@ pub(super) static MESSAGES: Messages = Messages {
     room_empty: "Nothing has been said yet",
     room_empty_help: "What is said here reaches everybody in the room, and only those who are \
         here now.",
-    room_unreached: "No connection to anybody in this room right now. What you say may reach \
+    room_unreached: "You are connected to nobody in this room right now. What you say may reach \
         nobody.",
     send: "Send",
     write_here: "Write a message",
@@ -177,20 +177,20 @@ pub(super) static MESSAGES: Messages = Messages {
     clock_unknown: "Others refuse what is dated by this device's clock.",
     clock_help: "Let the device set its clock by itself. While it is more than ten minutes off, newcomers do not find \
         you, and only those who are connected to you directly see you and hear what you say in rooms. If the clock is \
-        right, tell whoever runs the node.",
+        right, tell the node's operator.",
     minutes: |count| format!("{count} minutes"),
     hours: |count| format!("{count} hours"),
     days: |count| format!("{count} days"),
     bootstrap_turned_away: "Does not let this page in",
     turned_away_help: "The bootstrap node does not let this page in. Moim goes on trying, less and \
         less often.",
-    turned_away_full: "The node is full. Try another one, or later.",
-    turned_away_blocked: "Whoever runs the node does not let this identity or network in. Ask them, \
-        or use another node.",
+    turned_away_full: "The node is full. Try another node, or try again later.",
+    turned_away_blocked: "The node's operator does not let this identity or network in. Ask the \
+        operator, or use another node.",
     turned_away_identity: "Another program or tab uses this identity, and the node takes no more of \
         its connections. Close it.",
-    turned_away_address: "The node has as many connections from this network as it takes. Try \
-        another one, or later.",
+    turned_away_address: "The node takes no more connections from this network. Try another \
+        node, or try again later.",
     turned_away_other: "The node did not give a reason that this page knows.",
     dht: "DHT",
     dht_outside: "Not in it",
@@ -216,7 +216,7 @@ pub(super) static MESSAGES: Messages = Messages {
         NoDirectWay::WebRtc(failure, _) => match failure {
             Failure::Unsupported => "The other program does not use WebRTC.",
             Failure::NoSignaling | Failure::Signaling => {
-                "The exchange about the connection broke off."
+                "The exchange of session descriptions broke off."
             }
             Failure::Refused => "This browser refused the WebRTC connection.",
             Failure::NoWay => "There is no way through the networks in between.",
@@ -229,7 +229,7 @@ pub(super) static MESSAGES: Messages = Messages {
     no_way_through: "Strict (symmetric) NATs and firewalls do this; another network on either side may help.",
     turn_refused: |code| match code {
         401 | 438 | 441 => format!(
-            "The bootstrap node's TURN server does not take the credentials it has given (error {code}); reload the page for new ones."
+            "The bootstrap node's TURN server no longer takes the credentials that it gave (error {code}); reload the page for new ones."
         ),
         486 | 508 => format!(
             "The bootstrap node's TURN server has no room left (error {code}); try later, or close other pages."
@@ -296,30 +296,34 @@ pub(super) static MESSAGES: Messages = Messages {
 
     name_empty: "Type a name.",
     name_too_long: |bytes| {
-        format!("This name is too long: it has {bytes} bytes, {NAME_BYTES_MAX} is the most.")
+        format!(
+            "This name is too long: it has {bytes} bytes; at most {NAME_BYTES_MAX} are allowed."
+        )
     },
     name_forbidden: |code| {
         format!(
             "The character {code} is not allowed in a name: it shows nothing, or changes the text around it."
         )
     },
-    name_marks: "This name has too many accents on one letter, or one without a letter.",
+    name_marks: "This name has too many accents on one letter, or an accent without a letter.",
     topic_empty: "Type a topic.",
     topic_too_long: |bytes| {
-        format!("This topic is too long: it has {bytes} bytes, {TOPIC_BYTES_MAX} is the most.")
+        format!(
+            "This topic is too long: it has {bytes} bytes; at most {TOPIC_BYTES_MAX} are allowed."
+        )
     },
     topic_forbidden: |code| {
         format!(
             "The character {code} is not allowed in a topic: it shows nothing, or changes the text around it."
         )
     },
-    topic_marks: "This topic has too many accents on one letter, or one without a letter.",
+    topic_marks: "This topic has too many accents on one letter, or an accent without a letter.",
     already_joined: "You are in this room already.",
     too_many_rooms: |max| format!("You can be in {max} rooms at once. Leave one first."),
     message_empty: "There is nothing to be read in this message.",
     message_too_long: |bytes| {
         format!(
-            "This message is too long: it has {bytes} bytes, {TEXT_BYTES_MAX} is the most. \
+            "This message is too long: it has {bytes} bytes; at most {TEXT_BYTES_MAX} are allowed. \
             Send it in parts."
         )
     },

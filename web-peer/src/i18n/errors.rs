@@ -86,7 +86,8 @@ pub(crate) fn send_refusal(text: &Messages, error: &SendError) -> String {
 /// What became of the last attempt, in a few words.
 fn setback(text: &Messages, last: Setback) -> &'static str {
     match last {
-        Setback::Answered(code) => (text.answered)(code),
+        // It stands in parentheses, in the middle of a sentence.
+        Setback::Answered(code) => (text.answered)(code).trim_end_matches('.'),
         Setback::Broken => text.broken,
         Setback::NoAnswer => text.no_answer,
         Setback::Nonsense => text.nonsense,

@@ -181,7 +181,7 @@ pub(super) static MESSAGES: Messages = Messages {
         그쪽을 닫으세요.",
     turned_away_address: "이 네트워크에서 노드에 연결할 수 있는 수를 다 썼습니다. 다른 노드를 쓰거나 나중에 \
         다시 시도하세요.",
-    turned_away_other: "노드가 알려 준 이유를 이 페이지는 알지 못합니다.",
+    turned_away_other: "노드가 접속을 거부했지만, 이 페이지가 모르는 이유입니다.",
     dht: "DHT",
     dht_outside: "참여하지 않음",
     dht_inside: |count| format!("참여 중, 연결된 서버 {count}개"),
@@ -201,7 +201,9 @@ pub(super) static MESSAGES: Messages = Messages {
         NoDirectWay::HolePunching => "NAT에 구멍을 내지 못했습니다.",
         NoDirectWay::WebRtc(failure, _) => match failure {
             Failure::Unsupported => "상대 프로그램은 WebRTC를 쓰지 않습니다.",
-            Failure::NoSignaling | Failure::Signaling => "연결 정보를 주고받다가 끊겼습니다.",
+            Failure::NoSignaling | Failure::Signaling => {
+                "연결에 필요한 정보를 주고받다가 끊겼습니다."
+            }
             Failure::Refused => "이 브라우저가 WebRTC 연결을 거절했습니다.",
             Failure::NoWay => "두 네트워크 사이에 길이 없습니다.",
             Failure::GivenUp => "상대가 연결을 그만두었습니다.",
@@ -213,10 +215,10 @@ pub(super) static MESSAGES: Messages = Messages {
     no_way_through: "엄격한(대칭형) NAT나 방화벽이 있으면 그렇습니다. 어느 한쪽이 다른 네트워크를 쓰면 될 수 있습니다.",
     turn_refused: |code| match code {
         401 | 438 | 441 => format!(
-            "부트스트랩 노드의 TURN 서버가 자기가 준 자격을 더는 받아 주지 않습니다(오류 {code}). 페이지를 새로 고치면 새 자격을 받습니다."
+            "부트스트랩 노드의 TURN 서버가 발급했던 자격 증명을 더는 받지 않습니다(오류 {code}). 페이지를 새로 고치면 새로 발급받습니다."
         ),
         486 | 508 => format!(
-            "부트스트랩 노드의 TURN 서버에 자리가 없습니다(오류 {code}). 나중에 다시 해 보거나 다른 페이지를 닫아 보세요."
+            "부트스트랩 노드의 TURN 서버가 꽉 찼습니다(오류 {code}). 나중에 다시 시도하거나 다른 페이지를 닫아 보세요."
         ),
         _ => format!("부트스트랩 노드의 TURN 서버가 거절했습니다(오류 {code})."),
     },

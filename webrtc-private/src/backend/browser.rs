@@ -365,7 +365,9 @@ fn sdp_of(value: &JsValue) -> Result<String, BackendError> {
     Reflect::get(value, &"sdp".into())
         .ok()
         .and_then(|sdp| sdp.as_string())
-        .ok_or_else(|| BackendError("a session description without SDP".to_owned()))
+        .ok_or_else(|| {
+            BackendError("the browser made a session description without SDP".to_owned())
+        })
 }
 
 fn description(kind: SdpKind, sdp: &str) -> RtcSessionDescriptionInit {

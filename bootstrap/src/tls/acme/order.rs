@@ -14,7 +14,7 @@ use crate::{limits, tls::certificate::Certificate};
 pub(super) enum OrderError {
     #[error("{}", said(.0))]
     Ca(#[from] instant_acme::Error),
-    #[error("the CA does not validate {0} by tls-alpn-01, the only way that the node knows")]
+    #[error("the CA offers no tls-alpn-01 challenge for {0}, and the node supports no other")]
     NoChallenge(String),
     #[error("the CA does not allow a certificate for {0}: its authorization is {1:?}")]
     NotAllowed(String, AuthorizationStatus),

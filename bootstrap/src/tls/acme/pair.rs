@@ -31,7 +31,7 @@ pub(super) enum PairError {
     Key(#[source] pem::Error),
     #[error("certificate and key: {0}")]
     Pair(#[from] rustls::Error),
-    #[error("the certificate doesn't say how long it is good")]
+    #[error("the certificate doesn't say how long it is valid")]
     Validity,
 }
 

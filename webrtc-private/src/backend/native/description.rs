@@ -67,7 +67,7 @@ pub(super) struct Description {
 }
 
 fn invalid(what: &str) -> BackendError {
-    BackendError(format!("a session description {what}"))
+    BackendError(format!("the session description must have {what}"))
 }
 
 impl Description {
@@ -76,29 +76,36 @@ impl Description {
         let mut media = sdp.lines().filter(|line| line.starts_with(MEDIA));
         match (media.next(), media.next()) {
             (Some(one), None) if one.starts_with(DATA_CHANNELS) => {}
-            _ => return Err(invalid("has not data channels alone")),
+            _ => {
+                return Err(invalid(
+                    "one media section, for data channels (m=application)",
+                ));
+            }
         }
         let text = |name: &str| value(sdp, name).map(str::trim_end);
         let of_ice = |name, chars| text(name).filter(|text| is_ice(text, chars));
-        let name = of_ice(UFRAG, NAME_CHARS).ok_or_else(|| invalid("has no user name of ICE"))?;
-        let password =
-            of_ice(PASSWORD, PASSWORD_CHARS).ok_or_else(|| invalid("has no password of ICE"))?;
+        let name =
+            of_ice(UFRAG, NAME_CHARS).ok_or_else(|| invalid("an ICE user name (a=ice-ufrag)"))?;
+        let password = of_ice(PASSWORD, PASSWORD_CHARS)
+            .ok_or_else(|| invalid("an ICE password (a=ice-pwd)"))?;
         let fingerprint = text(FINGERPRINT)
             .and_then(Fingerprint::from_hex)
-            .ok_or_else(|| invalid("has no SHA-256 of a certificate"))?;
+            .ok_or_else(|| invalid("the SHA-256 of a certificate (a=fingerprint)"))?;
         let setup = text(SETUP)
             .and_then(|text| Setup::ALL.into_iter().find(|setup| setup.name() == text))
-            .ok_or_else(|| invalid("does not say who begins"))?;
+            .ok_or_else(|| invalid("a DTLS role (a=setup)"))?;
         let sctp_port = match text(SCTP_PORT) {
             None => sctp::PORT,
             Some(port) => match port.parse() {
                 Ok(port) if port > 0 => port,
-                _ => return Err(invalid("has an SCTP port that cannot be")),
+                _ => return Err(invalid("an SCTP port from 1 to 65535 (a=sctp-port)")),
             },
         };
         let media_id = text(MEDIA_ID).unwrap_or(OUR_MEDIA_ID);
         if media_id.len() > MEDIA_ID_MAX {
-            return Err(invalid("has a media section of a long name"));
+            let what =
+                format!("a media section whose name has at most {MEDIA_ID_MAX} bytes (a=mid)");
+            return Err(invalid(&what));
         }
         let candidates = sdp.lines().filter_map(|line| line.strip_prefix(CANDIDATE));
         Ok(Self {

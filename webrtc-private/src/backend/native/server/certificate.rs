@@ -20,7 +20,7 @@ pub struct Certificate {
 
 /// There is no certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no certificate: {0}")]
+#[error("the certificate can be neither made nor read: {0}")]
 pub struct CertificateError(String);
 
 fn error(error: impl std::fmt::Display) -> CertificateError {
