@@ -121,7 +121,7 @@ async fn a_node_does_not_start_without_the_list_that_it_had() {
     let output = run_to_end(data.path(), &[]).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    for word in ["blocked.txt is gone", "from a copy", "an empty file"] {
+    for word in ["blocked.txt is missing", "from a copy", "an empty file"] {
         assert!(said.contains(word), "{word} in: {said}");
     }
     std::fs::write(&file, "").unwrap();
