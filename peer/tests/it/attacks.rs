@@ -418,10 +418,9 @@ async fn who_says_that_others_are_gone_takes_nobody_off_a_list() {
     }
     honest.ada.seen.clear();
     honest.bob.seen.clear();
-    let strangers = std::cell::RefCell::new(&mut strangers);
     honest
         .withstand(DOUBTS, async |number| {
-            for stranger in strangers.borrow_mut().iter_mut() {
+            for stranger in &mut strangers {
                 for peer in [ada, bob] {
                     let sequence = limits::INTEGER_MAX - number as u64;
                     let doubt = json!({
@@ -434,7 +433,8 @@ async fn who_says_that_others_are_gone_takes_nobody_off_a_list() {
         .await;
     let left = [&honest.ada, &honest.bob].map(|peer| {
         let left = peer.seen.iter();
-        left.filter(|event| matches!(event, PeerEvent::MemberLeft { .. })).count()
+        left.filter(|event| matches!(event, PeerEvent::MemberLeft { .. }))
+            .count()
     });
     assert_eq!(left, [0, 0]);
     assert!(honest.are_connected());
