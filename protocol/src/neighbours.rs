@@ -76,7 +76,7 @@ fn keeps(me: PeerId, peer: PeerId, count: usize) -> bool {
 }
 
 /// Whether it counts in a room of `count` others what `one` says of `other`: it may well be a neighbour of it. Members
-/// count the room differently, so the bound is [`KEEP_FACTOR`] times that of connections that are kept.
+/// count the room differently, so the bound is twice that of connections that are kept.
 pub fn may_doubt(one: PeerId, other: PeerId, count: usize) -> bool {
     let degree = NEIGHBOURS.saturating_mul(KEEP_FACTOR.saturating_mul(KEEP_FACTOR));
     count <= FULL_MESH_MAX || pair_hash(one, other) <= hash_limit(count, degree)

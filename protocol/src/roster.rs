@@ -25,7 +25,11 @@ use thiserror::Error;
 use web_time::Instant;
 
 pub use self::entry::Member;
-use self::{entry::Entry, gone::Gone, places::Places, suspended::Suspended};
+use self::{
+    entry::{Entry, Suspended},
+    gone::Gone,
+    places::Places,
+};
 use crate::{
     known::Known,
     limits::{CLOCK_SKEW_MAX, MEMBERS_MAX},

@@ -58,3 +58,17 @@ impl Entry {
         }
     }
 }
+
+/// A member that can't be reached.
+#[derive(Debug)]
+pub(super) struct Suspended {
+    pub(super) entry: Entry,
+    /// Up to this sequence number its presences are no sign of life: others know them, and can't reach it.
+    pub(super) up_to: u64,
+}
+
+impl Suspended {
+    pub(super) fn sequence(&self) -> u64 {
+        self.entry.signed.presence().sequence.max(self.up_to)
+    }
+}

@@ -3,22 +3,8 @@
 use libp2p_identity::PeerId;
 use web_time::Instant;
 
-use super::{Roster, entry::Entry};
+use super::{Roster, entry::Suspended};
 use crate::{limits::SUSPENDED_MAX, presence::SignedPresence};
-
-/// A member that can't be reached.
-#[derive(Debug)]
-pub(super) struct Suspended {
-    pub(super) entry: Entry,
-    /// Up to this sequence number its presences are no sign of life: others know them, and can't reach it.
-    up_to: u64,
-}
-
-impl Suspended {
-    pub(super) fn sequence(&self) -> u64 {
-        self.entry.signed.presence().sequence.max(self.up_to)
-    }
-}
 
 impl Roster {
     /// Takes a member that can't be reached off the list, whatever it has signed with a sequence number of at most
