@@ -20,7 +20,7 @@ use crate::{
 const TOLERANCE: f64 = 0.15;
 
 /// The schedule: see `moim-schedule.rs`.
-const STARTED_EVERY: Duration = millis(1_000);
+const STARTED_EVERY: Duration = seconds(3);
 const SETTLING: Duration = seconds(30);
 const SAID_EVERY: Duration = millis(500);
 const ARRIVING: Duration = seconds(15);

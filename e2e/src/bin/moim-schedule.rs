@@ -24,7 +24,7 @@ use moim_e2e::{BootstrapNode, Event, PATIENCE, Terminal, TerminalBuilder, Transp
 use serde_json::json;
 
 /// From the start of one peer to that of the next.
-const STARTED_EVERY: Duration = Duration::from_millis(1_000);
+const STARTED_EVERY: Duration = Duration::from_secs(3);
 /// From the last one's start until somebody says something.
 const SETTLING: Duration = Duration::from_secs(30);
 /// From what one says to what the next says.
