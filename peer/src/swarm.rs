@@ -17,7 +17,7 @@ use moim_dials::Dials;
 use moim_webrtc::{
     Reachable, Report,
     address::{is_direct, is_webrtc},
-    backend::Way,
+    backend::SelectedPair,
 };
 use thiserror::Error;
 use web_time::Instant;
@@ -83,8 +83,8 @@ pub(crate) enum Learnt {
     StaysRelayed { peer: PeerId, why: NotDirect },
     /// Nothing has come on a connection for some seconds.
     Silent(ConnectionId),
-    /// A connection goes another way than before.
-    WayChanged(ConnectionId),
+    /// A connection has another path than before.
+    PathChanged(ConnectionId),
 }
 
 impl Learnt {
@@ -104,7 +104,9 @@ impl Learnt {
                 },
             }),
             moim_webrtc::Event::Silent(connection) => Some(Self::Silent(connection)),
-            moim_webrtc::Event::WayChanged(connection) => Some(Self::WayChanged(connection)),
+            moim_webrtc::Event::SelectedPairChanged(connection) => {
+                Some(Self::PathChanged(connection))
+            }
             _ => None,
         }
     }
@@ -127,15 +129,15 @@ pub(crate) fn on_event(
     }
 }
 
-/// The way that an open connection takes. Its address does not tell everything.
+/// The path of an open connection. Its address does not tell everything.
 pub(crate) fn path_now(
     platform: &PlatformBehaviour,
     connection: ConnectionId,
     address: &Multiaddr,
 ) -> Path {
-    match platform.webrtc.way(connection) {
-        Some(Way::Turn) => Path::Turn,
-        Some(Way::Straight) | None => path_of(address),
+    match platform.webrtc.selected_pair(connection) {
+        Some(SelectedPair::Turn) => Path::Turn,
+        Some(SelectedPair::Direct) | None => path_of(address),
     }
 }
 

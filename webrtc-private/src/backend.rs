@@ -48,7 +48,7 @@ const fn weight(bytes: usize) -> usize {
 #[error("{0}")]
 pub struct BackendError(pub String);
 
-/// A STUN or TURN server that may be used to find a way.
+/// A STUN or TURN server by which candidates are gathered (W3C's `RTCIceServer`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct IceServer {
     /// `stun:HOST:PORT`, `turn:HOST:PORT?transport=udp`…, see RFC 7064 and RFC 7065.
@@ -82,12 +82,12 @@ pub trait Backend: Clone + Send + Unpin + 'static {
     ) -> Result<Self::Connection, BackendError>;
 }
 
-/// The way that ICE has chosen.
+/// The candidate pair that ICE has selected (RFC 8445, section 8), as far as it matters to users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
-    /// From one side to the other, through whatever NATs there are.
-    Straight,
-    /// A TURN server of one of the sides, or of each, carries everything.
+pub enum SelectedPair {
+    /// Neither candidate is relayed: datagrams go from one side to the other, through whatever NATs there are.
+    Direct,
+    /// At least one candidate is relayed (of type `relay`): a TURN server of that side carries everything.
     Turn,
 }
 
@@ -95,13 +95,13 @@ pub enum Way {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<C> {
-    /// A way to reach us, as the JSON of `RTCIceCandidate.toJSON()`.
+    /// A local candidate, as the JSON of `RTCIceCandidate.toJSON()`.
     Candidate(String),
-    /// ICE has found a way and DTLS has proven who is at the other end of it.
+    /// ICE has selected a candidate pair, and DTLS has proven who is at the other end.
     Connected,
-    /// Which way was chosen; again when it is another one.
-    Way(Way),
-    /// Nothing has come from the other side for some seconds. That may pass.
+    /// The selected candidate pair; again when it is another one.
+    SelectedPair(SelectedPair),
+    /// Nothing has come from the other side for some seconds (ICE is `disconnected`). That may pass.
     Silent,
     /// The other side has opened a channel.
     Channel(C),
@@ -156,7 +156,7 @@ pub trait PeerConnection: Send + Unpin + 'static {
         sdp: String,
     ) -> BoxFuture<'static, Result<(), BackendError>>;
 
-    /// Tries a way to reach the other side, as the JSON of `RTCIceCandidate.toJSON()`.
+    /// Adds a candidate of the other side, as the JSON of `RTCIceCandidate.toJSON()`.
     fn add_candidate(&mut self, json: String) -> BoxFuture<'static, Result<(), BackendError>>;
 
     /// What happened next.

@@ -31,7 +31,7 @@ use self::{
 };
 use crate::{
     address,
-    backend::Way,
+    backend::SelectedPair,
     config::Config,
     muxer::{News, What},
     report::{Failure, Report, Reports, Role},
@@ -54,8 +54,8 @@ pub enum Event {
         peer: PeerId,
         /// The new connection.
         connection: ConnectionId,
-        /// Which way it goes; see [`Behaviour::way`].
-        way: Option<Way>,
+        /// Its selected candidate pair; see [`Behaviour::selected_pair`].
+        selected_pair: Option<SelectedPair>,
     },
     /// An attempt of ours or of the other side has failed; the relayed connection stays as it is.
     Failed {
@@ -70,9 +70,9 @@ pub enum Event {
     },
     /// Nothing has come on a direct connection for some seconds. It may be dead, or the network be slow.
     Silent(ConnectionId),
-    /// A direct connection goes by a TURN server from now on, or does no longer; see
-    /// [`Behaviour::way`].
-    WayChanged(ConnectionId),
+    /// A connection has another selected candidate pair: it goes by a TURN server from now on, or does no longer. See
+    /// [`Behaviour::selected_pair`].
+    SelectedPairChanged(ConnectionId),
 }
 
 /// Hands signalling streams to the [transport](crate::Transport), and turns relayed connections into
@@ -122,10 +122,11 @@ impl Behaviour {
         }
     }
 
-    /// Which way a connection of this transport goes; `None` of others, and where the implementation does not say.
+    /// The selected candidate pair of a connection of this transport; `None` of others, and where the implementation does
+    /// not say.
     #[must_use]
-    pub fn way(&self, connection: ConnectionId) -> Option<Way> {
-        self.connections.get(&connection)?.way
+    pub fn selected_pair(&self, connection: ConnectionId) -> Option<SelectedPair> {
+        self.connections.get(&connection)?.selected_pair
     }
 
     /// Leaves half of the sessions to these peers, and no longer to those named before: others may be made up.
@@ -204,7 +205,7 @@ impl Behaviour {
                 peer,
                 kind,
                 dialled,
-                way: report.and_then(|report| report.way),
+                selected_pair: report.and_then(|report| report.selected_pair),
             },
         );
         if !is_ours {
@@ -226,7 +227,7 @@ impl Behaviour {
                 .push_back(ToSwarm::GenerateEvent(Event::Connected {
                     peer,
                     connection: id,
-                    way: report.and_then(|report| report.way),
+                    selected_pair: report.and_then(|report| report.selected_pair),
                 }));
         }
     }
@@ -237,8 +238,10 @@ impl Behaviour {
         };
         let event = match what {
             What::Silent => Event::Silent(id),
-            What::Way(way) if known.way.replace(way) != Some(way) => Event::WayChanged(id),
-            What::Way(_) => return,
+            What::SelectedPair(pair) if known.selected_pair.replace(pair) != Some(pair) => {
+                Event::SelectedPairChanged(id)
+            }
+            What::SelectedPair(_) => return,
         };
         self.events.push_back(ToSwarm::GenerateEvent(event));
     }
@@ -313,7 +316,7 @@ impl Behaviour {
             return;
         };
         let address = circuit.with(Protocol::WebRTC).with(Protocol::P2p(peer));
-        tracing::debug!(%peer, %address, "looking for a direct way");
+        tracing::debug!(%peer, %address, "trying to connect directly");
         let dial = DialOpts::peer_id(peer)
             .addresses(vec![address])
             .condition(PeerCondition::Always)

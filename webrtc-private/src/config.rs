@@ -56,7 +56,7 @@ impl Default for Config {
     }
 }
 
-/// The servers that help to find a way. They can be changed at any time, as credentials expire; what
+/// The STUN and TURN servers by which candidates are gathered. They can be changed at any time, as credentials expire; what
 /// is under way goes on with those it has begun with.
 #[derive(Clone, Debug, Default)]
 pub struct IceServers(Arc<RwLock<Vec<IceServer>>>);

@@ -9,7 +9,7 @@ use crate::{
     report::Failure,
 };
 
-/// How far the way to a direct connection was gone.
+/// How far an attempt to connect directly came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Step {
@@ -17,7 +17,7 @@ pub enum Step {
     Signaling,
     /// Exchanging session descriptions.
     Describing,
-    /// ICE looks for a way, then DTLS proves who is at its end.
+    /// ICE checks candidate pairs, then DTLS proves who is at the other end.
     Connecting,
     /// The first data channel opens and closes.
     Settling,

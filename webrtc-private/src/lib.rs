@@ -3,8 +3,8 @@
 //!
 //! [libp2p/specs, webrtc/webrtc.md](https://github.com/libp2p/specs/blob/master/webrtc/webrtc.md). The
 //! two first meet through a relay (circuit relay v2). On a stream of that connection, which proves
-//! who each of them is, they exchange session descriptions and the ways by which they might be
-//! reached; ICE tries them, punching holes into NATs in passing, and DTLS proves that the one at the
+//! who each of them is, they exchange session descriptions and candidates, the addresses by which they
+//! might be reached; ICE checks pairs of them, punching holes into NATs in passing, and DTLS proves that the one at the
 //! other end is the one of the description. The relay carries a few kilobytes, and then nothing.
 //!
 //! # Use

@@ -20,7 +20,7 @@ use libp2p_identity::PeerId;
 use thiserror::Error;
 
 use crate::{
-    backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection, Way},
+    backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection, SelectedPair},
     report::Role,
     session::INIT_LABEL,
     stream::{HalfOpen, Stream},
@@ -65,8 +65,8 @@ pub(crate) struct News {
 pub(crate) enum What {
     /// Nothing has come for some seconds.
     Silent,
-    /// It goes this way from now on.
-    Way(Way),
+    /// This candidate pair is selected.
+    SelectedPair(SelectedPair),
 }
 
 /// Tells the behaviour what becomes of a connection.
@@ -76,7 +76,7 @@ pub(crate) struct Teller {
     role: Role,
     sender: mpsc::Sender<News>,
     /// What was not told yet, the newest of each kind.
-    way: Option<Way>,
+    selected_pair: Option<SelectedPair>,
     is_silent: bool,
 }
 
@@ -86,7 +86,7 @@ impl Teller {
             peer,
             role,
             sender,
-            way: None,
+            selected_pair: None,
             is_silent: false,
         }
     }
@@ -94,16 +94,16 @@ impl Teller {
     fn note(&mut self, what: What) {
         match what {
             What::Silent => self.is_silent = true,
-            What::Way(way) => self.way = Some(way),
+            What::SelectedPair(pair) => self.selected_pair = Some(pair),
         }
     }
 
     fn tell(&mut self, cx: &mut Context<'_>) {
-        while self.is_silent || self.way.is_some() {
+        while self.is_silent || self.selected_pair.is_some() {
             match self.sender.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
-                    let what = match self.way.take() {
-                        Some(way) => What::Way(way),
+                    let what = match self.selected_pair.take() {
+                        Some(pair) => What::SelectedPair(pair),
                         None => {
                             self.is_silent = false;
                             What::Silent
@@ -209,8 +209,8 @@ impl<P: PeerConnection> Connection<P> {
                 Event::Channel(channel) => self.on_channel(channel),
                 Event::Closed(reason) => self.closed = Some(reason),
                 Event::Silent => self.note(What::Silent),
-                Event::Way(way) => self.note(What::Way(way)),
-                // Candidates that are found later matter to the other side only while it looks for a way.
+                Event::SelectedPair(pair) => self.note(What::SelectedPair(pair)),
+                // Candidates that are gathered later matter to the other side only while it makes connectivity checks.
                 Event::Candidate(_) | Event::Connected | Event::ServerRefused(_) => {}
             }
         }

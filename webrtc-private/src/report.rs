@@ -9,7 +9,7 @@ use std::{
 use libp2p_identity::PeerId;
 
 use crate::{
-    backend::Way,
+    backend::SelectedPair,
     error::{Error, Step},
 };
 
@@ -110,8 +110,8 @@ pub struct Report {
     /// What an ICE server has refused us with, if one has: an error code of STUN or TURN, such as 401
     /// for credentials that are not good any more and 486 for a quota.
     pub refused: Option<u16>,
-    /// Which way was found, if one was.
-    pub way: Option<Way>,
+    /// The selected candidate pair, if there was one.
+    pub selected_pair: Option<SelectedPair>,
     /// What it failed of, if it did.
     pub failure: Option<Failure>,
 }
@@ -124,7 +124,7 @@ impl Report {
             local: CandidateKinds::default(),
             remote: CandidateKinds::default(),
             refused: None,
-            way: None,
+            selected_pair: None,
             failure: None,
         }
     }

@@ -1,5 +1,5 @@
-//! From a signalling stream to a direct connection: one side offers, the other answers, both look
-//! for a way.
+//! From a signalling stream to a direct connection: one side offers, the other answers, both exchange
+//! candidates, and ICE checks the pairs of them.
 //!
 //! [libp2p/specs, webrtc/webrtc.md](https://github.com/libp2p/specs/blob/master/webrtc/webrtc.md),
 //! steps 3 to 8. What the specification leaves open is done as js-libp2p understands it: neither side
@@ -46,9 +46,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// How long the first channel may take to close: as long as it is not, its number is taken.
 const INIT_CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// How long the implementation may take to say which way it has chosen. It does so in some milliseconds, and one that
-/// can't say is no reason not to connect.
-const WAY_MAX: Duration = Duration::from_secs(1);
+/// How long the implementation may take to say which candidate pair is selected. It does so in some milliseconds, and
+/// one that can't say is no reason not to connect.
+const SELECTED_PAIR_MAX: Duration = Duration::from_secs(1);
 
 /// How long the other side may take to end the signalling stream.
 const FINISH_MAX: Duration = Duration::from_secs(5);
@@ -169,7 +169,7 @@ where
                 self.connect().await?;
             }
         }
-        self.learn_way().await
+        self.learn_selected_pair().await
     }
 
     /// Waits for the other side's description.
@@ -205,7 +205,7 @@ where
         self.report.step = Step::Connecting;
         loop {
             for json in std::mem::take(&mut self.waiting) {
-                // One that is not understood is one way less.
+                // One that is not understood is one candidate less.
                 if let Err(error) = self.peer.add_candidate(json).await {
                     tracing::debug!(%error, "candidate not taken");
                 }
@@ -276,17 +276,17 @@ where
     }
 
     /// Whoever uses the connection is told from the first moment whether it goes by a TURN server.
-    async fn learn_way(&mut self) -> Result<(), Error> {
+    async fn learn_selected_pair(&mut self) -> Result<(), Error> {
         let learnt = poll_fn(|cx| {
             if let Err(error) = self.poll_session(cx) {
                 return Poll::Ready(Err(error));
             }
-            match self.report.way {
+            match self.report.selected_pair {
                 Some(_) => Poll::Ready(Ok(())),
                 None => Poll::Pending,
             }
         });
-        match future::select(learnt, Delay::new(WAY_MAX)).await {
+        match future::select(learnt, Delay::new(SELECTED_PAIR_MAX)).await {
             future::Either::Left((result, _)) => result,
             future::Either::Right(_) => Ok(()),
         }
@@ -329,7 +329,7 @@ where
                 }
                 Event::ServerRefused(code) => self.report.refused = Some(code),
                 Event::Connected => self.connected = true,
-                Event::Way(way) => self.report.way = Some(way),
+                Event::SelectedPair(pair) => self.report.selected_pair = Some(pair),
                 // The deadline will tell.
                 Event::Silent => {}
                 Event::Channel(mut channel) => {

@@ -26,7 +26,7 @@ use crate::{
     AsDirect, Config, Event, Failure,
     address::{from_circuit, is_direct, is_webrtc},
     backend::{
-        Way,
+        SelectedPair,
         mock::{Network, World},
     },
 };
@@ -303,16 +303,18 @@ async fn a_connection_by_turn_is_known_as_one_until_there_is_a_better_way() {
     let mut dialler = Running::start(node(&world, Config::default()));
     dialler.dial(circuit);
     for end in [&mut dialler, &mut listener] {
-        let way = end.expect("a direct connection", |event| match event {
-            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::Connected { way, .. })) => Some(*way),
+        let pair = end.expect("a direct connection", |event| match event {
+            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::Connected {
+                selected_pair, ..
+            })) => Some(*selected_pair),
             _ => None,
         });
-        assert_eq!(way.await, Some(Way::Turn));
+        assert_eq!(pair.await, Some(SelectedPair::Turn));
     }
-    world.set_way(Way::Straight);
+    world.select_pair(SelectedPair::Direct);
     for end in [&mut dialler, &mut listener] {
-        end.expect("that it goes another way", |event| match event {
-            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::WayChanged(_))) => Some(()),
+        end.expect("that another pair is selected", |event| match event {
+            SwarmEvent::Behaviour(NodeEvent::Webrtc(Event::SelectedPairChanged(_))) => Some(()),
             _ => None,
         })
         .await;

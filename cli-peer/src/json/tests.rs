@@ -211,7 +211,7 @@ fn connections_say_how_and_with_whom() {
                 },
                 remote: CandidateKinds::default(),
                 refused: None,
-                way: None,
+                selected_pair: None,
                 failure: Some(Failure::NoWay),
             }),
             retry: Some(Duration::from_secs(30)),

@@ -148,7 +148,7 @@ impl Driver {
                 self.connections.stays_relayed(&peer, why);
             }
             Some(Learnt::Silent(connection)) => self.doubt_connection(connection, now),
-            Some(Learnt::WayChanged(connection)) => {
+            Some(Learnt::PathChanged(connection)) => {
                 let platform = &self.swarm.behaviour().platform;
                 let path = |address: &_| swarm::path_now(platform, connection, address);
                 self.connections.set_path(connection, path);

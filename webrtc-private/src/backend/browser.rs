@@ -26,15 +26,16 @@ use web_sys::{
 
 use self::channel::{Channel, Common};
 use super::{
-    Backend, BackendError, CloseReason, EVENTS_MAX, Event, IceServer, PeerConnection, SdpKind, Way,
+    Backend, BackendError, CloseReason, EVENTS_MAX, Event, IceServer, PeerConnection, SdpKind,
+    SelectedPair,
 };
 use crate::config::Reachable;
 
 pub mod channel;
-mod way;
+mod selected_pair;
 
-/// When it is looked once more by which way a connection goes: what comes from a TURN server of the other side may be
-/// here before the candidate is, and counts as of a NAT until then.
+/// When the selected pair is looked at once more: what comes from a TURN server of the other side may be here before
+/// its relayed candidate is, and counts as peer-reflexive until then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Makes connections with the browser's `RTCPeerConnection`.
@@ -69,18 +70,18 @@ struct Inner {
     closed: bool,
 }
 
-/// Finds out by which way the connection goes.
+/// Finds out which candidate pair is selected.
 #[derive(Default)]
 struct Watch {
-    /// It is there, or goes another way: time to look.
+    /// It is there, or another pair is selected: time to look.
     due: Rc<Cell<bool>>,
-    looking: Option<LocalBoxFuture<'static, Option<Way>>>,
+    looking: Option<LocalBoxFuture<'static, Option<SelectedPair>>>,
     again: Option<Delay>,
-    told: Option<Way>,
+    told: Option<SelectedPair>,
 }
 
 impl Watch {
-    fn poll(&mut self, connection: &RtcPeerConnection, cx: &mut Context<'_>) -> Poll<Way> {
+    fn poll(&mut self, connection: &RtcPeerConnection, cx: &mut Context<'_>) -> Poll<SelectedPair> {
         if let Some(again) = &mut self.again
             && Pin::new(again).poll(cx).is_ready()
         {
@@ -92,7 +93,7 @@ impl Watch {
                 if !self.due.replace(false) {
                     return Poll::Pending;
                 }
-                self.looking = Some(Box::pin(way::of(connection.clone())));
+                self.looking = Some(Box::pin(selected_pair::of(connection.clone())));
                 if self.told.is_none() {
                     self.again = Some(Delay::new(LOOK_AGAIN));
                 }
@@ -102,10 +103,10 @@ impl Watch {
                 return Poll::Pending;
             };
             self.looking = None;
-            if let Some(way) = found
-                && self.told.replace(way) != Some(way)
+            if let Some(pair) = found
+                && self.told.replace(pair) != Some(pair)
             {
-                return Poll::Ready(way);
+                return Poll::Ready(pair);
             }
         }
     }
@@ -217,7 +218,7 @@ impl Connection {
                         events.borrow_mut().push(Event::Connected);
                     }
                     RtcPeerConnectionState::Failed => {
-                        // Either ICE has failed or DTLS on a way that ICE has found.
+                        // Either ICE has failed, or DTLS on the pair that ICE has selected.
                         let reason = match connection.ice_connection_state() {
                             RtcIceConnectionState::Connected | RtcIceConnectionState::Completed => {
                                 CloseReason::Closed
@@ -454,9 +455,9 @@ impl PeerConnection for Connection {
         let inner = &mut *self.0;
         inner.watch_transport();
         if !inner.closed
-            && let Poll::Ready(way) = inner.watch.poll(&inner.connection, cx)
+            && let Poll::Ready(pair) = inner.watch.poll(&inner.connection, cx)
         {
-            return Poll::Ready(Event::Way(way));
+            return Poll::Ready(Event::SelectedPair(pair));
         }
         let mut events = inner.events.borrow_mut();
         if let Some(event) = events.queue.pop_front() {

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, ready};
 
 pub(crate) use self::channel::MockChannel;
-use super::{Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind, Way};
+use super::{
+    Backend, BackendError, CloseReason, Event, IceServer, PeerConnection, SdpKind, SelectedPair,
+};
 use crate::config::Reachable;
 
 mod channel;
@@ -19,7 +21,7 @@ mod channel;
 /// What the network in between does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// There is a way as soon as both know a candidate of the other.
+    /// There is a pair that works as soon as both know a candidate of the other.
     #[default]
     Open,
     /// The same, by a TURN server.
@@ -123,11 +125,11 @@ impl World {
         self.lock().forbids_munging = true;
     }
 
-    /// Every connection that is there goes another way from now on.
-    pub(crate) fn set_way(&self, way: Way) {
+    /// Every connection that is there selects this pair.
+    pub(crate) fn select_pair(&self, pair: SelectedPair) {
         let mut state = self.lock();
         for id in 0..state.connections.len() {
-            state.emit(id, Event::Way(way));
+            state.emit(id, Event::SelectedPair(pair));
         }
     }
 
@@ -198,7 +200,7 @@ impl State {
     }
 
     /// Connects a pair that knows enough of each other.
-    fn look_for_a_way(&mut self, world: &World, id: usize) {
+    fn check_candidates(&mut self, world: &World, id: usize) {
         let Some(other) = self.connections.get(id).and_then(|one| one.remote) else {
             return;
         };
@@ -221,8 +223,12 @@ impl State {
                     }
                     self.emit(id, Event::Connected);
                     let is_open = self.network == Network::Open;
-                    let way = if is_open { Way::Straight } else { Way::Turn };
-                    self.emit(id, Event::Way(way));
+                    let pair = if is_open {
+                        SelectedPair::Direct
+                    } else {
+                        SelectedPair::Turn
+                    };
+                    self.emit(id, Event::SelectedPair(pair));
                     for number in 0..self.channels.len() {
                         self.open_channel(world, number);
                     }
@@ -399,7 +405,7 @@ impl PeerConnection for MockConnection {
             );
             state.emit(self.id, Event::Candidate(json));
         }
-        state.look_for_a_way(&self.world, self.id);
+        state.check_candidates(&self.world, self.id);
         Box::pin(ready(Ok(())))
     }
 
@@ -420,7 +426,7 @@ impl PeerConnection for MockConnection {
         connection.remote = Some(id);
         connection.candidates += sdp.matches("a=candidate:").count();
         connection.described = Some(sdp);
-        state.look_for_a_way(&self.world, self.id);
+        state.check_candidates(&self.world, self.id);
         Box::pin(ready(Ok(())))
     }
 
@@ -430,7 +436,7 @@ impl PeerConnection for MockConnection {
         }
         let mut state = self.world.lock();
         state.connections[self.id].candidates += 1;
-        state.look_for_a_way(&self.world, self.id);
+        state.check_candidates(&self.world, self.id);
         Box::pin(ready(Ok(())))
     }
 

@@ -163,7 +163,7 @@ impl PeerConnection for Connection {
             Noted::Candidate(json) => Event::Candidate(json),
             Noted::Connected => Event::Connected,
             Noted::Silent => Event::Silent,
-            Noted::Way(way) => Event::Way(way),
+            Noted::SelectedPair(pair) => Event::SelectedPair(pair),
             Noted::Channel { id, label } => Event::Channel(Channel::new(id, label, self.0.clone())),
             Noted::Closed(reason) => Event::Closed(reason),
         })

@@ -6,7 +6,7 @@ use libp2p_core::Multiaddr;
 use libp2p_identity::PeerId;
 use libp2p_swarm::ConnectionId;
 
-use crate::{address, backend::Way, report::Role};
+use crate::{address, backend::SelectedPair, report::Role};
 
 /// A connection of the swarm.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Known {
     /// By us.
     pub(super) dialled: bool,
     /// Of a connection of this transport, as far as it is known.
-    pub(super) way: Option<Way>,
+    pub(super) selected_pair: Option<SelectedPair>,
 }
 
 #[derive(Debug, PartialEq, Eq)]

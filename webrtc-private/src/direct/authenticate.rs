@@ -62,7 +62,10 @@ pub(crate) fn poll_connected<P: PeerConnection>(
                 }
             }
             // The other side learns of our address from what it gets from there.
-            Event::Candidate(_) | Event::ServerRefused(_) | Event::Silent | Event::Way(_) => {}
+            Event::Candidate(_)
+            | Event::ServerRefused(_)
+            | Event::Silent
+            | Event::SelectedPair(_) => {}
         }
     }
 }

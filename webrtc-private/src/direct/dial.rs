@@ -74,7 +74,7 @@ async fn encrypt<B: Backend>(
     server: Server,
     version: Version,
 ) -> Result<Encrypted<B::Connection>, Error> {
-    // The server's address is known, and it sees ours: it takes no third to find a way.
+    // The server's address is known, and it sees ours: it takes no third to gather candidates.
     let mut peer = backend
         .connection(&[], &Reachable::default())
         .map_err(refused)?;

@@ -87,8 +87,8 @@ pub(super) fn with_credential(offer: &str, Credential(credential): &Credential) 
     changed
 }
 
-/// The server's answer, as it would be if it could be asked for it. The server does not look for ways by
-/// itself (ICE Lite), is the DTLS server, and has one address.
+/// The server's answer, as it would be if it could be asked for it. The server makes no connectivity checks of its own
+/// (ICE-lite, RFC 8445, section 2.5), is the DTLS server, and has one address.
 pub(super) fn answer(server: &Server, Credential(credential): &Credential) -> String {
     let fingerprint = server.fingerprint;
     let (family, ip, port) = parts(server.socket);

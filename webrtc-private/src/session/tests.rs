@@ -10,7 +10,7 @@ use libp2p_core::{StreamMuxer as _, muxing::StreamMuxerExt as _};
 use super::*;
 use crate::{
     backend::{
-        Backend as _, CloseReason, Way,
+        Backend as _, CloseReason, SelectedPair,
         mock::{MockConnection, Network, World},
     },
     report::Failure,
@@ -122,7 +122,10 @@ fn the_first_channel_is_the_offerers_to_close() {
 
 #[test]
 fn a_session_tells_whether_a_turn_server_is_in_between() {
-    for (network, way) in [(Network::Open, Way::Straight), (Network::Turn, Way::Turn)] {
+    for (network, pair) in [
+        (Network::Open, SelectedPair::Direct),
+        (Network::Turn, SelectedPair::Turn),
+    ] {
         let world = World::new(network, 1);
         let (left, right) = pipe();
         let ends = [(left, Role::Offerer), (right, Role::Answerer)].map(|(stream, role)| {
@@ -130,7 +133,7 @@ fn a_session_tells_whether_a_turn_server_is_in_between() {
             connect(peer, stream, role, TIMEOUT, Reachable::default())
         });
         for (report, connection) in block_on(future::join_all(ends)) {
-            assert_eq!(report.way, Some(way));
+            assert_eq!(report.selected_pair, Some(pair));
             assert!(connection.is_ok());
         }
     }
@@ -259,7 +262,7 @@ fn failed(network: Network, candidates: usize) -> [(Report, Error); 2] {
     );
     let (offerer, answerer) = block_on(join(offer, answer));
     assert_eq!(world.open_connections(), 0, "nothing leaks");
-    [offerer, answerer].map(|(report, result)| (report, result.expect_err("no way")))
+    [offerer, answerer].map(|(report, result)| (report, result.expect_err("no connection")))
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One connection: the protocols, its sockets, its channels, and time.
 //!
-//! ICE finds a way, DTLS encrypts what goes over it, SCTP carries the channels in that. None of them knows of
+//! ICE selects a candidate pair, DTLS encrypts what goes over it, SCTP carries the channels in that. None of them knows of
 //! the others, of sockets or of a clock.
 
 use std::{
@@ -19,7 +19,7 @@ use rtc_ice::{Agent as Ice, Event as IceEvent, candidate::Candidate, state::Conn
 use sansio::Protocol as _;
 
 use super::{
-    super::{BackendError, CloseReason, EVENTS_MAX, IceServer, SdpKind, Way},
+    super::{BackendError, CloseReason, EVENTS_MAX, IceServer, SdpKind, SelectedPair},
     budget::{Budget, processor_time},
     channel::{ChannelId, ChannelState},
     description::Description,
@@ -36,8 +36,8 @@ use crate::direct::fingerprint::Fingerprint;
 mod channels;
 mod describe;
 mod make;
+mod selected_pair;
 mod strangers;
-mod way;
 
 /// Datagrams that are taken before others of the same task have their turn.
 const BURST: usize = 64;
@@ -45,14 +45,14 @@ const BURST: usize = 64;
 /// The shortest time that is waited for: what is due in the past comes at once, but not again and again.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// How long nothing has to come before the way may be lost, and how long after that it is. Together as long as
-/// Chromium takes.
+/// How long nothing has to come until the selected pair is in doubt, and how long after that until ICE has failed.
+/// Together as long as Chromium takes.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
 /// See [`SILENT_AFTER`].
 const LOST_AFTER: Duration = Duration::from_secs(10);
 
-/// How long the sockets of other ways than the one that worked are kept.
-const OTHER_WAYS: Duration = Duration::from_secs(10);
+/// How long the sockets of other candidates than the selected one are kept.
+const UNSELECTED_KEPT: Duration = Duration::from_secs(10);
 
 /// What has happened and was not taken yet.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(super) enum Noted {
     Candidate(String),
     Connected,
     Silent,
-    Way(Way),
+    SelectedPair(SelectedPair),
     Channel { id: ChannelId, label: String },
     Closed(CloseReason),
 }
@@ -80,10 +80,10 @@ pub(super) struct Agent {
     remote: Option<Description>,
     /// Once both descriptions are set.
     dtls: Option<Dtls>,
-    /// Whether ICE has found a way.
-    has_way: bool,
-    /// Which one, as it was told.
-    told: Option<Way>,
+    /// Whether ICE has selected a pair.
+    has_selected_pair: bool,
+    /// The selected pair, as it was told.
+    told: Option<SelectedPair>,
     /// Datagrams of DTLS that came before.
     early: Vec<Datagram>,
     /// Once the handshake of DTLS is over.
@@ -103,7 +103,7 @@ pub(super) struct Agent {
     budget: Budget,
     /// It is known who is at the other end.
     is_trusted: bool,
-    /// When the sockets of other ways are closed.
+    /// When the sockets of other candidates are closed.
     prunes_at: Option<Instant>,
     /// Whoever drives this.
     task: Option<Waker>,
@@ -194,7 +194,7 @@ impl Agent {
                 tracing::debug!(%error, "a check is not understood");
             }
             self.take_ice_events(now);
-        } else if self.has_way {
+        } else if self.has_selected_pair {
             self.receive_encrypted(datagram, now);
         } else {
             self.keep_early(datagram);
@@ -251,9 +251,9 @@ impl Agent {
                 }
                 self.sctp = Some(sctp);
                 self.open_negotiated_waiting(now);
-                self.prunes_at = Some(now + OTHER_WAYS);
+                self.prunes_at = Some(now + UNSELECTED_KEPT);
                 self.note(Noted::Connected);
-                self.tell_way();
+                self.tell_selected_pair();
             }
             Err(error) => {
                 tracing::debug!(%error, "there is no association");
@@ -265,7 +265,7 @@ impl Agent {
     fn take_ice_events(&mut self, now: Instant) {
         while let Some(event) = self.ice.poll_event() {
             match event.event {
-                IceEvent::SelectedCandidatePairChange(..) => self.on_way(now),
+                IceEvent::SelectedCandidatePairChange(..) => self.on_selected_pair(now),
                 IceEvent::ConnectionStateChange(ConnectionState::Failed) => {
                     self.end(CloseReason::NoWay);
                 }
@@ -277,9 +277,9 @@ impl Agent {
         }
     }
 
-    /// There is a way.
-    fn on_way(&mut self, now: Instant) {
-        if std::mem::replace(&mut self.has_way, true) {
+    /// ICE has selected a pair, the first or another.
+    fn on_selected_pair(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.has_selected_pair, true) {
             return;
         }
         if let Some(dtls) = &mut self.dtls
@@ -302,7 +302,7 @@ impl Agent {
         self.gatherer.on_time(now);
         self.prune(now);
         if let Err(error) = self.ice.handle_timeout(now) {
-            tracing::debug!(%error, "looking for a way");
+            tracing::debug!(%error, "checking candidate pairs");
         }
         self.take_ice_events(now);
         if let Some(dtls) = &mut self.dtls
@@ -317,7 +317,7 @@ impl Agent {
         }
     }
 
-    /// Keeps no ports but that of the way that was found.
+    /// Keeps no ports but that of the selected pair.
     fn prune(&mut self, now: Instant) {
         if self.prunes_at.is_some_and(|at| at <= now) {
             self.prunes_at = None;

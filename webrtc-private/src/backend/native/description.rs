@@ -58,7 +58,7 @@ pub(super) struct Description {
     pub(super) password: String,
     pub(super) fingerprint: Fingerprint,
     pub(super) setup: Setup,
-    /// It does not look for ways by itself (ICE Lite).
+    /// It makes no connectivity checks of its own (ICE-lite, RFC 8445, section 2.5).
     pub(super) is_lite: bool,
     pub(super) sctp_port: u16,
     pub(super) media_id: String,

@@ -1,4 +1,4 @@
-//! DTLS over whatever way ICE has found, without sockets or a clock.
+//! DTLS over the selected candidate pair, without sockets or a clock.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -105,7 +105,7 @@ impl Dtls {
         })
     }
 
-    /// There is a way: a client begins.
+    /// A candidate pair is selected: a client begins.
     pub(super) fn begin(&mut self, now: Instant) -> Result<(), BackendError> {
         match self.hello.take() {
             Some(hello) => self

@@ -1,7 +1,7 @@
 //! What of the network is let through to the protocols.
 //!
-//! rtc 0.21 does not count those that ask it whether they can reach it, and takes DTLS from anybody as soon as there is
-//! a way. So this does the one, and not the other; see [`records`](super::records) for what is in DTLS.
+//! rtc 0.21 does not count the sources of connectivity checks, and takes DTLS from anybody as soon as a candidate pair
+//! is selected. So this does the one, and not the other; see [`records`](super::records) for what is in DTLS.
 
 use std::{collections::HashSet, net::SocketAddr};
 
@@ -11,7 +11,7 @@ use rtc_stun::{
     message::{BINDING_REQUEST, Message},
 };
 
-/// Addresses that a connection is looked for from. A machine with many interfaces behind NATs has some
+/// Source addresses of connectivity checks. A machine with many interfaces behind NATs has some
 /// dozens.
 const SOURCES_MAX: usize = 128;
 
@@ -20,7 +20,7 @@ pub(super) fn is_dtls(data: &[u8]) -> bool {
     matches!(data.first(), Some(20..=63))
 }
 
-/// Whether a datagram is an ICE check of somebody who does not know our password, or nothing of STUN at all.
+/// Whether a datagram is a connectivity check of somebody who does not know our ICE password, or no STUN message at all.
 pub(super) fn is_forged(data: &[u8], password: &str, crypto: &dyn RTCCryptoProvider) -> bool {
     let mut message = Message::new();
     if message.unmarshal_binary(data).is_err() {

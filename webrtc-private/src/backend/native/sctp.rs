@@ -100,7 +100,7 @@ fn refused(error: impl std::fmt::Display) -> BackendError {
 }
 
 impl Sctp {
-    /// There is a way to the other side, encrypted. Whoever is the client of DTLS begins.
+    /// The DTLS handshake is over. The DTLS client begins the association.
     pub(super) fn new(
         is_client: bool,
         remote_port: u16,
@@ -110,7 +110,7 @@ impl Sctp {
             .with_remote_port(remote_port)
             .with_max_send_message_size(MESSAGE_MAX)
             .with_max_receive_message_size(MESSAGE_MAX)
-            // ICE finds out when there is no way any more.
+            // ICE finds out when the other side cannot be reached any more.
             .with_max_init_retransmits(None)
             .with_max_data_retransmits(None)
             .with_rto_initial_ms(RESEND_FIRST)

@@ -18,8 +18,8 @@ const SOCKETS_MAX: usize = 16;
 /// Longer datagrams do not occur: SCTP keeps to the path's MTU.
 pub(super) const DATAGRAM_MAX: usize = 4096;
 
-/// Addresses for documentation (RFC 5737, RFC 3849): the way to them is the way to anywhere.
-const USUAL_WAYS: [(IpAddr, u16); 2] = [
+/// Addresses for documentation (RFC 5737, RFC 3849): the route to them is the default route.
+const DEFAULT_ROUTES: [(IpAddr, u16); 2] = [
     (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9),
     (
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
@@ -232,7 +232,7 @@ fn own_addresses() -> Result<Vec<IpAddr>, BackendError> {
         BackendError(format!("the network's interfaces are not known: {error}"))
     })?;
     // The first ones count where there are many.
-    let usual = USUAL_WAYS
+    let usual = DEFAULT_ROUTES
         .iter()
         .filter_map(|remote| own_address_to(*remote));
     Ok(useful(

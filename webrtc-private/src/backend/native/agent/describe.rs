@@ -99,7 +99,7 @@ impl Agent {
         }
         let candidate = unmarshal_candidate(candidate).map_err(error)?;
         self.ice.add_remote_candidate(candidate).map_err(error)?;
-        self.tell_way();
+        self.tell_selected_pair();
         Ok(())
     }
 
@@ -109,14 +109,14 @@ impl Agent {
         self.remote.as_ref().is_some_and(answer)
     }
 
-    /// Looks for a way once both descriptions are known.
+    /// Begins the connectivity checks once both descriptions are known.
     fn begin(&mut self) -> Result<(), BackendError> {
         let (Some((kind, _)), Some(remote), None) = (&self.local, &self.remote, &self.dtls) else {
             return Ok(());
         };
         // RFC 8445, section 6.1.1.
         let is_controlling = (*kind == SdpKind::Offer || remote.is_lite) && !self.serves;
-        // Who dials a server has to prove who it is in another way.
+        // Who dials a server proves who it is by Noise instead.
         let fingerprint = (!self.serves).then_some(remote.fingerprint);
         let dtls = Dtls::new(
             self.is_client(),

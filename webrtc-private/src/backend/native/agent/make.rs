@@ -47,7 +47,7 @@ impl Agent {
         reachable: &Reachable,
     ) -> Result<Self, BackendError> {
         let config = AgentConfig {
-            // The first way that works is taken: there is no relayed one that a better one should be
+            // The first valid pair is nominated: there is no relayed one of our own that a better one should be
             // waited for.
             srflx_acceptance_min_wait: Some(Duration::ZERO),
             prflx_acceptance_min_wait: Some(Duration::ZERO),
@@ -105,7 +105,7 @@ impl Agent {
             local: None,
             remote: None,
             dtls: None,
-            has_way: false,
+            has_selected_pair: false,
             told: None,
             early: Vec::new(),
             sctp: None,

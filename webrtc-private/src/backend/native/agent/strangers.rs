@@ -7,7 +7,7 @@ use super::{
     Agent,
 };
 
-/// Datagrams of DTLS that may come before there is a way: the other side's first flight, and again.
+/// Datagrams of DTLS that may come before a pair is selected: the other side's first flight, and again.
 const EARLY_MAX: usize = 32;
 
 /// The same in bytes.

@@ -1,16 +1,17 @@
-//! By which way a connection goes, from the browser's statistics (W3C, "Identifiers for WebRTC's Statistics API").
+//! The selected candidate pair, from the browser's statistics (W3C, "Identifiers for WebRTC's Statistics API",
+//! `RTCTransportStats.selectedCandidatePairId` and `RTCIceCandidateStats.candidateType`).
 
 use js_sys::{Array, Reflect};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::RtcPeerConnection;
 
-use super::Way;
+use super::SelectedPair;
 
-/// The way of the pair of candidates in use; `None` where the browser does not say.
-pub(super) async fn of(connection: RtcPeerConnection) -> Option<Way> {
+/// The pair in use; `None` where the browser does not say.
+pub(super) async fn of(connection: RtcPeerConnection) -> Option<SelectedPair> {
     let report = JsFuture::from(connection.get_stats()).await.ok()?;
-    // What is there is a map of statistics by id.
+    // An `RTCStatsReport` is a map of statistics by id.
     let entries = Array::from(&report);
     let statistics: Vec<JsValue> = entries
         .iter()
@@ -28,7 +29,11 @@ pub(super) async fn of(connection: RtcPeerConnection) -> Option<Way> {
             .is_some_and(|candidate| text(candidate, "candidateType") == "relay")
     };
     let by_turn = is_relayed("localCandidateId") || is_relayed("remoteCandidateId");
-    Some(if by_turn { Way::Turn } else { Way::Straight })
+    Some(if by_turn {
+        SelectedPair::Turn
+    } else {
+        SelectedPair::Direct
+    })
 }
 
 fn text(statistic: &JsValue, name: &str) -> String {
