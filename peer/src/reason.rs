@@ -274,7 +274,7 @@ impl fmt::Display for NoDirectWay {
                     Failure::NoSignaling => "no stream for the signalling could be opened",
                     Failure::Signaling => "the signalling broke",
                     Failure::Refused => "this program's WebRTC refused the connection",
-                    Failure::NoWay => "there is no way through the networks in between",
+                    Failure::IceFailed => "there is no way through the networks in between",
                     Failure::GivenUp => "the other side gave up",
                     Failure::Timeout => "it took too long",
                     Failure::Superseded => "another attempt counts instead",

@@ -115,8 +115,8 @@ pub enum Event<C> {
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// ICE found no way, or lost the one it had.
-    NoWay,
+    /// ICE has failed (`RTCIceTransportState`): no candidate pair works, or the selected one does no longer.
+    IceFailed,
     /// The other side has ended it, or DTLS or SCTP has failed.
     Closed,
 }

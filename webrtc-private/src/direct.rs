@@ -94,7 +94,7 @@ pub enum Error {
     },
     /// The connection ended before it was there.
     #[error("while {step}: {}", match .reason {
-        CloseReason::NoWay => "nobody answers at this address",
+        CloseReason::IceFailed => "nobody answers at this address",
         CloseReason::Closed => "the other side does not have the certificate that this address names, or gave up",
     })]
     Closed {

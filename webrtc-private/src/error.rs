@@ -65,7 +65,7 @@ pub enum Error {
     },
     /// The connection ended before it was there.
     #[error("while {step}: {}", match .reason {
-        CloseReason::NoWay => "there is no way through the networks in between",
+        CloseReason::IceFailed => "there is no way through the networks in between",
         CloseReason::Closed => "the other side gave up",
     })]
     Closed {
@@ -97,10 +97,10 @@ impl Error {
             Self::Signaling { .. } => Failure::Signaling,
             Self::Backend { .. } => Failure::Refused,
             Self::Closed {
-                reason: CloseReason::NoWay,
+                reason: CloseReason::IceFailed,
                 ..
             }
-            | Self::Timeout(Step::Connecting) => Failure::NoWay,
+            | Self::Timeout(Step::Connecting) => Failure::IceFailed,
             Self::Closed { .. } => Failure::GivenUp,
             Self::Timeout(_) => Failure::Timeout,
         }

@@ -132,7 +132,7 @@ pub(crate) enum Background {
 pub enum ConnectionError {
     /// The other side, or the network, has ended the connection.
     #[error("{}", match .0 {
-        CloseReason::NoWay => "the way to the other side was lost",
+        CloseReason::IceFailed => "the way to the other side was lost",
         CloseReason::Closed => "the other side has ended the connection",
     })]
     Closed(CloseReason),

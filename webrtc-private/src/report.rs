@@ -86,8 +86,8 @@ pub enum Failure {
     Signaling,
     /// The WebRTC implementation refused.
     Refused,
-    /// ICE found no way through the networks in between.
-    NoWay,
+    /// ICE has failed: no candidate pair works through the networks in between.
+    IceFailed,
     /// The other side has ended the attempt.
     GivenUp,
     /// The other side was silent for too long.

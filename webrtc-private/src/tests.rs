@@ -392,7 +392,7 @@ async fn without_a_way_the_relayed_connection_stays() {
         .await
         .expect("a report");
     assert!(
-        matches!(report.failure, Some(Failure::NoWay | Failure::GivenUp)),
+        matches!(report.failure, Some(Failure::IceFailed | Failure::GivenUp)),
         "{report:?}"
     );
     let from = dialler.peer;

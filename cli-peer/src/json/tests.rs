@@ -200,7 +200,7 @@ fn connections_say_how_and_with_whom() {
         agent: None,
         bootstrap_node: false,
         not_direct: Some(NotDirect {
-            why: NoDirectWay::WebRtc(Failure::NoWay, Step::Connecting),
+            why: NoDirectWay::WebRtc(Failure::IceFailed, Step::Connecting),
             report: Some(Report {
                 role: Role::Offerer,
                 step: Step::Connecting,
@@ -212,7 +212,7 @@ fn connections_say_how_and_with_whom() {
                 remote: CandidateKinds::default(),
                 refused: None,
                 selected_pair: None,
-                failure: Some(Failure::NoWay),
+                failure: Some(Failure::IceFailed),
             }),
             retry: Some(Duration::from_secs(30)),
         }),

@@ -61,7 +61,7 @@ fn of_one(error: &(dyn Error + 'static)) -> Unreached {
             reason: CloseReason::Closed,
         }) => Unreached::Certificate,
         Some(direct::Error::Closed {
-            reason: CloseReason::NoWay,
+            reason: CloseReason::IceFailed,
             ..
         })
         | Some(direct::Error::Timeout(_)) => Unreached::NoAnswer,

@@ -260,7 +260,7 @@ fn WhyNotDirect(why: NotDirect) -> impl IntoView {
     let text = App::of_page().text;
     let NotDirect { why, report, retry } = why;
     let advice = match why {
-        NoDirectWay::WebRtc(Failure::NoWay, _) => text.no_way_through,
+        NoDirectWay::WebRtc(Failure::IceFailed, _) => text.no_way_through,
         _ => "",
     };
     let tried = report.map(|report| {

@@ -219,7 +219,7 @@ pub(super) static MESSAGES: Messages = Messages {
                 "The exchange of session descriptions broke off."
             }
             Failure::Refused => "This browser refused the WebRTC connection.",
-            Failure::NoWay => "There is no way through the networks in between.",
+            Failure::IceFailed => "There is no way through the networks in between.",
             Failure::GivenUp => "The other side gave up.",
             Failure::Timeout => "It took too long.",
             _ => "No direct connection could be made.",

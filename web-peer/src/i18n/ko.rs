@@ -205,7 +205,7 @@ pub(super) static MESSAGES: Messages = Messages {
                 "연결에 필요한 정보를 주고받다가 끊겼습니다."
             }
             Failure::Refused => "이 브라우저가 WebRTC 연결을 거절했습니다.",
-            Failure::NoWay => "두 네트워크 사이에 길이 없습니다.",
+            Failure::IceFailed => "두 네트워크 사이에 길이 없습니다.",
             Failure::GivenUp => "상대가 연결을 그만두었습니다.",
             Failure::Timeout => "시간이 너무 오래 걸렸습니다.",
             _ => "직접 연결하지 못했습니다.",

@@ -199,7 +199,7 @@ fn reasons(text: &Messages) -> Vec<String> {
         Failure::NoSignaling,
         Failure::Signaling,
         Failure::Refused,
-        Failure::NoWay,
+        Failure::IceFailed,
         Failure::GivenUp,
         Failure::Timeout,
         Failure::Superseded,

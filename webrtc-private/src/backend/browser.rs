@@ -223,7 +223,7 @@ impl Connection {
                             RtcIceConnectionState::Connected | RtcIceConnectionState::Completed => {
                                 CloseReason::Closed
                             }
-                            _ => CloseReason::NoWay,
+                            _ => CloseReason::IceFailed,
                         };
                         events.borrow_mut().close(reason);
                     }

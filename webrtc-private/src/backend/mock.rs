@@ -233,7 +233,7 @@ impl State {
                         self.open_channel(world, number);
                     }
                 }
-                Network::Shut => self.close(id, CloseReason::NoWay),
+                Network::Shut => self.close(id, CloseReason::IceFailed),
                 Network::Silent => {}
             }
         }

@@ -8,7 +8,7 @@ use web_time::Instant;
 use super::handler::Speaks;
 use crate::report::Failure;
 
-/// The first pause after an attempt that found no way; it doubles each time.
+/// The first pause after an attempt in which ICE failed; it doubles each time.
 const RETRY_BASE: Duration = Duration::from_secs(30);
 
 /// The same after one that failed of something else, which may be accidental.
@@ -132,7 +132,7 @@ impl Upgrades {
                 upgrade.state = State::Unsupported;
                 return None;
             }
-            Some(Failure::NoWay) => RETRY_BASE,
+            Some(Failure::IceFailed) => RETRY_BASE,
             _ => RETRY_SOON,
         };
         let pause = base
@@ -186,13 +186,13 @@ mod tests {
         for expected in [30, 60, 120, 240, 480, 600, 600] {
             assert_eq!(upgrades.poll(now), [peer]);
             assert_eq!(
-                upgrades.failed(&peer, Some(Failure::NoWay), now),
+                upgrades.failed(&peer, Some(Failure::IceFailed), now),
                 Some(seconds(expected))
             );
             now += seconds(expected);
         }
         upgrades.poll(now);
-        upgrades.failed(&peer, Some(Failure::NoWay), now);
+        upgrades.failed(&peer, Some(Failure::IceFailed), now);
         upgrades.relayed(peer, true, now + seconds(1));
         assert_eq!(upgrades.poll_timeout(), Some(now + AFRESH_MIN));
     }

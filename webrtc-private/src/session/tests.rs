@@ -283,12 +283,12 @@ fn failures_name_their_step() {
         }
     }
     let [(report, error), _] = failed(Network::Shut, 1);
-    assert_eq!(error.failure(), Failure::NoWay);
+    assert_eq!(error.failure(), Failure::IceFailed);
     assert!(report.local.host && report.remote.host);
     assert!(matches!(
         error,
         Error::Closed {
-            reason: CloseReason::NoWay,
+            reason: CloseReason::IceFailed,
             ..
         }
     ));

@@ -267,7 +267,7 @@ impl Agent {
             match event.event {
                 IceEvent::SelectedCandidatePairChange(..) => self.on_selected_pair(now),
                 IceEvent::ConnectionStateChange(ConnectionState::Failed) => {
-                    self.end(CloseReason::NoWay);
+                    self.end(CloseReason::IceFailed);
                 }
                 IceEvent::ConnectionStateChange(ConnectionState::Disconnected) => {
                     self.note(Noted::Silent);
