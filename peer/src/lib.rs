@@ -86,7 +86,7 @@ pub use moim_protocol::{
     topic::{Topic, TopicError},
     wire::ErrorCode,
 };
-pub use moim_webrtc::{CandidateKinds, Failure, Report, Role, Step};
+pub use moim_webrtc::{CandidateTypes, Failure, Report, Role, Step};
 
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},

@@ -14,7 +14,7 @@ mod ko;
 mod tests;
 
 pub(crate) use self::errors::{
-    candidate_kinds, clock, join_refusal, name_refusal, node_fault, not_in_dht, refusal,
+    candidate_types, clock, join_refusal, name_refusal, node_fault, not_in_dht, refusal,
     say_refusal, send_refusal, source_problem, topic_refusal,
 };
 

@@ -19,7 +19,7 @@ use crate::{
     Reachable, address,
     backend::{Backend as _, PeerConnection as _, SdpKind, native::Native},
     direct,
-    report::CandidateKinds,
+    report::CandidateTypes,
     session,
     signaling::{Message, Signaling},
     stream::frame::{self, DATA_BYTES_MAX, Decoder, FRAME_BYTES_MAX, Frame, FrameError},
@@ -72,7 +72,7 @@ pub fn signaling(pieces: &[&[u8]]) {
             let _ = session::check_description(text);
         }
         if let Message::Candidate(Some(json)) = message {
-            CandidateKinds::default().note(json);
+            CandidateTypes::default().note(json);
         }
         sent.queue(message);
     }

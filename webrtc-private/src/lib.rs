@@ -53,7 +53,7 @@ pub use crate::{
     config::{BetterWay, Config, IceServers, Reachable},
     error::{Error, OpenError, SignalingError, Step},
     muxer::{Connection, ConnectionError},
-    report::{CandidateKinds, Failure, Report, Role},
+    report::{CandidateTypes, Failure, Report, Role},
     signaling::PROTOCOL as SIGNALING_PROTOCOL,
     stream::Stream,
     transport::Transport,

@@ -25,18 +25,19 @@ pub enum Role {
     Answerer,
 }
 
-/// Kinds of candidates (RFC 8445, section 5.1.1) that a side has named.
+/// Types of candidates (RFC 8445, section 5.1.1) that a side has named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CandidateKinds {
-    /// An address of an interface.
+pub struct CandidateTypes {
+    /// `host`: an address of an interface.
     pub host: bool,
-    /// An address of a NAT, as a STUN server or the other side sees it.
+    /// `srflx` and `prflx`, server-reflexive and peer-reflexive: an address of a NAT, as a STUN server or the other side
+    /// sees it.
     pub reflexive: bool,
-    /// An address of a TURN server.
+    /// `relay`: an address of a TURN server.
     pub relayed: bool,
 }
 
-impl CandidateKinds {
+impl CandidateTypes {
     /// Takes note of a candidate: `… typ host …` in its JSON.
     pub(crate) fn note(&mut self, json: &str) {
         let mut words = json.split(|c: char| c.is_whitespace() || c == '"');
@@ -53,19 +54,19 @@ impl CandidateKinds {
     }
 }
 
-impl fmt::Display for CandidateKinds {
+impl fmt::Display for CandidateTypes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = [
+        let types = [
             (self.host, "host"),
             (self.reflexive, "reflexive"),
             (self.relayed, "relayed"),
         ];
-        let mut named = kinds.iter().filter(|(named, _)| *named).peekable();
+        let mut named = types.iter().filter(|(named, _)| *named).peekable();
         if named.peek().is_none() {
             return f.write_str("none");
         }
-        while let Some((_, kind)) = named.next() {
-            f.write_str(kind)?;
+        while let Some((_, name)) = named.next() {
+            f.write_str(name)?;
             if named.peek().is_some() {
                 f.write_str(", ")?;
             }
@@ -103,10 +104,10 @@ pub struct Report {
     pub role: Role,
     /// How far it came.
     pub step: Step,
-    /// Our candidates.
-    pub local: CandidateKinds,
-    /// The other side's.
-    pub remote: CandidateKinds,
+    /// The types of our candidates.
+    pub local: CandidateTypes,
+    /// The types of the other side's.
+    pub remote: CandidateTypes,
     /// What an ICE server has refused us with, if one has: an error code of STUN or TURN, such as 401
     /// for credentials that are not good any more and 486 for a quota.
     pub refused: Option<u16>,
@@ -121,8 +122,8 @@ impl Report {
         Self {
             role,
             step: Step::Signaling,
-            local: CandidateKinds::default(),
-            remote: CandidateKinds::default(),
+            local: CandidateTypes::default(),
+            remote: CandidateTypes::default(),
             refused: None,
             selected_pair: None,
             failure: None,
@@ -156,20 +157,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_read_from_candidates() {
-        let candidate = |kind: &str| {
+    fn types_are_read_from_candidates() {
+        let candidate = |name: &str| {
             format!(
-                r#"{{"candidate":"candidate:1 1 udp 2113937151 192.0.2.1 54321 typ {kind} raddr","sdpMid":"0"}}"#
+                r#"{{"candidate":"candidate:1 1 udp 2113937151 192.0.2.1 54321 typ {name} raddr","sdpMid":"0"}}"#
             )
         };
-        let mut kinds = CandidateKinds::default();
-        assert_eq!(kinds.to_string(), "none");
-        kinds.note(&candidate("host"));
-        kinds.note(&candidate("other"));
-        kinds.note("typ");
-        assert_eq!(kinds.to_string(), "host");
-        kinds.note(&candidate("srflx"));
-        kinds.note(r#"{"candidate":"candidate:1 1 udp 1 192.0.2.1 9 typ relay"}"#);
-        assert_eq!(kinds.to_string(), "host, reflexive, relayed");
+        let mut types = CandidateTypes::default();
+        assert_eq!(types.to_string(), "none");
+        types.note(&candidate("host"));
+        types.note(&candidate("other"));
+        types.note("typ");
+        assert_eq!(types.to_string(), "host");
+        types.note(&candidate("srflx"));
+        types.note(r#"{"candidate":"candidate:1 1 udp 1 192.0.2.1 9 typ relay"}"#);
+        assert_eq!(types.to_string(), "host, reflexive, relayed");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use moim_peer::{
-    CandidateKinds, Connection, DirectMessage, DirectTransport, Failure, LeaveReason, MessageId,
+    CandidateTypes, Connection, DirectMessage, DirectTransport, Failure, LeaveReason, MessageId,
     NoDirectWay, NodeFault, NotDirect, NotInDht, Path, PeerEvent, Reach, Receipt, Report, Role,
     SayError, Status, Step, Value,
 };
@@ -204,12 +204,12 @@ fn connections_say_how_and_with_whom() {
             report: Some(Report {
                 role: Role::Offerer,
                 step: Step::Connecting,
-                local: CandidateKinds {
+                local: CandidateTypes {
                     host: true,
                     reflexive: true,
                     relayed: false,
                 },
-                remote: CandidateKinds::default(),
+                remote: CandidateTypes::default(),
                 refused: None,
                 selected_pair: None,
                 failure: Some(Failure::IceFailed),

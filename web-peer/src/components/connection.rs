@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     actions, format,
-    i18n::{candidate_kinds, node_fault, refusal},
+    i18n::{candidate_types, node_fault, refusal},
     model::{App, IdentityPlace},
 };
 
@@ -264,8 +264,8 @@ fn WhyNotDirect(why: NotDirect) -> impl IntoView {
         _ => "",
     };
     let tried = report.map(|report| {
-        let kinds = |kinds| candidate_kinds(text, kinds);
-        (text.candidates)(&kinds(report.local), &kinds(report.remote))
+        let types = |types| candidate_types(text, types);
+        (text.candidates)(&types(report.local), &types(report.remote))
     });
     let refused = report.and_then(|report| report.refused);
     let refused = refused.map(text.turn_refused);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use moim_peer::{
-    BootstrapSource, CandidateKinds, ClockOff, JoinError, LineError, NameError, NodeFault,
+    BootstrapSource, CandidateTypes, ClockOff, JoinError, LineError, NameError, NodeFault,
     NotInDht, Refusal, SayError, SendError, Setback, TextError, TopicError,
 };
 
@@ -140,12 +140,12 @@ pub(crate) fn node_fault(text: &Messages, fault: NodeFault) -> String {
     }
 }
 
-/// Kinds of addresses that were tried.
-pub(crate) fn candidate_kinds(text: &Messages, kinds: CandidateKinds) -> String {
+/// Types of candidates that were tried.
+pub(crate) fn candidate_types(text: &Messages, types: CandidateTypes) -> String {
     let named = [
-        (kinds.host, text.kind_host),
-        (kinds.reflexive, text.kind_reflexive),
-        (kinds.relayed, text.kind_relayed),
+        (types.host, text.kind_host),
+        (types.reflexive, text.kind_reflexive),
+        (types.relayed, text.kind_relayed),
     ];
     let named: Vec<_> = named
         .into_iter()

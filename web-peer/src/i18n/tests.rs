@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use moim_peer::{
-    CandidateKinds, ClockOff, Failure, LineError, NameError, NodeFault, NotInDht, Refusal,
+    CandidateTypes, ClockOff, Failure, LineError, NameError, NodeFault, NotInDht, Refusal,
     SayError, SendError, Setback, Step, TextError, TopicError,
 };
 
@@ -218,12 +218,12 @@ fn reasons(text: &Messages) -> Vec<String> {
     said.extend(ways.map(|way| (text.not_direct)(way).to_owned()));
     said.push((text.not_direct)(NoDirectWay::HolePunching).to_owned());
     said.extend(storage.map(|fault| (text.identity_unavailable)((text.storage)(&fault))));
-    let all = CandidateKinds {
+    let all = CandidateTypes {
         host: true,
         reflexive: true,
         relayed: true,
     };
-    said.extend([all, CandidateKinds::default()].map(|kinds| candidate_kinds(text, kinds)));
+    said.extend([all, CandidateTypes::default()].map(|types| candidate_types(text, types)));
     said
 }
 
