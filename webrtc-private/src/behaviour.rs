@@ -104,7 +104,7 @@ impl Behaviour {
         notices: mpsc::Sender<Notice>,
         news: mpsc::Receiver<News>,
     ) -> Self {
-        let better = config.better.as_ref().map(|better| better.time);
+        let preferred = config.preferred.as_ref().map(|preferred| preferred.time);
         Self {
             local,
             reports,
@@ -115,7 +115,7 @@ impl Behaviour {
             news,
             unsent: VecDeque::new(),
             connections: HashMap::new(),
-            upgrades: Upgrades::new(better),
+            upgrades: Upgrades::new(preferred),
             attempts: HashMap::new(),
             events: VecDeque::new(),
             timer: None,
@@ -135,8 +135,8 @@ impl Behaviour {
     }
 
     fn handler(&self) -> Handler {
-        let better = self.config.better.as_ref();
-        Handler::new(better.map_or_else(Vec::new, |better| better.protocols.clone()))
+        let preferred = self.config.preferred.as_ref();
+        Handler::new(preferred.map_or_else(Vec::new, |preferred| preferred.protocols.clone()))
     }
 
     fn connections_of(&self, peer: &PeerId) -> impl Iterator<Item = (ConnectionId, &Known)> {

@@ -19,12 +19,12 @@ pub struct Config {
     /// How long a connection may take to be made. ICE itself gives up after 15 s in Chromium.
     pub timeout: Duration,
     /// Whether relayed connections that we have dialled become direct ones by themselves. A peer
-    /// that others can dial has better ways, such as DCUtR.
+    /// that others can dial has a quicker upgrade, such as DCUtR.
     pub upgrade: bool,
     /// Whether relayed connections that others have dialled do, when they don't by themselves.
     pub upgrade_inbound: bool,
-    /// Another way to a direct connection, which is better where both sides know it. Browsers know none.
-    pub better: Option<BetterWay>,
+    /// Another upgrade, which comes first where both sides know it. Browsers know none.
+    pub preferred: Option<PreferredUpgrade>,
     /// Sessions that others may have under way with us; half of them, if they are not
     /// [known](crate::Behaviour::set_known).
     pub inbound_max: usize,
@@ -32,9 +32,9 @@ pub struct Config {
     pub reachable: Reachable,
 }
 
-/// Another way from a relayed connection to a direct one, such as DCUtR between peers with sockets.
+/// Another upgrade from a relayed connection to a direct one, such as DCUtR between peers with sockets.
 #[derive(Clone, Debug)]
-pub struct BetterWay {
+pub struct PreferredUpgrade {
     /// Whoever speaks one of these knows it. A peer may speak others on connections that it has dialled than
     /// on those that it has not.
     pub protocols: Vec<StreamProtocol>,
@@ -49,7 +49,7 @@ impl Default for Config {
             timeout: Duration::from_secs(20),
             upgrade: true,
             upgrade_inbound: true,
-            better: None,
+            preferred: None,
             inbound_max: 16,
             reachable: Reachable::default(),
         }

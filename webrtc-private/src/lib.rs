@@ -50,7 +50,7 @@ use libp2p_identity::PeerId;
 pub use crate::{
     as_direct::AsDirect,
     behaviour::{Behaviour, Event},
-    config::{BetterWay, Config, IceServers, Reachable},
+    config::{Config, IceServers, PreferredUpgrade, Reachable},
     error::{Error, OpenError, SignalingError, Step},
     muxer::{Connection, ConnectionError},
     report::{CandidateTypes, Failure, Report, Role},

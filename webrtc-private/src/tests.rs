@@ -296,7 +296,7 @@ async fn a_relayed_connection_becomes_a_direct_one() {
 }
 
 #[tokio::test]
-async fn a_connection_by_turn_is_known_as_one_until_there_is_a_better_way() {
+async fn a_connection_by_turn_is_known_as_one_until_another_pair_is_selected() {
     let world = World::new(Network::Turn, 2);
     let relay = relay().await;
     let (mut listener, circuit) = Running::listening(&world, Config::default(), &relay).await;

@@ -15,7 +15,7 @@ use libp2p::{
 };
 use moim_connection_guard::Panics;
 use moim_dials::{Checked, Dials, Names, Resolved};
-use moim_webrtc::{BetterWay, IceServers};
+use moim_webrtc::{IceServers, PreferredUpgrade};
 
 use super::{
     Below, BoxedTransport, Learnt, Platform, UPGRADE_TIMEOUT, ice, reachable, timed, yamux_config,
@@ -171,7 +171,7 @@ pub(crate) fn build(
         moim_webrtc::Config {
             ice_servers: ice_servers.clone(),
             reachable: reachable(dials),
-            better: Some(BetterWay {
+            preferred: Some(PreferredUpgrade {
                 protocols: vec![dcutr::PROTOCOL_NAME, DIAL_BACK],
                 time: HOLE_PUNCHING_TIME,
             }),

@@ -43,8 +43,8 @@ pub enum FromHandler {
 pub enum Speaks {
     /// It does.
     Signaling {
-        /// And it knows the better way too.
-        better: bool,
+        /// And it knows the preferred upgrade too.
+        preferred: bool,
     },
     /// It does not any more.
     Nothing,
@@ -57,16 +57,16 @@ pub struct OpenStream(pub(super) Reply);
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Handler {
-    /// The protocols of a better way, if there is one for us.
-    better: Vec<StreamProtocol>,
+    /// The protocols of the preferred upgrade, if we know one.
+    preferred: Vec<StreamProtocol>,
     wanted: VecDeque<Reply>,
     events: VecDeque<FromHandler>,
 }
 
 impl Handler {
-    pub(super) fn new(better: Vec<StreamProtocol>) -> Self {
+    pub(super) fn new(preferred: Vec<StreamProtocol>) -> Self {
         Self {
-            better,
+            preferred,
             wanted: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -76,12 +76,12 @@ impl Handler {
     fn speaks(&self, change: ProtocolsChange<'_>) -> Option<Speaks> {
         match change {
             ProtocolsChange::Added(names) => {
-                let (mut signaling, mut better) = (false, false);
+                let (mut signaling, mut preferred) = (false, false);
                 for name in names {
                     signaling |= *name == signaling::PROTOCOL;
-                    better |= self.better.contains(name);
+                    preferred |= self.preferred.contains(name);
                 }
-                signaling.then_some(Speaks::Signaling { better })
+                signaling.then_some(Speaks::Signaling { preferred })
             }
             ProtocolsChange::Removed(mut names) => names
                 .any(|name| *name == signaling::PROTOCOL)

@@ -23,7 +23,7 @@ pub(super) struct Known {
 pub(super) enum Kind {
     /// Made by this transport. Nothing is signalled on it.
     WebRtc,
-    /// Direct in another way.
+    /// Direct by another transport.
     Direct,
     /// Through a relay; with the address of the relay's circuit.
     Relayed { circuit: Multiaddr },

@@ -30,15 +30,15 @@ const PEERS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Upgrades {
     peers: HashMap<PeerId, Upgrade>,
-    /// How long a better way has with those who know it, if there is one for us.
-    better: Option<Duration>,
+    /// How long the preferred upgrade has with those who know it, if we know one.
+    preferred: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Upgrade {
     failures: u32,
     state: State,
-    /// When the first attempt is due if the other side does not know the better way.
+    /// When the first attempt is due if the other side does not know the preferred upgrade.
     soonest: Instant,
     /// The beginning of the last attempt.
     last: Option<Instant>,
@@ -53,10 +53,10 @@ enum State {
 }
 
 impl Upgrades {
-    pub(super) fn new(better: Option<Duration>) -> Self {
+    pub(super) fn new(preferred: Option<Duration>) -> Self {
         Self {
             peers: HashMap::new(),
-            better,
+            preferred,
         }
     }
 
@@ -64,8 +64,8 @@ impl Upgrades {
     pub(super) fn relayed(&mut self, peer: PeerId, dialled: bool, now: Instant) {
         let soonest = if dialled { now } else { now + INBOUND_PATIENCE };
         let due = self
-            .better
-            .map_or(soonest, |better| soonest.max(now + better));
+            .preferred
+            .map_or(soonest, |preferred| soonest.max(now + preferred));
         if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) {
             return;
         }
@@ -85,13 +85,13 @@ impl Upgrades {
         }
     }
 
-    /// The other side says whether it speaks the protocol, and whether it knows the better way.
+    /// The other side says whether it speaks the protocol, and whether it knows the preferred upgrade.
     pub(super) fn speaks(&mut self, peer: &PeerId, speaks: Speaks, now: Instant) {
         if let Some(upgrade) = self.peers.get_mut(peer) {
             match (upgrade.state, speaks) {
                 (State::Unsupported, Speaks::Signaling { .. }) => upgrade.state = State::Due(now),
                 (State::Due(_), Speaks::Nothing) => upgrade.state = State::Unsupported,
-                (State::Due(due), Speaks::Signaling { better: false })
+                (State::Due(due), Speaks::Signaling { preferred: false })
                     if upgrade.last.is_none() =>
                 {
                     upgrade.state = State::Due(due.min(upgrade.soonest));
@@ -223,14 +223,14 @@ mod tests {
         );
         upgrades.relayed(peer, true, now + seconds(60));
         assert_eq!(upgrades.poll_timeout(), None);
-        upgrades.speaks(&peer, Speaks::Signaling { better: false }, now);
+        upgrades.speaks(&peer, Speaks::Signaling { preferred: false }, now);
         assert_eq!(upgrades.poll(now), [peer]);
         upgrades.done(&peer);
         assert_eq!(upgrades.failed(&peer, None, now), None);
     }
 
     #[test]
-    fn a_better_way_comes_first_where_both_sides_know_it() {
+    fn the_preferred_upgrade_comes_first_where_both_sides_know_it() {
         let start = Instant::now();
         let (program, page, silent) = (PeerId::random(), PeerId::random(), PeerId::random());
         let mut upgrades = Upgrades::new(Some(seconds(10)));
@@ -239,20 +239,20 @@ mod tests {
         }
         assert!(upgrades.poll(start).is_empty());
         let identified = start + seconds(1);
-        upgrades.speaks(&program, Speaks::Signaling { better: true }, identified);
-        upgrades.speaks(&page, Speaks::Signaling { better: false }, identified);
+        upgrades.speaks(&program, Speaks::Signaling { preferred: true }, identified);
+        upgrades.speaks(&page, Speaks::Signaling { preferred: false }, identified);
         assert_eq!(upgrades.poll(identified), [page]);
         assert!(upgrades.poll(start + seconds(9)).is_empty());
         let mut rest = upgrades.poll(start + seconds(10));
         rest.sort_unstable();
         let mut wanted = [program, silent];
         wanted.sort_unstable();
-        assert_eq!(rest, wanted, "the better way had its time");
+        assert_eq!(rest, wanted, "the preferred upgrade had its time");
 
-        // Whoever was dialled waits for the other side, also where there is no better way.
+        // Whoever was dialled waits for the other side, also where there is none.
         upgrades.done(&page);
         upgrades.relayed(page, false, start);
-        upgrades.speaks(&page, Speaks::Signaling { better: false }, identified);
+        upgrades.speaks(&page, Speaks::Signaling { preferred: false }, identified);
         assert!(upgrades.poll(start + seconds(7)).is_empty());
         assert_eq!(upgrades.poll(start + seconds(8)), [page]);
     }
