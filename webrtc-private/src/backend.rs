@@ -129,7 +129,7 @@ pub trait PeerConnection: Send + Unpin + 'static {
     /// Opens a channel with a label, negotiated in band.
     fn open_channel(&mut self, label: &str) -> Result<Self::Channel, BackendError>;
 
-    /// Opens a channel with this number and no label, which the other side opens by itself too: nothing
+    /// Opens a channel with this stream id and no label, which the other side opens by itself too: nothing
     /// is said about it in band.
     fn open_negotiated(&mut self, id: u16) -> Result<Self::Channel, BackendError>;
 
@@ -204,7 +204,7 @@ pub trait DataChannel: Send + Unpin + 'static {
     /// Closes it after what waits has gone out.
     fn close(&mut self);
 
-    /// The same, where it is known that nothing more comes. Its number may be free the sooner for that.
+    /// The same, where it is known that nothing more comes. Its stream id may be free the sooner for that.
     fn close_finished(&mut self) {
         self.close();
     }

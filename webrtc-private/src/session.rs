@@ -43,7 +43,7 @@ const EARLY_MAX: usize = 32;
 /// How long ICE may go on when nothing more comes by signalling: the other side may have given up.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
 
-/// How long the first channel may take to close: as long as it is not, its number is taken.
+/// How long the first channel may take to close: as long as it is not, its stream id is taken.
 const INIT_CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// How long the implementation may take to say which candidate pair is selected. It does so in some milliseconds, and

@@ -165,7 +165,7 @@ impl Agent {
                 break;
             }
         }
-        self.on_time();
+        self.handle_timeout();
         self.add_own_candidates();
         if self.sockets.poll_flush(cx).is_ready() {
             self.flush();
@@ -213,9 +213,9 @@ impl Agent {
         let Some(records) = self.records.take(datagram.data, self.sctp.is_some()) else {
             return;
         };
-        let happened = match dtls.receive(records, now) {
-            Ok(happened) => happened,
-            Err(dtls::Failure::Impostor) => {
+        let events = match dtls.receive(records, now) {
+            Ok(events) => events,
+            Err(dtls::Failure::FingerprintMismatch) => {
                 tracing::debug!("the certificate is another one than was told");
                 self.end(CloseReason::Closed);
                 return;
@@ -225,16 +225,16 @@ impl Agent {
                 return;
             }
         };
-        for happened in happened {
-            match happened {
-                dtls::Happened::Connected => self.begin_sctp(now),
-                dtls::Happened::Data(packet) => {
+        for event in events {
+            match event {
+                dtls::Event::Connected => self.begin_sctp(now),
+                dtls::Event::Data(packet) => {
                     if let Some(sctp) = &mut self.sctp {
                         sctp.receive(packet, now);
                         self.take_sctp_events(now);
                     }
                 }
-                dtls::Happened::Closed => self.end(CloseReason::Closed),
+                dtls::Event::Closed => self.end(CloseReason::Closed),
             }
         }
     }
@@ -294,25 +294,25 @@ impl Agent {
     }
 
     /// Does what was due.
-    fn on_time(&mut self) {
+    fn handle_timeout(&mut self) {
         let now = Instant::now();
         if self.poll_timeout().is_none_or(|deadline| deadline > now) {
             return;
         }
-        self.gatherer.on_time(now);
+        self.gatherer.handle_timeout(now);
         self.prune(now);
         if let Err(error) = self.ice.handle_timeout(now) {
             tracing::debug!(%error, "checking candidate pairs");
         }
         self.take_ice_events(now);
         if let Some(dtls) = &mut self.dtls
-            && let Err(error) = dtls.on_time(now)
+            && let Err(error) = dtls.handle_timeout(now)
         {
             tracing::debug!(%error, "the handshake has failed");
             self.end(CloseReason::Closed);
         }
         if let Some(sctp) = &mut self.sctp {
-            sctp.on_time(now);
+            sctp.handle_timeout(now);
             self.take_sctp_events(now);
         }
     }
@@ -390,8 +390,8 @@ impl Agent {
     }
 
     /// The next datagram to send.
-    fn poll_send(&mut self, now: Instant) -> Option<Datagram> {
-        let own = self.gatherer.poll_send();
+    fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {
+        let own = self.gatherer.poll_transmit();
         let own = own.or_else(|| self.ice.poll_write().map(untagged));
         if own.is_some() {
             return own;
@@ -401,14 +401,14 @@ impl Agent {
         let (local, remote) = (local.base_addr(), remote.addr());
         let dtls = self.dtls.as_mut()?;
         loop {
-            if let Some(data) = dtls.poll_send() {
+            if let Some(data) = dtls.poll_transmit() {
                 return Some(Datagram {
                     local,
                     remote,
                     data,
                 });
             }
-            let packet = self.sctp.as_mut()?.poll_send()?;
+            let packet = self.sctp.as_mut()?.poll_transmit()?;
             if let Err(error) = dtls.send(&packet, now) {
                 tracing::debug!(%error, "a packet is not sent");
             }
@@ -419,7 +419,7 @@ impl Agent {
     fn flush(&mut self) {
         let now = Instant::now();
         while self.sockets.is_idle() {
-            let Some(datagram) = self.poll_send(now) else {
+            let Some(datagram) = self.poll_transmit(now) else {
                 return;
             };
             self.sockets.send(datagram);

@@ -15,7 +15,7 @@ use super::{
     sctp::StreamId,
 };
 
-/// Which channel of a connection. Numbers of streams are used again; this is not.
+/// Which channel of a connection. Stream ids are used again; this is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ChannelId(pub(super) u64);
 

@@ -22,15 +22,15 @@ use crate::direct::fingerprint::Fingerprint;
 /// Both ends: addresses are a matter of ICE.
 const NOBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
 
-/// Chromium's DTLS wants to agree on a way to send media, even where there is none.
-const MEDIA: [SrtpProtectionProfile; 2] = [
+/// Chromium's DTLS wants to agree on an SRTP protection profile (RFC 5764, section 4.1.2), even where there is no media.
+const SRTP_PROFILES: [SrtpProtectionProfile; 2] = [
     SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
     SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
 ];
 
 /// What has happened.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum Event {
     /// The handshake is over.
     Connected,
     /// The other side has sent this.
@@ -42,8 +42,8 @@ pub(super) enum Happened {
 /// A datagram is of no use.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The other side has another certificate than it should.
-    Impostor,
+    /// The other side's certificate has another fingerprint than its description says.
+    FingerprintMismatch,
     /// That need not be the end: anybody may send one.
     Datagram(BackendError),
 }
@@ -51,7 +51,7 @@ pub(super) enum Failure {
 /// See the [module](self).
 pub(super) struct Dtls {
     endpoint: Endpoint,
-    /// With what a client begins.
+    /// With what a client begins (ClientHello).
     hello: Option<Arc<HandshakeConfig>>,
 }
 
@@ -77,7 +77,7 @@ impl Dtls {
         let config = ConfigBuilder::default()
             .with_crypto_provider(Arc::clone(crypto))
             .with_certificates(vec![certificate.clone()])
-            .with_srtp_protection_profiles(MEDIA.to_vec())
+            .with_srtp_protection_profiles(SRTP_PROFILES.to_vec())
             .with_client_auth(ClientAuthType::RequireAnyClientCert)
             // Nobody has signed it: the fingerprint says whose it is.
             .with_insecure_skip_verify(true)
@@ -121,27 +121,27 @@ impl Dtls {
         &mut self,
         datagram: BytesMut,
         now: Instant,
-    ) -> Result<Vec<Happened>, Failure> {
+    ) -> Result<Vec<Event>, Failure> {
         let events = self.endpoint.read(now, NOBODY, None, datagram);
         let events = events.map_err(|failure| match failure {
-            Error::ErrNoMatchingCertificateFingerprint => Failure::Impostor,
+            Error::ErrNoMatchingCertificateFingerprint => Failure::FingerprintMismatch,
             other => Failure::Datagram(error(other)),
         })?;
-        let happened = events.into_iter();
-        let happened = happened.filter_map(|event| match event {
-            EndpointEvent::HandshakeComplete => Some(Happened::Connected),
-            EndpointEvent::ApplicationData(data) => Some(Happened::Data(data.freeze())),
-            EndpointEvent::PeerClosed => Some(Happened::Closed),
+        let events = events.into_iter();
+        let events = events.filter_map(|event| match event {
+            EndpointEvent::HandshakeComplete => Some(Event::Connected),
+            EndpointEvent::ApplicationData(data) => Some(Event::Data(data.freeze())),
+            EndpointEvent::PeerClosed => Some(Event::Closed),
             _ => None,
         });
-        Ok(happened.collect())
+        Ok(events.collect())
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.endpoint.poll_timeout(&NOBODY)
     }
 
-    pub(super) fn on_time(&mut self, now: Instant) -> Result<(), BackendError> {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), BackendError> {
         match self.endpoint.handle_timeout(NOBODY, now) {
             // It has not begun.
             Err(Error::InvalidRemoteAddress(_)) => Ok(()),
@@ -155,7 +155,7 @@ impl Dtls {
     }
 
     /// The next datagram to send.
-    pub(super) fn poll_send(&mut self) -> Option<BytesMut> {
+    pub(super) fn poll_transmit(&mut self) -> Option<BytesMut> {
         let transmit = self.endpoint.poll_transmit()?;
         Some(transmit.message)
     }

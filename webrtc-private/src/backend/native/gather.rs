@@ -125,7 +125,7 @@ impl Gatherer {
         clients.filter_map(|client| client.poll_timeout()).min()
     }
 
-    pub(super) fn on_time(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         for client in &mut self.clients {
             if let Err(error) = client.handle_timeout(now) {
                 tracing::debug!(%error, "asking a STUN server");
@@ -134,7 +134,7 @@ impl Gatherer {
     }
 
     /// The next datagram to send.
-    pub(super) fn poll_send(&mut self) -> Option<Datagram> {
+    pub(super) fn poll_transmit(&mut self) -> Option<Datagram> {
         let mut clients = self.clients.iter_mut();
         clients.find_map(|client| client.poll_write()).map(untagged)
     }
@@ -298,7 +298,7 @@ mod tests {
                 }
             })
             .await;
-            assert_eq!(gatherer.poll_send().is_some(), is_asked, "{host} {may}");
+            assert_eq!(gatherer.poll_transmit().is_some(), is_asked, "{host} {may}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! SCTP over DTLS, and the data channels on it (RFC 8831), without sockets or a clock.
 //!
-//! The association is of the crate `sctp-proto`. A channel is a stream of the same number each way; closing
-//! it resets both (RFC 8831, section 6.7), and its number is used again when both are reset.
+//! The association is of the crate `sctp-proto`. A channel is two streams with the same id, one each way; closing it
+//! resets both (RFC 8831, section 6.7), and the id is used again when both are reset.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -12,27 +12,27 @@ use std::{
 
 use bytes::Bytes;
 use sctp_proto::{
-    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event,
-    Payload, PayloadProtocolIdentifier as Kind, ServerConfig, StreamEvent, Transmit,
-    TransportConfig,
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig,
+    Event as AssociationEvent, Payload, PayloadProtocolIdentifier as Kind, ServerConfig,
+    StreamEvent, Transmit, TransportConfig,
 };
 
 use self::{
     closing::Closing,
     dcep::Open,
     guard::{Guard, Verdict},
-    numbers::Numbers,
+    stream_ids::StreamIds,
 };
 use super::super::{BackendError, ChannelClosed};
 
 mod closing;
 mod dcep;
 mod guard;
-mod numbers;
 mod packet;
 mod reconfig;
+mod stream_ids;
 
-/// The number of a stream.
+/// The stream identifier of RFC 9260, section 1.6, of both streams of a channel.
 pub(super) type StreamId = u16;
 
 /// Streams each way, so half as many channels of each side: Chromium knows no more.
@@ -48,28 +48,29 @@ pub(super) const MESSAGE_MAX: u32 = 64 * 1024;
 /// path of IPv6 takes.
 const PAYLOAD_MAX: u32 = 1160;
 
-/// Times until something is sent again, in milliseconds, as Chromium has them. RFC 9260 (section 16) would
-/// have a first one of 1 s, which somebody waits for when a single packet is lost, and a last one of 60 s.
-const RESEND_FIRST: u64 = 500;
-/// See [`RESEND_FIRST`].
-const RESEND_MIN: u64 = 400;
-/// See [`RESEND_FIRST`].
-const RESEND_MAX: u64 = 3000;
+/// Retransmission timeouts (RTO.Initial, RTO.Min and RTO.Max of RFC 9260, section 16), in milliseconds, as Chromium
+/// has them. The RFC would have a first one of 1 s, which somebody waits for when a single packet is lost, and a last
+/// one of 60 s.
+const RTO_INITIAL: u64 = 500;
+/// See [`RTO_INITIAL`].
+const RTO_MIN: u64 = 400;
+/// See [`RTO_INITIAL`].
+const RTO_MAX: u64 = 3000;
 
 /// The only remote: addresses are a matter of ICE.
 const REMOTE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT));
 
 /// What has happened.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum Event {
     /// There is an association: channels can be opened.
     Connected,
     /// The other side has opened a channel.
     Opened { stream: StreamId, label: String },
     /// A message has come on a channel that is open.
     Message { stream: StreamId, data: Bytes },
-    /// Text, or what is not of the protocol, has come on a channel.
-    Nonsense { stream: StreamId },
+    /// Text, or what is not of the data channel protocols, has come on a channel.
+    ProtocolViolation { stream: StreamId },
     /// A channel is closed.
     Closed { stream: StreamId },
     /// The association is over.
@@ -82,16 +83,16 @@ pub(super) struct Sctp {
     association: Option<(AssociationHandle, Association)>,
     is_connected: bool,
     guard: Guard,
-    numbers: Numbers,
+    stream_ids: StreamIds,
     /// Streams of channels: those on which both sides know that there is one.
     open: HashSet<StreamId>,
-    /// Those of them that the other side does not know to be open yet.
+    /// Those of them whose DATA_CHANNEL_OPEN was not answered by us yet.
     unanswered: HashSet<StreamId>,
-    /// Those of them that are open as soon as there is an association.
+    /// Those of them that both sides open by themselves (negotiated), as soon as there is an association.
     negotiated: HashSet<StreamId>,
     /// Those of them that are closed for us.
     closing: Closing,
-    happened: VecDeque<Happened>,
+    events: VecDeque<Event>,
     unsent: VecDeque<Bytes>,
 }
 
@@ -113,9 +114,9 @@ impl Sctp {
             // ICE finds out when the other side cannot be reached any more.
             .with_max_init_retransmits(None)
             .with_max_data_retransmits(None)
-            .with_rto_initial_ms(RESEND_FIRST)
-            .with_rto_min_ms(RESEND_MIN)
-            .with_rto_max_ms(RESEND_MAX);
+            .with_rto_initial_ms(RTO_INITIAL)
+            .with_rto_min_ms(RTO_MIN)
+            .with_rto_max_ms(RTO_MAX);
         let transport = Arc::new(transport);
         let mut config = EndpointConfig::new();
         config.max_payload_size(PAYLOAD_MAX);
@@ -133,14 +134,14 @@ impl Sctp {
         let mut sctp = Self {
             endpoint,
             association,
-            numbers: Numbers::new(is_client),
+            stream_ids: StreamIds::new(is_client),
             open: HashSet::new(),
             unanswered: HashSet::new(),
             negotiated: HashSet::new(),
             is_connected: false,
             guard: Guard::default(),
             closing: Closing::default(),
-            happened: VecDeque::new(),
+            events: VecDeque::new(),
             unsent: VecDeque::new(),
         };
         sctp.settle(now);
@@ -154,7 +155,7 @@ impl Sctp {
             Verdict::Drop => return,
             Verdict::End => {
                 tracing::debug!("the other side breaks the rules of SCTP");
-                self.happened.push_back(Happened::Lost);
+                self.events.push_back(Event::Lost);
                 return;
             }
         }
@@ -188,7 +189,7 @@ impl Sctp {
         deadlines.into_iter().flatten().min()
     }
 
-    pub(super) fn on_time(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         while let Some(stream) = self.closing.next_due(now) {
             self.reset(stream);
         }
@@ -199,35 +200,35 @@ impl Sctp {
     }
 
     /// What has happened next.
-    pub(super) fn poll_happened(&mut self) -> Option<Happened> {
-        self.happened.pop_front()
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     /// The next packet to send.
-    pub(super) fn poll_send(&mut self) -> Option<Bytes> {
+    pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
         self.unsent.pop_front()
     }
 
-    /// Opens a channel in band. `None` when all numbers are taken.
+    /// Opens a channel in band. `None` when all stream ids are taken.
     pub(super) fn open(&mut self, label: &str, now: Instant) -> Option<StreamId> {
         let message = dcep::open(label)?;
         let stream = self.open_next()?;
         if self.write(stream, &message, Kind::Dcep, now).is_err() {
             self.reset(stream);
-            self.numbers.give_back(stream);
+            self.stream_ids.give_back(stream);
             return None;
         }
         Some(stream)
     }
 
-    /// Opens a stream with a number that is free, for the association too.
+    /// Opens a stream with an id that is free, for the association too.
     fn open_next(&mut self) -> Option<StreamId> {
-        for _ in 0..self.numbers.left() {
-            let stream = self.numbers.take()?;
+        for _ in 0..self.stream_ids.left() {
+            let stream = self.stream_ids.take()?;
             if self.open_stream(stream).is_some() {
                 return Some(stream);
             }
-            self.numbers.give_back(stream);
+            self.stream_ids.give_back(stream);
         }
         None
     }
@@ -238,7 +239,7 @@ impl Sctp {
         if self.is_connected {
             return None;
         }
-        self.numbers.except(stream);
+        self.stream_ids.except(stream);
         self.open.insert(stream);
         self.negotiated.insert(stream);
         Some(())
@@ -249,10 +250,10 @@ impl Sctp {
         self.is_connected = true;
         for stream in std::mem::take(&mut self.negotiated) {
             if self.open_stream(stream).is_none() {
-                self.happened.push_back(Happened::Closed { stream });
+                self.events.push_back(Event::Closed { stream });
             }
         }
-        self.happened.push_back(Happened::Connected);
+        self.events.push_back(Event::Connected);
     }
 
     fn open_stream(&mut self, stream: StreamId) -> Option<()> {
@@ -295,7 +296,10 @@ impl Sctp {
     }
 
     /// Bytes that wait to go out or to be acknowledged; `None` as long as nothing can be sent.
-    pub(super) fn outstanding(&mut self, stream: StreamId) -> Result<Option<usize>, ChannelClosed> {
+    pub(super) fn buffered_amount(
+        &mut self,
+        stream: StreamId,
+    ) -> Result<Option<usize>, ChannelClosed> {
         if self.unanswered.contains(&stream) || self.negotiated.contains(&stream) {
             return Ok(None);
         }
@@ -307,8 +311,8 @@ impl Sctp {
 
     /// Closes a channel, when what was sent on it has arrived. What comes on it is for nobody.
     ///
-    /// Who has opened it closes it first: after that, the other side may use its number at once (see
-    /// `Numbers`). If it does not, we do after some time.
+    /// Who has opened it closes it first: after that, the other side may use its id at once (see
+    /// `StreamIds`). If it does not, we do after some time.
     pub(super) fn close(&mut self, stream: StreamId, now: Instant) {
         self.close_or(stream, now, |sctp| sctp.closing.wait(stream, now));
     }
@@ -320,7 +324,7 @@ impl Sctp {
 
     fn close_or(&mut self, stream: StreamId, now: Instant, close: impl FnOnce(&mut Self)) {
         if self.open.contains(&stream) {
-            if self.numbers.is_ours(stream) || !self.closing.leave(stream, now) {
+            if self.stream_ids.is_ours(stream) || !self.closing.leave(stream, now) {
                 close(self);
             }
             self.settle(now);
@@ -351,8 +355,8 @@ impl Sctp {
         while self.pass_on() || self.take_event(now) || self.answer() || self.take_packets(now) {}
     }
 
-    /// Answers that a channel is open. That may have to wait: the other side uses a number again as soon as it
-    /// has both resets, and we do not know that it has ours before it says so.
+    /// Answers that a channel is open (DATA_CHANNEL_ACK). That may have to wait: the other side uses an id again as soon
+    /// as it has both resets, and we do not know that it has ours before it says so.
     fn answer(&mut self) -> bool {
         let Some((_, association)) = &mut self.association else {
             return false;
@@ -393,37 +397,38 @@ impl Sctp {
             return false;
         };
         match event {
-            Event::Connected => self.on_connected(),
-            Event::HandshakeFailed { reason } | Event::AssociationLost { reason } => {
+            AssociationEvent::Connected => self.on_connected(),
+            AssociationEvent::HandshakeFailed { reason }
+            | AssociationEvent::AssociationLost { reason } => {
                 tracing::debug!(%reason, "the association is over");
-                self.happened.push_back(Happened::Lost);
+                self.events.push_back(Event::Lost);
             }
-            Event::Stream(StreamEvent::Readable { id }) => {
+            AssociationEvent::Stream(StreamEvent::Readable { id }) => {
                 self.closing.on_data(id, now);
                 self.read(id);
             }
             // They are known by what comes on them; here they are only kept.
-            Event::Stream(StreamEvent::Opened { .. }) => {
+            AssociationEvent::Stream(StreamEvent::Opened { .. }) => {
                 let association = self.association.as_mut();
                 association.and_then(|(_, association)| association.accept_stream().map(drop));
             }
-            Event::Stream(StreamEvent::Finished { id }) => {
+            AssociationEvent::Stream(StreamEvent::Finished { id }) => {
                 self.closing.forget(id);
                 if self.open.remove(&id) {
-                    self.happened.push_back(Happened::Closed { stream: id });
+                    self.events.push_back(Event::Closed { stream: id });
                 }
                 if !self.guard.on_finished() {
                     tracing::debug!("the other side does not confirm that streams are reset");
-                    self.happened.push_back(Happened::Lost);
+                    self.events.push_back(Event::Lost);
                 }
             }
-            Event::Stream(StreamEvent::ResetComplete { id }) => {
+            AssociationEvent::Stream(StreamEvent::ResetComplete { id }) => {
                 self.guard.on_reset();
                 if !self.open.contains(&id) {
-                    self.numbers.give_back(id);
+                    self.stream_ids.give_back(id);
                 }
             }
-            Event::Stream(StreamEvent::ResetFailed { .. }) => self.guard.on_reset(),
+            AssociationEvent::Stream(StreamEvent::ResetFailed { .. }) => self.guard.on_reset(),
             _ => {}
         }
         true
@@ -446,8 +451,8 @@ impl Sctp {
     /// Takes the messages of a stream.
     fn read(&mut self, stream: StreamId) {
         while let Some((kind, data)) = self.read_message(stream) {
-            if let Some(happened) = self.understand(stream, kind, data) {
-                self.happened.push_back(happened);
+            if let Some(event) = self.understand(stream, kind, data) {
+                self.events.push_back(event);
             }
         }
     }
@@ -461,11 +466,11 @@ impl Sctp {
         Some((message.ppi, data.unwrap_or_default()))
     }
 
-    fn understand(&mut self, stream: StreamId, kind: Kind, data: Bytes) -> Option<Happened> {
+    fn understand(&mut self, stream: StreamId, kind: Kind, data: Bytes) -> Option<Event> {
         let is_open = self.open.contains(&stream);
         match kind {
-            Kind::Binary if is_open => Some(Happened::Message { stream, data }),
-            Kind::BinaryEmpty if is_open => Some(Happened::Message {
+            Kind::Binary if is_open => Some(Event::Message { stream, data }),
+            Kind::BinaryEmpty if is_open => Some(Event::Message {
                 stream,
                 data: Bytes::new(),
             }),
@@ -474,7 +479,7 @@ impl Sctp {
                 Some(Open { label }) => {
                     self.open.insert(stream);
                     self.unanswered.insert(stream);
-                    Some(Happened::Opened { stream, label })
+                    Some(Event::Opened { stream, label })
                 }
                 None => self.refuse(stream),
             },
@@ -483,9 +488,9 @@ impl Sctp {
     }
 
     /// What has come on a stream is not of the protocol.
-    fn refuse(&mut self, stream: StreamId) -> Option<Happened> {
+    fn refuse(&mut self, stream: StreamId) -> Option<Event> {
         if self.open.contains(&stream) {
-            return Some(Happened::Nonsense { stream });
+            return Some(Event::ProtocolViolation { stream });
         }
         self.reset(stream);
         None

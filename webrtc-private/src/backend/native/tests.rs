@@ -237,10 +237,10 @@ async fn streams_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_old_handle_does_no_harm_to_the_channel_that_has_its_number() {
+async fn an_old_handle_does_no_harm_to_the_channel_that_has_its_stream_id() {
     let (mut left, mut right) = connected().await;
     let mut held = Vec::new();
-    // More than there are numbers.
+    // More than there are stream ids.
     for _ in 0..600 {
         let (mut one, mut other) = streams(&mut left, &mut right).await;
         drive(&mut left, &mut right, close_both(&mut one, &mut other)).await;

@@ -14,34 +14,34 @@ use super::{
             UNKNOWN_UNREAD_MAX, UNREAD_MAX, UNREAD_TOTAL_MAX, weight,
         },
         channel::{ChannelId, ChannelState, Wanted},
-        sctp::{Happened, Sctp, StreamId},
+        sctp::{self, Sctp, StreamId},
     },
     Agent, Noted,
 };
 
 fn all_taken() -> BackendError {
-    BackendError("all numbers of channels are taken".to_owned())
+    BackendError("all stream ids are taken".to_owned())
 }
 
 impl Agent {
     pub(super) fn take_sctp_events(&mut self, now: Instant) {
-        while let Some(happened) = self.sctp.as_mut().and_then(|sctp| sctp.poll_happened()) {
-            match happened {
-                Happened::Connected => self.open_waiting(|_| true, now),
-                Happened::Opened { stream, label } => self.on_opened(stream, label, now),
-                Happened::Message { stream, data } => self.on_message(stream, data),
-                Happened::Nonsense { stream } => {
+        while let Some(event) = self.sctp.as_mut().and_then(|sctp| sctp.poll_event()) {
+            match event {
+                sctp::Event::Connected => self.open_waiting(|_| true, now),
+                sctp::Event::Opened { stream, label } => self.on_opened(stream, label, now),
+                sctp::Event::Message { stream, data } => self.on_message(stream, data),
+                sctp::Event::ProtocolViolation { stream } => {
                     if let Some(id) = self.streams.get(&stream) {
                         tracing::debug!("giving a stream up");
                         self.close_channel(*id);
                     }
                 }
-                Happened::Closed { stream } => {
+                sctp::Event::Closed { stream } => {
                     if let Some(id) = self.streams.remove(&stream) {
                         self.on_closed(id);
                     }
                 }
-                Happened::Lost => self.end(CloseReason::Closed),
+                sctp::Event::Lost => self.end(CloseReason::Closed),
             }
         }
     }
@@ -120,7 +120,7 @@ impl Agent {
     fn on_closed(&mut self, id: ChannelId) {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.closed = true;
-            // Its number is another channel's as soon as the other side likes.
+            // Its stream id is another channel's as soon as the other side likes.
             channel.stream = None;
             channel.wake();
             self.remove_done(id);
@@ -212,13 +212,13 @@ impl Agent {
 
     /// Bytes that wait to go out or to be acknowledged; `None` as long as there is no stream for them.
     /// The other side need not have agreed to the channel (RFC 8832, section 6).
-    fn outstanding(&mut self, id: ChannelId) -> Result<Option<usize>, ChannelClosed> {
+    fn buffered_amount(&mut self, id: ChannelId) -> Result<Option<usize>, ChannelClosed> {
         let channel = self.channels.get(&id).filter(|channel| !channel.closed);
         let Some(stream) = channel.ok_or(ChannelClosed)?.stream else {
             return Ok(None);
         };
         let sctp = self.sctp.as_mut().ok_or(ChannelClosed)?;
-        sctp.outstanding(stream)
+        sctp.buffered_amount(stream)
     }
 
     pub(in crate::backend::native) fn poll_send_ready(
@@ -226,7 +226,7 @@ impl Agent {
         id: ChannelId,
         cx: &Context<'_>,
     ) -> Poll<Result<(), ChannelClosed>> {
-        match self.outstanding(id)? {
+        match self.buffered_amount(id)? {
             Some(bytes) if bytes < HIGH_WATER => Poll::Ready(Ok(())),
             _ => {
                 self.wait_to_write(id, LOW_WATER, cx);
@@ -240,7 +240,7 @@ impl Agent {
         id: ChannelId,
         cx: &Context<'_>,
     ) -> Poll<()> {
-        match self.outstanding(id) {
+        match self.buffered_amount(id) {
             Ok(Some(bytes)) if bytes > 0 => {
                 self.wait_to_write(id, 0, cx);
                 Poll::Pending
@@ -264,7 +264,7 @@ impl Agent {
             let (Some((below, _)), Some(stream)) = (&channel.writer, channel.stream) else {
                 continue;
             };
-            let is_ready = match sctp.outstanding(stream) {
+            let is_ready = match sctp.buffered_amount(stream) {
                 Ok(Some(bytes)) => bytes <= *below,
                 Ok(None) => false,
                 Err(ChannelClosed) => true,

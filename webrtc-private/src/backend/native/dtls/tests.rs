@@ -27,8 +27,8 @@ impl Side {
 
     fn receive(&mut self, datagram: BytesMut, now: Instant) {
         if let Some(records) = self.records.take(datagram, self.is_connected) {
-            let happened = self.dtls.receive(records, now).unwrap_or_default();
-            self.is_connected |= happened.contains(&Happened::Connected);
+            let events = self.dtls.receive(records, now).unwrap_or_default();
+            self.is_connected |= events.contains(&Event::Connected);
         }
     }
 }
@@ -43,7 +43,7 @@ fn shake(is_lost: impl Fn(usize) -> bool) -> Option<Duration> {
     while now < start + Duration::from_secs(60) {
         let mut is_quiet = true;
         for from in [0, 1] {
-            while let Some(datagram) = sides[from].dtls.poll_send() {
+            while let Some(datagram) = sides[from].dtls.poll_transmit() {
                 is_quiet = false;
                 if !is_lost(sent) {
                     sides[1 - from].receive(datagram, now);
@@ -58,7 +58,7 @@ fn shake(is_lost: impl Fn(usize) -> bool) -> Option<Duration> {
             let deadlines = sides.iter().filter_map(|side| side.dtls.poll_timeout());
             now = deadlines.min()?.max(now);
             for side in &mut sides {
-                side.dtls.on_time(now).ok()?;
+                side.dtls.handle_timeout(now).ok()?;
             }
         }
     }

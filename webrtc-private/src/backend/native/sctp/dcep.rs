@@ -1,12 +1,12 @@
-//! How channels are opened in band (RFC 8832).
+//! How channels are opened in band: the Data Channel Establishment Protocol (DCEP, RFC 8832).
 
-/// The type of the message that opens a channel (section 8.2.1).
+/// The type of DATA_CHANNEL_OPEN (section 8.2.1).
 const OPEN: u8 = 3;
 
-/// The answer to it (section 5.2).
+/// DATA_CHANNEL_ACK, the answer to it (section 5.2).
 pub(super) const ACK: [u8; 1] = [2];
 
-/// Channels that keep the order and lose nothing (section 5.1). libp2p has no others.
+/// DATA_CHANNEL_RELIABLE: channels that keep the order and lose nothing (section 5.1). libp2p has no others.
 const RELIABLE: u8 = 0;
 
 /// Bytes before the label.
@@ -15,7 +15,7 @@ const HEADER: usize = 12;
 /// The longest label that is taken. libp2p's are empty, or a word.
 const LABEL_MAX: usize = 256;
 
-/// That a channel is opened.
+/// DATA_CHANNEL_OPEN.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Open {
     pub(super) label: String,
@@ -37,7 +37,7 @@ impl Open {
     }
 }
 
-/// The message that opens a channel, of normal priority. `None` when the label is too long.
+/// DATA_CHANNEL_OPEN, with priority 0. `None` when the label is too long.
 pub(super) fn open(label: &str) -> Option<Vec<u8>> {
     let length = Some(label.len()).filter(|length| *length <= LABEL_MAX)?;
     let [high, low] = u16::try_from(length).ok()?.to_be_bytes();
@@ -45,7 +45,7 @@ pub(super) fn open(label: &str) -> Option<Vec<u8>> {
     Some([&header, label.as_bytes()].concat())
 }
 
-/// Whether it is an answer.
+/// Whether it is a DATA_CHANNEL_ACK.
 pub(super) fn is_ack(message: &[u8]) -> bool {
     message.starts_with(&ACK)
 }

@@ -1,9 +1,9 @@
 //! What `sctp-proto` 0.10 gets wrong about resets of streams (RFC 6525), put right in the packets.
 //!
-//! A request says which of the other side's requests it answers (section 4.1). `sctp-proto` names the last
-//! one there, also while that has to wait for data that got lost, and takes it for an answer when it reads
-//! it: it goes on to its next request too early, which is refused, and then each one after that is. So
-//! requests of ours say what Chromium's do: that they answer themselves, which is nothing.
+//! An Outgoing SSN Reset Request has a response sequence number: which of the other side's requests it answers (section
+//! 4.1). `sctp-proto` names the last one there, also while that has to wait for data that got lost, and takes it for an
+//! answer when it reads it: it goes on to its next request too early, which is refused, and then each one after that is.
+//! So requests of ours say what Chromium's do: that they answer themselves, which is nothing.
 
 use bytes::{Bytes, BytesMut};
 use crc::{CRC_32_ISCSI, Crc};
@@ -14,12 +14,12 @@ use super::packet::{Item, chunks, parameters};
 const CRC32C: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 const CHECKSUM: usize = 8;
 
-/// The type of chunks about resets (RFC 6525, section 3.1).
+/// The type of RE-CONFIG chunks (RFC 6525, section 3.1).
 const RE_CONFIG: u8 = 130;
 
-/// The type of a request to reset what its sender sends (section 4.1). Its value begins with its number and
-/// the number that it answers.
-const REQUEST: [u8; 2] = [0, 13];
+/// The type of an Outgoing SSN Reset Request (section 4.1), which resets what its sender sends. Its value begins with
+/// its request sequence number and its response sequence number.
+const OUTGOING_RESET_REQUEST: [u8; 2] = [0, 13];
 
 /// A packet of ours as it is to be sent.
 pub(super) fn amend(packet: Bytes) -> Bytes {
@@ -43,11 +43,11 @@ fn put(packet: &mut [u8], at: usize, bytes: [u8; 4]) {
     }
 }
 
-/// Where the requests of a packet say what they answer, and their own numbers.
+/// Where the requests of a packet have their response sequence numbers, and their request sequence numbers.
 fn requests(packet: &[u8]) -> Vec<(usize, [u8; 4])> {
     let chunks = chunks(packet).filter(|chunk| chunk.kind[0] == RE_CONFIG);
     let parameters = chunks.flat_map(|chunk| parameters(packet, chunk));
-    let requests = parameters.filter(|parameter| parameter.kind == REQUEST);
+    let requests = parameters.filter(|parameter| parameter.kind == OUTGOING_RESET_REQUEST);
     let numbered = requests.filter_map(|Item { value, end, .. }| {
         let number = packet.get(value..end)?.first_chunk::<4>()?;
         Some((value + 4, *number)).filter(|(answered, _)| answered + 4 <= end)
@@ -76,7 +76,7 @@ mod tests {
         chunk
     }
 
-    /// An answer, which stays as it is.
+    /// A Re-configuration Response (section 4.4), which stays as it is.
     const RESPONSE: [u8; 16] = [130, 0, 0, 16, 0, 16, 0, 12, 0, 0, 0, 3, 0, 0, 0, 6];
 
     /// A chunk of data with a length that is no multiple of four.

@@ -36,8 +36,8 @@ impl Pair {
 
     fn connected(loss: u32) -> Self {
         let mut pair = Self::new(loss);
-        pair.wait_for(CLIENT, &Happened::Connected);
-        pair.wait_for(SERVER, &Happened::Connected);
+        pair.wait_for(CLIENT, &Event::Connected);
+        pair.wait_for(SERVER, &Event::Connected);
         pair
     }
 
@@ -50,25 +50,25 @@ impl Pair {
         assert!(self.network.step([client, server]), "nothing is to come");
     }
 
-    fn next(&mut self, side: usize) -> Happened {
+    fn next(&mut self, side: usize) -> Event {
         let since = self.now();
         loop {
-            if let Some(happened) = self.sides[side].poll_happened() {
-                return happened;
+            if let Some(event) = self.sides[side].poll_event() {
+                return event;
             }
             self.step();
             assert!(self.now() < since + PATIENCE, "nothing happens");
         }
     }
 
-    fn wait_for(&mut self, side: usize, wanted: &Happened) {
+    fn wait_for(&mut self, side: usize, wanted: &Event) {
         assert_eq!(self.next(side), *wanted);
     }
 
     /// The same, but ends of channels that have had their time may come before.
-    fn wait_past_ends(&mut self, side: usize, live: StreamId, wanted: &Happened) {
+    fn wait_past_ends(&mut self, side: usize, live: StreamId, wanted: &Event) {
         let mut next = self.next(side);
-        while matches!(next, Happened::Closed { stream } if stream != live) {
+        while matches!(next, Event::Closed { stream } if stream != live) {
             next = self.next(side);
         }
         assert_eq!(next, *wanted);
@@ -87,23 +87,23 @@ impl Pair {
 
     fn open(&mut self, side: usize, label: &str) -> StreamId {
         let now = self.now();
-        let stream = self.sides[side].open(label, now).expect("a number");
+        let stream = self.sides[side].open(label, now).expect("a stream id");
         let label = label.to_owned();
-        self.wait_past_ends(1 - side, stream, &Happened::Opened { stream, label });
+        self.wait_past_ends(1 - side, stream, &Event::Opened { stream, label });
         stream
     }
 
     fn say(&mut self, side: usize, stream: StreamId, data: &[u8]) {
         let since = self.now();
-        // It may have to wait for the end of the channel that had the number before.
-        while self.sides[side].outstanding(stream) == Ok(None) {
+        // It may have to wait for the end of the channel that had the stream id before.
+        while self.sides[side].buffered_amount(stream) == Ok(None) {
             self.step();
             assert!(self.now() < since + PATIENCE, "it cannot be sent");
         }
         let now = self.now();
         self.sides[side].send(stream, data, now).expect("is sent");
         let data = Bytes::copy_from_slice(data);
-        self.wait_past_ends(1 - side, stream, &Happened::Message { stream, data });
+        self.wait_past_ends(1 - side, stream, &Event::Message { stream, data });
     }
 
     fn close(&mut self, side: usize, stream: StreamId) {
@@ -115,15 +115,15 @@ impl Pair {
 #[test]
 fn channels_are_opened_used_and_closed_by_either_side() {
     let mut pair = Pair::connected(0);
-    for (side, number) in [(CLIENT, 0), (SERVER, 1), (CLIENT, 2), (SERVER, 3)] {
+    for (side, id) in [(CLIENT, 0), (SERVER, 1), (CLIENT, 2), (SERVER, 3)] {
         let stream = pair.open(side, "some");
-        assert_eq!(stream, number, "RFC 8832, section 6");
+        assert_eq!(stream, id, "RFC 8832, section 6");
         pair.say(side, stream, b"there");
         pair.say(1 - side, stream, b"and back");
         pair.say(side, stream, b"");
         pair.say(side, stream, &[7; 16 * 1024]);
         pair.close(side, stream);
-        pair.wait_for(1 - side, &Happened::Closed { stream });
+        pair.wait_for(1 - side, &Event::Closed { stream });
         let sent = pair.sides[1 - side].send(stream, b"too late", pair.now());
         assert_eq!(sent, Err(ChannelClosed));
     }
@@ -143,15 +143,15 @@ fn what_was_said_before_the_end_arrives() {
         pair.close(CLIENT, stream);
         for _ in 0..3 {
             let data = data.clone();
-            pair.wait_for(SERVER, &Happened::Message { stream, data });
+            pair.wait_for(SERVER, &Event::Message { stream, data });
         }
-        pair.wait_for(SERVER, &Happened::Closed { stream });
+        pair.wait_for(SERVER, &Event::Closed { stream });
     }
 }
 
-/// Each of the thousands of channels has a number that another one has had: none may hear of that.
+/// Each of the thousands of channels has a stream id that another one has had: none may hear of that.
 #[test]
-fn numbers_are_used_again_where_packets_get_lost() {
+fn stream_ids_are_used_again_where_packets_get_lost() {
     for loss in [0, 5, 50] {
         let mut pair = Pair::connected(loss);
         for round in 0..2000_u32 {
@@ -171,8 +171,8 @@ fn numbers_are_used_again_where_packets_get_lost() {
         assert_eq!(pair.network.lost > 0, loss > 0);
         pair.rest(PATIENCE);
         for sctp in &mut pair.sides {
-            while let Some(happened) = sctp.poll_happened() {
-                assert!(matches!(happened, Happened::Closed { .. }), "{happened:?}");
+            while let Some(event) = sctp.poll_event() {
+                assert!(matches!(event, Event::Closed { .. }), "{event:?}");
             }
             assert!(sctp.open.is_empty() && sctp.closing.is_empty() && sctp.unanswered.is_empty());
         }
@@ -185,7 +185,7 @@ fn a_channel_that_is_left_open_by_its_opener_is_closed_after_a_while() {
     let stream = pair.open(CLIENT, "");
     let closed = pair.now();
     pair.close(SERVER, stream);
-    pair.wait_for(CLIENT, &Happened::Closed { stream });
+    pair.wait_for(CLIENT, &Event::Closed { stream });
     assert!(pair.now() >= closed + LEFT_FOR);
 }
 
@@ -200,16 +200,16 @@ fn what_still_comes_on_a_closed_channel_does_no_harm_to_others() {
         sent.expect("is sent");
     }
     pair.close(CLIENT, closed);
-    pair.wait_for(SERVER, &Happened::Closed { stream: closed });
-    while let Some(happened) = pair.sides[CLIENT].poll_happened() {
-        assert_ne!(happened, Happened::Lost);
+    pair.wait_for(SERVER, &Event::Closed { stream: closed });
+    while let Some(event) = pair.sides[CLIENT].poll_event() {
+        assert_ne!(event, Event::Lost);
     }
     pair.say(CLIENT, live, b"goes on");
     pair.say(SERVER, live, b"both ways");
 }
 
 #[test]
-fn there_are_no_more_channels_than_numbers() {
+fn there_are_no_more_channels_than_stream_ids() {
     let mut pair = Pair::connected(0);
     let mut open = Vec::new();
     while let Some(stream) = pair.sides[CLIENT].open("", pair.now()) {
@@ -219,10 +219,10 @@ fn there_are_no_more_channels_than_numbers() {
     for stream in &open {
         let label = String::new();
         let stream = *stream;
-        pair.wait_for(SERVER, &Happened::Opened { stream, label });
+        pair.wait_for(SERVER, &Event::Opened { stream, label });
     }
     pair.close(CLIENT, open[5]);
-    pair.wait_for(SERVER, &Happened::Closed { stream: open[5] });
+    pair.wait_for(SERVER, &Event::Closed { stream: open[5] });
     pair.rest(Duration::from_secs(5));
     assert_eq!(pair.open(CLIENT, ""), open[5]);
 }
@@ -233,17 +233,17 @@ fn a_channel_may_be_agreed_upon_before() {
     for sctp in &mut pair.sides {
         sctp.open_negotiated(0).expect("opens");
         sctp.open_negotiated(5).expect("opens");
-        assert_eq!(sctp.outstanding(0), Ok(None), "it is too early to send");
+        assert_eq!(sctp.buffered_amount(0), Ok(None), "it is too early to send");
     }
-    pair.wait_for(CLIENT, &Happened::Connected);
+    pair.wait_for(CLIENT, &Event::Connected);
     pair.sides[CLIENT]
         .send(0, b"early", pair.now())
         .expect("is sent");
-    pair.wait_for(SERVER, &Happened::Connected);
+    pair.wait_for(SERVER, &Event::Connected);
     let data = Bytes::from_static(b"early");
-    pair.wait_for(SERVER, &Happened::Message { stream: 0, data });
+    pair.wait_for(SERVER, &Event::Message { stream: 0, data });
     pair.say(SERVER, 0, b"and back");
-    assert_eq!(pair.open(CLIENT, ""), 2, "its number is taken");
+    assert_eq!(pair.open(CLIENT, ""), 2, "its stream id is taken");
     let others = [(); 3].map(|()| pair.open(SERVER, ""));
     assert_eq!(others, [1, 3, 7]);
     assert_eq!(pair.sides[CLIENT].open_negotiated(20), None, "too late");
@@ -263,7 +263,7 @@ fn what_is_not_of_the_protocol_ends_its_channel_alone() {
         pair.sides[CLIENT]
             .write(bad, data, kind, now)
             .expect("is sent");
-        pair.wait_for(SERVER, &Happened::Nonsense { stream: bad });
+        pair.wait_for(SERVER, &Event::ProtocolViolation { stream: bad });
     }
     // On a stream of which nobody has said that it is a channel.
     let stream = 100;
@@ -271,7 +271,7 @@ fn what_is_not_of_the_protocol_ends_its_channel_alone() {
     for (data, kind) in [(&b"data"[..], Kind::Binary), (b"\x07", Kind::Dcep)] {
         let now = pair.now();
         let _ = pair.sides[CLIENT].write(stream, data, kind, now);
-        pair.wait_for(CLIENT, &Happened::Closed { stream });
+        pair.wait_for(CLIENT, &Event::Closed { stream });
         pair.rest(Duration::from_secs(5));
         pair.sides[CLIENT].open_stream(stream).expect("opens again");
     }

@@ -64,11 +64,11 @@ impl Browser {
         self.settle();
     }
 
-    /// Opens a channel with the lowest number that is free.
+    /// Opens a channel with the lowest stream id that is free.
     fn open(&mut self) -> StreamId {
-        let mut numbers = (StreamId::from(!self.is_client)..STREAMS_MAX).step_by(2);
-        let free = numbers.find(|number| !self.channels.contains_key(number));
-        let stream = free.expect("a number is free");
+        let mut ids = (StreamId::from(!self.is_client)..STREAMS_MAX).step_by(2);
+        let free = ids.find(|id| !self.channels.contains_key(id));
+        let stream = free.expect("a stream id is free");
         self.channels.insert(stream, Closing::default());
         self.send_as(stream, DCEP, &dcep::open("").expect("short enough"));
         stream
@@ -134,12 +134,12 @@ impl Browser {
 }
 
 impl Side for Browser {
-    fn poll_send(&mut self) -> Option<Bytes> {
+    fn poll_transmit(&mut self) -> Option<Bytes> {
         self.unsent.pop_front()
     }
 
     fn receive(&mut self, packet: Bytes, now: Instant) {
-        self.on_time(now);
+        self.handle_timeout(now);
         self.socket.handle_input(&packet);
         self.settle();
     }
@@ -149,7 +149,7 @@ impl Side for Browser {
         (next < SocketTime::infinite_future()).then(|| self.began + (next - SocketTime::zero()))
     }
 
-    fn on_time(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.began);
         self.socket.advance_time(SocketTime::zero() + passed);
         self.settle();
@@ -172,7 +172,7 @@ impl Pair {
             network,
         };
         pair.ours.trust();
-        assert_eq!(pair.next(StreamId::MAX), Happened::Connected);
+        assert_eq!(pair.next(StreamId::MAX), Event::Connected);
         pair
     }
 
@@ -198,16 +198,16 @@ impl Pair {
     }
 
     /// What happens on our side next, without ends of other channels.
-    fn next(&mut self, live: StreamId) -> Happened {
-        let is_end = |happened: &Happened| matches!(happened, Happened::Closed { stream } if *stream != live);
+    fn next(&mut self, live: StreamId) -> Event {
+        let is_end = |event: &Event| matches!(event, Event::Closed { stream } if *stream != live);
         self.wait(|pair| {
-            let happened = pair.ours.poll_happened();
-            happened.filter(|happened| !is_end(happened))
+            let event = pair.ours.poll_event();
+            event.filter(|event| !is_end(event))
         })
     }
 
     fn say(&mut self, stream: StreamId, data: &[u8]) {
-        self.wait(|pair| pair.ours.outstanding(stream).expect("it is open"));
+        self.wait(|pair| pair.ours.buffered_amount(stream).expect("it is open"));
         let sent = self.ours.send(stream, data, self.network.now);
         sent.expect("is sent");
         let heard = self.wait(|pair| pair.browser.heard.pop_front());
@@ -217,21 +217,21 @@ impl Pair {
     fn hear(&mut self, stream: StreamId, data: &[u8]) {
         self.browser.send_as(stream, BINARY, data);
         let data = Bytes::copy_from_slice(data);
-        assert_eq!(self.next(stream), Happened::Message { stream, data });
+        assert_eq!(self.next(stream), Event::Message { stream, data });
     }
 
     fn open(&mut self, is_ours: bool) -> StreamId {
         if is_ours {
             let opened = self.ours.open("", self.network.now);
-            return opened.expect("a number is free");
+            return opened.expect("a stream id is free");
         }
         // The number is free for the browser when both directions are reset, so that has been told.
-        while let Some(happened) = self.ours.poll_happened() {
-            assert!(matches!(happened, Happened::Closed { .. }), "{happened:?}");
+        while let Some(event) = self.ours.poll_event() {
+            assert!(matches!(event, Event::Closed { .. }), "{event:?}");
         }
         let stream = self.browser.open();
         let label = String::new();
-        assert_eq!(self.next(stream), Happened::Opened { stream, label });
+        assert_eq!(self.next(stream), Event::Opened { stream, label });
         stream
     }
 
@@ -288,8 +288,8 @@ fn much_data_goes_both_ways_where_packets_get_lost() {
     pair.say(stream, b"open");
     let (mut said, mut heard, mut told) = (0, 0, 0);
     while heard < MESSAGES || told < MESSAGES {
-        let outstanding = pair.ours.outstanding(stream).expect("it is open");
-        if said < MESSAGES && outstanding.is_some_and(|bytes| bytes < 200_000) {
+        let buffered_amount = pair.ours.buffered_amount(stream).expect("it is open");
+        if said < MESSAGES && buffered_amount.is_some_and(|bytes| bytes < 200_000) {
             let sent = pair.ours.send(stream, &data, pair.network.now);
             sent.expect("is sent");
             pair.browser.send_as(stream, BINARY, &data);
@@ -299,8 +299,8 @@ fn much_data_goes_both_ways_where_packets_get_lost() {
         while pair.browser.heard.pop_front().is_some() {
             heard += 1;
         }
-        while let Some(happened) = pair.ours.poll_happened() {
-            assert!(matches!(happened, Happened::Message { .. }), "{happened:?}");
+        while let Some(event) = pair.ours.poll_event() {
+            assert!(matches!(event, Event::Message { .. }), "{event:?}");
             told += 1;
         }
     }

@@ -14,15 +14,15 @@ const DELAY: Duration = Duration::from_millis(10);
 
 /// Who sends and receives.
 pub(super) trait Side {
-    fn poll_send(&mut self) -> Option<Bytes>;
+    fn poll_transmit(&mut self) -> Option<Bytes>;
     fn receive(&mut self, packet: Bytes, now: Instant);
     fn poll_timeout(&self) -> Option<Instant>;
-    fn on_time(&mut self, now: Instant);
+    fn handle_timeout(&mut self, now: Instant);
 }
 
 impl Side for Sctp {
-    fn poll_send(&mut self) -> Option<Bytes> {
-        self.poll_send()
+    fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.poll_transmit()
     }
 
     fn receive(&mut self, packet: Bytes, now: Instant) {
@@ -33,8 +33,8 @@ impl Side for Sctp {
         self.poll_timeout()
     }
 
-    fn on_time(&mut self, now: Instant) {
-        self.on_time(now);
+    fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout(now);
     }
 }
 
@@ -65,7 +65,7 @@ impl Network {
     /// What is next: packets go out, one comes in, or time passes. Whether anything is to come.
     pub(super) fn step(&mut self, mut sides: [&mut dyn Side; 2]) -> bool {
         for (side, machine) in sides.iter_mut().enumerate() {
-            while let Some(packet) = machine.poll_send() {
+            while let Some(packet) = machine.poll_transmit() {
                 if self.rng.next_u32() % 1000 < self.loss {
                     self.lost += 1;
                 } else {
@@ -84,7 +84,7 @@ impl Network {
             while let Some((_, packet)) = packets.pop_front_if(|(at, _)| *at <= self.now) {
                 machine.receive(packet, self.now);
             }
-            machine.on_time(self.now);
+            machine.handle_timeout(self.now);
         }
         true
     }

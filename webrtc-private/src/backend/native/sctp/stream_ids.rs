@@ -1,19 +1,18 @@
-//! The numbers of the channels that we open.
+//! The stream ids of the channels that we open.
 
 use std::collections::VecDeque;
 
 use super::{STREAMS_MAX, StreamId};
 
-/// Numbers that are free. The one is taken that has been free for the longest time: `sctp-proto` 0.10 resets
-/// a stream again when the other side has answered a reset of ours, which would be the end of a new
-/// channel of that number.
+/// Ids that are free. The one is taken that has been free for the longest time: `sctp-proto` 0.10 resets a stream
+/// again when the other side has answered a reset of ours, which would be the end of a new channel with that id.
 #[derive(Debug)]
-pub(super) struct Numbers {
+pub(super) struct StreamIds {
     is_client: bool,
     free: VecDeque<StreamId>,
 }
 
-impl Numbers {
+impl StreamIds {
     /// Even ones are of the client of DTLS (RFC 8832, section 6).
     pub(super) fn new(is_client: bool) -> Self {
         let first = StreamId::from(!is_client);
@@ -33,12 +32,12 @@ impl Numbers {
         self.free.pop_front()
     }
 
-    /// A number is used that was not taken.
+    /// An id is used that was not taken.
     pub(super) fn except(&mut self, stream: StreamId) {
         self.free.retain(|free| *free != stream);
     }
 
-    /// A number can be used again.
+    /// An id can be used again.
     pub(super) fn give_back(&mut self, stream: StreamId) {
         if self.is_ours(stream) && !self.free.contains(&stream) {
             self.free.push_back(stream);
@@ -52,20 +51,20 @@ mod tests {
 
     #[test]
     fn the_longest_unused_is_taken() {
-        let mut numbers = Numbers::new(false);
-        numbers.except(3);
-        numbers.except(4);
-        assert_eq!([numbers.take(), numbers.take()], [Some(1), Some(5)]);
+        let mut ids = StreamIds::new(false);
+        ids.except(3);
+        ids.except(4);
+        assert_eq!([ids.take(), ids.take()], [Some(1), Some(5)]);
         for stream in [1, 1, 2] {
-            numbers.give_back(stream);
+            ids.give_back(stream);
         }
-        assert_eq!(numbers.take(), Some(7));
-        let rest: Vec<_> = std::iter::from_fn(|| numbers.take()).collect();
+        assert_eq!(ids.take(), Some(7));
+        let rest: Vec<_> = std::iter::from_fn(|| ids.take()).collect();
         assert_eq!(rest.last(), Some(&1));
-        assert_eq!(rest.len(), numbers_of_a_side() - 3);
+        assert_eq!(rest.len(), ids_of_a_side() - 3);
     }
 
-    fn numbers_of_a_side() -> usize {
+    fn ids_of_a_side() -> usize {
         usize::from(STREAMS_MAX / 2)
     }
 }
