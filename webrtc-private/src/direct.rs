@@ -10,10 +10,10 @@
 //!
 //! # Versions
 //!
-//! What the server has to know of the dialler is its ICE password. The user name of the first packet is
-//! the only place for it, and there are two ways to get it there. In version 2 the dialler gives the
-//! server a name that is made of the password. In version 1 it gives itself the same name and password
-//! as the server, which browsers are about to forbid. An address does not say which of them a server
+//! What the server has to know of the dialler is its ICE password. The STUN username of the first packet
+//! is the only place for it, and there are two ways to get it there. In version 2 the dialler gives the
+//! server a username fragment that is made of the password. In version 1 it gives itself the same one and the same
+//! password as the server, which browsers are about to forbid. An address does not say which of them a server
 //! speaks: version 2 is tried first, and version 1 beside it when there is no answer.
 //!
 //! # Use

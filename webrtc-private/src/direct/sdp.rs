@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{address::Server, fingerprint::Fingerprint};
 
-/// Lengths of an ICE password and of an ICE user name: RFC 8839, section 5.4.
+/// Lengths of an ICE password and of an ICE username fragment (`ufrag`): RFC 8839, section 5.4.
 pub(crate) const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 22..=256;
-pub(crate) const NAME_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
+pub(crate) const UFRAG_CHARS: std::ops::RangeInclusive<usize> = 4..=256;
 
 pub(crate) const UFRAG: &str = "a=ice-ufrag:";
 pub(crate) const PASSWORD: &str = "a=ice-pwd:";
@@ -16,7 +16,7 @@ pub(crate) const FINGERPRINT: &str = "a=fingerprint:sha-256 ";
 /// How the server learns our ICE password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// Our name and password are the server's.
+    /// Our username fragment and password are the server's.
     V1,
     /// The server's are made of our password.
     V2,
@@ -41,7 +41,7 @@ impl Credential {
     pub(super) fn new(version: Version, ours: &str) -> Option<Self> {
         let password = value(ours, PASSWORD)?;
         let credential = format!("{}{password}", version.prefix());
-        let valid = is_ice(password, PASSWORD_CHARS) && is_ice(&credential, NAME_CHARS);
+        let valid = is_ice(password, PASSWORD_CHARS) && is_ice(&credential, UFRAG_CHARS);
         valid.then_some(Self(credential))
     }
 }

@@ -340,9 +340,9 @@ impl Agent {
     /// The JSON of `RTCIceCandidate.toJSON()`.
     fn candidate_json(&self, candidate: &Candidate) -> String {
         let remote = self.remote.as_ref();
-        let media_id = remote.map_or("0", |remote| &remote.media_id);
+        let mid = remote.map_or("0", |remote| &remote.mid);
         let text = format!("candidate:{}", candidate.marshal());
-        serde_json::json!({ "candidate": text, "sdpMid": media_id, "sdpMLineIndex": 0 }).to_string()
+        serde_json::json!({ "candidate": text, "sdpMid": mid, "sdpMLineIndex": 0 }).to_string()
     }
 
     fn poll_timeout(&mut self) -> Option<Instant> {

@@ -4,23 +4,23 @@
 use super::{super::BackendError, sctp};
 use crate::direct::{
     fingerprint::Fingerprint,
-    sdp::{FINGERPRINT, NAME_CHARS, PASSWORD, PASSWORD_CHARS, UFRAG, is_ice, value},
+    sdp::{FINGERPRINT, PASSWORD, PASSWORD_CHARS, UFRAG, UFRAG_CHARS, is_ice, value},
 };
 
 const SETUP: &str = "a=setup:";
-const MEDIA_ID: &str = "a=mid:";
+const MID: &str = "a=mid:";
 const SCTP_PORT: &str = "a=sctp-port:";
 const CANDIDATE: &str = "a=candidate:";
 const MEDIA: &str = "m=";
 const DATA_CHANNELS: &str = "m=application ";
 
-/// What our only media section is called in an offer.
-const OUR_MEDIA_ID: &str = "0";
+/// The identification of our only media section in an offer (`mid`, RFC 5888).
+const OUR_MID: &str = "0";
 
-/// The longest name of one that is taken.
-const MEDIA_ID_MAX: usize = 64;
+/// The longest `mid` that is taken.
+const MID_MAX: usize = 64;
 
-/// Who is to begin with DTLS (RFC 8842, section 5.2).
+/// Who is the DTLS client: the `setup` attribute (RFC 8842, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Setup {
     /// Who sends this is the client.
@@ -54,14 +54,14 @@ impl Setup {
 /// What has to be known of the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Description {
-    pub(super) name: String,
+    pub(super) ufrag: String,
     pub(super) password: String,
     pub(super) fingerprint: Fingerprint,
     pub(super) setup: Setup,
     /// It makes no connectivity checks of its own (ICE-lite, RFC 8445, section 2.5).
     pub(super) is_lite: bool,
     pub(super) sctp_port: u16,
-    pub(super) media_id: String,
+    pub(super) mid: String,
     /// As the texts after `candidate:`.
     pub(super) candidates: Vec<String>,
 }
@@ -84,8 +84,8 @@ impl Description {
         }
         let text = |name: &str| value(sdp, name).map(str::trim_end);
         let of_ice = |name, chars| text(name).filter(|text| is_ice(text, chars));
-        let name =
-            of_ice(UFRAG, NAME_CHARS).ok_or_else(|| invalid("an ICE user name (a=ice-ufrag)"))?;
+        let ufrag =
+            of_ice(UFRAG, UFRAG_CHARS).ok_or_else(|| invalid("an ICE user name (a=ice-ufrag)"))?;
         let password = of_ice(PASSWORD, PASSWORD_CHARS)
             .ok_or_else(|| invalid("an ICE password (a=ice-pwd)"))?;
         let fingerprint = text(FINGERPRINT)
@@ -101,21 +101,20 @@ impl Description {
                 _ => return Err(invalid("an SCTP port from 1 to 65535 (a=sctp-port)")),
             },
         };
-        let media_id = text(MEDIA_ID).unwrap_or(OUR_MEDIA_ID);
-        if media_id.len() > MEDIA_ID_MAX {
-            let what =
-                format!("a media section whose name has at most {MEDIA_ID_MAX} bytes (a=mid)");
+        let mid = text(MID).unwrap_or(OUR_MID);
+        if mid.len() > MID_MAX {
+            let what = format!("a media section whose name has at most {MID_MAX} bytes (a=mid)");
             return Err(invalid(&what));
         }
         let candidates = sdp.lines().filter_map(|line| line.strip_prefix(CANDIDATE));
         Ok(Self {
-            name: name.to_owned(),
+            ufrag: ufrag.to_owned(),
             password: password.to_owned(),
             fingerprint,
             setup,
             is_lite: sdp.lines().any(|line| line.trim_end() == "a=ice-lite"),
             sctp_port,
-            media_id: media_id.to_owned(),
+            mid: mid.to_owned(),
             candidates: candidates.map(str::to_owned).collect(),
         })
     }
@@ -123,14 +122,14 @@ impl Description {
 
 /// Our own description: an offer, or the answer to one.
 pub(super) fn own(
-    name: &str,
+    ufrag: &str,
     password: &str,
     fingerprint: Fingerprint,
     offer: Option<&Description>,
 ) -> String {
     let setup = offer.map_or(Setup::ActPass, |offer| offer.setup.answer());
     let setup = setup.name();
-    let media_id = offer.map_or(OUR_MEDIA_ID, |offer| &offer.media_id);
+    let mid = offer.map_or(OUR_MID, |offer| &offer.mid);
     let port = sctp::PORT;
     let longest = sctp::MESSAGE_MAX;
     [
@@ -139,13 +138,13 @@ pub(super) fn own(
         "o=- 1 1 IN IP4 0.0.0.0",
         "s=-",
         "t=0 0",
-        &format!("a=group:BUNDLE {media_id}"),
+        &format!("a=group:BUNDLE {mid}"),
         // The address is unknown (RFC 8840, section 4.1.1): candidates come one by one.
         &format!("{DATA_CHANNELS}9 UDP/DTLS/SCTP webrtc-datachannel"),
         "c=IN IP4 0.0.0.0",
-        &format!("{MEDIA_ID}{media_id}"),
+        &format!("{MID}{mid}"),
         "a=ice-options:trickle ice2",
-        &format!("{UFRAG}{name}"),
+        &format!("{UFRAG}{ufrag}"),
         &format!("{PASSWORD}{password}"),
         &format!("{FINGERPRINT}{fingerprint}"),
         &format!("{SETUP}{setup}"),
@@ -170,7 +169,7 @@ mod tests {
     #[test]
     fn our_own_is_understood() {
         let parsed = Description::parse(&offer()).expect("valid");
-        assert_eq!(parsed.name, "name");
+        assert_eq!(parsed.ufrag, "name");
         assert_eq!(parsed.password, "0123456789abcdefghijkl");
         assert_eq!(parsed.fingerprint.to_string(), FINGER);
         assert_eq!(parsed.setup, Setup::ActPass);

@@ -1,7 +1,7 @@
 //! The listening side of [`/webrtc-direct`](crate::direct).
 //!
 //! One UDP socket serves all clients of an address. Who a datagram is of is told by where it comes from;
-//! the first of a client is an ICE check whose user name says how it is called and what its password is
+//! the first of a client is a connectivity check whose STUN username says its username fragment and its password
 //! (version 1 and 2 of the protocol). Nothing is made of a check that is not signed with what it says, nor of one that
 //! does not come from where it says (`newcomers`), and the swarm is asked before a connection is made.
 

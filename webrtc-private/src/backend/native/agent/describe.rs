@@ -15,7 +15,7 @@ use super::{
     Agent,
 };
 
-/// The only component of our streams (RFC 8445, section 4), as in the text of a candidate.
+/// The only component of our data streams (RFC 8445, section 4), as in the text of a candidate.
 const COMPONENT: &str = "1";
 
 /// What is used of the JSON of `RTCIceCandidate.toJSON()`.
@@ -43,8 +43,8 @@ impl Agent {
     fn describe(&self, offer: Option<&Description>) -> String {
         let fingerprint = self.certificate.fingerprint();
         let credentials = self.ice.get_local_credentials();
-        let (name, password) = (&credentials.ufrag, &credentials.pwd);
-        description::own(name, password, fingerprint, offer)
+        let (ufrag, password) = (&credentials.ufrag, &credentials.pwd);
+        description::own(ufrag, password, fingerprint, offer)
     }
 
     pub(in crate::backend::native) fn set_local(
@@ -124,10 +124,10 @@ impl Agent {
             fingerprint,
             &self.crypto,
         )?;
-        let (name, password) = (remote.name.clone(), remote.password.clone());
+        let (ufrag, password) = (remote.ufrag.clone(), remote.password.clone());
         self.dtls = Some(dtls);
         self.ice
-            .start_connectivity_checks(Instant::now(), is_controlling, name, password)
+            .start_connectivity_checks(Instant::now(), is_controlling, ufrag, password)
             .map_err(error)?;
         self.wake_task();
         Ok(())

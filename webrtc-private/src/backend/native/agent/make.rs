@@ -70,12 +70,12 @@ impl Agent {
         place: Place,
         account: Option<Account>,
     ) -> Result<Self, BackendError> {
-        let name = dialler.server().to_owned();
+        let ufrag = dialler.server_ufrag().to_owned();
         let config = AgentConfig {
             lite: true,
             candidate_types: vec![CandidateType::Host],
-            local_ufrag: name.clone(),
-            local_pwd: name,
+            local_ufrag: ufrag.clone(),
+            local_pwd: ufrag,
             ..config()
         };
         let crypto = default_provider().map_err(error)?;

@@ -126,10 +126,10 @@ impl Clients {
         let dialler = first_check(&mut message, &*self.crypto)?;
         let owner = self.names.get(&from).and_then(|it| self.by_name.get(it));
         let is_free = owner.is_none_or(Client::has_left);
-        if let Some(client) = self.by_name.get_mut(dialler.server()) {
+        if let Some(client) = self.by_name.get_mut(dialler.server_ufrag()) {
             if is_free && !client.has_left() && client.addresses.len() < ADDRESSES_MAX {
                 client.addresses.push(from);
-                self.names.insert(from, dialler.server().to_owned());
+                self.names.insert(from, dialler.server_ufrag().to_owned());
                 client.forward(from, data);
             }
             return None;
@@ -159,7 +159,7 @@ impl Clients {
         }
         if message.typ == BINDING_REQUEST {
             let dialler = dialler_of(&message);
-            dialler.is_some_and(|dialler| dialler.server() != name)
+            dialler.is_some_and(|dialler| dialler.server_ufrag() != name)
         } else {
             self.newcomers.is_answer(from, &message)
         }
@@ -188,8 +188,9 @@ impl Clients {
             left: None,
         };
         client.forward(from, first);
-        self.by_name.insert(dialler.server().to_owned(), client);
-        self.names.insert(from, dialler.server().to_owned());
+        self.by_name
+            .insert(dialler.server_ufrag().to_owned(), client);
+        self.names.insert(from, dialler.server_ufrag().to_owned());
         Some(Taken::Client(NewClient {
             address: from,
             dialler,
@@ -252,7 +253,7 @@ fn first_check(check: &mut Message, crypto: &dyn RTCCryptoProvider) -> Option<Di
         return None;
     }
     let dialler = dialler_of(check)?;
-    MessageIntegrity::check(check, dialler.server().as_bytes(), crypto.crypto()).ok()?;
+    MessageIntegrity::check(check, dialler.server_ufrag().as_bytes(), crypto.crypto()).ok()?;
     Some(dialler)
 }
 

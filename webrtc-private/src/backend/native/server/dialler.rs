@@ -3,40 +3,40 @@
 use std::net::SocketAddr;
 
 use crate::direct::sdp::{
-    FINGERPRINT, NAME_CHARS, PASSWORD, PASSWORD_CHARS, UFRAG, Version, is_ice, parts,
+    FINGERPRINT, PASSWORD, PASSWORD_CHARS, UFRAG, UFRAG_CHARS, Version, is_ice, parts,
 };
 
-/// What the user name of a dialler's first packet tells the server.
+/// What the STUN username of a dialler's first packet tells the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::backend::native) struct Dialler {
-    server: String,
-    name: String,
+    server_ufrag: String,
+    ufrag: String,
     password: String,
 }
 
 impl Dialler {
-    /// From `<name of the server>:<name of the dialler>`. `None` for a version that is not known, and for
+    /// From `<ufrag of the server>:<ufrag of the dialler>` (RFC 8445, section 7.2.2). `None` for a version that is not known, and for
     /// what ICE does not allow.
     pub(in crate::backend::native) fn parse(username: &str) -> Option<Self> {
-        let (server, name) = username.split_once(':')?;
-        if !is_ice(server, NAME_CHARS) || !is_ice(name, NAME_CHARS) {
+        let (server_ufrag, ufrag) = username.split_once(':')?;
+        if !is_ice(server_ufrag, UFRAG_CHARS) || !is_ice(ufrag, UFRAG_CHARS) {
             return None;
         }
-        let password = if server.starts_with(Version::V1.prefix()) {
-            name
+        let password = if server_ufrag.starts_with(Version::V1.prefix()) {
+            ufrag
         } else {
-            server.strip_prefix(Version::V2.prefix())?
+            server_ufrag.strip_prefix(Version::V2.prefix())?
         };
         is_ice(password, PASSWORD_CHARS).then(|| Self {
-            server: server.to_owned(),
-            name: name.to_owned(),
+            server_ufrag: server_ufrag.to_owned(),
+            ufrag: ufrag.to_owned(),
             password: password.to_owned(),
         })
     }
 
-    /// The server's own name, which is its password too.
-    pub(in crate::backend::native) fn server(&self) -> &str {
-        &self.server
+    /// The server's own username fragment, which is its password too.
+    pub(in crate::backend::native) fn server_ufrag(&self) -> &str {
+        &self.server_ufrag
     }
 
     /// By which the dialler's checks and answers are signed.
@@ -44,16 +44,18 @@ impl Dialler {
         &self.password
     }
 
-    /// The user name of the server's checks (RFC 8445, section 7.2.2).
-    pub(super) fn user_name(&self) -> String {
-        format!("{}:{}", self.name, self.server)
+    /// The STUN username of the server's checks (RFC 8445, section 7.2.2).
+    pub(super) fn username(&self) -> String {
+        format!("{}:{}", self.ufrag, self.server_ufrag)
     }
 }
 
 /// The offer of a dialler at this address, as it would be if it had sent one. Its fingerprint is not
 /// known, and not looked at: the Noise handshake proves who it is.
 pub(in crate::backend::native) fn offer(dialler: &Dialler, address: SocketAddr) -> String {
-    let Dialler { name, password, .. } = dialler;
+    let Dialler {
+        ufrag, password, ..
+    } = dialler;
     let (family, ip, port) = parts(address);
     let unknown = ["FF"; 32].join(":");
     [
@@ -65,7 +67,7 @@ pub(in crate::backend::native) fn offer(dialler: &Dialler, address: SocketAddr) 
         &format!("c=IN {family} {ip}"),
         "a=mid:0",
         "a=ice-options:ice2",
-        &format!("{UFRAG}{name}"),
+        &format!("{UFRAG}{ufrag}"),
         &format!("{PASSWORD}{password}"),
         &format!("{FINGERPRINT}{unknown}"),
         "a=setup:active",
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_name_tells_who_dials() {
+    fn a_username_tells_who_dials() {
         let password = "x".repeat(22);
         let [v1, v2, v3] = [1, 2, 3].map(|version| format!("libp2p+webrtc+v{version}/{password}"));
         for (username, wanted) in [
@@ -89,7 +91,7 @@ mod tests {
             (format!("{v1}:{v1}"), Some((&v1, &v1))),
             (format!("{v3}:abcd"), None),
             (format!("{password}:abcd"), None),
-            // A name that is too short for a password, as that of version 1 is.
+            // A ufrag that is too short for a password, as that of version 1 is.
             (format!("{v1}:abcd"), None),
             (format!("{v2}:abc"), None),
             (format!("{v2}:{}", "x".repeat(257)), None),
@@ -105,11 +107,11 @@ mod tests {
             let dialler = Dialler::parse(&username);
             let told = dialler
                 .as_ref()
-                .map(|dialler| (dialler.name.as_str(), dialler.password.as_str()));
+                .map(|dialler| (dialler.ufrag.as_str(), dialler.password.as_str()));
             assert_eq!(told, wanted, "{username:?}");
         }
         let dialler = Dialler::parse(&format!("{v2}:abcd")).unwrap();
-        assert_eq!(dialler.server(), v2);
+        assert_eq!(dialler.server_ufrag(), v2);
         let offer = offer(&dialler, "192.0.2.1:9".parse().unwrap());
         assert!(offer.contains("\r\na=ice-ufrag:abcd\r\n"), "{offer}");
         assert!(

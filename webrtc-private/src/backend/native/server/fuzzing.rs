@@ -42,7 +42,7 @@ pub(crate) fn user_name(text: &str) {
     let Some(dialler) = Dialler::parse(text) else {
         return;
     };
-    assert!(text.starts_with(dialler.server()));
+    assert!(text.starts_with(dialler.server_ufrag()));
     let offer = dialler::offer(&dialler, SocketAddr::from(([192, 0, 2, 1], 9)));
     // Nothing in a name makes a line of its own.
     assert_eq!(offer.lines().count(), 14, "{offer}");

@@ -140,7 +140,7 @@ fn check(
     check.build(&[
         Box::new(transaction),
         Box::new(BINDING_REQUEST),
-        Box::new(TextAttribute::new(ATTR_USERNAME, dialler.user_name())),
+        Box::new(TextAttribute::new(ATTR_USERNAME, dialler.username())),
         Box::new(PriorityAttr(PRIORITY)),
         Box::new(AttrControlled(0)),
         Box::new(MessageIntegrity::new_short_term_integrity_with_provider(
@@ -217,7 +217,7 @@ mod tests {
         let check = read(&asked);
         assert_eq!(check.typ, BINDING_REQUEST);
         let name = TextAttribute::get_from_as(&check, ATTR_USERNAME).unwrap();
-        assert_eq!(name.text, format!("abcd:{}", dialler(1).server()));
+        assert_eq!(name.text, format!("abcd:{}", dialler(1).server_ufrag()));
         assert!(!server.is_in(1, &check, 1), "the question is no answer");
         let mut other = answer(&asked);
         other.transaction_id.0[3] ^= 1;
