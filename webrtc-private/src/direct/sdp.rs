@@ -31,7 +31,7 @@ impl Version {
     }
 }
 
-/// The server's ICE user name, which is its password too.
+/// The server's ICE username fragment, which is its password too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Credential(String);
 

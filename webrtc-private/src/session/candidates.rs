@@ -1,6 +1,6 @@
 //! The other side's candidates: which of them are checked.
 //!
-//! ICE sends a check to every address that the other side names, from every socket of ours and several
+//! ICE sends connectivity checks to every address that the other side names, from every socket of ours and several
 //! times, long before anybody there has shown that he wants it (RFC 8445, section 19.5.1). So whoever signals
 //! has others write to third parties, and into their own networks. Here a candidate has to be of UDP, at an
 //! address that whoever uses this crate allows, and of few addresses with few ports each; the others are
@@ -59,10 +59,10 @@ impl fmt::Debug for Reachable {
     }
 }
 
-/// A candidate as browsers write it (`RTCIceCandidateInit`).
+/// A candidate as browsers write it (W3C's `RTCIceCandidateInit`).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Written {
+struct CandidateInit {
     candidate: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     sdp_mid: Option<String>,
@@ -90,9 +90,9 @@ impl Candidates {
 
     /// The candidate, as it may go on; `None` if it is not to be checked.
     pub(crate) fn take(&mut self, json: &str) -> Option<String> {
-        let mut written: Written = serde_json::from_str(json).ok()?;
-        written.candidate = self.read(&written.candidate)?;
-        serde_json::to_string(&written).ok()
+        let mut init: CandidateInit = serde_json::from_str(json).ok()?;
+        init.candidate = self.read(&init.candidate)?;
+        serde_json::to_string(&init).ok()
     }
 
     /// A description without the candidates in it, and those of them that may be checked, as JSON.
@@ -101,13 +101,13 @@ impl Candidates {
             .split_inclusive('\n')
             .partition(|line| line.starts_with("a=candidate:"));
         let taken = found.into_iter().filter_map(|line| {
-            let written = Written {
+            let init = CandidateInit {
                 candidate: self.read(line.strip_prefix("a=")?)?,
                 sdp_mid: None,
                 sdp_m_line_index: Some(0),
                 username_fragment: None,
             };
-            serde_json::to_string(&written).ok()
+            serde_json::to_string(&init).ok()
         });
         let taken = taken.collect();
         (rest.concat(), taken)

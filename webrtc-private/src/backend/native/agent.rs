@@ -166,7 +166,7 @@ impl Agent {
             }
         }
         self.handle_timeout();
-        self.add_own_candidates();
+        self.add_local_candidates();
         if self.sockets.poll_flush(cx).is_ready() {
             self.flush();
         }
@@ -327,12 +327,12 @@ impl Agent {
         }
     }
 
-    fn add_own_candidates(&mut self) {
+    fn add_local_candidates(&mut self) {
         for candidate in self.gatherer.take() {
             let json = self.candidate_json(&candidate);
             match self.ice.add_local_candidate(candidate) {
                 Ok(_) => self.note(Noted::Candidate(json)),
-                Err(error) => tracing::debug!(%error, "a candidate of our own is not taken"),
+                Err(error) => tracing::debug!(%error, "a local candidate is not taken"),
             }
         }
     }
@@ -397,7 +397,7 @@ impl Agent {
             return own;
         }
         let (local, remote) = self.ice.get_selected_candidate_pair()?;
-        // Of a candidate that a NAT has made, the address of the socket behind it.
+        // Of a reflexive candidate, its base: the address of the socket behind the NAT.
         let (local, remote) = (local.base_addr(), remote.addr());
         let dtls = self.dtls.as_mut()?;
         loop {

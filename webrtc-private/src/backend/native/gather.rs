@@ -1,4 +1,5 @@
-//! Candidates of our own: the addresses of the sockets, and those that STUN servers see them under.
+//! Local candidates: the addresses of the sockets (host), and those that STUN servers see them under
+//! (server-reflexive).
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -37,7 +38,8 @@ const COMPONENT: u16 = 1;
 pub(super) struct Gatherer {
     /// What a server's name may stand for.
     reachable: Reachable,
-    locals: Vec<SocketAddr>,
+    /// The sockets' addresses, which candidates are sent from (their base: RFC 8445, section 5.1.1).
+    bases: Vec<SocketAddr>,
     /// The names of servers are being looked up.
     resolving: FuturesUnordered<BoxFuture<'static, Vec<SocketAddr>>>,
     /// Servers that have not answered.
@@ -50,7 +52,7 @@ impl Gatherer {
     pub(super) fn new(reachable: Reachable) -> Self {
         Self {
             reachable,
-            locals: Vec::new(),
+            bases: Vec::new(),
             resolving: FuturesUnordered::new(),
             clients: Vec::new(),
             found: Vec::new(),
@@ -58,15 +60,15 @@ impl Gatherer {
     }
 
     /// Begins, with sockets at these addresses.
-    pub(super) fn begin(&mut self, locals: Vec<SocketAddr>, servers: &[IceServer]) {
-        for local in &locals {
+    pub(super) fn begin(&mut self, bases: Vec<SocketAddr>, servers: &[IceServer]) {
+        for local in &bases {
             let host = CandidateHostConfig {
                 base_config: at(*local),
                 ..CandidateHostConfig::default()
             };
             self.find(host.new_candidate_host());
         }
-        self.locals = locals;
+        self.bases = bases;
         let urls = servers.iter().flat_map(|server| &server.urls);
         for (host, port) in urls.filter_map(|url| stun_server(url)).take(SERVERS_MAX) {
             let reachable = self.reachable.clone();
@@ -90,7 +92,7 @@ impl Gatherer {
     /// Asks servers whose addresses have come to be known.
     pub(super) fn poll_resolved(&mut self, cx: &mut Context<'_>, now: Instant) {
         while let Poll::Ready(Some(addresses)) = self.resolving.poll_next_unpin(cx) {
-            for local in self.locals.clone() {
+            for local in self.bases.clone() {
                 // One address of the server's for each of ours, of the same kind.
                 let mut same = addresses
                     .iter()
@@ -273,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_is_asked_where_its_name_may_lead() {
-        let locals: Vec<SocketAddr> = ["127.0.0.1:9", "[::1]:9"]
+        let bases: Vec<SocketAddr> = ["127.0.0.1:9", "[::1]:9"]
             .iter()
             .map(|local| local.parse().expect("valid"))
             .collect();
@@ -289,7 +291,7 @@ mod tests {
                 username: None,
                 credential: None,
             };
-            gatherer.begin(locals.clone(), &[server]);
+            gatherer.begin(bases.clone(), &[server]);
             futures::future::poll_fn(|cx| {
                 gatherer.poll_resolved(cx, Instant::now());
                 match gatherer.resolving.is_empty() {

@@ -20,7 +20,7 @@ const COMPONENT: &str = "1";
 
 /// What is used of the JSON of `RTCIceCandidate.toJSON()`.
 #[derive(Deserialize)]
-struct CandidateJson {
+struct CandidateInit {
     candidate: String,
 }
 
@@ -53,10 +53,10 @@ impl Agent {
         sdp: String,
     ) -> Result<(), BackendError> {
         self.local = Some((kind, sdp));
-        let locals = self.sockets.bind()?;
-        self.gatherer.begin(locals, &self.ice_servers);
+        let bases = self.sockets.bind()?;
+        self.gatherer.begin(bases, &self.ice_servers);
         // Now: what comes to an address that is not known is lost.
-        self.add_own_candidates();
+        self.add_local_candidates();
         self.begin()
     }
 
@@ -83,7 +83,7 @@ impl Agent {
         &mut self,
         json: &str,
     ) -> Result<(), BackendError> {
-        let CandidateJson { candidate } = serde_json::from_str(json).map_err(error)?;
+        let CandidateInit { candidate } = serde_json::from_str(json).map_err(error)?;
         // `candidate:FOUNDATION COMPONENT …` (RFC 8839, section 5.1).
         let text = candidate.strip_prefix("candidate:");
         self.add_remote(text.unwrap_or(&candidate))?;

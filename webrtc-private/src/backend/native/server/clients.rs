@@ -64,9 +64,9 @@ pub(super) struct NewClient {
 
 /// See the [module](self).
 pub(super) struct Clients {
-    /// By how they call us, which is random.
-    by_name: HashMap<String, Client>,
-    names: HashMap<SocketAddr, String>,
+    /// By the username fragment that they call us by, which is random.
+    by_ufrag: HashMap<String, Client>,
+    ufrags: HashMap<SocketAddr, String>,
     newcomers: Newcomers,
     swept: Option<Instant>,
     crypto: Arc<dyn RTCCryptoProvider>,
@@ -83,8 +83,8 @@ struct Client {
 impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clients")
-            .field("clients", &self.by_name.len())
-            .field("addresses", &self.names.len())
+            .field("clients", &self.by_ufrag.len())
+            .field("addresses", &self.ufrags.len())
             .finish_non_exhaustive()
     }
 }
@@ -92,8 +92,8 @@ impl fmt::Debug for Clients {
 impl Clients {
     pub(super) fn new(crypto: Arc<dyn RTCCryptoProvider>, ledger: Ledger) -> Self {
         Self {
-            by_name: HashMap::new(),
-            names: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            ufrags: HashMap::new(),
             newcomers: Newcomers::default(),
             swept: None,
             crypto,
@@ -110,10 +110,10 @@ impl Clients {
         local: SocketAddr,
         socket: &Arc<UdpSocket>,
     ) -> Option<Taken> {
-        if let Some(name) = self.names.get(&from)
-            && !self.is_of_another(from, &data, name)
+        if let Some(ufrag) = self.ufrags.get(&from)
+            && !self.is_of_another(from, &data, ufrag)
         {
-            if let Some(client) = self.by_name.get_mut(name) {
+            if let Some(client) = self.by_ufrag.get_mut(ufrag) {
                 client.forward(from, data);
             }
             return None;
@@ -124,12 +124,12 @@ impl Clients {
             return self.admit(from, dialler, first, now, local, socket);
         }
         let dialler = first_check(&mut message, &*self.crypto)?;
-        let owner = self.names.get(&from).and_then(|it| self.by_name.get(it));
+        let owner = self.ufrags.get(&from).and_then(|it| self.by_ufrag.get(it));
         let is_free = owner.is_none_or(Client::has_left);
-        if let Some(client) = self.by_name.get_mut(dialler.server_ufrag()) {
+        if let Some(client) = self.by_ufrag.get_mut(dialler.server_ufrag()) {
             if is_free && !client.has_left() && client.addresses.len() < ADDRESSES_MAX {
                 client.addresses.push(from);
-                self.names.insert(from, dialler.server_ufrag().to_owned());
+                self.ufrags.insert(from, dialler.server_ufrag().to_owned());
                 client.forward(from, data);
             }
             return None;
@@ -145,11 +145,11 @@ impl Clients {
         asked.map(Taken::Ask)
     }
 
-    /// Whether a datagram is of somebody else than the client of this name who came from there. Systems give the
+    /// Whether a datagram is of somebody else than the client of this ufrag who came from there. Systems give the
     /// port of somebody who has left again, and of a dial that was given up nobody says so. Who is known keeps
     /// its address.
-    fn is_of_another(&self, from: SocketAddr, data: &[u8], name: &str) -> bool {
-        let client = self.by_name.get(name);
+    fn is_of_another(&self, from: SocketAddr, data: &[u8], ufrag: &str) -> bool {
+        let client = self.by_ufrag.get(ufrag);
         if is_dtls(data) || client.is_some_and(Client::is_known) {
             return false;
         }
@@ -159,7 +159,7 @@ impl Clients {
         }
         if message.typ == BINDING_REQUEST {
             let dialler = dialler_of(&message);
-            dialler.is_some_and(|dialler| dialler.server_ufrag() != name)
+            dialler.is_some_and(|dialler| dialler.server_ufrag() != ufrag)
         } else {
             self.newcomers.is_answer(from, &message)
         }
@@ -175,7 +175,7 @@ impl Clients {
         socket: &Arc<UdpSocket>,
     ) -> Option<Taken> {
         self.sweep(now);
-        if self.by_name.len() >= CLIENTS_MAX {
+        if self.by_ufrag.len() >= CLIENTS_MAX {
             tracing::debug!(%from, "too many clients");
             return None;
         }
@@ -188,9 +188,9 @@ impl Clients {
             left: None,
         };
         client.forward(from, first);
-        self.by_name
+        self.by_ufrag
             .insert(dialler.server_ufrag().to_owned(), client);
-        self.names.insert(from, dialler.server_ufrag().to_owned());
+        self.ufrags.insert(from, dialler.server_ufrag().to_owned());
         Some(Taken::Client(NewClient {
             address: from,
             dialler,
@@ -201,14 +201,14 @@ impl Clients {
 
     /// Forgets those who have left a while ago; of all that have left when there is no room.
     fn sweep(&mut self, now: Instant) {
-        let is_full = self.by_name.len() >= CLIENTS_MAX;
+        let is_full = self.by_ufrag.len() >= CLIENTS_MAX;
         let is_due = |swept: Instant| now.saturating_duration_since(swept) >= SWEEP_PAUSE;
         if !is_full && !self.swept.is_none_or(is_due) {
             return;
         }
         self.swept = Some(now);
-        let names = &mut self.names;
-        self.by_name.retain(|name, client| {
+        let ufrags = &mut self.ufrags;
+        self.by_ufrag.retain(|ufrag, client| {
             if !client.has_left() {
                 return true;
             }
@@ -218,8 +218,8 @@ impl Clients {
             }
             for address in &client.addresses {
                 // It may be somebody else's by now.
-                if names.get(address).is_some_and(|now| now == name) {
-                    names.remove(address);
+                if ufrags.get(address).is_some_and(|now| now == ufrag) {
+                    ufrags.remove(address);
                 }
             }
             false
@@ -257,10 +257,10 @@ fn first_check(check: &mut Message, crypto: &dyn RTCCryptoProvider) -> Option<Di
     Some(dialler)
 }
 
-/// What the user name of a check says, whoever has written it.
+/// What the STUN username of a check says, whoever has written it.
 fn dialler_of(check: &Message) -> Option<Dialler> {
-    let name = TextAttribute::get_from_as(check, ATTR_USERNAME).ok()?;
-    Dialler::parse(&name.text)
+    let username = TextAttribute::get_from_as(check, ATTR_USERNAME).ok()?;
+    Dialler::parse(&username.text)
 }
 
 #[cfg(test)]
@@ -321,7 +321,7 @@ mod tests {
         }
 
         fn remembered(&self) -> (usize, usize) {
-            (self.clients.by_name.len(), self.clients.names.len())
+            (self.clients.by_ufrag.len(), self.clients.ufrags.len())
         }
     }
 
@@ -360,7 +360,7 @@ mod tests {
         let (mut server, first, second) = (Server::new().await, check_of(1), check_of(2));
         let mut client = server.admit(&first, 0);
         let forged = signed_check("libp2p+webrtc+v2/0000000000000000000001", "efgh");
-        assert!(server.take(&forged, 1).is_none(), "of the same name");
+        assert!(server.take(&forged, 1).is_none(), "of the same ufrag");
         assert!(server.take(&[22, 254, 253], 1).is_none(), "DTLS");
         let mut other = server.admit(&second, 1);
         assert!(server.take(&first, 2).is_none(), "it has lost its address");

@@ -30,21 +30,21 @@ use super::{
 };
 use crate::backend::PeerConnection as _;
 
-/// The server's name in the checks of [`ServerLab::check`]: one of version 2 with a password in it.
+/// The server's username fragment in the checks of [`ServerLab::check`]: one of version 2 with a password in it.
 const NAME: &str = "libp2p+webrtc+v2/0123456789abcdefghijkl";
 /// Bytes of earlier datagrams that may be handed on with one.
 const RECORDS_KEPT_MAX: usize = 64 * 1024;
 /// Polls of a connection after each datagram: it goes on as long as something comes of it.
 const POLLS_MAX: usize = 8;
 
-/// What the user name of an ICE check says.
+/// What the STUN username of a connectivity check says.
 pub(crate) fn user_name(text: &str) {
     let Some(dialler) = Dialler::parse(text) else {
         return;
     };
     assert!(text.starts_with(dialler.server_ufrag()));
     let offer = dialler::offer(&dialler, SocketAddr::from(([192, 0, 2, 1], 9)));
-    // Nothing in a name makes a line of its own.
+    // Nothing in a username makes a line of its own.
     assert_eq!(offer.lines().count(), 14, "{offer}");
 }
 

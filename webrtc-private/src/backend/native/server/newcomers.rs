@@ -31,7 +31,7 @@ const NEWCOMERS_MAX: usize = 2048;
 /// How long they have. Round trips take less, and clients repeat their checks.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The longest first check that is kept. One with the longest names has some 650 bytes.
+/// The longest first check that is kept. One with the longest username has some 650 bytes.
 const CHECK_BYTES_MAX: usize = 1024;
 
 /// Of a peer-reflexive candidate (RFC 8445, section 5.1.2.1). There is no other that it could be compared with.

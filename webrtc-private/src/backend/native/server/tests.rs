@@ -242,7 +242,7 @@ async fn garbage_disturbs_nobody_and_is_not_answered() {
         let lies = [&[0, 1][..], &length, &cookie, &[7; 12], &username].concat();
         socket.send(&lies).await.unwrap();
     }
-    // A check with a name, but not signed.
+    // A check with a username, but not signed.
     let unsigned = [&[0, 1, 0, 48][..], &cookie, &[7; 12], &username].concat();
     socket.send(&unsigned).await.unwrap();
 
