@@ -1,8 +1,8 @@
 //! Which records of DTLS are handed on to the protocol, and in which form.
 //!
 //! rtc-dtls 0.21 keeps every fragment of a handshake message, however many of them come and whatever message they
-//! are of, adds up their sizes and puts them together by recursion for each one. It queues whatever comes before
-//! there are keys for it, answers every alert, and forgets to send its own flight again once the other side
+//! are of, adds up their sizes and puts them together by recursion for each one. It queues whatever comes of
+//! an epoch that there are no keys for yet, answers every alert, and forgets to send its own flight again once the other side
 //! repeats its own. So it gets each handshake message once, whole and in turn (see [`messages`]), and of
 //! everything else no more than a handshake takes.
 
@@ -12,20 +12,20 @@ use self::messages::{Fragment, Messages};
 
 mod messages;
 
-/// Records of the handshake in cleartext, in bytes. One takes 4 KiB, and is repeated where they get lost.
+/// Records of the handshake in cleartext (epoch 0), in bytes. One handshake takes 4 KiB, and is repeated where they get lost.
 const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
 
-/// Records that came before the keys for them were there, in bytes.
+/// Records of epoch 1 that came before its keys were there, in bytes.
 const EARLY_BYTES_MAX: usize = 16 * 1024;
 
 /// The same in number. Each is looked at again when the keys are there.
 const EARLY_MAX: usize = 32;
 
-/// Records of a few bytes: the change to the keys, alerts, and the encrypted end of the handshake, of which
-/// there is one in each flight that is repeated.
+/// Records of a few bytes: ChangeCipherSpec, alerts, and the encrypted Finished, of which there is one in each flight
+/// that is retransmitted.
 const SHORT_MAX: usize = 32;
 
-/// The longest of them: the end of the handshake has 24 bytes, the longest way to encrypt it adds 56.
+/// The longest of them: Finished has 24 bytes, and the cipher suite that adds most to it adds 56.
 const SHORT_BYTES_MAX: usize = 80;
 
 /// Bytes of a header (RFC 6347, section 4.1).
@@ -39,7 +39,7 @@ const DTLS_1_2: [u8; 2] = [254, 253];
 /// See [`DTLS_1_2`].
 const DTLS_1_0: [u8; 2] = [254, 255];
 
-/// What is in a record (RFC 5246, section 6.2.1).
+/// Content types of records (RFC 5246, section 6.2.1).
 const CHANGE_CIPHER_SPEC: u8 = 20;
 /// See [`CHANGE_CIPHER_SPEC`].
 const ALERT: u8 = 21;
@@ -53,7 +53,7 @@ const APPLICATION_DATA: u8 = 23;
 pub(super) struct Records {
     messages: Messages,
     /// Records in cleartext that were handed on. They are numbered anew, since some take the place of several.
-    numbered: u32,
+    next_sequence: u32,
     handshake_bytes: usize,
     early: usize,
     early_bytes: usize,
@@ -61,7 +61,7 @@ pub(super) struct Records {
 }
 
 struct Record<'a> {
-    kind: u8,
+    content_type: u8,
     epoch: u16,
     content: &'a [u8],
     /// With its header.
@@ -73,13 +73,22 @@ fn records(datagram: &[u8]) -> impl Iterator<Item = Record<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let (header, after) = rest.split_first_chunk::<HEADER>()?;
-        let [kind, major, minor, epoch, low_epoch, .., length, low_length] = *header;
+        let [
+            content_type,
+            major,
+            minor,
+            epoch,
+            low_epoch,
+            ..,
+            length,
+            low_length,
+        ] = *header;
         let length = usize::from(u16::from_be_bytes([length, low_length]));
         let content = after.get(..length)?;
         let (whole, next) = rest.split_at_checked(HEADER + length)?;
         rest = next;
         ([DTLS_1_2, DTLS_1_0].contains(&[major, minor])).then_some(Record {
-            kind,
+            content_type,
             epoch: u16::from_be_bytes([epoch, low_epoch]),
             content,
             whole,
@@ -90,7 +99,8 @@ fn records(datagram: &[u8]) -> impl Iterator<Item = Record<'_>> {
 fn is_data_alone(datagram: &[u8]) -> bool {
     let first = records(datagram).next();
     first.is_some_and(|first| {
-        (first.epoch, first.kind) == (1, APPLICATION_DATA) && first.whole.len() == datagram.len()
+        (first.epoch, first.content_type) == (1, APPLICATION_DATA)
+            && first.whole.len() == datagram.len()
     })
 }
 
@@ -103,12 +113,12 @@ impl Records {
         }
         let mut taken = BytesMut::new();
         for record in records(&datagram) {
-            match (record.epoch, record.kind) {
+            match (record.epoch, record.content_type) {
                 // Nobody has signed it, and there is no other handshake.
                 (0, _) if is_connected => {}
                 (0, HANDSHAKE) => self.take_handshake(record.content, &mut taken),
                 (0, CHANGE_CIPHER_SPEC | ALERT) if self.takes_short(record.content, 2) => {
-                    self.put(record.kind, record.content, &mut taken);
+                    self.put(record.content_type, record.content, &mut taken);
                 }
                 (1, HANDSHAKE | ALERT) if self.takes_short(record.content, SHORT_BYTES_MAX) => {
                     taken.put_slice(record.whole);
@@ -150,18 +160,18 @@ impl Records {
     }
 
     /// Writes a record in cleartext.
-    fn put(&mut self, kind: u8, content: &[u8], taken: &mut BytesMut) {
+    fn put(&mut self, content_type: u8, content: &[u8], taken: &mut BytesMut) {
         let Ok(length) = u16::try_from(content.len()) else {
             return;
         };
-        taken.put_u8(kind);
+        taken.put_u8(content_type);
         taken.put_slice(&DTLS_1_2);
-        // The epoch, and the first bytes of the number.
+        // The epoch, and the first bytes of the sequence number.
         taken.put_slice(&[0; 4]);
-        taken.put_u32(self.numbered);
+        taken.put_u32(self.next_sequence);
         taken.put_u16(length);
         taken.put_slice(content);
-        self.numbered = self.numbered.saturating_add(1);
+        self.next_sequence = self.next_sequence.saturating_add(1);
     }
 }
 

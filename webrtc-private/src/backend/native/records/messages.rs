@@ -14,7 +14,7 @@ pub(super) const FRAGMENTS_MAX: usize = 256;
 /// Messages of one side: eight with a session ticket, which nobody here gives.
 pub(super) const MESSAGES_MAX: u16 = 8;
 
-/// How often the first message is handed on again. Whoever repeats it waits twice as long each time.
+/// How often ClientHello is handed on again. Whoever repeats it waits twice as long each time.
 pub(super) const REPEATS_MAX: usize = 8;
 
 /// Pieces of one message that do not follow each other. The longest that is taken, in datagrams of the 576 bytes
@@ -27,7 +27,7 @@ const HEADER: usize = 12;
 /// The longest message: handed on it is one record.
 const LENGTH_MAX: usize = CONTENT_MAX - HEADER;
 
-/// The first message of a client (RFC 5246, section 7.4).
+/// The type of ClientHello (RFC 5246, section 7.4).
 const CLIENT_HELLO: u8 = 1;
 
 /// A part of a message, or all of it.
@@ -35,11 +35,11 @@ const CLIENT_HELLO: u8 = 1;
 pub(super) struct Fragment<'a> {
     /// The type of the message.
     pub(super) kind: u8,
-    /// How long the whole message is.
+    /// How long the whole message is (`length`).
     pub(super) length: usize,
-    /// Which message it is.
+    /// Which message it is (`message_seq`).
     pub(super) number: u16,
-    /// Where in the message the bytes belong.
+    /// Where in the message the bytes belong (`fragment_offset`).
     pub(super) offset: usize,
     pub(super) bytes: &'a [u8],
 }
@@ -114,8 +114,8 @@ impl Messages {
         }
     }
 
-    /// Whether a client says its first message again. It may not have heard that it is to say it with a cookie,
-    /// which rtc-dtls says again only then. Later repetitions are for nobody: it sends its own flight again when it
+    /// Whether a client repeats its ClientHello. It may not have got the HelloVerifyRequest with the cookie, which
+    /// rtc-dtls repeats only then. Later repetitions are for nobody: it sends its own flight again when it
     /// is time, unless it hears of them.
     fn is_repeat(&self, fragment: &Fragment<'_>) -> bool {
         let is_first = (fragment.number, fragment.kind) == (0, CLIENT_HELLO);
