@@ -23,8 +23,8 @@ use libp2p_swarm::{
 use web_time::Instant;
 
 use self::{
+    connections::{Kind, SwarmConnection, kind_of},
     handler::{FromHandler, Handler, OpenStream},
-    known::{Kind, Known, kind_of},
     requests::{Action, Requests},
     sessions::Sessions,
     upgrade::Upgrades,
@@ -33,13 +33,13 @@ use crate::{
     address,
     backend::SelectedPair,
     config::Config,
-    muxer::{News, What},
+    muxer::{Change, StateChange},
     report::{Failure, Report, Reports, Role},
     transport::{DialRequest, Notice},
 };
 
+mod connections;
 mod handler;
-mod known;
 mod requests;
 mod sessions;
 mod upgrade;
@@ -84,10 +84,10 @@ pub struct Behaviour {
     requests: Requests,
     sessions: Sessions,
     notices: mpsc::Sender<Notice>,
-    news: mpsc::Receiver<News>,
+    changes: mpsc::Receiver<StateChange>,
     /// Notices that did not fit into the channel.
     unsent: VecDeque<Notice>,
-    connections: HashMap<ConnectionId, Known>,
+    connections: HashMap<ConnectionId, SwarmConnection>,
     upgrades: Upgrades,
     /// Dials that are attempts to upgrade.
     attempts: HashMap<ConnectionId, PeerId>,
@@ -102,7 +102,7 @@ impl Behaviour {
         reports: Reports,
         requests: mpsc::Receiver<DialRequest>,
         notices: mpsc::Sender<Notice>,
-        news: mpsc::Receiver<News>,
+        changes: mpsc::Receiver<StateChange>,
     ) -> Self {
         let preferred = config.preferred.as_ref().map(|preferred| preferred.time);
         Self {
@@ -112,7 +112,7 @@ impl Behaviour {
             sessions: Sessions::new(local, config.inbound_max),
             config,
             notices,
-            news,
+            changes,
             unsent: VecDeque::new(),
             connections: HashMap::new(),
             upgrades: Upgrades::new(preferred),
@@ -139,17 +139,20 @@ impl Behaviour {
         Handler::new(preferred.map_or_else(Vec::new, |preferred| preferred.protocols.clone()))
     }
 
-    fn connections_of(&self, peer: &PeerId) -> impl Iterator<Item = (ConnectionId, &Known)> {
+    fn connections_of(
+        &self,
+        peer: &PeerId,
+    ) -> impl Iterator<Item = (ConnectionId, &SwarmConnection)> {
         let peer = *peer;
         self.connections
             .iter()
-            .filter(move |(_, known)| known.peer == peer)
-            .map(|(id, known)| (*id, known))
+            .filter(move |(_, one)| one.peer == peer)
+            .map(|(id, one)| (*id, one))
     }
 
     fn is_direct(&self, peer: &PeerId) -> bool {
         self.connections_of(peer)
-            .any(|(_, known)| !matches!(known.kind, Kind::Relayed { .. }))
+            .any(|(_, one)| !matches!(one.kind, Kind::Relayed { .. }))
     }
 
     fn act(&mut self, actions: Vec<Action>) {
@@ -175,8 +178,8 @@ impl Behaviour {
         let we_begin = self.local < peer;
         let mut doubles: Vec<(bool, ConnectionId)> = self
             .connections_of(&peer)
-            .filter(|(_, known)| known.kind == Kind::WebRtc)
-            .map(|(id, known)| (known.dialled == we_begin, id))
+            .filter(|(_, one)| one.kind == Kind::WebRtc)
+            .map(|(id, one)| (one.dialled == we_begin, id))
             .collect();
         doubles.sort_unstable();
         doubles.pop();
@@ -201,7 +204,7 @@ impl Behaviour {
         let is_relayed = matches!(kind, Kind::Relayed { .. });
         self.connections.insert(
             id,
-            Known {
+            SwarmConnection {
                 peer,
                 kind,
                 dialled,
@@ -232,16 +235,16 @@ impl Behaviour {
         }
     }
 
-    fn on_news(&mut self, News { peer, role, what }: News) {
-        let Some((id, known)) = known::newest(&mut self.connections, peer, role) else {
+    fn on_change(&mut self, StateChange { peer, role, change }: StateChange) {
+        let Some((id, one)) = connections::newest(&mut self.connections, peer, role) else {
             return;
         };
-        let event = match what {
-            What::Silent => Event::Silent(id),
-            What::SelectedPair(pair) if known.selected_pair.replace(pair) != Some(pair) => {
+        let event = match change {
+            Change::Silent => Event::Silent(id),
+            Change::SelectedPair(pair) if one.selected_pair.replace(pair) != Some(pair) => {
                 Event::SelectedPairChanged(id)
             }
-            What::SelectedPair(_) => return,
+            Change::SelectedPair(_) => return,
         };
         self.events.push_back(ToSwarm::GenerateEvent(event));
     }
@@ -250,7 +253,7 @@ impl Behaviour {
         self.connections.remove(&id);
         let relayed = self
             .connections_of(&peer)
-            .any(|(_, known)| matches!(known.kind, Kind::Relayed { .. }));
+            .any(|(_, one)| matches!(one.kind, Kind::Relayed { .. }));
         if !relayed {
             self.upgrades.done(&peer);
         } else if !self.is_direct(&peer) && self.config.upgrade {
@@ -307,7 +310,7 @@ impl Behaviour {
     fn attempt(&mut self, peer: PeerId) {
         let circuit = self
             .connections_of(&peer)
-            .find_map(|(_, known)| match &known.kind {
+            .find_map(|(_, one)| match &one.kind {
                 Kind::Relayed { circuit } => Some(circuit.clone()),
                 Kind::WebRtc | Kind::Direct => None,
             });
@@ -444,7 +447,7 @@ impl NetworkBehaviour for Behaviour {
     ) {
         match event {
             FromHandler::Inbound(stream) => {
-                let circuit = match self.connections.get(&id).map(|known| &known.kind) {
+                let circuit = match self.connections.get(&id).map(|one| &one.kind) {
                     Some(Kind::WebRtc) => return,
                     Some(Kind::Relayed { circuit }) => Some(circuit.clone()),
                     Some(Kind::Direct) | None => None,
@@ -468,12 +471,12 @@ impl NetworkBehaviour for Behaviour {
         cx: &mut Context<'_>,
     ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.poll_notices(cx);
-        while let Poll::Ready(Some(news)) = self.news.poll_next_unpin(cx) {
-            self.on_news(news);
+        while let Poll::Ready(Some(change)) = self.changes.poll_next_unpin(cx) {
+            self.on_change(change);
         }
         let connections = &self.connections;
         let actions = self.requests.poll(cx, &mut self.sessions, |peer| {
-            known::signalling(connections, peer)
+            connections::signalling(connections, peer)
         });
         self.act(actions);
         loop {

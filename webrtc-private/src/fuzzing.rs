@@ -188,7 +188,7 @@ pub fn address(address: &Multiaddr) {
     direct::fuzzing::address(address);
 }
 
-/// What the user name of an ICE check, a fingerprint and a description of our own say.
+/// What the STUN username of a connectivity check, a fingerprint and a description of our own say.
 pub fn text(text: &str) {
     direct::fuzzing::text(text);
     crate::backend::native::server::fuzzing::user_name(text);

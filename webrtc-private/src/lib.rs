@@ -91,7 +91,7 @@ pub fn new<B: Backend>(local: PeerId, backend: B, config: Config) -> (Transport<
     let reports = Reports::default();
     let (open, requests) = mpsc::channel(QUEUE);
     let (notify, notices) = mpsc::channel(QUEUE);
-    let (tell, news) = mpsc::channel(QUEUE);
+    let (tell, changes) = mpsc::channel(QUEUE);
     (
         Transport::new(
             backend,
@@ -101,6 +101,6 @@ pub fn new<B: Backend>(local: PeerId, backend: B, config: Config) -> (Transport<
             notices,
             tell,
         ),
-        Behaviour::new(local, config, reports, requests, notify, news),
+        Behaviour::new(local, config, reports, requests, notify, changes),
     )
 }

@@ -23,7 +23,7 @@ use crate::{
     backend::{BackendError, CloseReason, DataChannel, Event, PeerConnection, SelectedPair},
     report::Role,
     session::INIT_LABEL,
-    stream::{HalfOpen, Stream},
+    stream::{Stream, StreamInner},
 };
 
 /// Streams of the other side that wait to be taken. More are refused: their channels are closed.
@@ -39,8 +39,8 @@ const INIT_MAX: Duration = Duration::from_secs(10);
 pub struct Connection<P: PeerConnection> {
     peer: P,
     inbound: VecDeque<P::Channel>,
-    drop_sender: mpsc::Sender<HalfOpen<P::Channel>>,
-    dropped: mpsc::Receiver<HalfOpen<P::Channel>>,
+    drop_sender: mpsc::Sender<StreamInner<P::Channel>>,
+    dropped: mpsc::Receiver<StreamInner<P::Channel>>,
     /// Streams that their users are done with, and what is left of the handshake.
     background: FuturesUnordered<BoxFuture<'static, Background>>,
     open: usize,
@@ -53,16 +53,16 @@ pub struct Connection<P: PeerConnection> {
 
 /// What the behaviour is told of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct News {
+pub(crate) struct StateChange {
     pub(crate) peer: PeerId,
     /// There is one session with a peer in each role, so that this says which connection it is.
     pub(crate) role: Role,
-    pub(crate) what: What,
+    pub(crate) change: Change,
 }
 
-/// See [`News`].
+/// See [`StateChange`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum What {
+pub(crate) enum Change {
     /// Nothing has come for some seconds.
     Silent,
     /// This candidate pair is selected.
@@ -74,14 +74,14 @@ pub(crate) enum What {
 pub(crate) struct Teller {
     peer: PeerId,
     role: Role,
-    sender: mpsc::Sender<News>,
+    sender: mpsc::Sender<StateChange>,
     /// What was not told yet, the newest of each kind.
     selected_pair: Option<SelectedPair>,
     is_silent: bool,
 }
 
 impl Teller {
-    pub(crate) const fn new(peer: PeerId, role: Role, sender: mpsc::Sender<News>) -> Self {
+    pub(crate) const fn new(peer: PeerId, role: Role, sender: mpsc::Sender<StateChange>) -> Self {
         Self {
             peer,
             role,
@@ -91,10 +91,10 @@ impl Teller {
         }
     }
 
-    fn note(&mut self, what: What) {
-        match what {
-            What::Silent => self.is_silent = true,
-            What::SelectedPair(pair) => self.selected_pair = Some(pair),
+    fn note(&mut self, change: Change) {
+        match change {
+            Change::Silent => self.is_silent = true,
+            Change::SelectedPair(pair) => self.selected_pair = Some(pair),
         }
     }
 
@@ -102,16 +102,16 @@ impl Teller {
         while self.is_silent || self.selected_pair.is_some() {
             match self.sender.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {
-                    let what = match self.selected_pair.take() {
-                        Some(pair) => What::SelectedPair(pair),
+                    let change = match self.selected_pair.take() {
+                        Some(pair) => Change::SelectedPair(pair),
                         None => {
                             self.is_silent = false;
-                            What::Silent
+                            Change::Silent
                         }
                     };
                     let (peer, role) = (self.peer, self.role);
                     // It was ready.
-                    let _ = self.sender.start_send(News { peer, role, what });
+                    let _ = self.sender.start_send(StateChange { peer, role, change });
                 }
                 // The behaviour is gone, and with it the swarm, soon; or there is no room, and it wakes us.
                 Poll::Ready(Err(_)) | Poll::Pending => return,
@@ -179,9 +179,9 @@ impl<P: PeerConnection> Connection<P> {
         self
     }
 
-    fn note(&mut self, what: What) {
+    fn note(&mut self, change: Change) {
         if let Some(teller) = &mut self.teller {
-            teller.note(what);
+            teller.note(change);
         }
     }
 
@@ -191,9 +191,9 @@ impl<P: PeerConnection> Connection<P> {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), ConnectionError> {
-        while let Poll::Ready(Some(half_open)) = self.dropped.poll_next_unpin(cx) {
+        while let Poll::Ready(Some(inner)) = self.dropped.poll_next_unpin(cx) {
             self.background.push(Box::pin(async {
-                half_open.linger().await;
+                inner.linger().await;
                 Background::Stream
             }));
         }
@@ -208,8 +208,8 @@ impl<P: PeerConnection> Connection<P> {
             match event {
                 Event::Channel(channel) => self.on_channel(channel),
                 Event::Closed(reason) => self.closed = Some(reason),
-                Event::Silent => self.note(What::Silent),
-                Event::SelectedPair(pair) => self.note(What::SelectedPair(pair)),
+                Event::Silent => self.note(Change::Silent),
+                Event::SelectedPair(pair) => self.note(Change::SelectedPair(pair)),
                 // Candidates that are gathered later matter to the other side only while it makes connectivity checks.
                 Event::Candidate(_) | Event::Connected | Event::ServerRefused(_) => {}
             }

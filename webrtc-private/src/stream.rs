@@ -31,14 +31,14 @@ const LINGER_MAX: Duration = Duration::from_secs(10);
 /// A stream. Dropping it without closing it resets it.
 #[derive(Debug)]
 pub struct Stream<C: DataChannel> {
-    half_open: Option<HalfOpen<C>>,
-    dropped: mpsc::Sender<HalfOpen<C>>,
+    inner: Option<StreamInner<C>>,
+    dropped: mpsc::Sender<StreamInner<C>>,
 }
 
 /// A channel with the state of the stream on it, which outlives the [`Stream`] until both sides are
 /// done with it.
 #[derive(Debug)]
-pub(crate) struct HalfOpen<C> {
+pub(crate) struct StreamInner<C> {
     channel: C,
     decoder: Decoder,
     state: State,
@@ -51,9 +51,9 @@ pub(crate) struct HalfOpen<C> {
 }
 
 impl<C: DataChannel> Stream<C> {
-    pub(crate) fn new(channel: C, dropped: mpsc::Sender<HalfOpen<C>>) -> Self {
+    pub(crate) fn new(channel: C, dropped: mpsc::Sender<StreamInner<C>>) -> Self {
         Self {
-            half_open: Some(HalfOpen {
+            inner: Some(StreamInner {
                 channel,
                 decoder: Decoder::default(),
                 state: State::new(),
@@ -65,9 +65,9 @@ impl<C: DataChannel> Stream<C> {
         }
     }
 
-    fn half_open(&mut self) -> io::Result<&mut HalfOpen<C>> {
+    fn inner(&mut self) -> io::Result<&mut StreamInner<C>> {
         // Only `drop` takes it.
-        self.half_open
+        self.inner
             .as_mut()
             .ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
@@ -75,9 +75,9 @@ impl<C: DataChannel> Stream<C> {
 
 impl<C: DataChannel> Drop for Stream<C> {
     fn drop(&mut self) {
-        if let Some(half_open) = self.half_open.take() {
+        if let Some(inner) = self.inner.take() {
             // Without its connection it has nobody left to talk to.
-            let _ = self.dropped.try_send(half_open);
+            let _ = self.dropped.try_send(inner);
         }
     }
 }
@@ -88,7 +88,7 @@ impl<C: DataChannel> AsyncRead for Stream<C> {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().half_open()?.poll_read(cx, buffer)
+        self.get_mut().inner()?.poll_read(cx, buffer)
     }
 }
 
@@ -98,20 +98,20 @@ impl<C: DataChannel> AsyncWrite for Stream<C> {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().half_open()?.poll_write(cx, data)
+        self.get_mut().inner()?.poll_write(cx, data)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // What was written is the channel's already, and goes out as fast as it can.
-        self.get_mut().half_open()?.poll_control(cx)
+        self.get_mut().inner()?.poll_control(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().half_open()?.poll_close(cx)
+        self.get_mut().inner()?.poll_close(cx)
     }
 }
 
-impl<C: DataChannel> HalfOpen<C> {
+impl<C: DataChannel> StreamInner<C> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             if !self.unread.is_empty() && !self.state.is_reset() {

@@ -24,7 +24,7 @@ use crate::{
     backend::Backend,
     config::Config,
     error::{Error, OpenError, Step},
-    muxer::{Connection, News, Teller},
+    muxer::{Connection, StateChange, Teller},
     report::{Report, Reports, Role},
     session,
 };
@@ -69,7 +69,7 @@ pub struct Transport<B: Backend> {
     reports: Reports,
     opens: mpsc::Sender<DialRequest>,
     notices: mpsc::Receiver<Notice>,
-    news: mpsc::Sender<News>,
+    changes: mpsc::Sender<StateChange>,
     listener: Option<Listener>,
     /// Circuits that are up, whether anybody listens or not.
     circuits: BTreeSet<Multiaddr>,
@@ -101,7 +101,7 @@ impl<B: Backend> Transport<B> {
         reports: Reports,
         opens: mpsc::Sender<DialRequest>,
         notices: mpsc::Receiver<Notice>,
-        news: mpsc::Sender<News>,
+        changes: mpsc::Sender<StateChange>,
     ) -> Self {
         Self {
             backend,
@@ -109,7 +109,7 @@ impl<B: Backend> Transport<B> {
             reports,
             opens,
             notices,
-            news,
+            changes,
             listener: None,
             circuits: BTreeSet::new(),
             events: VecDeque::new(),
@@ -181,7 +181,7 @@ impl<B: Backend> Transport<B> {
             self.config.clone(),
             self.reports.clone(),
         );
-        let teller = Teller::new(peer, Role::Answerer, self.news.clone());
+        let teller = Teller::new(peer, Role::Answerer, self.changes.clone());
         Box::pin(async move {
             let connection = backend
                 .connection(&config.ice_servers.get(), &config.reachable)
@@ -339,7 +339,7 @@ impl<B: Backend> libp2p_core::Transport for Transport<B> {
             relayed,
             opens: self.opens.clone(),
         };
-        let teller = Teller::new(peer, Role::Offerer, self.news.clone());
+        let teller = Teller::new(peer, Role::Offerer, self.changes.clone());
         Ok(Box::pin(async move {
             let mut report = Report::new(Role::Offerer);
             let result = request.offer(backend, &config, &mut report).await;

@@ -108,8 +108,8 @@ impl<P: PeerConnection> Encrypted<P> {
         };
         peer.trust();
         let rest = Box::pin(async move {
-            if let Some(half_open) = lingering.next().await {
-                half_open.linger().await;
+            if let Some(inner) = lingering.next().await {
+                inner.linger().await;
             }
             Background::Handshake
         });

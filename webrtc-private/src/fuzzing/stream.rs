@@ -14,7 +14,7 @@ use futures::{AsyncRead as _, AsyncWrite as _, FutureExt as _, channel::mpsc};
 use crate::{
     backend::{ChannelClosed, DataChannel},
     stream::{
-        HalfOpen, Stream,
+        Stream, StreamInner,
         frame::{self, Decoder, FRAME_BYTES_MAX, Flag},
     },
 };
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub struct StreamLab {
     stream: Stream<Script>,
-    dropped: mpsc::Receiver<HalfOpen<Script>>,
+    dropped: mpsc::Receiver<StreamInner<Script>>,
     script: Script,
     /// Data of whole frames that was given to the stream and may still be read.
     coming: VecDeque<u8>,
@@ -214,9 +214,9 @@ impl StreamLab {
             ..
         } = self;
         drop(stream);
-        if let Ok(half_open) = dropped.try_recv() {
+        if let Ok(inner) = dropped.try_recv() {
             // Once: whoever waits for the other side waits for time to pass.
-            let _ = half_open.linger().now_or_never();
+            let _ = inner.linger().now_or_never();
         }
         let channel = script.lock();
         let mut decoder = Decoder::default();

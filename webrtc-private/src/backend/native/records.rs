@@ -1,8 +1,8 @@
 //! Which records of DTLS are handed on to the protocol, and in which form.
 //!
 //! rtc-dtls 0.21 keeps every fragment of a handshake message, however many of them come and whatever message they
-//! are of, adds up their sizes and puts them together by recursion for each one. It queues whatever comes of
-//! an epoch that there are no keys for yet, answers every alert, and forgets to send its own flight again once the other side
+//! are of, adds up their sizes and puts them together by recursion for each one. It queues whatever comes of an epoch
+//! that there are no keys for yet, answers every alert, and forgets to send its own flight again once the other side
 //! repeats its own. So it gets each handshake message once, whole and in turn (see [`messages`]), and of
 //! everything else no more than a handshake takes.
 

@@ -247,7 +247,7 @@ impl Client {
     }
 }
 
-/// What an ICE check says of a client that is not known, if it is signed with that.
+/// What a connectivity check says of a client that is not known, if it is signed with that.
 fn first_check(check: &mut Message, crypto: &dyn RTCCryptoProvider) -> Option<Dialler> {
     if check.typ != BINDING_REQUEST {
         return None;

@@ -1,4 +1,4 @@
-//! What is known of the swarm's connections.
+//! What the behaviour keeps of the swarm's connections.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::{address, backend::SelectedPair, report::Role};
 
 /// A connection of the swarm.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct SwarmConnection {
     pub(super) peer: PeerId,
     pub(super) kind: Kind,
     /// By us.
@@ -31,27 +31,27 @@ pub(super) enum Kind {
 
 /// A connection that signals can go over: js-libp2p takes any but those of this transport, and so do we.
 pub(super) fn signalling(
-    connections: &HashMap<ConnectionId, Known>,
+    connections: &HashMap<ConnectionId, SwarmConnection>,
     peer: &PeerId,
 ) -> Option<ConnectionId> {
     connections
         .iter()
-        .find(|(_, known)| known.peer == *peer && known.kind != Kind::WebRtc)
+        .find(|(_, one)| one.peer == *peer && one.kind != Kind::WebRtc)
         .map(|(id, _)| *id)
 }
 
 /// The connection of this transport with a peer in which we have this role: the newest, where an older one is about to
 /// be closed.
 pub(super) fn newest(
-    connections: &mut HashMap<ConnectionId, Known>,
+    connections: &mut HashMap<ConnectionId, SwarmConnection>,
     peer: PeerId,
     role: Role,
-) -> Option<(ConnectionId, &mut Known)> {
-    let ours = connections.iter_mut().filter(|(_, known)| {
-        known.peer == peer && known.kind == Kind::WebRtc && known.dialled == (role == Role::Offerer)
+) -> Option<(ConnectionId, &mut SwarmConnection)> {
+    let ours = connections.iter_mut().filter(|(_, one)| {
+        one.peer == peer && one.kind == Kind::WebRtc && one.dialled == (role == Role::Offerer)
     });
-    let (id, known) = ours.max_by_key(|(id, _)| **id)?;
-    Some((*id, known))
+    let (id, one) = ours.max_by_key(|(id, _)| **id)?;
+    Some((*id, one))
 }
 
 pub(super) fn kind_of(address: &Multiaddr) -> Kind {
