@@ -92,6 +92,7 @@ pub struct Message {
 
 /// How a member went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LeaveReason {
     /// Its presence was not renewed in time.
     Expired,
@@ -103,6 +104,7 @@ pub enum LeaveReason {
 
 /// Why something was not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum NotSaid {
     /// The room was left.
     Left,

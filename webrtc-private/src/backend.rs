@@ -114,6 +114,7 @@ pub enum Event<C> {
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// ICE has failed (`RTCIceTransportState`): no candidate pair works, or the selected one does no longer.
     IceFailed,

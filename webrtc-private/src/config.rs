@@ -10,8 +10,9 @@ use libp2p_swarm::StreamProtocol;
 use crate::backend::IceServer;
 pub use crate::session::candidates::Reachable;
 
-/// Settings of the transport and its behaviour.
+/// Settings of the transport and its behaviour. Begin with the [default](Self::default), and set what is to be another.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// STUN and TURN servers. None by default: a page should tell nobody of its users but those that
     /// it is meant to talk to.
@@ -34,12 +35,21 @@ pub struct Config {
 
 /// Another upgrade from a relayed connection to a direct one, such as DCUtR between peers with sockets.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PreferredUpgrade {
     /// Whoever speaks one of these knows it. A peer may speak others on connections that it has dialled than
     /// on those that it has not.
     pub protocols: Vec<StreamProtocol>,
     /// How long it has before this one is tried.
     pub time: Duration,
+}
+
+impl PreferredUpgrade {
+    /// An upgrade by one of these protocols, which has this long.
+    #[must_use]
+    pub const fn new(protocols: Vec<StreamProtocol>, time: Duration) -> Self {
+        Self { protocols, time }
+    }
 }
 
 impl Default for Config {

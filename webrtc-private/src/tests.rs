@@ -374,7 +374,7 @@ async fn the_address_can_be_dialled_without_a_connection_before() {
 }
 
 #[tokio::test]
-async fn without_a_way_the_relayed_connection_stays() {
+async fn where_ice_fails_the_relayed_connection_stays() {
     let world = World::new(Network::Shut, 2);
     let relay = relay().await;
     let (mut listener, circuit) = Running::listening(&world, Config::default(), &relay).await;

@@ -177,15 +177,10 @@ pub(crate) fn build(
         moim_webrtc::direct::Transport::new(Browser, keypair.clone(), UPGRADE_TIMEOUT);
 
     let ice_servers = IceServers::default();
-    let (direct, moim_webrtc) = moim_webrtc::new(
-        keypair.public().to_peer_id(),
-        Browser,
-        moim_webrtc::Config {
-            ice_servers: ice_servers.clone(),
-            reachable: reachable(dials),
-            ..moim_webrtc::Config::default()
-        },
-    );
+    let mut config = moim_webrtc::Config::default();
+    config.ice_servers = ice_servers.clone();
+    config.reachable = reachable(dials);
+    let (direct, moim_webrtc) = moim_webrtc::new(keypair.public().to_peer_id(), Browser, config);
 
     // The relay client takes every address with `/p2p-circuit` in it, also the direct ones that are
     // signalled over a relay: so these come before it. The others take none of these.

@@ -165,18 +165,15 @@ pub(crate) fn build(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
 
     let ice_servers = IceServers::default();
+    let mut config = moim_webrtc::Config::default();
+    config.ice_servers = ice_servers.clone();
+    config.reachable = reachable(dials);
+    let hole_punching = vec![dcutr::PROTOCOL_NAME, DIAL_BACK];
+    config.preferred = Some(PreferredUpgrade::new(hole_punching, HOLE_PUNCHING_TIME));
     let (webrtc, webrtc_behaviour) = moim_webrtc::new(
         keypair.public().to_peer_id(),
         moim_webrtc::backend::native::Native,
-        moim_webrtc::Config {
-            ice_servers: ice_servers.clone(),
-            reachable: reachable(dials),
-            preferred: Some(PreferredUpgrade {
-                protocols: vec![dcutr::PROTOCOL_NAME, DIAL_BACK],
-                time: HOLE_PUNCHING_TIME,
-            }),
-            ..moim_webrtc::Config::default()
-        },
+        config,
     );
     let webrtc = webrtc.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
 
