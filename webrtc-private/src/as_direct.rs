@@ -114,7 +114,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for AsDirect<B> {
         addresses: &[Multiaddr],
         role: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        // These are to be dialled, and the relay in them is what is dialled.
+        // These are to be dialled, and the relay in them with them.
         self.inner
             .handle_pending_outbound_connection(id, peer, addresses, role)
     }

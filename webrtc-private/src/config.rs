@@ -66,8 +66,8 @@ impl Default for Config {
     }
 }
 
-/// The STUN and TURN servers by which candidates are gathered. They can be changed at any time, as credentials expire; what
-/// is under way goes on with those it has begun with.
+/// The STUN and TURN servers by which candidates are gathered. They can be changed at any time, as credentials expire;
+/// what is under way goes on with those it has begun with.
 #[derive(Clone, Debug, Default)]
 pub struct IceServers(Arc<RwLock<Vec<IceServer>>>);
 

@@ -1,7 +1,7 @@
 //! One connection: the protocols, its sockets, its channels, and time.
 //!
-//! ICE selects a candidate pair, DTLS encrypts what goes over it, SCTP carries the channels in that. None of them knows of
-//! the others, of sockets or of a clock.
+//! ICE selects a candidate pair, DTLS encrypts what goes over it, SCTP carries the channels in that. None of them knows
+//! of the others, of sockets or of a clock.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},

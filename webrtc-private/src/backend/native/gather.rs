@@ -38,7 +38,7 @@ const COMPONENT: u16 = 1;
 pub(super) struct Gatherer {
     /// What a server's name may stand for.
     reachable: Reachable,
-    /// The sockets' addresses, which candidates are sent from (their base: RFC 8445, section 5.1.1).
+    /// The sockets' addresses, which candidates are sent from (their base: RFC 8445, section 4).
     bases: Vec<SocketAddr>,
     /// The names of servers are being looked up.
     resolving: FuturesUnordered<BoxFuture<'static, Vec<SocketAddr>>>,

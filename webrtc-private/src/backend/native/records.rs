@@ -12,7 +12,8 @@ use self::messages::{Fragment, Messages};
 
 mod messages;
 
-/// Records of the handshake in cleartext (epoch 0), in bytes. One handshake takes 4 KiB, and is repeated where they get lost.
+/// Records of the handshake in cleartext (epoch 0), in bytes. One handshake takes 4 KiB, and is repeated where they get
+/// lost.
 const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
 
 /// Records of epoch 1 that came before its keys were there, in bytes.

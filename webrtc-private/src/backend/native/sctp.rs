@@ -32,7 +32,7 @@ mod packet;
 mod reconfig;
 mod stream_ids;
 
-/// The stream identifier of RFC 9260, section 1.6, of both streams of a channel.
+/// The stream identifier (RFC 9260, section 3.3.1) of both streams of a channel.
 pub(super) type StreamId = u16;
 
 /// Streams each way, so half as many channels of each side: Chromium knows no more.

@@ -15,8 +15,8 @@ pub(in crate::backend::native) struct Dialler {
 }
 
 impl Dialler {
-    /// From `<ufrag of the server>:<ufrag of the dialler>` (RFC 8445, section 7.2.2). `None` for a version that is not known, and for
-    /// what ICE does not allow.
+    /// From `<ufrag of the server>:<ufrag of the dialler>` (RFC 8445, section 7.2.2). `None` for a version that is not
+    /// known, and for what ICE does not allow.
     pub(in crate::backend::native) fn parse(username: &str) -> Option<Self> {
         let (server_ufrag, ufrag) = username.split_once(':')?;
         if !is_ice(server_ufrag, UFRAG_CHARS) || !is_ice(ufrag, UFRAG_CHARS) {
