@@ -18,6 +18,8 @@ use moim_protocol::{
 };
 use web_time::Instant;
 
+use crate::links::Links;
+
 /// So many have to say it. One alone may be cut off itself, or lie.
 const NEEDED: usize = 2;
 
@@ -174,8 +176,8 @@ impl Doubts {
         self.own.remove(peer);
     }
 
-    /// What is due.
-    pub(crate) fn due(&mut self, now: Instant) -> Vec<Step> {
+    /// What is due. Who is connected is looked at again in a while: a dead connection is noticed late.
+    pub(crate) fn due(&mut self, links: &Links, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
         let own = self.own.extract_if(.., |_, (at, _)| *at <= now);
         for (peer, (_, sequence)) in own {
@@ -190,7 +192,13 @@ impl Doubts {
             }
         }
         for (peer, doubted) in &mut self.doubted {
-            if doubted.judged.is_some_and(|judged| judged <= now) {
+            if doubted.judged.is_none_or(|judged| judged > now) {
+                continue;
+            }
+            if links.is_connected(peer) {
+                let again = after(now, OBJECTION);
+                doubted.judged = Some(again).filter(|_| now < after(doubted.since, LASTS));
+            } else {
                 doubted.judged = None;
                 let (peer, sequence) = (*peer, doubted.sequence);
                 steps.push(Step::TakeOff(Doubt { peer, sequence }));
@@ -237,6 +245,7 @@ mod tests {
     /// A room of some, whose presences are a minute old.
     struct Fixture {
         roster: Roster,
+        links: Links,
         doubts: Doubts,
         now: Now,
     }
@@ -249,6 +258,7 @@ mod tests {
         }
         Fixture {
             roster,
+            links: Links::default(),
             doubts: Doubts::new(1),
             now: began.after(Duration::from_secs(60)),
         }
@@ -276,7 +286,7 @@ mod tests {
         fn taken_off(&mut self) -> Vec<PeerId> {
             let mut taken = Vec::new();
             while let Some(next) = self.doubts.poll_timeout() {
-                for step in self.doubts.due(next) {
+                for step in self.doubts.due(&self.links, next) {
                     if let Step::TakeOff(doubt) = step {
                         assert_eq!(next, self.now.instant + OBJECTION);
                         taken.push(doubt.peer);
@@ -350,6 +360,32 @@ mod tests {
     }
 
     #[test]
+    fn who_is_connected_stays_until_the_connection_is_seen_to_be_dead() {
+        let mut room = fixture(8);
+        room.links.connected(peer(7));
+        room.hear(1, 7, 5);
+        room.hear(2, 7, 5);
+        let (first, mut now) = (room.now.instant, room.now.instant);
+        while now < first + Duration::from_secs(12) {
+            now = room.doubts.poll_timeout().expect("it is looked at again");
+            assert_eq!(room.doubts.due(&room.links, now), []);
+        }
+        room.links.disconnected(&peer(7));
+        let next = room.doubts.poll_timeout().unwrap();
+        assert!(next <= now + OBJECTION);
+        let step = Step::TakeOff(Doubt {
+            peer: peer(7),
+            sequence: 5,
+        });
+        assert_eq!(room.doubts.due(&room.links, next), [step]);
+        // A connection that lives is not looked at for ever.
+        room.links.connected(peer(8));
+        room.hear(1, 8, 5);
+        room.hear(2, 8, 5);
+        assert_eq!(room.taken_off(), []);
+    }
+
+    #[test]
     fn a_doubt_of_our_own_is_said_unless_two_others_have() {
         for (others, is_said) in [(0, true), (1, true), (2, false)] {
             let mut room = fixture(8);
@@ -363,7 +399,7 @@ mod tests {
                 peer: peer(7),
                 sequence: 5,
             };
-            let steps = room.doubts.due(next);
+            let steps = room.doubts.due(&room.links, next);
             assert_eq!(steps.contains(&Step::Say(said)), is_said, "{others}");
         }
     }
@@ -376,7 +412,7 @@ mod tests {
         }
         let mut moments = BTreeSet::new();
         while let Some(next) = room.doubts.poll_timeout() {
-            assert!(!room.doubts.due(next).is_empty());
+            assert!(!room.doubts.due(&room.links, next).is_empty());
             moments.insert(next);
         }
         assert!(moments.len() > 90);

@@ -343,7 +343,7 @@ impl Room {
 
     /// Does what doubts about members come to.
     fn doubt(&mut self, now: Instant) {
-        for step in self.doubts.due(now) {
+        for step in self.doubts.due(&self.around.links, now) {
             let around = &mut self.around;
             match step {
                 Step::Say(doubt) => {
@@ -352,8 +352,7 @@ impl Room {
                 }
                 Step::TakeOff(Doubt { peer, sequence }) => {
                     let known = around.members.roster().sequence(&peer);
-                    let is_newer = known.is_some_and(|known| known > sequence);
-                    if !is_newer && !around.links.is_connected(&peer) {
+                    if known.is_some_and(|known| known <= sequence) {
                         self.suspend(peer, sequence);
                     }
                 }

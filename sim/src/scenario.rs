@@ -32,6 +32,8 @@ const COMING_AND_GOING: Duration = seconds(520);
 /// What happens while it is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Plot {
+    /// Nothing.
+    Still,
     /// Nothing: some newcomers come.
     Quiet,
     /// Members come and go. Sessions last so long on average, and this share of those who go say so.
@@ -103,6 +105,14 @@ pub const SCENARIOS: &[Scenario] = &[
         plot: Plot::Quiet,
         measured: minutes(5),
         said: 1.0,
+    },
+    Scenario {
+        name: "still-1000",
+        about: "1,000 members; nobody comes, goes or says anything",
+        members: 1_000,
+        plot: Plot::Still,
+        measured: minutes(5),
+        said: 0.0,
     },
     Scenario {
         name: "churn-100",
@@ -214,7 +224,7 @@ impl Scenario {
         let settled = Time::ZERO + self.joining() + SETTLING;
         let begins = match self.plot {
             Plot::Churn(..) => settled + COMING_AND_GOING,
-            Plot::Quiet | Plot::Liars(_) => settled + QUIET,
+            Plot::Still | Plot::Quiet | Plot::Liars(_) => settled + QUIET,
             _ => settled,
         };
         let ends = begins + self.measured;
@@ -235,6 +245,7 @@ impl Scenario {
     fn happens(&self, world: &mut World, settled: Time, begins: Time, ends: Time) {
         let length = self.measured;
         match self.plot {
+            Plot::Still => {}
             Plot::Quiet | Plot::Liars(_) => self.newcomers(world, 10, begins, length),
             Plot::Storm(count, within) => {
                 for _ in 0..count {
@@ -283,6 +294,9 @@ impl Scenario {
     }
 
     fn talk(&self, world: &mut World, begins: Time, ends: Time) {
+        if self.said == 0.0 {
+            return;
+        }
         let pause = Duration::from_secs_f64(60.0 / self.said);
         let mut at = begins + world.draw().exponential(pause);
         // What is said last is to be heard, too.
