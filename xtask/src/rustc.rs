@@ -1,8 +1,8 @@
 //! How rustc is called for the published page.
 //!
-//! A crate's default features cannot be switched off by whoever gets it through another crate. Those of two crates
-//! weigh a twentieth of the page, so this program stands between cargo and rustc (`RUSTC_WRAPPER`) and leaves them out there. What is
-//! built without it works as well, and is larger.
+//! A crate's default features cannot be switched off by whoever gets it through another crate. Those of three crates
+//! weigh a twentieth of the page, so this program stands between cargo and rustc (`RUSTC_WRAPPER`) and leaves them out there. It adds
+//! what makes another smaller. What is built without it works as well, and is larger.
 
 use std::{
     env,
@@ -28,8 +28,23 @@ const LEFT_OUT: &[(&str, &[&str])] = &[
     // Multiples of the base point: 41 kB of random bytes, which no compression makes smaller. ed25519-dalek and x25519-dalek
     // ask for them, because signing is faster with them; a page signs a few times a minute.
     ("curve25519_dalek", &["precomputed-tables"]),
+    // Counters for Prometheus, which a page never registers. libp2p's `metrics` is for the bootstrap node.
+    ("libp2p_gossipsub", &["metrics"]),
     // libp2p speaks Noise_XX_25519_ChaChaPoly_SHA256 and no other suite, but the suite is chosen at run time.
     ("snow", &["use-aes-gcm", "use-blake2"]),
+];
+
+/// Crates, and what they are told besides.
+const ADDED: &[(&str, &[&str])] = &[
+    // Loops in the place of unrolled rounds, which no compression makes smaller. Of two versions one has a feature for it, the
+    // other a flag. A page hashes some kilobytes a second at most.
+    (
+        "sha2",
+        &[
+            "feature=\"force-soft-compact\"",
+            "sha2_backend_soft=\"compact\"",
+        ],
+    ),
 ];
 
 /// Makes a cargo or trunk command build the page as it is published.
@@ -83,6 +98,17 @@ fn flags(project: &Project) -> Result<OsString> {
         flags.push(folder.join(""));
         flags.push("=");
     }
+    // Cargo does not see what is left out and added. It sees this, and compiles anew when one of them is another.
+    let changes = LEFT_OUT.iter().chain(ADDED);
+    let changes = changes.flat_map(|(name, values)| {
+        let of_crate = values.iter();
+        of_crate.map(move |value| format!("{name}:{}", value.replace('"', "")))
+    });
+    let changes = changes.collect::<Vec<String>>().join(",");
+    if !flags.is_empty() {
+        flags.push(" ");
+    }
+    flags.push(format!("--cfg=published_page=\"{changes}\""));
     Ok(flags)
 }
 
@@ -102,28 +128,29 @@ pub(crate) fn instead() -> Result<()> {
     }
     let called: Vec<OsString> = env::args_os().skip(1).collect();
     let mut arguments: Vec<OsString> = env::var_os(NEXT).into_iter().collect();
-    arguments.extend(without(&called));
+    arguments.extend(changed(&called));
     let (program, arguments) = arguments.split_first().context("cargo names no rustc")?;
     let failed = Command::new(program).args(arguments).exec();
     Err(failed).with_context(|| format!("calling {}", program.display()))
 }
 
-/// The arguments of a rustc, without what [`LEFT_OUT`] says of the crate that it compiles.
-fn without(arguments: &[OsString]) -> Vec<OsString> {
+/// The arguments of a rustc, without what [`LEFT_OUT`] says of the crate that it compiles and with what [`ADDED`] says.
+fn changed(arguments: &[OsString]) -> Vec<OsString> {
     let after = |name: &str| {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1)
     };
     let crate_name = after("--crate-name");
-    let left_out = LEFT_OUT.iter().find(|(name, _)| {
-        crate_name.is_some_and(|crate_name| crate_name == name)
-            && after("--target").is_some_and(|target| target == TARGET)
-    });
-    let Some((_, features)) = left_out else {
-        return arguments.to_vec();
+    let of_crate = |list: &[(&str, &'static [&'static str])]| -> &'static [&'static str] {
+        let found = list.iter().find(|(name, _)| {
+            crate_name.is_some_and(|crate_name| crate_name == name)
+                && after("--target").is_some_and(|target| target == TARGET)
+        });
+        found.map_or(&[], |(_, values)| values)
     };
+    let left_out = of_crate(LEFT_OUT);
     let is_left_out = |value: &OsString| {
-        features
+        left_out
             .iter()
             .any(|feature| *value == *format!("feature=\"{feature}\""))
     };
@@ -135,6 +162,9 @@ fn without(arguments: &[OsString]) -> Vec<OsString> {
             kept.push(argument.clone());
         }
     }
+    for added in of_crate(ADDED) {
+        kept.extend(["--cfg".into(), added.into()]);
+    }
     kept
 }
 
@@ -144,7 +174,7 @@ mod tests {
 
     fn filtered(line: &str) -> String {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let kept = without(&arguments).into_iter();
+        let kept = changed(&arguments).into_iter();
         let kept: Vec<String> = kept.map(|word| word.into_string().unwrap()).collect();
         kept.join(" ")
     }
@@ -163,6 +193,15 @@ mod tests {
         assert_eq!(filtered(&native), native);
         let other = line(asked, TARGET).replace("snow", "snowflake");
         assert_eq!(filtered(&other), other);
+    }
+
+    #[test]
+    fn the_page_hashes_in_loops() {
+        let line = |target: &str| format!("rustc --crate-name sha2 src/lib.rs --target {target}");
+        let added = " --cfg feature=\"force-soft-compact\" --cfg sha2_backend_soft=\"compact\"";
+        assert_eq!(filtered(&line(TARGET)), line(TARGET) + added);
+        let native = line("x86_64-unknown-linux-gnu");
+        assert_eq!(filtered(&native), native);
     }
 
     #[test]
