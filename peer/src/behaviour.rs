@@ -25,9 +25,7 @@ use crate::{
     error::StartError,
     platform, probe,
     scoring::{self, Gossip},
-    sources,
-    streams::behaviour as streams,
-    swarm,
+    sources, swarm,
 };
 
 /// Connections a peer keeps at most: a room's neighbours, bootstrap nodes, DHT servers, and
@@ -72,7 +70,8 @@ pub(crate) struct Behaviour {
     pub(crate) presence: moim_rpc::Behaviour,
     pub(crate) probe: probe::Behaviour,
     pub(crate) refusal: moim_rpc::Behaviour,
-    pub(crate) streams: streams::Behaviour,
+    #[cfg(feature = "programs")]
+    pub(crate) streams: crate::streams::behaviour::Behaviour,
     pub(crate) time: moim_rpc::Behaviour,
     pub(crate) platform: swarm::PlatformBehaviour,
 }
@@ -124,7 +123,8 @@ impl Behaviour {
             presence: moim_rpc::behaviour(names::PRESENCE_PROTOCOL, ProtocolSupport::Full),
             probe: probe::Behaviour::default(),
             refusal: moim_rpc::behaviour(names::REFUSAL_PROTOCOL, ProtocolSupport::Inbound),
-            streams: streams::Behaviour::default(),
+            #[cfg(feature = "programs")]
+            streams: crate::streams::behaviour::Behaviour::default(),
             time: moim_rpc::behaviour(names::TIME_PROTOCOL, ProtocolSupport::Outbound),
             platform,
         })

@@ -3,19 +3,19 @@
 use std::{sync::Weak, time::Duration};
 
 use libp2p::PeerId;
-use moim_protocol::{
-    message::MessageId, provider_key::ProviderKey, record::RecordKey, text::Text, topic::Topic,
-};
+use moim_protocol::{message::MessageId, text::Text, topic::Topic};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    error::{
-        GetError, JoinError, LookupError, OpenError, ProvideError, PutError, SayError, SendError,
-    },
+    error::{JoinError, LookupError, SayError, SendError},
     history::{Cursor, DirectMessage, RoomMessage},
-    snapshot::{Member, Profile, Receipt, Stored, Value},
-    streams::Raw,
+    snapshot::{Member, Profile, Receipt},
 };
+
+#[cfg(feature = "programs")]
+mod programs;
+#[cfg(feature = "programs")]
+pub(crate) use self::programs::ForPrograms;
 
 /// Commands that may wait for the driver. It handles each in microseconds, so a full queue means
 /// that the caller floods it; the handle then waits.
@@ -30,10 +30,6 @@ pub(crate) enum Command {
         other: PeerId,
         reply: Reply<Vec<DirectMessage>>,
     },
-    Get {
-        key: RecordKey,
-        reply: Reply<Result<Option<Value>, GetError>>,
-    },
     Join {
         topic: Topic,
         profile: Profile,
@@ -43,42 +39,17 @@ pub(crate) enum Command {
     },
     /// `reply` is answered once the signed `left` was handed to members and DHT servers, or after a
     /// short deadline.
-    Leave {
-        topic: Topic,
-        reply: Reply<()>,
-    },
+    Leave { topic: Topic, reply: Reply<()> },
     Lookup {
         topic: Topic,
         wait: Duration,
         reply: Reply<Result<Vec<Member>, LookupError>>,
     },
+    /// What only programs ask for.
+    #[cfg(feature = "programs")]
+    ForPrograms(ForPrograms),
     /// The device lost or regained its network, or woke up.
-    NetworkChanged {
-        online: bool,
-    },
-    /// A stream to a peer, on the best connection.
-    Open {
-        to: PeerId,
-        reply: Reply<Result<Raw, OpenError>>,
-    },
-    /// Answered when the servers are told first.
-    Provide {
-        key: ProviderKey,
-        reply: Reply<Result<(), ProvideError>>,
-    },
-    Providers {
-        key: ProviderKey,
-        reply: Reply<Result<Vec<PeerId>, LookupError>>,
-    },
-    StopProviding {
-        key: ProviderKey,
-    },
-    Put {
-        key: RecordKey,
-        value: serde_json::Value,
-        lifetime: Duration,
-        reply: Reply<Result<Stored, PutError>>,
-    },
+    NetworkChanged { online: bool },
     RoomHistory {
         topic: Topic,
         after: Cursor,
@@ -106,7 +77,5 @@ pub(crate) enum Command {
     #[allow(dead_code, reason = "only programs can catch it")]
     Panic,
     /// Leave every room, close every connection, end.
-    Stop {
-        reply: Reply<()>,
-    },
+    Stop { reply: Reply<()> },
 }

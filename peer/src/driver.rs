@@ -30,10 +30,19 @@ mod losing;
 mod lost;
 mod messages;
 mod network;
+#[cfg(feature = "programs")]
 mod opening;
+#[cfg(feature = "programs")]
 mod operations;
 mod overview;
+#[cfg(feature = "programs")]
+mod programs;
+#[cfg(not(feature = "programs"))]
+#[path = "driver/without_programs.rs"]
+mod programs;
+#[cfg(feature = "programs")]
 mod providers;
+#[cfg(feature = "programs")]
 mod providing;
 mod publish;
 mod putting_away;
@@ -47,14 +56,18 @@ mod rooms;
 mod run;
 mod scores;
 mod seldom;
+#[cfg(feature = "programs")]
+mod serving;
 mod shares;
 mod shown;
 mod start;
 mod state;
 mod stopping;
+#[cfg(feature = "programs")]
 mod streams;
 mod thrift;
 mod time;
+#[cfg(feature = "programs")]
 mod values;
 mod view;
 mod ways;

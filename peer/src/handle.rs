@@ -6,26 +6,22 @@ use std::{
 };
 
 use libp2p::PeerId;
-use moim_protocol::{
-    message::MessageId, provider_key::ProviderKey, record::RecordKey, stream_wire::ProtocolName,
-    text::Text, topic::Topic,
-};
+use moim_protocol::{message::MessageId, text::Text, topic::Topic};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     builder::PeerBuilder,
     command::Command,
-    error::{
-        AcceptError, GetError, JoinError, LookupError, OpenError, ProvideError, PutError, SayError,
-        SendError,
-    },
+    error::{JoinError, LookupError, SayError, SendError},
     event::{EventStream, Readers},
     history::{Cursor, DirectMessage, RoomMessage},
     platform,
-    reason::{InvalidValue, NotInDht},
-    snapshot::{Member, Profile, Receipt, Snapshot, Status, Stored, Value},
-    streams::{Accepted, Duplex, Incoming, handshake},
+    reason::NotInDht,
+    snapshot::{Member, Profile, Receipt, Snapshot, Status},
 };
+
+#[cfg(feature = "programs")]
+mod programs;
 
 /// How long a DHT operation waits for a peer that is on its way into the DHT: some dials, not a
 /// user's patience.
@@ -38,7 +34,8 @@ pub struct Peer {
     pub(crate) id: PeerId,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) snapshot: watch::Receiver<Snapshot>,
-    pub(crate) accepted: Accepted,
+    #[cfg(feature = "programs")]
+    pub(crate) accepted: crate::streams::Accepted,
     pub(crate) readers: Readers,
 }
 
@@ -138,42 +135,6 @@ impl Peer {
             .unwrap_or_default()
     }
 
-    /// Stores a JSON value in the DHT for `lifetime` ([`limits::RECORD_TTL_MIN`](crate::limits::RECORD_TTL_MIN) to
-    /// [`limits::RECORD_TTL_MAX`](crate::limits::RECORD_TTL_MAX)). A newer value under the same key takes its place. A peer that is
-    /// still on its way into the DHT waits for it for some seconds.
-    ///
-    /// # Errors
-    /// [`PutError`].
-    pub async fn put(
-        &self,
-        key: impl Into<String>,
-        value: serde_json::Value,
-        lifetime: Duration,
-    ) -> Result<Stored, PutError> {
-        let key = RecordKey::new(key).map_err(InvalidValue::Key)?;
-        self.in_dht().await.map_err(PutError::NotConnected)?;
-        self.ask(|reply| Command::Put {
-            key,
-            value,
-            lifetime,
-            reply,
-        })
-        .await
-        .unwrap_or(Err(PutError::Stopped))
-    }
-
-    /// Looks a JSON value up in the DHT: the newest valid one found, or `None`.
-    ///
-    /// # Errors
-    /// [`GetError`]; a missing value is not one.
-    pub async fn get(&self, key: impl Into<String>) -> Result<Option<Value>, GetError> {
-        let key = RecordKey::new(key)?;
-        self.in_dht().await.map_err(GetError::NotConnected)?;
-        self.ask(|reply| Command::Get { key, reply })
-            .await
-            .unwrap_or(Err(GetError::Stopped))
-    }
-
     /// Who is in `topic`, without joining it: asks the DHT and the members found there, for at
     /// most `wait`, and returns earlier once nobody new turns up.
     ///
@@ -184,67 +145,6 @@ impl Peer {
         self.ask(|reply| Command::Lookup { topic, wait, reply })
             .await
             .unwrap_or(Err(LookupError::Stopped))
-    }
-
-    /// Has the DHT name this peer to those who look for providers of `key`, from now until
-    /// [`stop_providing`](Self::stop_providing) or the end of the peer. Resolves when servers were told first. They are
-    /// told again by themselves, because they forget it after [`limits::PROVIDER_TTL`](crate::limits::PROVIDER_TTL).
-    /// A key that is provided already is no error.
-    ///
-    /// # Errors
-    /// [`ProvideError`]: then it is not provided.
-    pub async fn provide(&self, key: ProviderKey) -> Result<(), ProvideError> {
-        self.in_dht().await.map_err(ProvideError::NotConnected)?;
-        self.ask(|reply| Command::Provide { key, reply })
-            .await
-            .unwrap_or(Err(ProvideError::Stopped))
-    }
-
-    /// Ends what [`provide`](Self::provide) began. Servers name this peer for
-    /// [`limits::PROVIDER_TTL`](crate::limits::PROVIDER_TTL) at most after that.
-    pub async fn stop_providing(&self, key: ProviderKey) {
-        // A peer that has stopped provides nothing.
-        let _ = self.commands.send(Command::StopProviding { key }).await;
-    }
-
-    /// Who provides `key` as far as the DHT knows: at most
-    /// [`limits::PROVIDERS_FOUND_MAX`](crate::limits::PROVIDERS_FOUND_MAX) others, in no order. Anybody can say that he
-    /// does; whether they are there is seen when they are called ([`open`](Self::open), [`send`](Self::send)). Takes as
-    /// long as the slowest server that is asked, some seconds at most.
-    ///
-    /// # Errors
-    /// [`LookupError`]; that nobody provides it is not one.
-    pub async fn providers(&self, key: ProviderKey) -> Result<Vec<PeerId>, LookupError> {
-        self.in_dht().await.map_err(LookupError::NotConnected)?;
-        self.ask(|reply| Command::Providers { key, reply })
-            .await
-            .unwrap_or(Err(LookupError::Stopped))
-    }
-
-    /// Opens a stream to another peer, whose program must speak `protocol`, on the best connection that there is: a direct
-    /// one, or else one by TURN, or else a relayed one. Where there is none, one is made.
-    ///
-    /// # Errors
-    /// [`OpenError`]. Without a connection after [`limits::STREAM_CONNECT_TIME`](crate::limits::STREAM_CONNECT_TIME),
-    /// and without an answer after [`limits::STREAM_HEADER_TIME`](crate::limits::STREAM_HEADER_TIME).
-    pub async fn open(&self, to: PeerId, protocol: ProtocolName) -> Result<Duplex, OpenError> {
-        if to == self.id {
-            return Err(OpenError::ToSelf);
-        }
-        let raw = self
-            .ask(|reply| Command::Open { to, reply })
-            .await
-            .unwrap_or(Err(OpenError::Stopped))?;
-        handshake::open(raw, protocol).await
-    }
-
-    /// Takes the streams that others open for `protocol`, whoever they are, for as long as the [`Incoming`] lives. Of
-    /// anyone who is not wanted, drop the stream.
-    ///
-    /// # Errors
-    /// [`AcceptError`] when it is accepted already, or the peer has stopped.
-    pub fn accept(&self, protocol: ProtocolName) -> Result<Incoming, AcceptError> {
-        self.accepted.accept(protocol)
     }
 
     /// Tells the peer that the device lost (`false`) or regained (`true`) its network or woke from

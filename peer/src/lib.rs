@@ -41,6 +41,7 @@
 //!
 //! # Features
 //!
+//! - `programs`, on by default: streams of a program's own, and the DHT as such. The page goes without.
 //! - `json`: events and answers as JSON, in the shapes of `moim --json`.
 
 mod behaviour;
@@ -66,6 +67,7 @@ mod reason;
 mod scoring;
 mod snapshot;
 mod sources;
+#[cfg(feature = "programs")]
 mod streams;
 mod swarm;
 mod waiting;
@@ -88,6 +90,8 @@ pub use moim_protocol::{
 };
 pub use moim_webrtc::{CandidateTypes, Failure, Report, Role, Step};
 
+#[cfg(feature = "programs")]
+pub use self::streams::{Duplex, Incoming};
 pub use self::{
     bootstrap::{BootstrapSource, BootstrapSourceError},
     builder::{DhtMode, PeerBuilder},
@@ -105,5 +109,4 @@ pub use self::{
         BootstrapNode, BootstrapState, ClockOff, Connection, DhtState, DirectTransport, Member,
         NotDirect, Path, Profile, Reach, Receipt, Snapshot, Status, Stored, Value,
     },
-    streams::{Duplex, Incoming},
 };

@@ -9,19 +9,19 @@ use super::{
     direct::Direct,
     entry::Entry,
     lifetimes::{Closing, Needs},
+    programs::Programs,
     reach::Reaching,
     rooms::Rooms,
     state::Driver,
-    streams::Streams,
 };
 
 /// What the driver's machines need connections for.
 struct Machines<'a> {
     direct: &'a Direct,
     entry: &'a Entry,
+    programs: &'a Programs,
     reaching: &'a Reaching,
     rooms: &'a Rooms,
-    streams: &'a Streams,
 }
 
 impl Needs for Machines<'_> {
@@ -36,12 +36,12 @@ impl Needs for Machines<'_> {
     fn is_in_use(&self, peer: &PeerId) -> bool {
         let mut rooms = self.rooms.joined();
         self.direct.is_writing_to(peer)
-            || self.streams.are_with(peer)
+            || self.programs.are_with(peer)
             || rooms.any(|room| room.machine.is_asking(peer))
     }
 
     fn is_busy(&self, connection: ConnectionId) -> bool {
-        self.streams.are_on(connection)
+        self.programs.are_on(connection)
     }
 
     fn members(&self, connected: &[PeerId]) -> (HashSet<PeerId>, HashSet<PeerId>) {
@@ -60,9 +60,9 @@ impl Driver {
         let needs = Machines {
             direct: &self.direct,
             entry: &self.entry,
+            programs: &self.programs,
             reaching: &self.reaching,
             rooms: &self.rooms,
-            streams: &self.streams,
         };
         for closing in self
             .lifetimes

@@ -12,7 +12,8 @@ impl Driver {
             Command::Conversation { other, reply } => {
                 let _ = reply.send(self.direct.conversation(&other));
             }
-            Command::Get { key, reply } => self.get(key, reply, now),
+            #[cfg(feature = "programs")]
+            Command::ForPrograms(command) => self.on_command_of_program(command, now),
             Command::Join {
                 topic,
                 profile,
@@ -28,16 +29,6 @@ impl Driver {
             Command::Change(change) => self.on_change(change, now),
             #[cfg(test)]
             Command::Panic => panic!("sabotage"),
-            Command::Open { to, reply } => self.streams.open(to, reply, now),
-            Command::Provide { key, reply } => self.providing.provide(key, reply, now),
-            Command::Providers { key, reply } => self.search_providers(key, reply),
-            Command::StopProviding { key } => self.stop_providing(key),
-            Command::Put {
-                key,
-                value,
-                lifetime,
-                reply,
-            } => self.put(key, value, lifetime, reply, now),
             // What is to be done is found out by looking at the rooms, see `leave_dropped`.
             Command::RoomDropped => {}
             Command::RoomHistory {

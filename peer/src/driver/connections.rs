@@ -225,6 +225,7 @@ impl Connections {
 
     /// The connection for a stream that stays on it: a direct one if there is one, and of several the one that answers
     /// and is oldest, as it is the other ones that are closed when there are two.
+    #[cfg(feature = "programs")]
     pub(super) fn best(&self, peer: &PeerId) -> Option<ConnectionId> {
         let ids = self.peers.get(peer)?.connections.iter();
         let open = ids.filter_map(|id| Some((*id, self.open.get(&(*peer, *id))?)));

@@ -12,7 +12,6 @@ use super::{
     rooms::MachineId,
     state::Driver,
 };
-use crate::platform;
 
 impl Driver {
     pub(super) fn on_kad(&mut self, event: kad::Event, now: Instant) {
@@ -56,19 +55,8 @@ impl Driver {
                 let providers = providers.iter().copied().collect();
                 self.on_providers(of, providers, has_asked, now)
             }
-            (
-                Some(Purpose::Providers(search)),
-                QueryResult::GetProviders(Ok(kad::GetProvidersOk::FoundProviders {
-                    providers,
-                    ..
-                })),
-            ) => self.on_providers_found(search, providers.iter().copied()),
-            (
-                Some(Purpose::Operation(of)),
-                QueryResult::GetRecord(Ok(kad::GetRecordOk::FoundRecord(found))),
-            ) => self
-                .operations
-                .value(of, &found.record.value, platform::wall()),
+            #[cfg(feature = "programs")]
+            (Some(Purpose::ForProgram(query)), result) => self.on_program_progress(query, result),
             _ => false,
         };
         if is_enough && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id) {
@@ -97,19 +85,10 @@ impl Driver {
             (Purpose::LeavePut { of }, _) => {
                 self.tell_room(of, Input::LeftHandedOver, now);
             }
-            (Purpose::Operation(of), QueryResult::GetClosestPeers(found)) => {
-                self.on_servers_found(of, closest(found, self.me), now);
+            #[cfg(feature = "programs")]
+            (Purpose::ForProgram(query), result) => {
+                self.on_program_result(query, result, has_asked, now);
             }
-            (Purpose::Operation(of), QueryResult::PutRecord(result)) => {
-                self.on_handed_over(of, result, now);
-            }
-            (Purpose::Operation(of), QueryResult::GetRecord(result)) => {
-                self.on_looked_up(of, &result, now);
-            }
-            (Purpose::Provide(key), QueryResult::StartProviding(result)) => {
-                self.on_provided(key, result.is_ok() && has_asked, now);
-            }
-            (Purpose::Providers(search), _) => self.providing.searched(search, has_asked),
             (Purpose::Members { .. }, _) => {}
             (purpose, result) => tracing::debug!(?purpose, ?result, "unexpected end of a query"),
         }

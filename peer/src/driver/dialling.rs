@@ -12,7 +12,7 @@ use crate::{reason::Unreached, swarm::UPGRADE_TIMEOUT};
 impl Driver {
     /// There is something for a peer, which is dialled now, also where the DHT has named it to a program.
     pub(super) fn urge(&mut self, peer: PeerId, now: Instant) {
-        if let Some(addresses) = self.providing.addresses(&peer) {
+        if let Some(addresses) = self.programs.addresses(&peer) {
             self.reaching.stranger(peer, addresses.clone(), now);
         }
         self.reaching.urge(peer, now);

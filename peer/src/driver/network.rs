@@ -115,6 +115,7 @@ impl Driver {
             BehaviourEvent::Presence(event) => self.on_presence(event, now),
             BehaviourEvent::Probe(answered) => self.on_answered(answered, now),
             BehaviourEvent::Refusal(event) => self.on_refusal(event),
+            #[cfg(feature = "programs")]
             BehaviourEvent::Streams(event) => self.on_stream(event, now),
             BehaviourEvent::Time(event) => self.on_time(event, now),
             BehaviourEvent::Relay(relay::client::Event::ReservationReqAccepted {

@@ -42,7 +42,7 @@ impl Driver {
             connections: &self.connections,
             reaching: &self.reaching,
         };
-        for output in self.streams.handle_timeout(&links, now) {
+        for output in self.programs.streams.handle_timeout(&links, now) {
             match output {
                 Output::Connect(peer) => self.urge(peer, now),
                 Output::Open { id, to, on } => {
@@ -57,9 +57,9 @@ impl Driver {
             Event::Opened(id, Ok(stream)) => {
                 let connections = &self.connections;
                 let path = |on| connections.path(on);
-                self.streams.opened(id, stream, path, now);
+                self.programs.streams.opened(id, stream, path, now);
             }
-            Event::Opened(id, Err(why)) => self.streams.not_opened(id, why, now),
+            Event::Opened(id, Err(why)) => self.programs.streams.not_opened(id, why, now),
             Event::Came {
                 peer,
                 connection,
@@ -69,7 +69,7 @@ impl Driver {
                     return;
                 };
                 let is_known = self.rooms.have_member(&peer);
-                match self.streams.admit(peer, connection, is_known) {
+                match self.programs.streams.admit(peer, connection, is_known) {
                     Admission::Taken(place) => {
                         let raw = Raw {
                             stream,
@@ -77,7 +77,7 @@ impl Driver {
                             path,
                             place,
                         };
-                        platform::spawn(handshake::answer(raw, self.streams.accepted()));
+                        platform::spawn(handshake::answer(raw, self.programs.streams.accepted()));
                     }
                     Admission::TurnedAway(permit) => {
                         tracing::debug!(%peer, "too many streams");

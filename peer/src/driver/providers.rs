@@ -4,13 +4,13 @@ use libp2p::PeerId;
 use moim_protocol::provider_key::ProviderKey;
 use web_time::Instant;
 
-use super::{providing::SearchId, queries::Purpose, state::Driver};
+use super::{programs::ProgramQuery, providing::SearchId, queries::Purpose, state::Driver};
 use crate::{command::Reply, error::LookupError};
 
 impl Driver {
     /// Servers forget it by themselves.
     pub(super) fn stop_providing(&mut self, key: ProviderKey) {
-        if self.providing.stop(&key) {
+        if self.programs.providing.stop(&key) {
             self.remove_provided(key);
         }
     }
@@ -24,14 +24,16 @@ impl Driver {
     pub(super) fn advance_providing(&mut self, now: Instant) {
         while self.connections.has_server()
             && !self.queries.is_full()
-            && let Some(key) = self.providing.due(now)
+            && let Some(key) = self.programs.providing.due(now)
         {
             let kad = &mut self.swarm.behaviour_mut().kad;
             match kad.start_providing(key.to_multihash().into()) {
-                Ok(query) => self.queries.insert(query, Purpose::Provide(key)),
+                Ok(query) => self
+                    .queries
+                    .insert(query, Purpose::ForProgram(ProgramQuery::Provide(key))),
                 Err(error) => {
                     tracing::warn!(%error, "cannot keep our own provider record");
-                    self.providing.told(key, false, now);
+                    self.programs.providing.told(key, false, now);
                 }
             }
         }
@@ -39,12 +41,12 @@ impl Driver {
 
     /// When servers are to be told something, if there are any.
     pub(super) fn providing_timeout(&self) -> Option<Instant> {
-        let next = self.providing.poll_timeout();
+        let next = self.programs.providing.poll_timeout();
         next.filter(|_| self.connections.has_server() && !self.queries.is_full())
     }
 
     pub(super) fn on_provided(&mut self, key: ProviderKey, is_told: bool, now: Instant) {
-        if self.providing.told(key, is_told, now) {
+        if self.programs.providing.told(key, is_told, now) {
             self.remove_provided(key);
         }
     }
@@ -65,8 +67,9 @@ impl Driver {
         }
         let kad = &mut self.swarm.behaviour_mut().kad;
         let query = kad.get_providers(key.to_multihash().into());
-        let search = self.providing.search(reply);
-        self.queries.insert(query, Purpose::Providers(search));
+        let search = self.programs.providing.search(reply);
+        self.queries
+            .insert(query, Purpose::ForProgram(ProgramQuery::Providers(search)));
     }
 
     /// The DHT names providers. Their addresses are looked up now: they are forgotten with the query. Returns whether
@@ -81,6 +84,6 @@ impl Driver {
             let addresses = self.swarm.behaviour_mut().kad.addresses_of(peer);
             named.push((peer, self.usable(&addresses, peer)));
         }
-        self.providing.found(search, named)
+        self.programs.providing.found(search, named)
     }
 }

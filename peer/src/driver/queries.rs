@@ -6,9 +6,10 @@ use libp2p::{
     PeerId,
     kad::{self, QueryId},
 };
-use moim_protocol::provider_key::ProviderKey;
 
-use super::{operations::OperationId, providing::SearchId, rooms::MachineId};
+#[cfg(feature = "programs")]
+use super::programs::ProgramQuery;
+use super::rooms::MachineId;
 
 /// Queries under way at once; what would be more waits. Each holds up to twenty streams.
 pub(super) const QUERIES_MAX: usize = 128;
@@ -24,12 +25,9 @@ pub(super) enum Purpose {
     LeavePut { of: MachineId },
     /// Find providers of a topic.
     Members { of: MachineId },
-    /// Tell servers that this peer provides something.
-    Provide(ProviderKey),
-    /// Find providers for a program.
-    Providers(SearchId),
-    /// What a put or get wants.
-    Operation(OperationId),
+    /// What a program asks of the DHT.
+    #[cfg(feature = "programs")]
+    ForProgram(ProgramQuery),
 }
 
 /// The queries under way.

@@ -101,8 +101,7 @@ impl Driver {
         self.relays = Relays::new(self.seed);
         self.reaching = Reaching::new(self.me, self.seed);
         self.pace = Pace::default();
-        self.streams.restarted();
-        self.providing.restarted(now);
+        self.programs.restarted(now);
         self.answer_lost_questions();
         for (_, lost) in self.transmissions.drain() {
             if let Transmission::Direct(id) = lost {
@@ -124,7 +123,6 @@ impl Driver {
     /// Whoever waits for an answer hears that there is none. Nobody may be waiting any more.
     fn answer_lost_questions(&mut self) {
         self.queries.clear();
-        self.operations.restarted();
         for id in self.rooms.ids() {
             if let Some(lookup) = self.rooms.take_lookup(id) {
                 let lost = LookupError::NotConnected(NotInDht::Restarting);

@@ -26,7 +26,7 @@ impl Driver {
             self.publish();
             if let Stopping::Leaving(_, deadline) = self.stopping
                 && !self.rooms.are_leaving()
-                && (now >= deadline || !self.operations.is_handing_over())
+                && (now >= deadline || !self.programs.are_handing_over())
             {
                 return;
             }
@@ -68,11 +68,12 @@ impl Driver {
         self.advance_clock(now);
         self.advance_entry(now);
         self.advance_relays(now);
-        self.advance_operations(now);
-        self.advance_providing(now);
+        #[cfg(feature = "programs")]
+        self.advance_programs(now);
         self.advance_lost(now);
         self.advance_rooms(now);
         self.advance_direct(now);
+        #[cfg(feature = "programs")]
         self.advance_streams(now);
         self.advance_shares(now);
         self.advance_ice(now);
@@ -110,10 +111,9 @@ impl Driver {
         consider(self.liveness.poll_timeout());
         consider(self.lost.poll_timeout(now));
         consider(self.relays.poll_timeout(&self.relay_candidates()));
-        consider(self.operations.poll_timeout());
-        consider(self.providing_timeout());
+        #[cfg(feature = "programs")]
+        consider(self.programs_timeout());
         consider(self.direct.poll_timeout());
-        consider(self.streams.poll_timeout());
         consider(self.shares.poll_timeout());
         consider(self.platform.poll_timeout());
         consider(reaching);

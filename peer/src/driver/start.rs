@@ -17,8 +17,7 @@ use super::{
     lifetimes::Lifetimes,
     liveness::Liveness,
     lost::Lost,
-    operations::Operations,
-    providing::Providing,
+    programs::Programs,
     queries::Queries,
     reach::Reaching,
     relays::Relays,
@@ -27,7 +26,6 @@ use super::{
     shares::PeerShares,
     shown::Listed,
     state::{Driver, PeerSwarm, Stopping},
-    streams::Streams,
     thrift::Thrift,
 };
 use crate::{
@@ -40,7 +38,6 @@ use crate::{
     handle::Peer,
     platform,
     snapshot::{DhtState, Snapshot, Status},
-    streams::Accepted,
     swarm, waiting,
 };
 
@@ -140,7 +137,9 @@ impl Driver {
         let seed = platform::seed();
         let (commands_sender, commands) = mpsc::channel(COMMAND_CAPACITY);
         let (fetched_sender, fetched) = mpsc::channel(FETCHED_CAPACITY);
-        let accepted = Accepted::default();
+        let programs = Programs::new(&keypair);
+        #[cfg(feature = "programs")]
+        let accepted = programs.streams.accepted();
         let (events, readers) = EventSink::new();
         let stream = readers.join(None);
         let (snapshot, snapshot_receiver) = watch::channel(Snapshot {
@@ -181,15 +180,13 @@ impl Driver {
             revivals: Seldom::new(REVIVALS, REVIVALS_WITHIN),
             pace: Pace::default(),
             queries: Queries::default(),
-            operations: Operations::new(keypair.clone()),
-            providing: Providing::default(),
+            programs,
             rooms: Rooms::default(),
             put_away: Vec::new(),
             rooms_in_dht: false,
             told_addresses: Vec::new(),
             direct: Direct::new(me),
             transmissions: HashMap::new(),
-            streams: Streams::new(accepted.clone()),
             shares: PeerShares::new(now),
             status: Status::Connecting,
             stopping: Stopping::No,
@@ -210,6 +207,7 @@ impl Driver {
                 id: me,
                 commands: commands_sender,
                 snapshot: snapshot_receiver,
+                #[cfg(feature = "programs")]
                 accepted,
                 readers,
             },

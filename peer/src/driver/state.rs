@@ -19,8 +19,7 @@ use super::{
     lifetimes::Lifetimes,
     liveness::Liveness,
     lost::Lost,
-    operations::Operations,
-    providing::Providing,
+    programs::Programs,
     queries::Queries,
     reach::Reaching,
     relays::Relays,
@@ -29,7 +28,6 @@ use super::{
     seldom::Seldom,
     shares::PeerShares,
     shown::{Listed, Shown},
-    streams::Streams,
     thrift::Thrift,
 };
 use crate::{
@@ -100,8 +98,7 @@ pub(crate) struct Driver {
     pub(super) revivals: Seldom,
     pub(super) pace: Pace,
     pub(super) queries: Queries,
-    pub(super) operations: Operations,
-    pub(super) providing: Providing,
+    pub(super) programs: Programs,
 
     pub(super) rooms: Rooms,
     /// Those of a page that is not there at present.
@@ -112,7 +109,6 @@ pub(crate) struct Driver {
 
     pub(super) direct: Direct,
     pub(super) transmissions: HashMap<OutboundRequestId, Transmission>,
-    pub(super) streams: Streams,
     pub(super) shares: PeerShares,
 
     pub(super) status: Status,

@@ -13,6 +13,7 @@ use super::{
     connections::Connections,
     entry::Entry,
     operations::{Dht, OperationId, Output, Took},
+    programs::ProgramQuery,
     queries::{Purpose, Queries},
     state::{Driver, PeerSwarm},
 };
@@ -88,7 +89,8 @@ impl Driver {
             &self.connections,
             &self.entry,
         );
-        self.operations
+        self.programs
+            .operations
             .put(key, value, lifetime, reply, &view, platform::wall());
         self.advance_operations(now);
     }
@@ -105,7 +107,7 @@ impl Driver {
             &self.connections,
             &self.entry,
         );
-        self.operations.get(key, reply, &view);
+        self.programs.operations.get(key, reply, &view);
         self.advance_operations(now);
     }
 
@@ -118,7 +120,7 @@ impl Driver {
                 &self.connections,
                 &self.entry,
             );
-            let Some(output) = self.operations.poll_output(&mut view, now) else {
+            let Some(output) = self.programs.operations.poll_output(&mut view, now) else {
                 return;
             };
             self.do_for_operations(output, now);
@@ -155,7 +157,8 @@ impl Driver {
                 return;
             }
         };
-        self.queries.insert(query, Purpose::Operation(id));
+        self.queries
+            .insert(query, Purpose::ForProgram(ProgramQuery::Operation(id)));
     }
 
     /// The servers closest to the key of a put have answered.
@@ -166,7 +169,9 @@ impl Driver {
             &self.connections,
             &self.entry,
         );
-        self.operations.servers_found(id, servers, &mut view);
+        self.programs
+            .operations
+            .servers_found(id, servers, &mut view);
         self.advance_operations(now);
     }
 
@@ -190,7 +195,7 @@ impl Driver {
             &self.connections,
             &self.entry,
         );
-        self.operations.handed_over(id, took, &view);
+        self.programs.operations.handed_over(id, took, &view);
         self.advance_operations(now);
     }
 
@@ -207,7 +212,7 @@ impl Driver {
             Err(kad::GetRecordError::NotFound { closest_peers, .. }) => !closest_peers.is_empty(),
             Err(kad::GetRecordError::Timeout { .. }) => false,
         };
-        self.operations.looked_up(id, is_answered);
+        self.programs.operations.looked_up(id, is_answered);
         self.advance_operations(now);
     }
 }

@@ -334,7 +334,14 @@ fn clippy_wasm(context: &Context<'_>) -> Result<()> {
         "-D",
         "warnings",
     ]);
-    quietly(context.project, "clippy-wasm", command)
+    quietly(context.project, "clippy-wasm", command)?;
+    // The page alone: with the others, moim-peer has features that the page goes without.
+    let mut command = context.project.cargo();
+    context.tooling.wasm.apply(&mut command);
+    command
+        .args(["clippy", "--locked", "--target", crate::setup::wasm::TARGET])
+        .args(["--package", "moim-web", "--bins", "--", "-D", "warnings"]);
+    quietly(context.project, "clippy-page", command)
 }
 
 /// Only checks: nothing is linked, so nobody looks at what C compilers for macOS would make. `true` takes their place;

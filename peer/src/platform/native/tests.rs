@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    BootstrapSource, ClockOff, DhtMode, EventStream, GetError, Multiaddr, Peer, PeerEvent, PeerId,
-    Profile, Room, Topic, command::Command, error::SayError, platform::Change,
+    BootstrapSource, ClockOff, DhtMode, EventStream, LookupError, Multiaddr, Peer, PeerEvent,
+    PeerId, Profile, Room, Topic, command::Command, error::SayError, platform::Change,
     reason::DocumentFault, snapshot::Status,
 };
 
@@ -167,7 +167,8 @@ async fn a_peer_that_panics_again_and_again_stops() {
     }
     soon("the end", async { while events.next().await.is_some() {} }).await;
     assert_eq!(room.say("hello").await, Err(SayError::Stopped));
-    assert_eq!(peer.get("menu").await, Err(GetError::Stopped));
+    let found = peer.lookup(topic(), Duration::ZERO).await;
+    assert!(matches!(found, Err(LookupError::Stopped)), "{found:?}");
 }
 
 #[tokio::test]
