@@ -10,7 +10,7 @@ use moim_protocol::{
     presence::State,
     presence_wire,
     record::{Record, record_key},
-    room::{RoomMessage, RoomText},
+    room::{Doubt, RoomMessage, RoomText},
     stream_wire,
     wire::ErrorCode,
 };
@@ -165,6 +165,10 @@ fn bodies() -> Vec<Seed> {
     let unknown = stream_wire::Response::error(ErrorCode::UnknownProtocol, "nobody");
     let said = RoomMessage::Text(text.clone());
     let present = RoomMessage::Presence { presence: here };
+    let doubt = RoomMessage::Doubt(Doubt {
+        peer: peer(2),
+        sequence: 9,
+    });
     vec![
         ("presence_body", "announce", announce.encode()),
         ("presence_body", "sync", sync.encode()),
@@ -189,6 +193,7 @@ fn bodies() -> Vec<Seed> {
         ("ice_body", "servers", servers.encode()),
         ("room_message", "text", said.encode()),
         ("room_message", "presence", present.encode()),
+        ("room_message", "doubt", doubt.encode()),
         ("room_message", "topic", topic().gossip_topic().into_bytes()),
     ]
 }

@@ -90,8 +90,9 @@ impl PeerBuilder {
         self
     }
 
-    /// How long the others keep this peer as a member when they hear nothing more of it; renewed
-    /// at three eighths of it. At most [`limits::PRESENCE_TTL`], which is the default.
+    /// How long the others of a small room keep this peer as a member when they hear nothing more of it; renewed
+    /// at three eighths of it. At most [`limits::PRESENCE_TTL`], which is the default. In a room of more than
+    /// 24 others it is longer as the room is larger, up to [`limits::PRESENCE_TTL_MAX`].
     pub fn presence_lifetime(mut self, lifetime: Duration) -> Self {
         self.presence_lifetime = lifetime.clamp(Duration::from_secs(2), limits::PRESENCE_TTL);
         self
