@@ -204,7 +204,10 @@ impl Roster {
         // A clock that was ahead, and has been set right.
         let is_of_future = |known: u64| known > wall.saturating_add(CLOCK_SKEW_MAX).0;
         let is_old = |known| sequence <= known && !(is_in_person && is_of_future(known));
-        if self.sequence(&peer).is_some_and(is_old) {
+        // Others may claim to know any number of who can't be reached; what comes fresh is a sign of life all the same.
+        let suspended = self.suspended.get(&peer).filter(|_| age.is_zero());
+        let own = suspended.map(|suspended| suspended.entry.signed.presence().sequence);
+        if own.or_else(|| self.sequence(&peer)).is_some_and(is_old) {
             return Ok(Verdict::Unchanged);
         }
         match presence.state {
@@ -354,8 +357,9 @@ impl Roster {
         }
         let is_over = |_: &PeerId, suspended: &mut Suspended| suspended.entry.expires <= now;
         for (peer, suspended) in self.suspended.extract_if(.., is_over) {
+            let sequence = suspended.entry.signed.presence().sequence;
             let until = suspended.entry.replayable;
-            self.gone.insert(peer, suspended.sequence(), until, None);
+            self.gone.insert(peer, sequence, until, None);
             ended.push(peer);
         }
         ended

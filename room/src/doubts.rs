@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use libp2p_identity::PeerId;
 use moim_protocol::{
-    after,
-    limits::DOUBTED_MAX,
+    UnixMillis, after,
+    limits::{DOUBTED_MAX, PRESENCE_TTL_MAX},
     neighbours,
     random::Random,
     room::Doubt,
@@ -52,12 +52,15 @@ const DISBELIEVED_FOR: Duration = Duration::from_secs(10 * 60);
 pub(crate) enum Step {
     /// Say it in the room.
     Say(Doubt),
-    /// Take the member off the list, unless it has spoken up.
+    /// Take the member off the list: it has not spoken up.
     TakeOff(Doubt),
 }
 
 #[derive(Debug)]
 struct Doubted {
+    /// The newest presence that this peer knew when it was doubted first. A newer one that comes fresh is a sign of life.
+    known: u64,
+    /// The newest that those who doubt know. It may be newer, and its author may claim anything.
     sequence: u64,
     /// Who doubts, up to as many as are needed, and since when.
     by: BTreeMap<PeerId, Instant>,
@@ -120,16 +123,21 @@ impl Doubts {
     pub(crate) fn hear(&mut self, author: PeerId, doubt: Doubt, roster: &Roster, now: Instant) {
         let Doubt { peer, sequence } = doubt;
         let is_fresh = |member: Member<'_>| member.age(now) < FRESH;
-        let is_newer = roster.sequence(&peer).is_none_or(|known| known > sequence);
-        if is_newer || roster.get(&peer).is_some_and(is_fresh) {
+        let Some(known) = roster.sequence(&peer) else {
+            return;
+        };
+        if known > sequence || roster.get(&peer).is_some_and(is_fresh) {
             return;
         }
+        // Sequence numbers are times: what others know is newer by one life at most.
+        let sequence = sequence.min(UnixMillis(known).saturating_add(PRESENCE_TTL_MAX).0);
         self.doubted
             .retain(|_, doubted| now < after(doubted.since, LASTS));
         if self.doubted.len() >= DOUBTED_MAX && !self.doubted.contains_key(&peer) {
             return;
         }
         let doubted = self.doubted.entry(peer).or_insert_with(|| Doubted {
+            known,
             sequence,
             by: BTreeMap::new(),
             since: now,
@@ -144,12 +152,13 @@ impl Doubts {
         }
     }
 
-    /// A presence of a peer has come: what was said of older ones counts no more, and may have been wrong.
+    /// A presence of a peer has come fresh, by gossip or from itself: what was said before counts no more, and may have been
+    /// wrong.
     pub(crate) fn found(&mut self, peer: &PeerId, sequence: u64, now: Instant) {
         if self.own.get(peer).is_some_and(|(_, own)| *own < sequence) {
             self.own.remove(peer);
         }
-        let is_older = |doubted: &Doubted| doubted.sequence < sequence;
+        let is_older = |doubted: &Doubted| doubted.known < sequence;
         if !self.doubted.get(peer).is_some_and(is_older) {
             return;
         }
@@ -234,7 +243,7 @@ impl Doubts {
 mod tests {
     use std::collections::BTreeSet;
 
-    use moim_protocol::presence::SignedPresence;
+    use moim_protocol::{limits::INTEGER_MAX, presence::SignedPresence};
 
     use super::*;
     use crate::{
@@ -471,5 +480,27 @@ mod tests {
         let at = room.doubts.poll_timeout().unwrap();
         assert!(at >= room.now.instant + FRESH - age);
         assert!(at <= room.now.instant + FRESH - age + STAGGER);
+    }
+
+    /// Whoever doubts may claim to know a presence of any number; who speaks up is here all the same.
+    #[test]
+    fn a_doubt_of_what_was_never_said_is_answered_like_others() {
+        let mut room = fixture(8);
+        for author in [1, 2] {
+            room.hear(author, 7, INTEGER_MAX);
+        }
+        take(&mut room.roster, here(7, 6, room.now), room.now);
+        room.doubts.found(&peer(7), 6, room.now.instant);
+        assert_eq!(room.taken_off(), []);
+        room.now = room.now.after(FRESH);
+        for author in [1, 2] {
+            room.hear(author, 7, INTEGER_MAX);
+        }
+        let next = room.doubts.poll_timeout().unwrap();
+        let steps = room.doubts.due(&room.links, next);
+        let Some(Step::TakeOff(Doubt { sequence, .. })) = steps.first() else {
+            panic!("it is taken off");
+        };
+        assert!(*sequence <= 6 + PRESENCE_TTL_MAX.as_millis() as u64);
     }
 }

@@ -350,12 +350,7 @@ impl Room {
                     let message = RoomMessage::Doubt(doubt);
                     self.meeting.telling.publish(&message, &mut around.out);
                 }
-                Step::TakeOff(Doubt { peer, sequence }) => {
-                    let known = around.members.roster().sequence(&peer);
-                    if known.is_some_and(|known| known <= sequence) {
-                        self.suspend(peer, sequence);
-                    }
-                }
+                Step::TakeOff(Doubt { peer, sequence }) => self.suspend(peer, sequence),
             }
         }
     }
@@ -410,8 +405,10 @@ impl Room {
         let verdict = around
             .members
             .take(&signed, by, age, now, &mut around.out)?;
-        let sequence = signed.presence().sequence;
-        self.doubts.found(&peer, sequence, now.instant);
+        if age.is_zero() {
+            let sequence = signed.presence().sequence;
+            self.doubts.found(&peer, sequence, now.instant);
+        }
         match verdict {
             Verdict::Joined => {
                 self.conversation.joined(peer, around, now.instant);

@@ -7,8 +7,8 @@ use super::{Roster, entry::Suspended};
 use crate::{limits::SUSPENDED_MAX, presence::SignedPresence};
 
 impl Roster {
-    /// Takes a member that can't be reached off the list, whatever it has signed with a sequence number of at most
-    /// `up_to`. Returns whether it was on it.
+    /// Takes a member that can't be reached off the list, also if others pass on what it has signed with a sequence number
+    /// of at most `up_to`. Returns whether it was on it.
     pub fn suspend(&mut self, peer: &PeerId, up_to: u64) -> bool {
         let Some(entry) = self.remove(peer) else {
             return false;
@@ -18,7 +18,8 @@ impl Roster {
             self.suspended.insert(*peer, suspended);
         } else {
             let until = suspended.entry.replayable;
-            self.gone.insert(*peer, suspended.sequence(), until, None);
+            let sequence = suspended.entry.signed.presence().sequence;
+            self.gone.insert(*peer, sequence, until, None);
         }
         true
     }
@@ -93,18 +94,23 @@ mod tests {
     }
 
     #[test]
-    fn a_presence_that_others_know_is_no_sign_of_life() {
-        let (mut roster, now) = (Roster::new(topic(), peer(0)), start());
-        let hear = |roster: &mut Roster, sequence| {
+    fn a_presence_that_others_know_is_no_sign_of_life_unless_it_comes_fresh() {
+        let (passed_on, fresh) = (Duration::from_secs(1), Duration::ZERO);
+        for (sequence, age, verdict) in [
+            (7, passed_on, Verdict::Unchanged),
+            (8, passed_on, Verdict::Joined),
+            (5, fresh, Verdict::Unchanged),
+            (6, fresh, Verdict::Joined),
+        ] {
+            let (mut roster, now) = (Roster::new(topic(), peer(0)), start());
+            let first = roster.handle_presence(here(1, 5), peer(2), fresh, now, WALL);
+            assert_eq!(first.unwrap(), Verdict::Joined);
+            assert!(roster.suspend(&peer(1), 7));
+            assert_eq!(roster.sequence(&peer(1)), Some(7));
             let signed = here(1, sequence);
-            let verdict = roster.handle_presence(signed, peer(2), Duration::ZERO, now, WALL);
-            verdict.unwrap()
-        };
-        assert_eq!(hear(&mut roster, 5), Verdict::Joined);
-        assert!(roster.suspend(&peer(1), 7));
-        assert_eq!(roster.sequence(&peer(1)), Some(7));
-        assert_eq!(hear(&mut roster, 7), Verdict::Unchanged);
-        assert_eq!(hear(&mut roster, 8), Verdict::Joined);
+            let next = roster.handle_presence(signed, peer(2), age, now, WALL);
+            assert_eq!(next.unwrap(), verdict, "{sequence} at {age:?}");
+        }
     }
 
     #[test]
