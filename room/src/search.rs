@@ -172,12 +172,15 @@ impl Search {
         if now < self.next_lookup {
             return false;
         }
-        let pause = LOOKUP_PAUSES
-            .get(self.round)
-            .or(LOOKUP_PAUSES.last())
-            .copied()
-            .unwrap_or(SYNC_INTERVAL);
-        let pause = longer(pause, members, LOOKUP_SMALL).min(LOOKUP_PAUSE_MAX);
+        let is_dense = self.round < LOOKUP_PAUSES.len().saturating_sub(1);
+        let pause = LOOKUP_PAUSES.get(self.round).or(LOOKUP_PAUSES.last());
+        let pause = pause.copied().unwrap_or(SYNC_INTERVAL);
+        // A newcomer's list may be a liar's, however long it is.
+        let pause = if is_dense {
+            pause
+        } else {
+            longer(pause, members, LOOKUP_SMALL).min(LOOKUP_PAUSE_MAX)
+        };
         self.round = self.round.saturating_add(1);
         self.answers = 0;
         self.next_lookup = after(now, pause);
