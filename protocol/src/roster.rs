@@ -458,7 +458,7 @@ impl Roster {
             .range(range)
             .filter_map(|(peer, departed)| Some((peer, departed.left.as_ref()?)));
         let mut all: Vec<(&PeerId, &Entry)> = self.members.range(range).chain(left).collect();
-        all.retain(|(peer, entry)| !entry.remaining(now).is_zero() && !is_known(peer, entry));
+        all.retain(|(_, entry)| !entry.remaining(now).is_zero());
         all.sort_unstable_by_key(|&(peer, _)| *peer);
         let mut page = Page {
             entries: Vec::new(),
@@ -472,7 +472,11 @@ impl Roster {
             page.entries.push((own.signed.clone(), own.age(now)));
         }
         let mut last = None;
-        for (peer, entry) in all {
+        // Whether one is known takes a hash, so those behind the page are not asked about.
+        for (peer, entry) in all
+            .into_iter()
+            .filter(|(peer, entry)| !is_known(peer, entry))
+        {
             bytes = bytes.saturating_add(presence_wire::member_bytes(&entry.signed));
             if bytes > bytes_max && last.is_some() {
                 page.next = last;
